@@ -1,0 +1,28 @@
+# Tests of the build itself: headers stand alone, libraries show only vka_*, an installed copy can be used.
+
+# Every public header, compiled alone as C and as C++. That it builds is the test.
+file(GLOB public_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include include/vkattn/*.h)
+set(header_users "")
+foreach(header IN LISTS public_headers)
+    string(MAKE_C_IDENTIFIER ${header} user)
+    foreach(language IN ITEMS c cpp)
+        set(file ${PROJECT_BINARY_DIR}/generated/headers/${user}.${language})
+        file(CONFIGURE OUTPUT ${file} CONTENT "#include <${header}>\nextern int ${user};\n")
+        list(APPEND header_users ${file})
+    endforeach()
+endforeach()
+add_library(vkattn_headers OBJECT ${header_users})
+target_include_directories(vkattn_headers PRIVATE include)
+target_link_libraries(vkattn_headers PRIVATE vka::vulkan_headers)
+target_compile_options(vkattn_headers PRIVATE -Werror)
+
+add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_SOURCE_DIR}/include
+                              $<TARGET_FILE:vkattn> $<$<BOOL:$<TARGET_PROPERTY:vkattn_static,VKATTN_MERGED>>:$<TARGET_FILE:vkattn_static>>)
+set_tests_properties(symbols PROPERTIES LABELS build)
+
+# A sanitized library needs a sanitized app.
+if(VKATTN_INSTALL AND NOT VKATTN_SANITIZE)
+    add_test(NAME consumer COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/run ${PROJECT_BINARY_DIR})
+    set_tests_properties(consumer PROPERTIES LABELS build
+        ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER};GENERATOR=${CMAKE_GENERATOR}")
+endif()

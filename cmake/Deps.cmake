@@ -1,0 +1,63 @@
+# Everything that is not ours, as imported targets:
+#
+#   vka::vulkan_headers   vulkan/vulkan_core.h and friends
+#   vka::volk             volk.h (header only: define VOLK_IMPLEMENTATION in one file)
+#   vka::vma              vk_mem_alloc.h
+#   vka::cjson vka::popt  bench
+#   Criterion::criterion  tests
+#   PNG::PNG              examples
+#
+# What setup.sh unpacked into .deps/ goes before the system's. Programs: VKATTN_GLSLANG, VKATTN_SPIRV_VAL (may be empty).
+
+set(deps_root ${PROJECT_SOURCE_DIR}/.deps)
+
+# Looks every time: an older answer must not hide a .deps/ that came later.
+function(vka_header_library target header)
+    find_path(dir ${header} HINTS ${deps_root}/root/usr/include NO_CACHE)
+    if(NOT dir)
+        message(FATAL_ERROR "${header} is missing: run setup.sh, or install it")
+    endif()
+    add_library(${target} INTERFACE IMPORTED GLOBAL)
+    target_include_directories(${target} SYSTEM INTERFACE ${dir})
+endfunction()
+
+vka_header_library(vka::vulkan_headers vulkan/vulkan_core.h)
+vka_header_library(vka::volk volk.h)
+target_link_libraries(vka::volk INTERFACE vka::vulkan_headers ${CMAKE_DL_LIBS})
+vka_header_library(vka::vma vk_mem_alloc.h)
+target_link_libraries(vka::vma INTERFACE vka::vulkan_headers)
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+find_program(VKATTN_GLSLANG NAMES glslang glslangValidator HINTS ${deps_root}/bin NO_CACHE REQUIRED)
+find_program(VKATTN_SPIRV_VAL spirv-val HINTS ${deps_root}/bin NO_CACHE)
+if(NOT VKATTN_SPIRV_VAL)
+    set(VKATTN_SPIRV_VAL "")
+    message(STATUS "spirv-val is missing: kernels are not validated")
+endif()
+
+find_package(PkgConfig)
+
+# vka_pkg(target module option): a library known to pkg-config; without it, `option` has to be off.
+function(vka_pkg target module option)
+    if(PkgConfig_FOUND)
+        string(MAKE_C_IDENTIFIER "vka_pkg_${module}" prefix)
+        pkg_check_modules(${prefix} QUIET IMPORTED_TARGET GLOBAL ${module})
+    endif()
+    if(NOT TARGET PkgConfig::${prefix})
+        message(FATAL_ERROR "${module} is missing (looked for with pkg-config): run setup.sh, or use -D${option}=OFF")
+    endif()
+    add_library(${target} ALIAS PkgConfig::${prefix})
+endfunction()
+
+if(VKATTN_TESTS)
+    vka_pkg(Criterion::criterion criterion VKATTN_TESTS)
+endif()
+if(VKATTN_BENCH)
+    vka_pkg(vka::cjson libcjson VKATTN_BENCH)
+    vka_pkg(vka::popt popt VKATTN_BENCH)
+endif()
+if(VKATTN_EXAMPLES)
+    find_package(PNG REQUIRED)
+endif()

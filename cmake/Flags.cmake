@@ -1,0 +1,19 @@
+# Warnings and sanitizers for everything that is built here. They don't reach whoever links the library.
+
+add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wvla $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>)
+if(VKATTN_WERROR)
+    add_compile_options(-Werror)
+endif()
+
+# The usual functions of POSIX are wanted although the language is strict C11.
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_CXX_EXTENSIONS OFF)
+add_compile_definitions(_POSIX_C_SOURCE=200809L)
+
+if(VKATTN_SANITIZE)
+    add_compile_options(-fsanitize=${VKATTN_SANITIZE} -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${VKATTN_SANITIZE})
+    if(VKATTN_SANITIZE STREQUAL undefined)
+        add_compile_options(-fno-sanitize-recover=all)
+    endif()
+endif()

@@ -1,0 +1,27 @@
+# cmake --install: libraries, headers, a package for find_package(vkattn) and one for pkg-config.
+
+include(CMakePackageConfigHelpers)
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vkattn)
+
+install(TARGETS vkattn vkattn_static EXPORT vkattn
+        RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
+        LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+        ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(DIRECTORY include/vkattn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
+install(EXPORT vkattn NAMESPACE vkattn:: FILE vkattn-targets.cmake DESTINATION ${package_dir})
+configure_package_config_file(cmake/vkattn-config.cmake.in vkattn-config.cmake INSTALL_DESTINATION ${package_dir})
+# 0.x promises nothing from one minor version to the next.
+write_basic_package_version_file(vkattn-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/vkattn-config.cmake ${PROJECT_BINARY_DIR}/vkattn-config-version.cmake
+        DESTINATION ${package_dir})
+
+# The prefix is written relative to the .pc file, so that the installed tree can be moved.
+cmake_path(IS_ABSOLUTE CMAKE_INSTALL_LIBDIR absolute)
+if(absolute)
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+else()
+    file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+    set(pc_prefix "\${pcfiledir}/${up}")
+endif()
+configure_file(vkattn.pc.in vkattn.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/vkattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

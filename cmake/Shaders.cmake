@@ -1,0 +1,157 @@
+# Kernels: src/kernels.def -> SPIR-V -> C.
+#
+# vka_add_kernels(target) compiles every line
+#
+#   VKA_KERNEL(name, "file under shaders/", "-DX=1 ...", needs)
+#
+# to spirv/<name>.spv in the build directory, validates it, and adds spirv.h and a table of all kernels, in the order of
+# the lines, to the target. A token GLSLC_<X> in `needs` asks for a compiler that can compile cmake/probes/<x>.comp; where
+# it can't, the kernel stays in the table without code.
+
+set(shader_flags --quiet --target-env vulkan1.1 -I${PROJECT_SOURCE_DIR}/shaders/include -I${PROJECT_SOURCE_DIR}/shaders
+                 -I${PROJECT_SOURCE_DIR}/src)
+
+# Sets ${result} to whether the compiler passes the probe. Costs milliseconds, so that nothing is cached.
+function(vka_probe_compiler token result)
+    string(REGEX REPLACE "^GLSLC_" "" probe ${token})
+    string(TOLOWER ${probe} probe)
+    set(file ${PROJECT_SOURCE_DIR}/cmake/probes/${probe}.comp)
+    if(NOT EXISTS ${file})
+        message(FATAL_ERROR "src/kernels.def: ${token} needs a probe ${file}")
+    endif()
+    set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+    execute_process(COMMAND ${VKATTN_GLSLANG} ${shader_flags} -S comp -o ${PROJECT_BINARY_DIR}/spirv/probe.spv ${file}
+                    RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+    set(works TRUE)
+    if(failed)
+        set(works FALSE)
+    elseif(VKATTN_SPIRV_VAL)
+        execute_process(COMMAND ${VKATTN_SPIRV_VAL} --target-env vulkan1.1 ${PROJECT_BINARY_DIR}/spirv/probe.spv
+                        RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
+        if(failed)
+            set(works FALSE)
+        endif()
+    endif()
+    set(${result} ${works} PARENT_SCOPE)
+endfunction()
+
+function(vka_add_kernels target)
+    set(table ${PROJECT_SOURCE_DIR}/src/kernels.def)
+    set(spirv ${PROJECT_BINARY_DIR}/spirv)
+    set(generated ${PROJECT_BINARY_DIR}/generated)
+    file(MAKE_DIRECTORY ${spirv} ${generated})
+    set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table})
+
+    # A compiler without --depfile (glslang before 11.12): any shader file may be included by any other.
+    execute_process(COMMAND ${VKATTN_GLSLANG} --help OUTPUT_VARIABLE help ERROR_QUIET)
+    string(FIND "${help}" "--depfile" has_depfile)
+    if(has_depfile EQUAL -1)
+        file(GLOB_RECURSE all_shaders CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*)
+    endif()
+
+    set(includes "")
+    set(entries "")
+    set(headers "")
+    set(dropped_tokens "")
+    set(kernel_count 0)
+    file(STRINGS ${table} lines REGEX "^[ \t]*VKA_KERNEL\\(")
+    foreach(line IN LISTS lines)
+        if(NOT line MATCHES "^[ \t]*VKA_KERNEL\\([ \t]*([A-Za-z0-9_]+)[ \t]*,[ \t]*\"([^\"]+)\"[ \t]*,[ \t]*\"([^\"]*)\"[ \t]*,(.*)\\)")
+            message(FATAL_ERROR "src/kernels.def: cannot read: ${line}")
+        endif()
+        set(name ${CMAKE_MATCH_1})
+        set(source ${PROJECT_SOURCE_DIR}/shaders/${CMAKE_MATCH_2})
+        set(define_text "${CMAKE_MATCH_3}")
+        string(REGEX MATCHALL "GLSLC_[A-Z0-9_]+" tokens "${CMAKE_MATCH_4}")
+        separate_arguments(defines UNIX_COMMAND "${define_text}")
+        math(EXPR kernel_count "${kernel_count} + 1")
+
+        set(dropped FALSE)
+        if(NOT EXISTS ${source}) # TEMPORARY
+            message(WARNING "${source} does not exist yet: kernel ${name} has no code")
+            file(GLOB_RECURSE ignored CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
+            set(dropped TRUE)
+        endif() # TEMPORARY
+        foreach(token IN LISTS tokens)
+            if(NOT DEFINED works_${token})
+                vka_probe_compiler(${token} works_${token})
+            endif()
+            if(NOT works_${token})
+                set(dropped TRUE)
+                list(APPEND dropped_${token} ${name})
+                list(APPEND dropped_tokens ${token})
+            endif()
+        endforeach()
+        if(dropped)
+            string(APPEND entries "    {\"${name}\", NULL, 0},\n")
+            continue()
+        endif()
+
+        set(binary ${spirv}/${name}.spv)
+        set(header ${generated}/spirv_${name}.inc)
+        set(depends ${source} ${all_shaders})
+        set(depfile "")
+        set(depfile_flags "")
+        if(NOT has_depfile EQUAL -1)
+            set(depfile DEPFILE ${spirv}/${name}.d)
+            set(depfile_flags --depfile ${spirv}/${name}.d)
+        endif()
+        set(validate "")
+        if(VKATTN_SPIRV_VAL)
+            set(validate COMMAND ${VKATTN_SPIRV_VAL} --target-env vulkan1.1 ${binary})
+        endif()
+        add_custom_command(
+            OUTPUT ${binary}
+            COMMAND ${VKATTN_GLSLANG} ${shader_flags} ${defines} ${depfile_flags} -o ${binary} ${source}
+            ${validate}
+            DEPENDS ${depends}
+            ${depfile}
+            COMMENT "Kernel ${name}" VERBATIM)
+        add_custom_command(
+            OUTPUT ${header}
+            COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DNAME=${name} -P ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake
+            DEPENDS ${binary} ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake
+            COMMENT "" VERBATIM)
+        list(APPEND headers ${header})
+        string(APPEND includes "#include \"spirv_${name}.inc\"\n")
+        string(APPEND entries "    {\"${name}\", vka__spirv_${name}, sizeof vka__spirv_${name}},\n")
+    endforeach()
+
+    list(REMOVE_DUPLICATES dropped_tokens)
+    foreach(token IN LISTS dropped_tokens)
+        list(JOIN dropped_${token} " " names)
+        message(STATUS "The shader compiler lacks ${token}: no code for ${names}")
+    endforeach()
+
+    file(CONFIGURE OUTPUT ${generated}/spirv.h @ONLY CONTENT [[
+/* Generated from src/kernels.def. The code of every kernel, in the order of that table. */
+#ifndef VKA_SPIRV_H
+#define VKA_SPIRV_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct vka__spirv {
+    const char *name;
+    const uint32_t *words; /* NULL: the shader compiler of this build could not compile it */
+    size_t bytes;
+};
+
+#define VKA_SPIRV_COUNT @kernel_count@
+extern const struct vka__spirv vka__spirv_table[VKA_SPIRV_COUNT + 1]; /* the last one is all zero */
+
+#endif
+]])
+    file(CONFIGURE OUTPUT ${generated}/spirv.c @ONLY CONTENT [[
+/* Generated from src/kernels.def. */
+#include "spirv.h"
+
+@includes@
+const struct vka__spirv vka__spirv_table[VKA_SPIRV_COUNT + 1] = {
+@entries@    {NULL, NULL, 0},
+};
+]])
+    set_source_files_properties(${generated}/spirv.c TARGET_DIRECTORY ${target} PROPERTIES OBJECT_DEPENDS "${headers}")
+    target_sources(${target} PRIVATE ${generated}/spirv.c)
+    target_include_directories(${target} PUBLIC ${generated})
+endfunction()

@@ -1,0 +1,53 @@
+/* vkattn: normalisation.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_NORM_H
+#define VKATTN_NORM_H
+
+#include <vkattn/vkattn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which kernel runs. AUTO is right for everything but tests and measurements. */
+typedef enum vka_norm_path {
+    VKA_NORM_PATH_AUTO = 0,
+    VKA_NORM_PATH_LANE = 1,  /* an invocation owns a row: software drivers */
+    VKA_NORM_PATH_GROUP = 2, /* a workgroup owns a row: GPUs               */
+} vka_norm_path;
+
+/* Layer normalisation over the last dimension. All tensors have x's shape unless said otherwise. */
+typedef struct vka_layer_norm_desc {
+    vka_tensor x;        /* required: [.., C], rank 1 to 4, f32 or f16; C is 1 .. 65536                           */
+    vka_tensor out;      /* required: same type; may be the very same view as x, residual or sum                  */
+    vka_tensor weight;   /* optional: [C], same type or f32; absent = 1                                           */
+    vka_tensor bias;     /* optional: [C], same type as weight if both are present; absent = 0                    */
+    vka_tensor residual; /* optional: same type; y = x + residual is normalised instead of x                      */
+    vka_tensor sum;      /* optional: receives y, same type; needs residual; may be the same view as x or residual */
+    vka_tensor mean;     /* optional: f32, x's shape without the last dimension (rank 1 with x: [1])              */
+    vka_tensor inv_std;  /* optional: f32, as mean: 1 / sqrt(variance + epsilon)                                  */
+    float epsilon;       /* added to the variance; 0 = 1e-5; negative or not finite is refused                    */
+    vka_norm_path path;
+} vka_layer_norm_desc;
+
+/* out = (y - mean(y)) / sqrt(var(y) + epsilon) * weight + bias, y = x + residual (Ba 2016). Biased variance. Statistics
+ * in f32, the variance from deviations and never as E[y^2] - E[y]^2, so large offsets cost no accuracy. y is rounded to
+ * the storage type before it is normalised when `sum` is given, so that sum and out agree.
+ *
+ * Records and returns; the rest as vka_attention. Rows = 0 records nothing and succeeds.
+ *
+ * @return VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_API vka_status vka_layer_norm(vka_recorder *recorder, const vka_layer_norm_desc *desc);
+
+/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
+VKA_API vka_status vka_layer_norm_prepare(vka_device *device, const vka_layer_norm_desc *desc);
+VKA_API vka_status vka_layer_norm_workspace(vka_device *device, const vka_layer_norm_desc *desc, uint64_t *bytes);
+VKA_API vka_status vka_layer_norm_explain(vka_device *device, const vka_layer_norm_desc *desc, char *text,
+                                          size_t capacity, size_t *length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

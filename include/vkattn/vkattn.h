@@ -1,0 +1,344 @@
+/* vkattn: attention and norms on any Vulkan device.
+ * SPDX-License-Identifier: MIT
+ *
+ * THE LIBRARY IN ONE PAGE
+ *
+ * Five objects:
+ *
+ *   vka_device     the GPU: capabilities, pipelines, caches. Created here, or imported from an app that already
+ *                  has a VkDevice (vkattn/vulkan.h).
+ *   vka_buffer     device memory: ours, or a wrapped VkBuffer.
+ *   vka_tensor     a plain value: buffer, byte offset, type, shape, strides.
+ *   vka_recorder   where commands go: our own command buffer, or a wrapped VkCommandBuffer.
+ *   an operation   a description struct and three functions: vka_<op> records it, vka_<op>_prepare compiles its
+ *                  pipelines ahead, vka_<op>_workspace says how much scratch memory it needs.
+ *
+ * A standalone program:
+ *
+ *   vka_device *dev;       vka_device_create(NULL, &dev);
+ *   vka_buffer *q;         vka_buffer_create(dev, &(vka_buffer_desc){ .size = bytes }, &q);
+ *                          vka_buffer_write(q, 0, data, bytes);            ... k, v, out
+ *   vka_recorder *rec;     vka_recorder_create(dev, NULL, &rec);
+ *   vka_recorder_begin(rec);
+ *   vka_attention(rec, &(vka_attention_desc){ .q = vka_tensor_4d(q, VKA_F32, 1, heads, n, d), ... });
+ *   vka_recorder_submit(rec);
+ *   vka_recorder_wait(rec, VKA_FOREVER);
+ *   vka_buffer_read(out, 0, result, bytes);
+ *
+ * A game replaces the first and the last lines by its own objects and never waits: see vkattn/vulkan.h.
+ *
+ * RULES THAT HOLD EVERYWHERE
+ *
+ *  - In a description every field left at zero is a safe, documented default. Required enumerations have
+ *    0 = invalid, so that a forgotten one is an error and not a surprise.
+ *  - Functions that can fail return a vka_status. The reason goes, as one line, to the log callback of the device.
+ *    The library never prints, exits or aborts.
+ *  - When recording fails, nothing has been recorded, and the recorder is as usable as before.
+ *  - Recording an operation never submits and never waits. It allocates nothing when the operation was prepared
+ *    (vka_<op>_prepare) and the recorder has room (vka_recorder_desc).
+ *  - Barriers between the operations of one recorder are inserted by the library.
+ *  - Descriptions may die when the call returns. Buffers must live until the recorded work has completed.
+ *  - Destroying NULL is allowed. Destroy children (buffers, recorders) before their device.
+ *  - Shapes are counted in elements, strides in elements, offsets and sizes in bytes, times in nanoseconds.
+ *
+ * THREADS
+ *
+ *  A vka_device may be used by any number of threads at once. A vka_recorder, and a vka_buffer while it is
+ *  written, read or destroyed, belong to one thread at a time. Values (tensors, descriptions) are yours.
+ */
+#ifndef VKATTN_VKATTN_H
+#define VKATTN_VKATTN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VKA_VERSION_MAJOR 0
+#define VKA_VERSION_MINOR 1
+#define VKA_VERSION_PATCH 0
+
+/* Marks what a shared library exports; everything else is hidden. */
+#if defined(_WIN32) && defined(VKA_SHARED)
+#    ifdef VKA_BUILDING
+#        define VKA_API __declspec(dllexport)
+#    else
+#        define VKA_API __declspec(dllimport)
+#    endif
+#elif defined(__GNUC__)
+#    define VKA_API __attribute__((visibility("default")))
+#else
+#    define VKA_API
+#endif
+
+/* ---- status ------------------------------------------------------------------------------------------------ */
+
+/* Every status with its name and one sentence: X(name, value, sentence). */
+#define VKA_STATUSES(X)                                                                                                \
+    X(VKA_OK, 0, "success")                                                                                            \
+    X(VKA_INVALID, 1, "a documented rule is broken; the log names field, value and rule")                             \
+    X(VKA_UNSUPPORTED, 2, "legal, but this device has no kernel for it")                                               \
+    X(VKA_OUT_OF_MEMORY, 3, "host or device memory is exhausted")                                                      \
+    X(VKA_DEVICE_LOST, 4, "the device was lost; destroy everything that was made from it")                            \
+    X(VKA_NO_DEVICE, 5, "no Vulkan loader, or no device that fits the request")                                        \
+    X(VKA_TIMEOUT, 6, "the work did not complete in the given time")                                                   \
+    X(VKA_DRIVER_ERROR, 7, "the driver failed in another way; the log has its VkResult")
+
+typedef enum vka_status {
+#define X(name, value, sentence) name = value,
+    VKA_STATUSES(X)
+#undef X
+} vka_status;
+
+/* The sentence of a status, never NULL. Threads: any. */
+VKA_API const char *vka_status_string(vka_status status);
+
+/* The library's version as (major << 16) | (minor << 8) | patch. Threads: any. */
+VKA_API uint32_t vka_version(void);
+
+/* ---- log --------------------------------------------------------------------------------------------------- */
+
+typedef enum vka_log_level {
+    VKA_LOG_ERROR = 1,   /* a call failed; exactly one line per failed call                                     */
+    VKA_LOG_WARNING = 2, /* it works, but not as well as it could (a foreign pipeline cache was dropped, ...)    */
+    VKA_LOG_INFO = 3,    /* once per object: the device that was chosen, ...                                     */
+} vka_log_level;
+
+/* Receives one line without a newline. `item` says what it is about: a function or "function.field".
+ * May be called from any thread that uses the device; must not call back into the library. */
+typedef void (*vka_log_fn)(void *user, vka_log_level level, const char *item, const char *message);
+
+/* Where a device (or a call without a device) logs to. Zero: silent. */
+typedef struct vka_log {
+    vka_log_fn fn;       /* optional */
+    void *user;          /* passed to fn */
+    vka_log_level level; /* most detailed level wanted; 0 = VKA_LOG_WARNING */
+} vka_log;
+
+/* Host memory callbacks; all three or none. Zero: malloc, realloc and free. Called from any thread. */
+typedef struct vka_allocator {
+    void *(*realloc)(void *user, void *old, size_t size); /* old == NULL: allocate. NULL result: out of memory.   */
+    void (*free)(void *user, void *memory);               /* memory may be NULL                                   */
+    void *user;
+} vka_allocator;
+
+/* ---- device ------------------------------------------------------------------------------------------------ */
+
+typedef struct vka_device vka_device;
+
+typedef enum vka_device_type {
+    VKA_DEVICE_OTHER = 0,
+    VKA_DEVICE_INTEGRATED = 1,
+    VKA_DEVICE_DISCRETE = 2,
+    VKA_DEVICE_VIRTUAL = 3,
+    VKA_DEVICE_CPU = 4, /* a software driver */
+} vka_device_type;
+
+/* What a device can do, as far as the library uses it: everything that a plan depends on, and nothing else. */
+typedef struct vka_device_caps {
+    char name[256];            /* as the driver reports it                                                        */
+    char driver[256];          /* driver name and version text                                                    */
+    uint32_t vendor_id;        /* PCI vendor                                                                      */
+    uint32_t device_id;        /* PCI device                                                                      */
+    uint32_t driver_id;        /* VkDriverId, 0 = unknown                                                         */
+    uint32_t driver_version;   /* the vendor's own encoding                                                       */
+    uint32_t api_version;      /* VK_MAKE_API_VERSION, lower of device and library                                */
+    uint8_t uuid[16];          /* device UUID, stable over runs on one machine                                    */
+    vka_device_type type;
+    uint32_t subgroup_size;    /* default subgroup width, at least 1                                              */
+    uint32_t subgroup_min;     /* smallest and largest width; both equal subgroup_size when it can't be chosen    */
+    uint32_t subgroup_max;
+    uint32_t shared_bytes;     /* shared memory of a workgroup                                                    */
+    uint32_t max_invocations;  /* of a workgroup                                                                  */
+    uint32_t max_groups[3];    /* workgroups of a dispatch                                                        */
+    uint64_t storage_range;    /* bytes one binding can see                                                       */
+    uint32_t storage_align;    /* alignment of a binding's offset, in bytes                                       */
+    uint64_t memory_bytes;     /* largest device-local heap                                                       */
+    bool subgroup_arithmetic;  /* subgroup reductions in compute shaders                                          */
+    bool f16_storage;          /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
+    bool f16_arithmetic;       /* shaderFloat16                                                                   */
+    bool unified_memory;       /* device-local memory can be mapped                                               */
+    bool timestamps;           /* the compute queue has timestamps                                                */
+} vka_device_caps;
+
+/* Creation. A NULL description means all defaults. */
+typedef struct vka_device_desc {
+    uint32_t number;       /* 1 = first device as listed by vka_device_enumerate, ...; 0 = the best one           */
+    const uint8_t *uuid;   /* 16 bytes: the device with this UUID; NULL = any. Not together with `number`.         */
+    bool no_software;      /* refuse software drivers (type CPU)                                                  */
+    vka_log log;
+    vka_allocator allocator;
+    const void *cache;     /* pipeline cache blob of vka_device_save_cache; NULL = none. A damaged or foreign one */
+    size_t cache_size;     /*   is dropped with a warning.                                                        */
+    /* Lowers what the library believes about the device, to test the plans of smaller devices. Called once with the
+     * real capabilities; raised values are taken back. */
+    void (*narrow)(void *user, vka_device_caps *caps);
+    void *narrow_user;
+    /* PFN_vkGetInstanceProcAddr as a general function pointer; NULL = the system's loader, opened at run time. */
+    void (*get_instance_proc_addr)(void);
+} vka_device_desc;
+
+/* Lists the devices that vka_device_create could use, best first.
+ *
+ *   desc   log, allocator, no_software and get_instance_proc_addr are used; may be NULL
+ *   caps   receives up to `capacity` entries; may be NULL when capacity is 0
+ *   count  receives the number of devices, which may exceed the capacity
+ *
+ * VKA_OK (also with zero devices), VKA_NO_DEVICE (no loader), VKA_OUT_OF_MEMORY. Threads: any. */
+VKA_API vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *caps, uint32_t capacity,
+                                        uint32_t *count);
+
+/* Creates an instance and a device of its own. Takes milliseconds to seconds (drivers are loaded).
+ *
+ * VKA_OK; VKA_INVALID; VKA_NO_DEVICE; VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR. On failure *device is NULL.
+ * Threads: any. */
+VKA_API vka_status vka_device_create(const vka_device_desc *desc, vka_device **device);
+
+/* Waits for the device's own submissions, then destroys it and sets *device to NULL. NULL and pointers to NULL are
+ * allowed. Buffers and recorders must be gone. Threads: no other thread may still use the device. */
+VKA_API void vka_device_destroy(vka_device **device);
+
+/* The capabilities that plans are made from (after `narrow`); lives as long as the device. Threads: any. */
+VKA_API const vka_device_caps *vka_device_get_caps(const vka_device *device);
+
+/* Copies the compiled pipelines as a blob for vka_device_desc.cache. With data == NULL only *size is set, to the
+ * capacity needed now. The blob is checksummed and bound to this device and driver version.
+ *
+ * VKA_OK; VKA_INVALID (capacity too small); VKA_OUT_OF_MEMORY. Threads: any. */
+VKA_API vka_status vka_device_save_cache(vka_device *device, void *data, size_t *size);
+
+/* Memory that the device's buffers and scratch occupy now and at most so far, in bytes. Wrapped buffers don't count.
+ * Threads: any. */
+typedef struct vka_memory_stats {
+    uint64_t bytes;      /* now */
+    uint64_t bytes_peak; /* since creation or the last vka_device_reset_peak */
+} vka_memory_stats;
+VKA_API vka_memory_stats vka_device_memory(const vka_device *device);
+VKA_API void vka_device_reset_peak(vka_device *device);
+
+/* ---- buffer ------------------------------------------------------------------------------------------------ */
+
+typedef struct vka_buffer vka_buffer;
+
+typedef enum vka_memory {
+    VKA_MEMORY_DEVICE = 0,   /* fastest for kernels; vka_buffer_write and _read stage when it can't be mapped     */
+    VKA_MEMORY_UPLOAD = 1,   /* mapped, written by the host in order, read by kernels                             */
+    VKA_MEMORY_READBACK = 2, /* mapped and cached, written by kernels, read by the host                           */
+} vka_memory;
+
+typedef struct vka_buffer_desc {
+    uint64_t size; /* bytes, required, at least 1; the memory is padded to a multiple of 16                       */
+    vka_memory memory;
+} vka_buffer_desc;
+
+/* Creates a buffer with undefined contents.
+ * VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. On failure *buffer is NULL. Threads: any. */
+VKA_API vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vka_buffer **buffer);
+
+/* Frees the buffer (a wrapped VkBuffer stays) and sets *buffer to NULL. Work that uses it must have completed. */
+VKA_API void vka_buffer_destroy(vka_buffer **buffer);
+
+VKA_API uint64_t vka_buffer_size(const vka_buffer *buffer);
+
+/* Copies host memory into the buffer, or back, and returns when done. Meant for set-up and standalone programs: memory
+ * that can't be mapped is copied by a submission of its own, which is waited for. Not synchronised with recorders:
+ * work that uses the range must have completed. Wrapped buffers are refused: their memory is the app's.
+ * VKA_OK; VKA_INVALID (range outside the buffer, wrapped buffer); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. */
+VKA_API vka_status vka_buffer_write(vka_buffer *buffer, uint64_t offset, const void *data, uint64_t size);
+VKA_API vka_status vka_buffer_read(vka_buffer *buffer, uint64_t offset, void *data, uint64_t size);
+
+/* The mapped memory of an UPLOAD or READBACK buffer, coherent, or NULL for the others. Lives as long as the buffer. */
+VKA_API void *vka_buffer_map(vka_buffer *buffer);
+
+/* ---- tensor ------------------------------------------------------------------------------------------------ */
+
+typedef enum vka_dtype {
+    VKA_DTYPE_INVALID = 0,
+    VKA_F32 = 1, /* IEEE 754 binary32 */
+    VKA_F16 = 2, /* IEEE 754 binary16 */
+} vka_dtype;
+
+/* Bytes of an element; 0 for an invalid type. */
+VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
+
+#define VKA_MAX_RANK 4
+
+/* A view of a buffer: element [i0, .., in] lies at offset + dtype size * (i0 * stride[0] + .. + in * stride[n]).
+ *
+ * Strides are in elements and never negative. All strides zero means dense, last index fastest. A dimension of size 1
+ * ignores its stride; otherwise a single zero stride is refused (broadcast with a size of 1 instead). Output tensors
+ * must not overlap themselves or an input, except where an operation says so. */
+typedef struct vka_tensor {
+    vka_buffer *buffer; /* NULL: the tensor is absent (optional tensors)                                          */
+    uint64_t offset;    /* bytes, multiple of the element size                                                    */
+    vka_dtype dtype;
+    uint32_t rank; /* 1 .. VKA_MAX_RANK                                                                           */
+    uint32_t shape[VKA_MAX_RANK];
+    uint64_t stride[VKA_MAX_RANK];
+} vka_tensor;
+
+/* Dense tensors. Threads: any. */
+VKA_API vka_tensor vka_tensor_1d(vka_buffer *buffer, vka_dtype dtype, uint32_t n0);
+VKA_API vka_tensor vka_tensor_2d(vka_buffer *buffer, vka_dtype dtype, uint32_t n0, uint32_t n1);
+VKA_API vka_tensor vka_tensor_3d(vka_buffer *buffer, vka_dtype dtype, uint32_t n0, uint32_t n1, uint32_t n2);
+VKA_API vka_tensor vka_tensor_4d(vka_buffer *buffer, vka_dtype dtype, uint32_t n0, uint32_t n1, uint32_t n2,
+                                 uint32_t n3);
+
+/* The same tensor with dimensions a and b exchanged: a [B,N,H,D] buffer becomes [B,H,N,D] by exchanging 1 and 2.
+ * Fills in dense strides first. Dimensions outside the rank leave the tensor unchanged. */
+VKA_API vka_tensor vka_tensor_transpose(vka_tensor tensor, uint32_t a, uint32_t b);
+
+/* ---- recorder ---------------------------------------------------------------------------------------------- */
+
+typedef struct vka_recorder vka_recorder;
+
+/* A NULL description means all defaults. The recorder allocates this room when it is created. Within it recording
+ * allocates nothing; beyond it, the recorder grows (allocates) once and keeps the room. */
+typedef struct vka_recorder_desc {
+    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256                                            */
+    uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. See vka_<op>_workspace: the    */
+                             /* largest one suffices, operations share it.                                        */
+    uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none                            */
+} vka_recorder_desc;
+
+/* VKA_OK; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. On failure *recorder is NULL. Threads: any. */
+VKA_API vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc, vka_recorder **recorder);
+
+/* Waits for the recorder's own submission, frees it and sets *recorder to NULL. Commands recorded into a wrapped
+ * command buffer must have completed, and that command buffer must not be submitted again. */
+VKA_API void vka_recorder_destroy(vka_recorder **recorder);
+
+/* Starts recording into the recorder's own command buffer. Waits for its previous submission, if any, whose
+ * descriptors and scratch are then reused. VKA_INVALID when it is recording already. */
+VKA_API vka_status vka_recorder_begin(vka_recorder *recorder);
+
+/* Ends recording and submits to the device's queue. May be called again after a submission, without recording anew:
+ * the same commands run again (after the previous ones). VKA_INVALID when nothing was begun; VKA_DEVICE_LOST. */
+VKA_API vka_status vka_recorder_submit(vka_recorder *recorder);
+
+/* Waits for the last submission. timeout in nanoseconds, VKA_FOREVER waits without limit.
+ * VKA_OK (also when nothing was submitted); VKA_TIMEOUT; VKA_DEVICE_LOST. */
+#define VKA_FOREVER UINT64_MAX
+VKA_API vka_status vka_recorder_wait(vka_recorder *recorder, uint64_t timeout);
+
+/* Records timestamp `index` after all commands so far. Indices may be written once per recording.
+ * VKA_INVALID (index outside vka_recorder_desc.timestamps); VKA_UNSUPPORTED (device without timestamps). */
+VKA_API vka_status vka_recorder_timestamp(vka_recorder *recorder, uint32_t index);
+
+/* The first `count` timestamps of the completed submission, in nanoseconds from an arbitrary start.
+ * VKA_INVALID (not written or not completed); VKA_DEVICE_LOST. */
+VKA_API vka_status vka_recorder_read_timestamps(vka_recorder *recorder, uint64_t *nanoseconds, uint32_t count);
+
+/* Records a copy of `size` bytes. Offsets and size are multiples of 4; the ranges must not overlap.
+ * VKA_OK; VKA_INVALID. */
+VKA_API vka_status vka_copy(vka_recorder *recorder, vka_buffer *dst, uint64_t dst_offset, vka_buffer *src,
+                            uint64_t src_offset, uint64_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

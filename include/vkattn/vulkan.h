@@ -1,0 +1,113 @@
+/* vkattn inside an app that has its own VkDevice. The only header that includes Vulkan.
+ * SPDX-License-Identifier: MIT
+ *
+ * IN FOUR STEPS
+ *
+ *  1. Before vkCreateDevice ask vka_vulkan_query what the library would like to have, and enable what you agree to.
+ *     Nothing is required beyond Vulkan 1.1 and a queue with compute.
+ *  2. vka_device_import with your handles and with what you really enabled.
+ *  3. vka_buffer_wrap your VkBuffers; vka_recorder_create once per frame in flight.
+ *  4. Each frame: vka_recorder_wrap(rec, cmd), operations, vka_recorder_unwrap(rec). When the fence of that frame has
+ *     signalled, the next vka_recorder_wrap on the same recorder reuses its descriptors and scratch.
+ *
+ * SYNCHRONISATION
+ *
+ *  Inside a wrapped recording, from vka_recorder_wrap to vka_recorder_unwrap, barriers are the library's. At the borders
+ *  they are yours:
+ *    before  inputs must be visible to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT; memory that
+ *            outputs and workspaces overwrite must be free at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+ *            VK_ACCESS_SHADER_WRITE_BIT.
+ *    after   outputs were written at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT.
+ *    vka_copy reads and writes at VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT.
+ *  The library binds a compute pipeline and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push constants:
+ *  bind your own again afterwards. It touches nothing else in the command buffer.
+ *
+ * LIFETIME
+ *
+ *  Your instance, device, queue and buffers stay yours and must outlive the library's objects made from them. */
+#ifndef VKATTN_VULKAN_H
+#define VKATTN_VULKAN_H
+
+#include <vkattn/vkattn.h>
+
+#include <vulkan/vulkan_core.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VKA_MAX_DEVICE_EXTENSIONS 16
+
+/* What the library can use of a physical device. All of it is recommended, none of it required. */
+typedef struct vka_vulkan_wishes {
+    uint32_t extension_count;
+    const char *extensions[VKA_MAX_DEVICE_EXTENSIONS]; /* static strings                                          */
+    bool storage_16bit;  /* VkPhysicalDevice16BitStorageFeatures.storageBuffer16BitAccess                         */
+    bool shader_float16; /* VkPhysicalDeviceShaderFloat16Int8Features.shaderFloat16                               */
+    bool subgroup_size_control;  /* VkPhysicalDeviceSubgroupSizeControlFeatures.subgroupSizeControl               */
+    bool compute_full_subgroups; /* VkPhysicalDeviceSubgroupSizeControlFeatures.computeFullSubgroups              */
+} vka_vulkan_wishes;
+
+/* Asks a physical device, before vkCreateDevice.
+ *
+ *   get_instance_proc_addr   the app's loader function (vkGetInstanceProcAddr, SDL's, volk's, ...)
+ *   api_version              the VkApplicationInfo.apiVersion of the instance
+ *
+ * VKA_OK; VKA_UNSUPPORTED (below Vulkan 1.1, or no compute queue); VKA_INVALID. Threads: any. */
+VKA_API vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
+                                    uint32_t api_version, VkPhysicalDevice physical_device,
+                                    vka_vulkan_wishes *wishes);
+
+typedef struct vka_import_desc {
+    PFN_vkGetInstanceProcAddr get_instance_proc_addr; /* required                                                 */
+    VkInstance instance;                              /* required                                                 */
+    uint32_t api_version;             /* of the instance; required, at least VK_API_VERSION_1_1                   */
+    VkPhysicalDevice physical_device; /* required                                                                 */
+    VkDevice device;                  /* required                                                                 */
+    uint32_t queue_family;            /* of the command buffers to be wrapped; must have compute                  */
+    VkQueue queue; /* optional, of that family. Only used by vka_recorder_submit, vka_buffer_write and _read;     */
+                   /*   without it these return VKA_INVALID where they would submit                               */
+    /* Called around every use of the queue; both or none. None: the app keeps its own submits out of the way. */
+    void (*lock_queue)(void *user);
+    void (*unlock_queue)(void *user);
+    void *queue_user;
+    vka_vulkan_wishes enabled; /* what was enabled in vkCreateDevice: copy the wishes, clear what you did not take */
+    vka_log log;
+    vka_allocator allocator;
+    const void *cache; /* as in vka_device_desc */
+    size_t cache_size;
+    void (*narrow)(void *user, vka_device_caps *caps); /* as in vka_device_desc */
+    void *narrow_user;
+} vka_import_desc;
+
+/* Makes a vka_device of the app's device. vka_device_destroy frees only what the library made.
+ * VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR. Threads: any. */
+VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **device);
+
+/* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and for
+ * vka_copy the transfer usages.
+ *
+ *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`.
+ *
+ * VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY. Threads: any. */
+VKA_API vka_status vka_buffer_wrap(vka_device *device, VkBuffer buffer, uint64_t offset, uint64_t size,
+                                   vka_buffer **wrapped);
+
+/* Records into the app's command buffer, which is in the recording state and outside a render pass, from now to
+ * vka_recorder_unwrap. The commands of this recorder's previous recording must have completed, and must not be submitted
+ * again: their descriptors and scratch are reused. VKA_INVALID when the recorder is recording. */
+VKA_API vka_status vka_recorder_wrap(vka_recorder *recorder, VkCommandBuffer command_buffer);
+
+/* Ends it; the command buffer stays in the recording state. VKA_INVALID when nothing is wrapped. */
+VKA_API vka_status vka_recorder_unwrap(vka_recorder *recorder);
+
+/* The library's own handles, for tools and for mixing own commands into a recorder's command buffer. */
+VKA_API VkDevice vka_device_vk(const vka_device *device);
+VKA_API VkInstance vka_device_vk_instance(const vka_device *device);
+VKA_API VkBuffer vka_buffer_vk(const vka_buffer *buffer);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,165 @@
+#version 450
+// Attention where an invocation owns query rows (Dao 2022, with the tile in registers).
+//
+// Tiling: a workgroup of GROUP_SIZE invocations owns BR = GROUP_SIZE * RM rows; invocation t owns the rows t,
+// t + GROUP_SIZE, .. and keeps their q, out, maximum and sum in registers. Keys and values are read at an index that is
+// the same for all invocations, BC keys a step. No shared memory, no barriers: made for software drivers, where a uniform
+// load is nearly free and a barrier is not.
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#include "storage.glsl"
+#include "attention.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+
+VKA_INPUT(VKA_BIND_Q, q)
+VKA_INPUT(VKA_BIND_K, k)
+VKA_INPUT(VKA_BIND_V, v)
+VKA_OUTPUT(VKA_BIND_OUT, out)
+VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
+VKA_OUTPUT_F32(VKA_BIND_WORKSPACE, ws)
+VKA_ROW_READER(q)
+VKA_ROW_READER(k)
+VKA_ROW_READER(v)
+VKA_ROW_WRITER(out)
+
+struct State {
+    float maximum, sum;
+};
+
+vec4 q_rows[RM * D4];
+vec4 out_rows[RM * DV4];
+State state[RM];
+uint query_of[RM];
+
+void load_queries(Grid g, uint first_row) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = min(first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex, row_count() - 1u);
+        uvec2 query = row_query(g, row);
+        uint at = push.base[VKA_BIND_Q] + g.batch * p.q.b + query.x * p.q.h + query.y * p.q.n;
+        VKA_UNROLL(d, D4) q_rows[r * D4 + d] = q_row4(at, p.q.d, d * 4u, D, has(VKA_FLAG_VEC4_QK));
+        VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] = vec4(0.0);
+        query_of[r] = query.y;
+        state[r] = State(LOWEST, 0.0);
+    }
+}
+
+// Brings a row to a new maximum; returns what its old results are worth.
+float raise_maximum(uint r, float candidate) {
+    float maximum = max(state[r].maximum, candidate);
+    float scale = exp2(state[r].maximum - maximum);
+    state[r].maximum = maximum;
+    return scale;
+}
+
+// BC keys that every row sees.
+void full_step(uint k_at, uint v_at) {
+    float s[RM * BC];
+    [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = 0.0;
+    VKA_UNROLL(d, D4) {
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            vec4 key = k_row4(k_at + c * p.k.n, p.k.d, d * 4u, D, has(VKA_FLAG_VEC4_QK));
+            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * BC + c] = dot_add(q_rows[r * D4 + d], key, s[r * BC + c]);
+        }
+    }
+    float rescale[RM];
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        float highest = LOWEST;
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            s[r * BC + c] = score_of(s[r * BC + c]);
+            highest = max(highest, s[r * BC + c]);
+        }
+        rescale[r] = raise_maximum(r, highest);
+        float sum = state[r].sum * rescale[r];
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            s[r * BC + c] = exp2(s[r * BC + c] - state[r].maximum);
+            sum += s[r * BC + c];
+        }
+        state[r].sum = sum;
+    }
+    VKA_UNROLL(d, DV4) {
+        vec4 o[RM];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = out_rows[r * DV4 + d] * rescale[r];
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            vec4 value = v_row4(v_at + c * p.v.n, p.v.d, d * 4u, DV, has(VKA_FLAG_VEC4_V));
+            [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = fma(vec4(s[r * BC + c]), value, o[r]);
+        }
+        [[unroll]] for (uint r = 0u; r < RM; ++r) out_rows[r * DV4 + d] = o[r];
+    }
+}
+
+// One key that some rows may not see. For those the value counts as 0, whatever it holds.
+void masked_step(int j, uint k_at, uint v_at) {
+    float weight[RM];
+    bool visible[RM];
+    [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = 0.0;
+    VKA_UNROLL(d, D4) {
+        vec4 key = k_row4(k_at, p.k.d, d * 4u, D, has(VKA_FLAG_VEC4_QK));
+        [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = dot_add(q_rows[r * D4 + d], key, weight[r]);
+    }
+    float rescale[RM];
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        visible[r] = key_visible(query_of[r], j);
+        float s = score_of(weight[r]);
+        rescale[r] = raise_maximum(r, visible[r] ? s : LOWEST);
+        weight[r] = visible[r] ? exp2(s - state[r].maximum) : 0.0;
+        state[r].sum = state[r].sum * rescale[r] + weight[r];
+    }
+    VKA_UNROLL(d, DV4) {
+        vec4 value = v_row4(v_at, p.v.d, d * 4u, DV, has(VKA_FLAG_VEC4_V));
+        [[unroll]] for (uint r = 0u; r < RM; ++r) {
+            vec4 seen = visible[r] ? value : vec4(0.0);
+            out_rows[r * DV4 + d] = fma(vec4(weight[r]), seen, out_rows[r * DV4 + d] * rescale[r]);
+        }
+    }
+}
+
+void store_partial(Grid g, uint r, uvec2 query) {
+    uint row = workspace_row(g, query), at = row * DV;
+    VKA_UNROLL(d, DV4) {
+        vec4 x = out_rows[r * DV4 + d];
+        [[unroll]] for (uint e = 0u; e < 4u; ++e) if (d * 4u + e < DV) ws_put(at + d * 4u + e, x[e]);
+    }
+    ws_put(p.ws_stats + row * 2u, state[r].maximum);
+    ws_put(p.ws_stats + row * 2u + 1u, state[r].sum);
+}
+
+void store_result(Grid g, uint r, uvec2 query) {
+    float scale = normaliser(state[r].sum);
+    uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
+    VKA_UNROLL(d, DV4) {
+        out_put_row4(at, p.out_.d, d * 4u, DV, has(VKA_FLAG_VEC4_OUT), out_rows[r * DV4 + d] * scale);
+    }
+    if (has(VKA_FLAG_LSE))
+        lse_put(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + query.y * p.lse.n,
+                lse_of(state[r].maximum, state[r].sum));
+}
+
+void main() {
+    Grid g = grid_position();
+    uint first_row = g.tile * BR;
+    load_queries(g, first_row);
+    uint k_head = push.base[VKA_BIND_K] + g.batch * p.k.b + kv_head(g) * p.k.h;
+    uint v_head = push.base[VKA_BIND_V] + g.batch * p.v.b + kv_head(g) * p.v.h;
+    Walk w = walk_keys(g, first_row);
+    int full_end = min(w.full_end, w.end);
+    for (int j = w.begin; j < w.end;) {
+        uint k_at = k_head + uint(j) * p.k.n, v_at = v_head + uint(j) * p.v.n;
+        if (j >= w.full_begin && j + int(BC) <= full_end) {
+            full_step(k_at, v_at);
+            j += int(BC);
+        } else {
+            masked_step(j, k_at, v_at);
+            ++j;
+        }
+    }
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+        if (row < row_count()) {
+            if (has(VKA_FLAG_SPLIT))
+                store_partial(g, r, row_query(g, row));
+            else
+                store_result(g, r, row_query(g, row));
+        }
+    }
+}

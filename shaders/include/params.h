@@ -1,0 +1,126 @@
+/* Layouts that C and GLSL share: parameter blocks (uniform buffer, binding 0), push constants, specialization constants.
+ * Structures of four 32-bit members first, then single ones: so std140 and C agree.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_PARAMS_H
+#define VKA_PARAMS_H
+
+#ifndef VKA_GLSL
+#    include <stdint.h>
+#    define VKA_U32 uint32_t
+#    define VKA_I32 int32_t
+#    define VKA_F32_ float
+#    define VKA_STRUCT(name) typedef struct name
+#    define VKA_END(name) name
+#else
+#    define VKA_U32 uint
+#    define VKA_I32 int
+#    define VKA_F32_ float
+#    define VKA_STRUCT(name) struct name
+#    define VKA_END(name)
+#endif
+
+/* Strides in elements of batch, head, sequence and channel; 0 where a slice never steps. */
+VKA_STRUCT(vka_strides) {
+    VKA_U32 b;
+    VKA_U32 h;
+    VKA_U32 n;
+    VKA_U32 d;
+}
+VKA_END(vka_strides);
+
+/* One attention, the same for all of its dispatches. */
+VKA_STRUCT(vka_attention_params) {
+    vka_strides q;
+    vka_strides k;
+    vka_strides v;
+    vka_strides out_;
+    vka_strides lse;
+    VKA_U32 q_len;
+    VKA_U32 kv_len;
+    VKA_U32 group;  /* query heads per key head                                                     */
+    VKA_I32 band_lo; /* query i sees keys i + band_lo .. i + band_hi, inclusive, and 0 .. kv_len - 1 */
+    VKA_I32 band_hi;
+    VKA_F32_ scale_log2; /* scale * log2(e): softmax works on powers of two                          */
+    VKA_U32 splits;
+    VKA_U32 ws_rows;  /* rows (head, query) of one batch of a slice in the workspace                 */
+    VKA_U32 ws_stats; /* where the workspace's (max, sum) pairs begin, in floats                     */
+}
+VKA_END(vka_attention_params);
+
+/* One layer norm. Rows are numbered over up to three leading dimensions; n of the strides is dimension 2. */
+VKA_STRUCT(vka_norm_params) {
+    vka_strides x;
+    vka_strides residual;
+    vka_strides sum;
+    vka_strides out_;
+    vka_strides mean;
+    vka_strides inv_std;
+    VKA_U32 weight_stride;
+    VKA_U32 bias_stride;
+    VKA_U32 rows;
+    VKA_U32 cols;
+    VKA_U32 dim1; /* sizes of dimensions 1 and 2 */
+    VKA_U32 dim2;
+    VKA_F32_ epsilon;
+}
+VKA_END(vka_norm_params);
+
+/* Push constants of every kernel: what changes from dispatch to dispatch. */
+VKA_STRUCT(vka_push) {
+    VKA_U32 base[9]; /* first element of each tensor within its binding                             */
+    VKA_U32 x0;      /* first workgroup in x, y, z                                                  */
+    VKA_U32 y0;
+    VKA_U32 z0;
+}
+VKA_END(vka_push);
+
+/* Specialization constant ids, shared by all kernels. */
+#define VKA_SPEC_GROUP_SIZE 0 /* invocations of a workgroup                                          */
+#define VKA_SPEC_D 1          /* head dimension                                                      */
+#define VKA_SPEC_DV 2         /* value dimension                                                     */
+#define VKA_SPEC_FLAGS 3      /* VKA_FLAG_*                                                          */
+#define VKA_SPEC_BR 4         /* query rows of a workgroup                                           */
+#define VKA_SPEC_BC 5         /* keys of a step                                                      */
+#define VKA_SPEC_RM 6         /* rows of an invocation                                               */
+#define VKA_SPEC_TC 7         /* invocations that share a row                                        */
+#define VKA_SPEC_COLS 8       /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again */
+#define VKA_SPEC_SUBGROUP 9   /* smallest subgroup size                                              */
+#define VKA_SPEC_COUNT 10
+
+#define VKA_FLAG_BAND 1     /* band_lo or band_hi excludes something                                 */
+#define VKA_FLAG_LSE 2      /* the log-sum-exp is wanted                                             */
+#define VKA_FLAG_SPLIT 4    /* keys are split: partial results go to the workspace                   */
+#define VKA_FLAG_PACK 8     /* query heads of a key head share a tile                                */
+#define VKA_FLAG_VEC4_QK 16 /* q and k can be read four channels at a time                           */
+#define VKA_FLAG_VEC4_V 32
+#define VKA_FLAG_VEC4_OUT 64
+#define VKA_FLAG_WEIGHT 128 /* norms: optional tensors                                               */
+#define VKA_FLAG_BIAS 256
+#define VKA_FLAG_RESIDUAL 512
+#define VKA_FLAG_SUM 1024
+#define VKA_FLAG_MEAN 2048
+#define VKA_FLAG_INV_STD 4096
+#define VKA_FLAG_VEC4 8192 /* norms: all rows can be read and written four columns at a time         */
+#define VKA_FLAG_PARAM_F32 16384 /* norms: weight and bias are f32 whatever the storage              */
+
+/* Bindings. 0 is always the parameter block. */
+#define VKA_BIND_PARAMS 0
+#define VKA_BIND_Q 1
+#define VKA_BIND_K 2
+#define VKA_BIND_V 3
+#define VKA_BIND_OUT 4
+#define VKA_BIND_LSE 5
+#define VKA_BIND_WORKSPACE 6
+
+#define VKA_BIND_X 1
+#define VKA_BIND_RESIDUAL 2
+#define VKA_BIND_WEIGHT 3
+#define VKA_BIND_NORM_OUT 4
+#define VKA_BIND_SUM 5
+#define VKA_BIND_BIAS 6
+#define VKA_BIND_STATS_MEAN 7
+#define VKA_BIND_STATS_INV 8
+
+#define VKA_MAX_BINDINGS 9
+
+#endif

@@ -1,0 +1,136 @@
+// Tensors in memory, read and written as float whatever they are stored as.
+//
+// VKA_STORAGE: 1 f32; 2 f16 with 16-bit loads and stores; 3 f16 packed in 32-bit words, for devices without them.
+//
+//   VKA_INPUT(slot, name)    float name_at(uint i), vec4 name_at4(uint i): element i, or elements i .. i+3 (i a multiple of 4)
+//   VKA_OUTPUT(slot, name)   void name_put(uint i, float x), void name_put4(uint i, vec4 x)
+//   VKA_INOUT(slot, name)    both
+//   VKA_INPUT_F32, VKA_OUTPUT_F32   the same for tensors that are always f32
+// SPDX-License-Identifier: MIT
+
+#define VKA_GLSL 1
+#if VKA_STORAGE == 2
+#extension GL_EXT_shader_16bit_storage : require
+#endif
+#extension GL_EXT_control_flow_attributes : require
+
+#include "params.h"
+
+layout(push_constant) uniform Push {
+    vka_push push;
+};
+
+layout(constant_id = VKA_SPEC_FLAGS) const uint FLAGS = 0u;
+
+bool has(uint flag) {
+    return (FLAGS & flag) != 0u;
+}
+
+#define VKA_DECLARE(slot, name, scalar, vector, access)                                                                \
+    layout(set = 0, binding = slot, std430) access buffer name##_scalars {                                             \
+        scalar name##_s[];                                                                                             \
+    };                                                                                                                 \
+    layout(set = 0, binding = slot, std430) access buffer name##_vectors {                                             \
+        vector name##_v[];                                                                                             \
+    };
+
+#define VKA_READERS_DIRECT(name)                                                                                       \
+    float name##_at(uint i) {                                                                                          \
+        return float(name##_s[i]);                                                                                     \
+    }                                                                                                                  \
+    vec4 name##_at4(uint i) {                                                                                          \
+        return vec4(name##_v[i >> 2]);                                                                                 \
+    }
+
+#define VKA_WRITERS_DIRECT(name, scalar, vector)                                                                       \
+    void name##_put(uint i, float x) {                                                                                 \
+        name##_s[i] = scalar(x);                                                                                       \
+    }                                                                                                                  \
+    void name##_put4(uint i, vec4 x) {                                                                                 \
+        name##_v[i >> 2] = vector(x);                                                                                  \
+    }
+
+#define VKA_READERS_PACKED(name)                                                                                       \
+    float name##_at(uint i) {                                                                                          \
+        vec2 pair = unpackHalf2x16(name##_s[i >> 1]);                                                                  \
+        return (i & 1u) == 0u ? pair.x : pair.y;                                                                       \
+    }                                                                                                                  \
+    vec4 name##_at4(uint i) {                                                                                          \
+        uvec2 words = name##_v[i >> 2];                                                                                \
+        return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));                                                 \
+    }
+
+// Two invocations may own the halves of one word, so each changes its own half atomically.
+#define VKA_WRITERS_PACKED(name)                                                                                       \
+    void name##_put(uint i, float x) {                                                                                 \
+        uint bits = packHalf2x16(vec2(x, 0.0)), shift = (i & 1u) * 16u;                                                \
+        atomicAnd(name##_s[i >> 1], ~(0xffffu << shift));                                                              \
+        atomicOr(name##_s[i >> 1], bits << shift);                                                                     \
+    }                                                                                                                  \
+    void name##_put4(uint i, vec4 x) {                                                                                 \
+        name##_v[i >> 2] = uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));                                              \
+    }
+
+#define VKA_INPUT_F32(slot, name) VKA_DECLARE(slot, name, float, vec4, readonly) VKA_READERS_DIRECT(name)
+#define VKA_OUTPUT_F32(slot, name) VKA_DECLARE(slot, name, float, vec4, writeonly) VKA_WRITERS_DIRECT(name, float, vec4)
+
+#if VKA_STORAGE == 1
+#define VKA_INPUT(slot, name) VKA_INPUT_F32(slot, name)
+#define VKA_OUTPUT(slot, name) VKA_OUTPUT_F32(slot, name)
+#define VKA_INOUT(slot, name)                                                                                          \
+    VKA_DECLARE(slot, name, float, vec4, )                                                                             \
+    VKA_READERS_DIRECT(name)                                                                                           \
+    VKA_WRITERS_DIRECT(name, float, vec4)
+#elif VKA_STORAGE == 2
+#define VKA_INPUT(slot, name) VKA_DECLARE(slot, name, float16_t, f16vec4, readonly) VKA_READERS_DIRECT(name)
+#define VKA_OUTPUT(slot, name)                                                                                         \
+    VKA_DECLARE(slot, name, float16_t, f16vec4, writeonly) VKA_WRITERS_DIRECT(name, float16_t, f16vec4)
+#define VKA_INOUT(slot, name)                                                                                          \
+    VKA_DECLARE(slot, name, float16_t, f16vec4, )                                                                      \
+    VKA_READERS_DIRECT(name)                                                                                           \
+    VKA_WRITERS_DIRECT(name, float16_t, f16vec4)
+#else
+#define VKA_INPUT(slot, name) VKA_DECLARE(slot, name, uint, uvec2, readonly) VKA_READERS_PACKED(name)
+#define VKA_OUTPUT(slot, name) VKA_DECLARE(slot, name, uint, uvec2, ) VKA_WRITERS_PACKED(name)
+#define VKA_INOUT(slot, name)                                                                                          \
+    VKA_DECLARE(slot, name, uint, uvec2, )                                                                             \
+    VKA_READERS_PACKED(name)                                                                                           \
+    VKA_WRITERS_PACKED(name)
+#endif
+
+// Four channels d .. d+3 of a row that begins at element `row`; channels from `size` on are 0 and are not read. `fast`
+// is constant: rows are contiguous and aligned.
+#define VKA_ROW_READER(name)                                                                                           \
+    vec4 name##_row4(uint row, uint stride, uint d, uint size, bool fast) {                                            \
+        if (fast)                                                                                                      \
+            return name##_at4(row + d);                                                                                \
+        vec4 x = vec4(0.0);                                                                                            \
+        x.x = name##_at(row + d * stride);                                                                             \
+        if (d + 1u < size)                                                                                             \
+            x.y = name##_at(row + (d + 1u) * stride);                                                                  \
+        if (d + 2u < size)                                                                                             \
+            x.z = name##_at(row + (d + 2u) * stride);                                                                  \
+        if (d + 3u < size)                                                                                             \
+            x.w = name##_at(row + (d + 3u) * stride);                                                                  \
+        return x;                                                                                                      \
+    }
+
+#define VKA_ROW_WRITER(name)                                                                                           \
+    void name##_put_row4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                                \
+        if (fast) {                                                                                                    \
+            name##_put4(row + d, x);                                                                                   \
+            return;                                                                                                    \
+        }                                                                                                              \
+        name##_put(row + d * stride, x.x);                                                                             \
+        if (d + 1u < size)                                                                                             \
+            name##_put(row + (d + 1u) * stride, x.y);                                                                  \
+        if (d + 2u < size)                                                                                             \
+            name##_put(row + (d + 2u) * stride, x.z);                                                                  \
+        if (d + 3u < size)                                                                                             \
+            name##_put(row + (d + 3u) * stride, x.w);                                                                  \
+    }
+
+// A loop over 0 .. n-1 that compilers unroll completely: they give up on long loops, not on nested short ones.
+#define VKA_UNROLL(i, n)                                                                                               \
+    [[unroll]] for (uint i##_block = 0u; i##_block * 8u < (n); ++i##_block)                                            \
+        [[unroll]] for (uint i##_step = 0u, i = i##_block * 8u; i##_step < 8u; ++i##_step, ++i) if (i < (n))

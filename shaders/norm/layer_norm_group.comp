@@ -1,0 +1,98 @@
+#version 450
+// Layer norm where a workgroup owns a row (Ba 2016), for GPUs: neighbours read neighbouring columns.
+//
+// Invocation t owns the vectors of four columns t, t + GROUP_SIZE, .. Rows of up to COLS vectors an invocation are kept in
+// registers and read once; longer ones (COLS = 0) are read again for the variance and the result. The mean is exact to
+// rounding before deviations are squared. Sums go through subgroups where the device has their arithmetic.
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#if VKA_SUBGROUP
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_basic : require
+#endif
+#include "storage.glsl"
+#include "norm.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
+layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
+layout(constant_id = VKA_SPEC_SUBGROUP) const uint SUBGROUP_MIN = 1u;
+
+const uint KEPT = COLS > 0u ? COLS : 1u;
+
+shared float parts[(GROUP_SIZE + SUBGROUP_MIN - 1u) / SUBGROUP_MIN];
+
+// The sum over the workgroup, in an order that never changes.
+float group_sum(float value) {
+    barrier();
+#if VKA_SUBGROUP
+    float mine = subgroupAdd(value);
+    if (subgroupElect())
+        parts[gl_SubgroupID] = mine;
+    barrier();
+    float result = 0.0;
+    for (uint i = 0u; i < gl_NumSubgroups; ++i)
+        result += parts[i];
+    return result;
+#else
+    parts[gl_LocalInvocationIndex] = value;
+    for (uint width = 1u; width < GROUP_SIZE; width *= 2u) {
+        barrier();
+        uint at = gl_LocalInvocationIndex * width * 2u;
+        if (at + width < GROUP_SIZE)
+            parts[at] += parts[at + width];
+    }
+    barrier();
+    return parts[0];
+#endif
+}
+
+uint column(uint i) {
+    return (i * GROUP_SIZE + gl_LocalInvocationIndex) * 4u;
+}
+
+void main() {
+    Row row = find_row(gl_WorkGroupID.x + push.x0);
+    uint count = (p.cols + 4u * GROUP_SIZE - 1u) / (4u * GROUP_SIZE);
+    float origin = row_origin(row);
+    // The sum may be stored over x: everybody has the origin before anybody stores.
+    barrier();
+    vec4 kept[KEPT];
+    float local = 0.0;
+    if (COLS > 0u) {
+        [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
+            kept[i] = column(i) < p.cols ? first_values(row, column(i)) : vec4(0.0);
+            local += total(deviation(kept[i], origin, column(i)));
+        }
+    } else {
+        for (uint i = 0u; i < count; ++i)
+            if (column(i) < p.cols)
+                local += total(deviation(first_values(row, column(i)), origin, column(i)));
+    }
+    float centre = origin + group_sum(local) / float(p.cols);
+    local = 0.0;
+    if (COLS > 0u) {
+        [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
+            vec4 d = deviation(kept[i], centre, column(i));
+            local += dot(d, d);
+        }
+    } else {
+        for (uint i = 0u; i < count; ++i)
+            if (column(i) < p.cols) {
+                vec4 d = deviation(later_values(row, column(i)), centre, column(i));
+                local += dot(d, d);
+            }
+    }
+    float inverse = 1.0 / sqrt(group_sum(local) / float(p.cols) + p.epsilon);
+    if (COLS > 0u) {
+        [[unroll]] for (uint i = 0u; i < KEPT; ++i)
+            if (column(i) < p.cols)
+                store_values(row, column(i), kept[i], centre, inverse);
+    } else {
+        for (uint i = 0u; i < count; ++i)
+            if (column(i) < p.cols)
+                store_values(row, column(i), later_values(row, column(i)), centre, inverse);
+    }
+    if (gl_LocalInvocationIndex == 0u)
+        store_statistics(row, centre, inverse);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/check.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+vka_status vka__check_fail(const vka__check *c, vka_status status, const char *field, const char *format, ...) {
+    char item[96], message[256];
+    snprintf(item, sizeof item, "%s.%s", c->function, field);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return vka__fail(c->ctx, status, item, "%s", message);
+}
+
+/* Right-aligns shape and strides, fills in dense strides. *span: bytes from first to last element. */
+static vka_status fill_view(const vka__check *c, const char *field, const vka_tensor *t, vka__view *v, uint64_t *span) {
+    bool dense = true;
+    for (uint32_t i = 0; i < t->rank; ++i)
+        dense = dense && !t->stride[i];
+    uint64_t step = 1, last = 0;
+    bool empty = false;
+    for (uint32_t i = VKA_MAX_RANK; i-- > 0;) {
+        bool exists = i + t->rank >= VKA_MAX_RANK;
+        uint32_t dim = i + t->rank - VKA_MAX_RANK;
+        v->shape[i] = exists ? t->shape[dim] : 1;
+        v->stride[i] = !exists || v->shape[i] < 2 ? 0 : dense ? step : t->stride[dim];
+        if (exists && v->shape[i] > 1 && !v->stride[i])
+            return vka__check_fail(c, VKA_INVALID, field,
+                                   "stride[%u] is 0 for a size of %u: broadcast with a size of 1 instead", dim,
+                                   v->shape[i]);
+        empty = empty || !v->shape[i];
+        uint64_t steps = v->shape[i] ? v->shape[i] - 1 : 0;
+        if (steps && v->stride[i] > (UINT64_MAX / 8 - last) / steps)
+            return vka__check_fail(c, VKA_INVALID, field, "stride[%u] = %llu overflows", dim,
+                                   (unsigned long long)v->stride[i]);
+        last += steps * v->stride[i];
+        step *= v->shape[i] ? v->shape[i] : 1;
+    }
+    *span = empty ? 0 : (last + 1) * v->size;
+    return VKA_OK;
+}
+
+static vka_status check_range(const vka__check *c, const char *field, const vka_tensor *t, uint64_t span) {
+    uint64_t size = vka_buffer_size(t->buffer);
+    if (t->offset > size || span > size - t->offset)
+        return vka__check_fail(c, VKA_INVALID, field, "bytes %llu + %llu lie outside its buffer of %llu",
+                               (unsigned long long)t->offset, (unsigned long long)span, (unsigned long long)size);
+    /* Without 16-bit storage f16 tensors are accessed in words, and the last one must exist. */
+    uint64_t word_end = vka__align_up(vka__buffer_base(t->buffer) + t->offset + span, 4);
+    if (t->dtype == VKA_F16 && !c->caps->f16_storage &&
+        word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
+        return vka__check_fail(c, VKA_UNSUPPORTED, field,
+                               "ends within the last, incomplete word of a wrapped buffer on a device without 16-bit "
+                               "storage");
+    return VKA_OK;
+}
+
+vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, bool required,
+                             vka__view *view) {
+    *view = (vka__view){.present = t->buffer, .dtype = t->dtype};
+    if (!t->buffer)
+        return required ? vka__check_fail(c, VKA_INVALID, field, "is required, but its buffer is NULL") : VKA_OK;
+    if (vka__buffer_device(t->buffer) != c->device)
+        return vka__check_fail(c, VKA_INVALID, field, "its buffer belongs to another device");
+    view->size = vka_dtype_size(t->dtype);
+    if (!view->size)
+        return vka__check_fail(c, VKA_INVALID, field, "dtype %d is not a vka_dtype", (int)t->dtype);
+    if (t->rank < 1 || t->rank > VKA_MAX_RANK)
+        return vka__check_fail(c, VKA_INVALID, field, "rank %u is not 1 .. %d", t->rank, VKA_MAX_RANK);
+    if (t->offset % view->size)
+        return vka__check_fail(c, VKA_INVALID, field, "offset %llu is not a multiple of the element size %u",
+                               (unsigned long long)t->offset, view->size);
+    uint64_t span = 0;
+    vka_status status = fill_view(c, field, t, view, &span);
+    if (status == VKA_OK)
+        status = check_range(c, field, t, span);
+    view->offset = vka__buffer_base(t->buffer) + t->offset;
+    return status;
+}
+
+vka_status vka__check_shape(const vka__check *c, const char *field, const vka_tensor *t, uint32_t rank,
+                            const uint32_t *shape) {
+    if (!t->buffer)
+        return VKA_OK;
+    if (t->rank != rank)
+        return vka__check_fail(c, VKA_INVALID, field, "rank is %u, but must be %u", t->rank, rank);
+    for (uint32_t i = 0; i < rank; ++i)
+        if (t->shape[i] != shape[i])
+            return vka__check_fail(c, VKA_INVALID, field, "shape[%u] is %u, but must be %u", i, t->shape[i], shape[i]);
+    return VKA_OK;
+}
+
+vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_tensor *t, vka_dtype dtype,
+                            const char *rule) {
+    if (t->buffer && t->dtype != dtype)
+        return vka__check_fail(c, VKA_INVALID, field, "dtype %d, but %s", (int)t->dtype, rule);
+    return VKA_OK;
+}
+
+/* Elements are apart when every stride steps over all that the smaller strides span. */
+vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v) {
+    if (!v->present)
+        return VKA_OK;
+    (void)t;
+    uint64_t span = 1, floor = 0;
+    for (uint32_t n = 0; n < VKA_MAX_RANK; ++n) {
+        uint32_t next = VKA_MAX_RANK;
+        for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
+            if (v->shape[i] > 1 && v->stride[i] > floor && (next == VKA_MAX_RANK || v->stride[i] < v->stride[next]))
+                next = i;
+        if (next == VKA_MAX_RANK)
+            break;
+        if (v->stride[next] < span)
+            return vka__check_fail(c, VKA_INVALID, field, "its elements overlap: a stride of %llu within a span of %llu",
+                                   (unsigned long long)v->stride[next], (unsigned long long)span);
+        floor = v->stride[next];
+        span += (uint64_t)(v->shape[next] - 1) * v->stride[next];
+    }
+    /* Two dimensions of one stride were taken as one above. */
+    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
+        for (uint32_t j = i + 1; j < VKA_MAX_RANK; ++j)
+            if (v->shape[i] > 1 && v->shape[j] > 1 && v->stride[i] == v->stride[j])
+                return vka__check_fail(c, VKA_INVALID, field, "its elements overlap: two strides are %llu",
+                                       (unsigned long long)v->stride[i]);
+    return VKA_OK;
+}
+
+static uint64_t elements_of(const vka__view *v) {
+    uint64_t n = 1;
+    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
+        n *= v->shape[i];
+    return n;
+}
+
+static bool same_view(const vka__view *a, const vka__view *b) {
+    bool same = a->offset == b->offset && a->dtype == b->dtype;
+    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
+        same = same && a->shape[i] == b->shape[i] && a->stride[i] == b->stride[i];
+    return same;
+}
+
+vka_status vka__check_apart(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v,
+                            const char *other_field, const vka_tensor *other, const vka__view *o, bool same_allowed) {
+    if (!v->present || !o->present || !vka__buffer_same_memory(t->buffer, other->buffer))
+        return VKA_OK;
+    uint64_t ve = vka__view_extent(v, 0), oe = vka__view_extent(o, 0);
+    bool meet = v->offset < o->offset + oe * o->size && o->offset < v->offset + ve * v->size;
+    /* Views with gaps may interleave without touching; one without gaps can't. */
+    bool gapless = ve == elements_of(v) || oe == elements_of(o);
+    if (!meet || !gapless || (same_allowed && same_view(v, o)))
+        return VKA_OK;
+    return vka__check_fail(c, VKA_INVALID, field, "overlaps %s", other_field);
+}

@@ -1,0 +1,38 @@
+/* Checks that all operations share: tensors become views, or a named error.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_CHECK_H
+#define VKA_CHECK_H
+
+#include "vk/record.h"
+
+typedef struct vka__check {
+    const vka__context *ctx;
+    vka_device *device;
+    const vka_device_caps *caps;
+    const char *function; /* public name; "function.field" is what the log names */
+} vka__check;
+
+/* Logs "function.field: ..." and returns the status. */
+vka_status vka__check_fail(const vka__check *c, vka_status status, const char *field, const char *format, ...)
+    VKA_PRINTF(4, 5);
+
+/* Absent tensors (buffer NULL) give an absent view, unless they are required. */
+vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, bool required,
+                             vka__view *view);
+
+/* The shape must be [s0, s1, s2, s3], right-aligned to the tensor's rank. */
+vka_status vka__check_shape(const vka__check *c, const char *field, const vka_tensor *t, uint32_t rank,
+                            const uint32_t *shape);
+
+vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_tensor *t, vka_dtype dtype,
+                            const char *rule);
+
+/* An output whose elements would share memory. */
+vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view);
+
+/* Two tensors, the first one written, that certainly share memory; `same_allowed`: unless they are the very same view. */
+vka_status vka__check_apart(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view,
+                            const char *other_field, const vka_tensor *other, const vka__view *other_view,
+                            bool same_allowed);
+
+#endif

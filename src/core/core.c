@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/core.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *default_realloc(void *user, void *old, size_t size) {
+    (void)user;
+    return realloc(old, size);
+}
+
+static void default_free(void *user, void *memory) {
+    (void)user;
+    free(memory);
+}
+
+vka_status vka__context_init(vka__context *ctx, const char *function, const vka_log *log,
+                             const vka_allocator *allocator) {
+    *ctx = (vka__context){.log = *log, .allocator = *allocator};
+    if (!ctx->log.level)
+        ctx->log.level = VKA_LOG_WARNING;
+    bool none = !allocator->realloc && !allocator->free, both = allocator->realloc && allocator->free;
+    if (!none && !both) {
+        char item[64];
+        snprintf(item, sizeof item, "%s.allocator", function);
+        return vka__fail(ctx, VKA_INVALID, item, "realloc and free must both be given, or neither");
+    }
+    if (none)
+        ctx->allocator = (vka_allocator){.realloc = default_realloc, .free = default_free};
+    return VKA_OK;
+}
+
+void *vka__realloc(const vka__context *ctx, void *old, size_t size) {
+    return ctx->allocator.realloc(ctx->allocator.user, old, size);
+}
+
+void *vka__alloc(const vka__context *ctx, size_t count, size_t size) {
+    if (size && count > SIZE_MAX / size)
+        return NULL;
+    size_t bytes = count && size ? count * size : 1;
+    void *memory = vka__realloc(ctx, NULL, bytes);
+    if (memory)
+        memset(memory, 0, bytes);
+    return memory;
+}
+
+void vka__free(const vka__context *ctx, void *memory) {
+    if (memory)
+        ctx->allocator.free(ctx->allocator.user, memory);
+}
+
+static void log_args(const vka__context *ctx, vka_log_level level, const char *item, const char *format, va_list args) {
+    if (!ctx->log.fn || level > ctx->log.level)
+        return;
+    char message[512];
+    vsnprintf(message, sizeof message, format, args);
+    ctx->log.fn(ctx->log.user, level, item, message);
+}
+
+void vka__log(const vka__context *ctx, vka_log_level level, const char *item, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    log_args(ctx, level, item, format, args);
+    va_end(args);
+}
+
+vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    log_args(ctx, VKA_LOG_ERROR, item, format, args);
+    va_end(args);
+    return status;
+}

@@ -1,0 +1,54 @@
+/* What every part of the library shares: logging, host memory, small helpers. No Vulkan here.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_CORE_H
+#define VKA_CORE_H
+
+#include <vkattn/vkattn.h>
+
+/* Log and host memory, as the caller gave them. Embedded in every device. */
+typedef struct vka__context {
+    vka_log log;
+    vka_allocator allocator;
+} vka__context;
+
+/* Fills in the defaults of an allocator; VKA_INVALID when only a part of it is given. */
+vka_status vka__context_init(vka__context *ctx, const char *function, const vka_log *log,
+                             const vka_allocator *allocator);
+
+/* Zeroed memory, or NULL. `count * size` may not overflow. */
+void *vka__alloc(const vka__context *ctx, size_t count, size_t size);
+void *vka__realloc(const vka__context *ctx, void *old, size_t size);
+void vka__free(const vka__context *ctx, void *memory);
+
+#if defined(__GNUC__)
+#    define VKA_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#else
+#    define VKA_PRINTF(text, first)
+#endif
+
+void vka__log(const vka__context *ctx, vka_log_level level, const char *item, const char *format, ...) VKA_PRINTF(4, 5);
+
+/* Logs an error and returns the status, so that a failing check is one line. */
+vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...)
+    VKA_PRINTF(4, 5);
+
+static inline uint32_t vka__min_u32(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+static inline uint32_t vka__max_u32(uint32_t a, uint32_t b) {
+    return a > b ? a : b;
+}
+static inline uint64_t vka__min_u64(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+static inline uint64_t vka__max_u64(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+static inline uint32_t vka__div_up(uint32_t a, uint32_t b) {
+    return a / b + (a % b != 0);
+}
+static inline uint64_t vka__align_up(uint64_t a, uint64_t power_of_two) {
+    return (a + power_of_two - 1) & ~(power_of_two - 1);
+}
+
+#endif

@@ -1,0 +1,69 @@
+/* Mutex and condition variable over what the platform has: C11 threads are missing on macOS and MinGW.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_SYNC_H
+#define VKA_SYNC_H
+
+#ifdef _WIN32
+#    ifndef WIN32_LEAN_AND_MEAN
+#        define WIN32_LEAN_AND_MEAN
+#    endif
+#    include <windows.h>
+typedef SRWLOCK vka__mutex;
+typedef CONDITION_VARIABLE vka__cond;
+#    define VKA_MUTEX_INIT SRWLOCK_INIT
+static inline void vka__mutex_init(vka__mutex *m) {
+    InitializeSRWLock(m);
+}
+static inline void vka__mutex_destroy(vka__mutex *m) {
+    (void)m;
+}
+static inline void vka__lock(vka__mutex *m) {
+    AcquireSRWLockExclusive(m);
+}
+static inline void vka__unlock(vka__mutex *m) {
+    ReleaseSRWLockExclusive(m);
+}
+static inline void vka__cond_init(vka__cond *c) {
+    InitializeConditionVariable(c);
+}
+static inline void vka__cond_destroy(vka__cond *c) {
+    (void)c;
+}
+static inline void vka__cond_wait(vka__cond *c, vka__mutex *m) {
+    SleepConditionVariableSRW(c, m, INFINITE, 0);
+}
+static inline void vka__cond_broadcast(vka__cond *c) {
+    WakeAllConditionVariable(c);
+}
+#else
+#    include <pthread.h>
+typedef pthread_mutex_t vka__mutex;
+typedef pthread_cond_t vka__cond;
+#    define VKA_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
+static inline void vka__mutex_init(vka__mutex *m) {
+    pthread_mutex_init(m, NULL);
+}
+static inline void vka__mutex_destroy(vka__mutex *m) {
+    pthread_mutex_destroy(m);
+}
+static inline void vka__lock(vka__mutex *m) {
+    pthread_mutex_lock(m);
+}
+static inline void vka__unlock(vka__mutex *m) {
+    pthread_mutex_unlock(m);
+}
+static inline void vka__cond_init(vka__cond *c) {
+    pthread_cond_init(c, NULL);
+}
+static inline void vka__cond_destroy(vka__cond *c) {
+    pthread_cond_destroy(c);
+}
+static inline void vka__cond_wait(vka__cond *c, vka__mutex *m) {
+    pthread_cond_wait(c, m);
+}
+static inline void vka__cond_broadcast(vka__cond *c) {
+    pthread_cond_broadcast(c);
+}
+#endif
+
+#endif

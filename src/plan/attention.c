@@ -1,0 +1,322 @@
+/* Plans of attention: path, tiles, splits, slices.
+ * SPDX-License-Identifier: MIT */
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <vkattn/attention.h>
+
+/* Shapes of the tile kernel, largest first: query rows, keys of a step, rows of an invocation, invocations of a row.
+ * Register tiles of 4 x 4 spill on no known GPU; a row's invocations times four channels make one channel chunk. */
+static const struct tile_shape {
+    uint32_t br, bc, rm, tc;
+} tile_shapes[] = {
+    {64, 32, 4, 8}, {32, 32, 4, 8}, {16, 32, 2, 8}, {8, 32, 1, 8}, {4, 32, 1, 16}, {4, 16, 1, 8}, {4, 8, 1, 4},
+};
+
+/* Bytes of shared memory that tile.comp declares for a shape: q, a chunk of k or v, probabilities, row reductions. */
+static uint32_t tile_shared_bytes(const struct tile_shape *s, uint32_t d) {
+    uint32_t d4 = vka__div_up(d, 4);
+    return 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) + 4 * s->br * s->tc;
+}
+
+/* Sixteen vectors of four outputs an invocation, beside the scores, are what every known GPU has registers for. */
+#define MAX_OUT_VECTORS 16
+
+static bool tile_fits(const vka_device_caps *caps, const struct tile_shape *s, uint32_t d, uint32_t dv) {
+    uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(dv, 4), s->tc);
+    return s->br / s->rm * s->tc <= caps->max_invocations && tile_shared_bytes(s, d) <= caps->shared_bytes &&
+           out_vectors <= MAX_OUT_VECTORS;
+}
+
+static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
+    uint32_t flags = 0;
+    flags |= p->band ? VKA_FLAG_BAND : 0;
+    flags |= p->lse.present ? VKA_FLAG_LSE : 0;
+    flags |= pack ? VKA_FLAG_PACK : 0;
+    flags |= vka__view_vec4(&p->q) && vka__view_vec4(&p->k) ? VKA_FLAG_VEC4_QK : 0;
+    flags |= vka__view_vec4(&p->v) ? VKA_FLAG_VEC4_V : 0;
+    flags |= vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0;
+    return flags;
+}
+
+static uint32_t group_of(const vka__attention_problem *p) {
+    return p->q.shape[1] / p->k.shape[1];
+}
+
+/* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
+static bool wants_pack(const vka__attention_problem *p, uint32_t full_tile_rows) {
+    return group_of(p) > 1 && p->q.shape[2] * 2 <= full_tile_rows;
+}
+
+/* Rows in registers: q and out of R rows, in vectors of four. Four rows read each key once for four times the work;
+ * beyond 128 channels they no longer fit the first-level cache that software drivers keep their registers in. */
+static void plan_row(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
+    uint32_t d = vka__max_u32(p->q.shape[3], p->v.shape[3]);
+    uint32_t rm = d <= 128 ? 4 : 2, t = vka__min_u32(8, caps->max_invocations);
+    bool pack = wants_pack(p, t * rm);
+    plan->rows = pack ? p->q.shape[2] * group_of(p) : p->q.shape[2];
+    while (rm > 1 && plan->rows <= t * rm / 2)
+        rm /= 2;
+    plan->path = VKA_PATH_ROW;
+    plan->shared_bytes = 0;
+    plan->main.kernel = vka__kernel_for_storage(VKA__attention_row_f32, p->q.dtype, caps);
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = t;
+    plan->main.spec[VKA_SPEC_BR] = t * rm;
+    plan->main.spec[VKA_SPEC_BC] = 4;
+    plan->main.spec[VKA_SPEC_RM] = rm;
+    plan->main.spec[VKA_SPEC_TC] = 1;
+    plan->main.spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
+}
+
+static bool plan_tile(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
+    uint32_t d = p->q.shape[3], count = sizeof tile_shapes / sizeof *tile_shapes;
+    bool pack = wants_pack(p, 16);
+    uint32_t rows = pack ? p->q.shape[2] * group_of(p) : p->q.shape[2];
+    const struct tile_shape *best = NULL;
+    for (uint32_t i = 0; i < count; ++i) {
+        const struct tile_shape *s = &tile_shapes[i];
+        if (!tile_fits(caps, s, d, p->v.shape[3]))
+            continue;
+        if (!best || s->br >= rows)
+            best = s;
+    }
+    if (!best)
+        return false;
+    plan->path = VKA_PATH_TILE;
+    plan->rows = rows;
+    plan->shared_bytes = tile_shared_bytes(best, d);
+    plan->main.kernel = vka__kernel_for_storage(VKA__attention_tile_f32, p->q.dtype, caps);
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = best->br / best->rm * best->tc;
+    plan->main.spec[VKA_SPEC_BR] = best->br;
+    plan->main.spec[VKA_SPEC_BC] = best->bc;
+    plan->main.spec[VKA_SPEC_RM] = best->rm;
+    plan->main.spec[VKA_SPEC_TC] = best->tc;
+    plan->main.spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
+    return true;
+}
+
+static bool choose_path(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                        vka__refusal *refusal) {
+    if (p->path == VKA_PATH_ROW || (p->path == VKA_PATH_AUTO && caps->type == VKA_DEVICE_CPU)) {
+        plan_row(caps, p, plan);
+        plan->why = p->path ? "the description asks for it" : "software driver: uniform loads, no barriers";
+        return true;
+    }
+    if (plan_tile(caps, p, plan)) {
+        plan->why = p->path ? "the description asks for it" : "GPU: keys staged in shared memory";
+        return true;
+    }
+    if (p->path == VKA_PATH_TILE) {
+        refusal->field = "path";
+        snprintf(refusal->reason, sizeof refusal->reason,
+                 "is TILE, but no tile for head dimension %u fits %u bytes of shared memory and %u invocations",
+                 p->q.shape[3], caps->shared_bytes, caps->max_invocations);
+        return false;
+    }
+    plan_row(caps, p, plan);
+    plan->why = "no tile fits this device's shared memory";
+    return true;
+}
+
+/* The largest slice whose parts of q, k, v, out and lse each fit one binding. */
+static bool choose_slice(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                         vka__refusal *refusal) {
+    const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
+    static const char *const names[] = {"q", "k", "v", "out", "lse"};
+    uint32_t group = group_of(p);
+    for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_HEAD; ++slice) {
+        const char *misfit = NULL;
+        for (int i = 0; i < 5; ++i) {
+            vka__view part = *views[i];
+            if (slice >= VKA__SLICE_BATCH)
+                part.shape[0] = 1;
+            if (slice >= VKA__SLICE_HEAD)
+                part.shape[1] = i == 1 || i == 2 ? 1 : group;
+            if (!misfit && !vka__fits_binding(caps, views[i], vka__view_extent(&part, 0)))
+                misfit = names[i];
+        }
+        plan->slice = (vka__slice)slice;
+        plan->slices = slice == VKA__SLICE_ALL ? 1 : p->q.shape[0] * (slice == VKA__SLICE_HEAD ? p->k.shape[1] : 1);
+        if (!misfit)
+            return true;
+        refusal->field = misfit;
+        snprintf(refusal->reason, sizeof refusal->reason,
+                 "one head spans more than the %llu bytes that a binding can see here",
+                 (unsigned long long)caps->storage_range);
+    }
+    return false;
+}
+
+/* Keys that a tile can see at most. */
+static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
+    if (!p->band)
+        return p->k.shape[2];
+    int64_t live = (int64_t)p->band_hi - p->band_lo + tile_rows;
+    return live < 1 ? 1 : (uint32_t)vka__min_u64((uint64_t)live, p->k.shape[2]);
+}
+
+/* Splits are worth their merge when the grid alone leaves the device idle. Nobody tells how many workgroups a device
+ * holds, so the targets are by class: a few per core of a CPU, several hundred on a large GPU. */
+static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_problem *p, uint64_t groups,
+                              uint32_t tile_rows) {
+    if (p->splits)
+        return p->splits;
+    uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
+    uint32_t least = caps->type == VKA_DEVICE_CPU ? 1024 : 256; /* keys that repay a split */
+    uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least;
+    uint64_t splits = vka__min_u64(vka__min_u64(wanted, possible), VKA_MAX_SPLITS);
+    return splits < 2 ? 1 : (uint32_t)splits;
+}
+
+static uint64_t workspace_floats(const vka__attention_plan *plan, uint32_t slice_batches, uint32_t dv) {
+    return (uint64_t)slice_batches * plan->params.ws_rows * plan->splits * (dv + 2);
+}
+
+static void plan_grids(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                       uint32_t slice_batches, uint32_t slice_q_heads) {
+    bool pack = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
+    plan->heads = pack ? slice_q_heads / group_of(p) : slice_q_heads;
+    plan->tiles = vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]);
+    uint64_t groups = (uint64_t)plan->tiles * plan->heads * slice_batches;
+    plan->splits = choose_splits(caps, p, groups, plan->main.spec[VKA_SPEC_BR]);
+    plan->params.ws_rows = slice_q_heads * p->q.shape[2];
+    uint64_t floats = workspace_floats(plan, slice_batches, p->v.shape[3]);
+    /* A workspace beyond one binding: unsplit is slower, but always possible. */
+    if (floats > vka__min_u64(caps->storage_range, UINT64_C(1) << 32) / 4)
+        plan->splits = 1;
+    plan->workspace_bytes = plan->splits > 1 ? vka__align_up(floats * 4, 256) : 0;
+    plan->params.splits = plan->splits;
+    plan->params.ws_stats = slice_batches * plan->params.ws_rows * plan->splits * p->v.shape[3];
+    memcpy(plan->main_grid.limit, caps->max_groups, sizeof plan->main_grid.limit);
+    plan->main_grid.groups[0] = plan->tiles * plan->splits;
+    plan->main_grid.groups[1] = plan->heads;
+    plan->main_grid.groups[2] = slice_batches;
+    plan->main_chunks = vka__grid_chunks(&plan->main_grid);
+    plan->merge_chunks = 0;
+}
+
+static void plan_merge(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                       uint32_t slice_batches, uint32_t slice_q_heads) {
+    uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
+    plan->main.spec[VKA_SPEC_FLAGS] |= VKA_FLAG_SPLIT;
+    plan->merge.kernel = vka__kernel_for_storage(VKA__attention_merge_f32, p->q.dtype, caps);
+    plan->merge.spec[VKA_SPEC_GROUP_SIZE] = t;
+    plan->merge.spec[VKA_SPEC_DV] = p->v.shape[3];
+    plan->merge.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_LSE;
+    memcpy(plan->merge_grid.limit, caps->max_groups, sizeof plan->merge_grid.limit);
+    plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)p->q.shape[2] * p->v.shape[3] + t - 1) / t);
+    plan->merge_grid.groups[1] = slice_q_heads;
+    plan->merge_grid.groups[2] = slice_batches;
+    plan->merge_chunks = vka__grid_chunks(&plan->merge_grid);
+}
+
+/* Strides as the kernels get them; those that a slice never takes are dropped, as they may exceed 32 bits. */
+static vka_strides kernel_strides(const vka__view *v, vka__slice slice, uint32_t slice_heads) {
+    return (vka_strides){
+        .b = slice >= VKA__SLICE_BATCH || v->shape[0] < 2 ? 0 : (uint32_t)v->stride[0],
+        .h = slice_heads < 2 ? 0 : (uint32_t)v->stride[1],
+        .n = v->shape[2] < 2 ? 0 : (uint32_t)v->stride[2],
+        .d = v->shape[3] < 2 ? 0 : (uint32_t)v->stride[3],
+    };
+}
+
+vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                               vka__refusal *refusal) {
+    memset(plan, 0, sizeof *plan);
+    if (!choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
+        return VKA_UNSUPPORTED;
+    uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->q.shape[0] : 1;
+    uint32_t slice_q_heads = plan->slice == VKA__SLICE_HEAD ? group_of(p) : p->q.shape[1];
+    uint32_t slice_kv_heads = plan->slice == VKA__SLICE_HEAD ? 1 : p->k.shape[1];
+    plan_grids(caps, p, plan, slice_batches, slice_q_heads);
+    if (plan->splits > 1)
+        plan_merge(caps, p, plan, slice_batches, slice_q_heads);
+    plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
+    plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
+    vka_attention_params *params = &plan->params;
+    params->q = kernel_strides(&p->q, plan->slice, slice_q_heads);
+    params->k = kernel_strides(&p->k, plan->slice, slice_kv_heads);
+    params->v = kernel_strides(&p->v, plan->slice, slice_kv_heads);
+    params->out_ = kernel_strides(&p->out, plan->slice, slice_q_heads);
+    params->lse = kernel_strides(&p->lse, plan->slice, slice_q_heads);
+    params->q_len = p->q.shape[2];
+    params->kv_len = p->k.shape[2];
+    params->group = group_of(p);
+    params->band_lo = p->band_lo;
+    params->band_hi = p->band_hi;
+    params->scale_log2 = (float)(p->scale * 1.4426950408889634);
+    return VKA_OK;
+}
+
+uint64_t vka__attention_dispatches(const vka__attention_plan *plan) {
+    return plan->slices * (plan->main_chunks + plan->merge_chunks);
+}
+
+/* The part of a view that slice (batch, key head) sees. */
+static vka__binding bind_slice(const vka_device_caps *caps, const vka__view *view, vka__slice slice, uint32_t batch,
+                               uint32_t head, uint32_t heads, vka__access access, uint32_t *base) {
+    vka__view part = *view;
+    uint64_t first = 0;
+    if (slice >= VKA__SLICE_BATCH) {
+        first += batch * view->stride[0];
+        part.shape[0] = 1;
+    }
+    if (slice >= VKA__SLICE_HEAD) {
+        first += head * view->stride[1];
+        part.shape[1] = heads;
+    }
+    return vka__bind(caps, view, first, view->present ? vka__view_extent(&part, 0) : 0, access, base);
+}
+
+void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *p,
+                             const vka__attention_plan *plan, uint64_t index, vka__dispatch *out) {
+    memset(out, 0, sizeof *out);
+    uint64_t per_slice = plan->main_chunks + plan->merge_chunks, slice = index / per_slice;
+    uint64_t chunk = index % per_slice;
+    bool merge = chunk >= plan->main_chunks;
+    uint32_t kv_heads = plan->slice == VKA__SLICE_HEAD ? p->k.shape[1] : 1;
+    uint32_t batch = (uint32_t)(slice / kv_heads), kv = (uint32_t)(slice % kv_heads), group = group_of(p);
+    uint32_t q = kv * group;
+    uint32_t *base = out->push.base;
+    vka__binding *bind = out->binding;
+    out->key = merge ? plan->merge : plan->main;
+    if (!merge) {
+        bind[VKA_BIND_Q] = bind_slice(caps, &p->q, plan->slice, batch, q, group, VKA__READ, &base[VKA_BIND_Q]);
+        bind[VKA_BIND_K] = bind_slice(caps, &p->k, plan->slice, batch, kv, 1, VKA__READ, &base[VKA_BIND_K]);
+        bind[VKA_BIND_V] = bind_slice(caps, &p->v, plan->slice, batch, kv, 1, VKA__READ, &base[VKA_BIND_V]);
+    }
+    if (merge || plan->splits == 1) {
+        vka__access write = VKA__WRITE;
+        bind[VKA_BIND_OUT] = bind_slice(caps, &p->out, plan->slice, batch, q, group, write, &base[VKA_BIND_OUT]);
+        bind[VKA_BIND_LSE] = bind_slice(caps, &p->lse, plan->slice, batch, q, group, write, &base[VKA_BIND_LSE]);
+    }
+    if (plan->splits > 1)
+        bind[VKA_BIND_WORKSPACE] =
+            (vka__binding){.access = merge ? VKA__READ : VKA__WRITE, .offset = 0, .range = plan->workspace_bytes};
+    uint32_t first[3];
+    vka__grid_chunk(merge ? &plan->merge_grid : &plan->main_grid, merge ? chunk - plan->main_chunks : chunk, first,
+                    out->groups);
+    out->push.x0 = first[0];
+    out->push.y0 = first[1];
+    out->push.z0 = first[2];
+}
+
+size_t vka__explain_attention(const vka__attention_problem *p, const vka__attention_plan *plan, char *text,
+                              size_t capacity) {
+    static const char *const slices[] = {"everything", "one batch entry", "one key head"};
+    const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
+    int n = snprintf(
+        text, capacity,
+        "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
+        "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
+        "band: %s\nsplits: %u\nbinding: %s\ndispatches: %llu\nworkspace_bytes: %llu\n",
+        plan->path == VKA_PATH_ROW ? "row" : "tile", plan->why, vka__kernel_name((vka__kernel)plan->main.kernel),
+        spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC],
+        plan->shared_bytes, flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
+        flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no", p->band ? "yes" : "no",
+        plan->splits, slices[plan->slice], (unsigned long long)vka__attention_dispatches(plan),
+        (unsigned long long)plan->workspace_bytes);
+    return n < 0 ? 0 : (size_t)n;
+}

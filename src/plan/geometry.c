@@ -1,0 +1,40 @@
+/* Cutting grids into dispatches and tensors into bindings.
+ * SPDX-License-Identifier: MIT */
+#include "plan/plan.h"
+
+uint64_t vka__grid_chunks(const vka__grid *grid) {
+    uint64_t chunks = 1;
+    for (int i = 0; i < 3; ++i)
+        chunks *= vka__div_up(grid->groups[i], grid->limit[i]);
+    return chunks;
+}
+
+void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]) {
+    for (int i = 0; i < 3; ++i) {
+        uint32_t chunks = vka__div_up(grid->groups[i], grid->limit[i]);
+        first[i] = (uint32_t)(index % chunks) * grid->limit[i];
+        groups[i] = vka__min_u32(grid->limit[i], grid->groups[i] - first[i]);
+        index /= chunks;
+    }
+}
+
+/* Bindings start at aligned offsets and end on whole words: 16-bit tensors may be read through words. */
+static uint64_t bind_alignment(const vka_device_caps *caps) {
+    return vka__max_u32(caps->storage_align, 4);
+}
+
+bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements) {
+    uint64_t limit = vka__min_u64(caps->storage_range, UINT64_C(1) << 32), slack = bind_alignment(caps) + 4;
+    return !view->present || (limit > slack && elements <= (limit - slack) / view->size);
+}
+
+vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,
+                       vka__access access, uint32_t *base) {
+    *base = 0;
+    if (!view->present || !elements)
+        return (vka__binding){.access = VKA__UNUSED};
+    uint64_t begin = view->offset + first * view->size, aligned = begin & ~(bind_alignment(caps) - 1);
+    *base = (uint32_t)((begin - aligned) / view->size);
+    uint64_t range = vka__align_up(begin + elements * view->size - aligned, 4);
+    return (vka__binding){.access = access, .offset = aligned, .range = range};
+}

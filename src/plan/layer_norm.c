@@ -1,0 +1,177 @@
+/* Plans of layer norm.
+ * SPDX-License-Identifier: MIT */
+#include "plan/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <vkattn/norm.h>
+
+#define VIEWS 8
+
+static void views_of(const vka__norm_problem *p, const vka__view *views[VIEWS], const char *names[VIEWS]) {
+    const vka__view *v[VIEWS] = {&p->x, &p->residual, &p->weight, &p->out, &p->sum, &p->bias, &p->mean, &p->inv_std};
+    static const char *const n[VIEWS] = {"x", "residual", "weight", "out", "sum", "bias", "mean", "inv_std"};
+    memcpy(views, v, sizeof v);
+    memcpy(names, n, sizeof n);
+}
+
+static bool is_row_tensor(const vka__norm_problem *p, const vka__view *v) {
+    return v != &p->weight && v != &p->bias;
+}
+
+static uint32_t flags_of(const vka__norm_problem *p) {
+    uint32_t flags = 0;
+    flags |= p->weight.present ? VKA_FLAG_WEIGHT : 0;
+    flags |= p->bias.present ? VKA_FLAG_BIAS : 0;
+    flags |= p->residual.present ? VKA_FLAG_RESIDUAL : 0;
+    flags |= p->sum.present ? VKA_FLAG_SUM : 0;
+    flags |= p->mean.present ? VKA_FLAG_MEAN : 0;
+    flags |= p->inv_std.present ? VKA_FLAG_INV_STD : 0;
+    bool vec4 = vka__view_vec4(&p->x) && vka__view_vec4(&p->out) && vka__view_vec4(&p->residual);
+    vec4 = vec4 && vka__view_vec4(&p->sum) && vka__view_vec4(&p->weight) && vka__view_vec4(&p->bias);
+    flags |= vec4 ? VKA_FLAG_VEC4 : 0;
+    vka_dtype parameters = p->weight.present ? p->weight.dtype : p->bias.present ? p->bias.dtype : p->x.dtype;
+    flags |= parameters == VKA_F32 ? VKA_FLAG_PARAM_F32 : 0;
+    return flags;
+}
+
+/* Cuts the rows over leading dimensions until every tensor's part fits a binding. */
+static bool choose_slice(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan,
+                         vka__refusal *refusal) {
+    const vka__view *views[VIEWS];
+    const char *names[VIEWS];
+    views_of(p, views, names);
+    for (uint32_t dim = 0; dim < VKA_MAX_RANK; ++dim) {
+        const char *misfit = NULL;
+        for (int i = 0; i < VIEWS && !misfit; ++i)
+            if (!vka__fits_binding(caps, views[i], vka__view_extent(views[i], is_row_tensor(p, views[i]) ? dim : 0)))
+                misfit = names[i];
+        if (!misfit) {
+            plan->slice_dim = dim;
+            return true;
+        }
+        refusal->field = misfit;
+        snprintf(refusal->reason, sizeof refusal->reason, "one row spans more than the %llu bytes a binding can see",
+                 (unsigned long long)caps->storage_range);
+    }
+    return false;
+}
+
+static void plan_lane(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan) {
+    plan->path = VKA_NORM_PATH_LANE;
+    plan->key.kernel = vka__kernel_for_storage(VKA__layer_norm_lane_f32, p->x.dtype, caps);
+    plan->key.spec[VKA_SPEC_GROUP_SIZE] = vka__min_u32(8, caps->max_invocations);
+    plan->grid.groups[0] = vka__div_up(plan->rows, plan->key.spec[VKA_SPEC_GROUP_SIZE]);
+}
+
+/* A workgroup of up to 256 invocations a row; short rows stay in registers (at most 8 vectors an invocation). */
+static void plan_group(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan) {
+    uint32_t vectors = vka__div_up(p->x.shape[3], 4);
+    uint32_t t = 32, most = vka__min_u32(256, caps->max_invocations);
+    while (t < most && t * 2 <= vectors)
+        t *= 2;
+    t = vka__min_u32(t, caps->max_invocations);
+    uint32_t each = vka__div_up(vectors, t);
+    bool subgroup = caps->subgroup_arithmetic && caps->subgroup_min >= 4;
+    plan->path = VKA_NORM_PATH_GROUP;
+    vka__kernel f32 = subgroup ? VKA__layer_norm_group_f32_sg : VKA__layer_norm_group_f32;
+    plan->key.kernel = vka__kernel_for_storage(f32, p->x.dtype, caps);
+    plan->key.spec[VKA_SPEC_GROUP_SIZE] = t;
+    plan->key.spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
+    plan->key.spec[VKA_SPEC_SUBGROUP] = subgroup ? caps->subgroup_min : 1;
+    plan->shared_bytes = 4 * (subgroup ? vka__div_up(t, caps->subgroup_min) : t);
+    plan->grid.groups[0] = plan->rows;
+}
+
+static vka_strides row_strides(const vka__view *v, uint32_t slice_dim) {
+    return (vka_strides){
+        .b = slice_dim > 0 ? 0 : (uint32_t)v->stride[0],
+        .h = slice_dim > 1 ? 0 : (uint32_t)v->stride[1],
+        .n = slice_dim > 2 ? 0 : (uint32_t)v->stride[2],
+        .d = (uint32_t)v->stride[3],
+    };
+}
+
+static void fill_params(const vka__norm_problem *p, vka__norm_plan *plan) {
+    uint32_t dim = plan->slice_dim;
+    plan->params = (vka_norm_params){
+        .x = row_strides(&p->x, dim),
+        .residual = row_strides(&p->residual, dim),
+        .sum = row_strides(&p->sum, dim),
+        .out_ = row_strides(&p->out, dim),
+        .mean = row_strides(&p->mean, dim),
+        .inv_std = row_strides(&p->inv_std, dim),
+        .weight_stride = (uint32_t)p->weight.stride[3],
+        .bias_stride = (uint32_t)p->bias.stride[3],
+        .rows = plan->rows,
+        .cols = p->x.shape[3],
+        .dim1 = dim > 1 ? 1 : p->x.shape[1],
+        .dim2 = dim > 2 ? 1 : p->x.shape[2],
+        .epsilon = p->epsilon,
+    };
+}
+
+vka_status vka__plan_norm(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan,
+                          vka__refusal *refusal) {
+    memset(plan, 0, sizeof *plan);
+    if (!choose_slice(caps, p, plan, refusal))
+        return VKA_UNSUPPORTED;
+    plan->slices = 1;
+    plan->rows = 1;
+    for (uint32_t i = 0; i < 3; ++i)
+        *(i < plan->slice_dim ? &plan->slices : &plan->rows) *= p->x.shape[i];
+    bool lane = p->path ? p->path == VKA_NORM_PATH_LANE : caps->type == VKA_DEVICE_CPU;
+    plan->why = p->path ? "the description asks for it" : lane ? "software driver: no barriers" : "GPU: coalesced rows";
+    if (lane)
+        plan_lane(caps, p, plan);
+    else
+        plan_group(caps, p, plan);
+    plan->key.spec[VKA_SPEC_FLAGS] = flags_of(p);
+    plan->grid.groups[1] = plan->grid.groups[2] = 1;
+    memcpy(plan->grid.limit, caps->max_groups, sizeof plan->grid.limit);
+    plan->chunks = vka__grid_chunks(&plan->grid);
+    fill_params(p, plan);
+    return VKA_OK;
+}
+
+uint64_t vka__norm_dispatches(const vka__norm_plan *plan) {
+    return plan->slices * plan->chunks;
+}
+
+void vka__norm_dispatch(const vka_device_caps *caps, const vka__norm_problem *p, const vka__norm_plan *plan,
+                        uint64_t index, vka__dispatch *out) {
+    static const uint32_t slots[VIEWS] = {VKA_BIND_X,   VKA_BIND_RESIDUAL, VKA_BIND_WEIGHT,     VKA_BIND_NORM_OUT,
+                                          VKA_BIND_SUM, VKA_BIND_BIAS,     VKA_BIND_STATS_MEAN, VKA_BIND_STATS_INV};
+    memset(out, 0, sizeof *out);
+    const vka__view *views[VIEWS];
+    const char *names[VIEWS];
+    views_of(p, views, names);
+    uint64_t slice = index / plan->chunks;
+    out->key = plan->key;
+    for (int i = 0; i < VIEWS; ++i) {
+        bool row = is_row_tensor(p, views[i]);
+        uint64_t first = 0, rest = slice;
+        for (uint32_t dim = plan->slice_dim; row && dim-- > 0; rest /= p->x.shape[dim])
+            first += rest % p->x.shape[dim] * views[i]->stride[dim];
+        uint64_t elements = views[i]->present ? vka__view_extent(views[i], row ? plan->slice_dim : 0) : 0;
+        /* The sum is read again by the later passes. */
+        vka__access access = i == 4 ? VKA__READ_WRITE : i == 3 || i >= 6 ? VKA__WRITE : VKA__READ;
+        out->binding[slots[i]] = vka__bind(caps, views[i], first, elements, access, &out->push.base[slots[i]]);
+    }
+    uint32_t first[3];
+    vka__grid_chunk(&plan->grid, index % plan->chunks, first, out->groups);
+    out->push.x0 = first[0];
+}
+
+size_t vka__explain_norm(const vka__norm_problem *p, const vka__norm_plan *plan, char *text, size_t capacity) {
+    const uint32_t *spec = plan->key.spec;
+    int n = snprintf(text, capacity,
+                     "path: %s\nwhy: %s\nkernel: %s\nworkgroup: %u\nregister_vectors: %u\nshared_bytes: %u\n"
+                     "vector_loads: %s\nrows: %u\ncols: %u\nslices: %u\ndispatches: %llu\nworkspace_bytes: 0\n",
+                     plan->path == VKA_NORM_PATH_LANE ? "lane" : "group", plan->why,
+                     vka__kernel_name((vka__kernel)plan->key.kernel), spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_COLS],
+                     plan->shared_bytes, spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4 ? "yes" : "no", plan->rows,
+                     p->x.shape[3], plan->slices, (unsigned long long)vka__norm_dispatches(plan));
+    return n < 0 ? 0 : (size_t)n;
+}

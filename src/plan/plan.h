@@ -1,0 +1,157 @@
+/* Plans: which kernels run, with which tiles, over which ranges. Pure functions of capabilities and numbers.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_PLAN_H
+#define VKA_PLAN_H
+
+#include "core/core.h"
+#include "plan/view.h"
+#include "params.h"
+
+/* Kernels, in the order of kernels.def. */
+typedef enum vka__kernel {
+#define VKA_KERNEL(name, source, defines, needs) VKA__##name,
+#include "kernels.def"
+#undef VKA_KERNEL
+    VKA__KERNEL_COUNT
+} vka__kernel;
+
+/* The source-independent name of a kernel. */
+const char *vka__kernel_name(vka__kernel kernel);
+
+/* Three storage flavours of one kernel stand next to each other in the table: f32, f16, f16 packed. */
+vka__kernel vka__kernel_for_storage(vka__kernel f32_variant, vka_dtype dtype, const vka_device_caps *caps);
+
+/* A pipeline: a kernel and its specialization constants. Compared bytewise. */
+typedef struct vka__pipeline_key {
+    uint32_t kernel;
+    uint32_t spec[VKA_SPEC_COUNT];
+} vka__pipeline_key;
+
+typedef enum vka__access {
+    VKA__UNUSED = 0,
+    VKA__READ = 1,
+    VKA__WRITE = 2,
+    VKA__READ_WRITE = 3,
+} vka__access;
+
+/* One binding of a dispatch, relative to its tensor's buffer (binding 0, the parameters, is not listed). */
+typedef struct vka__binding {
+    vka__access access;
+    uint64_t offset; /* bytes, a multiple of the device's storage alignment */
+    uint64_t range;  /* bytes, a multiple of 4                              */
+} vka__binding;
+
+typedef struct vka__dispatch {
+    vka__pipeline_key key;
+    vka__binding binding[VKA_MAX_BINDINGS];
+    uint32_t groups[3];
+    vka_push push;
+} vka__dispatch;
+
+/* Why a plan can't be made, for the log: the field and the rule. */
+typedef struct vka__refusal {
+    const char *field;
+    char reason[200];
+} vka__refusal;
+
+/* ---- geometry shared by the plans: slices that fit a binding, chunks that fit a dispatch ---------------------- */
+
+/* A grid of workgroups cut into dispatches of at most `limit` groups a dimension. */
+typedef struct vka__grid {
+    uint32_t groups[3];
+    uint32_t limit[3];
+} vka__grid;
+uint64_t vka__grid_chunks(const vka__grid *grid);
+/* Chunk `index`: its first group and its number of groups. */
+void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
+
+/* Binds `elements` elements of a view from element `first` on; *base receives the first element's index within the
+ * binding. */
+vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,
+                       vka__access access, uint32_t *base);
+/* Can a binding see that many elements, whatever the alignment? */
+bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements);
+
+/* ---- attention ------------------------------------------------------------------------------------------------ */
+
+#define VKA_MAX_HEAD_DIM 256
+#define VKA_MAX_SPLITS 64
+
+/* A checked description. q, k, v, out and lse are [B, H, N, D]-shaped views (lse has D = 1). */
+typedef struct vka__attention_problem {
+    vka__view q, k, v, out, lse;
+    float scale;     /* as applied                                          */
+    int32_t band_lo; /* query i sees i + band_lo <= j <= i + band_hi        */
+    int32_t band_hi;
+    bool band;       /* false: every query sees every key                   */
+    uint32_t path;   /* vka_attention_path                                  */
+    uint32_t splits; /* 0 = choose                                          */
+} vka__attention_problem;
+
+/* What a binding sees at a time: everything, one batch entry, or one key head of one batch entry. */
+typedef enum vka__slice {
+    VKA__SLICE_ALL = 0,
+    VKA__SLICE_BATCH = 1,
+    VKA__SLICE_HEAD = 2,
+} vka__slice;
+
+typedef struct vka__attention_plan {
+    vka_attention_params params;
+    uint32_t path;
+    vka__slice slice;
+    uint32_t slices;
+    uint32_t splits;
+    uint32_t tiles;      /* query tiles of a (packed) head                  */
+    uint32_t heads;      /* heads of the grid: key heads when packed        */
+    uint32_t rows;       /* rows of a grid head                             */
+    uint32_t shared_bytes;
+    vka__pipeline_key main, merge; /* merge only when splits > 1            */
+    vka__grid main_grid, merge_grid;
+    uint64_t main_chunks, merge_chunks; /* dispatches of a slice            */
+    uint64_t workspace_bytes;
+    const char *why; /* the reason of the choice, for explain               */
+} vka__attention_plan;
+
+/* VKA_OK or VKA_UNSUPPORTED with the refusal filled in. Batch, queries and value dimension are not zero. */
+vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *problem,
+                               vka__attention_plan *plan, vka__refusal *refusal);
+uint64_t vka__attention_dispatches(const vka__attention_plan *plan);
+/* Dispatch `index` in the order of execution. */
+void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *problem,
+                             const vka__attention_plan *plan, uint64_t index, vka__dispatch *dispatch);
+/* As snprintf: returns the whole length. */
+size_t vka__explain_attention(const vka__attention_problem *problem, const vka__attention_plan *plan, char *text,
+                              size_t capacity);
+
+/* ---- layer norm ----------------------------------------------------------------------------------------------- */
+
+#define VKA_MAX_NORM_COLS 65536
+
+typedef struct vka__norm_problem {
+    vka__view x, out, weight, bias, residual, sum; /* rank 4, weight and bias [1, 1, 1, C]          */
+    vka__view mean, inv_std;                       /* [.., .., .., 1]                               */
+    float epsilon;                                 /* as applied                                    */
+    uint32_t path;                                 /* vka_norm_path                                 */
+} vka__norm_problem;
+
+typedef struct vka__norm_plan {
+    vka_norm_params params;
+    uint32_t path;
+    uint32_t slice_dim; /* rows are cut over dimensions 0 .. slice_dim - 1 so that bindings fit     */
+    uint32_t slices;
+    uint32_t rows; /* of a slice */
+    uint32_t shared_bytes;
+    vka__pipeline_key key;
+    vka__grid grid;
+    uint64_t chunks;
+    const char *why;
+} vka__norm_plan;
+
+vka_status vka__plan_norm(const vka_device_caps *caps, const vka__norm_problem *problem, vka__norm_plan *plan,
+                          vka__refusal *refusal);
+uint64_t vka__norm_dispatches(const vka__norm_plan *plan);
+void vka__norm_dispatch(const vka_device_caps *caps, const vka__norm_problem *problem, const vka__norm_plan *plan,
+                        uint64_t index, vka__dispatch *dispatch);
+size_t vka__explain_norm(const vka__norm_problem *problem, const vka__norm_plan *plan, char *text, size_t capacity);
+
+#endif

@@ -1,0 +1,441 @@
+/* Devices: enumeration, creation, import, destruction.
+ * SPDX-License-Identifier: MIT */
+#include "vk/vk.h"
+
+#include <string.h>
+
+static const vka_device_desc default_desc;
+
+/* Best first: discrete, integrated, virtual, other, CPU; then more memory. */
+static uint32_t rank_of(vka_device_type type) {
+    static const uint32_t rank[] = {[VKA_DEVICE_DISCRETE] = 5,
+                                    [VKA_DEVICE_INTEGRATED] = 4,
+                                    [VKA_DEVICE_VIRTUAL] = 3,
+                                    [VKA_DEVICE_OTHER] = 2,
+                                    [VKA_DEVICE_CPU] = 1};
+    return rank[type];
+}
+
+static bool better(const vka__physical *a, const vka__physical *b) {
+    uint32_t ra = rank_of(a->caps.type), rb = rank_of(b->caps.type);
+    return ra != rb ? ra > rb : a->caps.memory_bytes > b->caps.memory_bytes;
+}
+
+/* Every usable physical device, best first; *list is freed by the caller. */
+static vka_status list_physical(const vka__context *ctx, const char *item, const vka__instance *in, bool no_software,
+                                vka__physical **list, uint32_t *count) {
+    *list = NULL;
+    *count = 0;
+    VkPhysicalDevice handles[64];
+    uint32_t found = 64;
+    VkResult result = in->EnumeratePhysicalDevices(in->handle, &found, handles);
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return vka__vk_status(ctx, result, item, "vkEnumeratePhysicalDevices");
+    *list = vka__alloc(ctx, found, sizeof **list);
+    if (!*list)
+        return vka__fail(ctx, VKA_OUT_OF_MEMORY, item, "no host memory for %u devices", found);
+    for (uint32_t i = 0; i < found; ++i) {
+        vka__physical p;
+        const char *why;
+        if (vka__physical_query(in, handles[i], &p, &why) != VKA_OK) {
+            vka__log(ctx, VKA_LOG_INFO, item, "device %u (%s) is passed over: %s", i, p.caps.name, why);
+            continue;
+        }
+        if (no_software && p.caps.type == VKA_DEVICE_CPU)
+            continue;
+        uint32_t at = (*count)++;
+        for (; at > 0 && better(&p, &(*list)[at - 1]); --at)
+            (*list)[at] = (*list)[at - 1];
+        (*list)[at] = p;
+    }
+    return VKA_OK;
+}
+
+static vka_status open_instance(const vka__context *ctx, const char *item, const vka_device_desc *desc,
+                                vka__instance *instance) {
+    PFN_vkGetInstanceProcAddr get = (PFN_vkGetInstanceProcAddr)desc->get_instance_proc_addr;
+    if (!get)
+        get = vka__system_loader();
+    if (!get)
+        return vka__fail(ctx, VKA_NO_DEVICE, item, "no Vulkan loader is installed");
+    return vka__instance_create(ctx, item, get, instance);
+}
+
+vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *caps, uint32_t capacity,
+                                uint32_t *count) {
+    static const char item[] = "vka_device_enumerate";
+    desc = desc ? desc : &default_desc;
+    vka__context ctx;
+    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
+    if (status != VKA_OK)
+        return status;
+    if (!count || (!caps && capacity))
+        return vka__fail(&ctx, VKA_INVALID, !count ? "vka_device_enumerate.count" : "vka_device_enumerate.caps",
+                         "must not be NULL");
+    *count = 0;
+    vka__instance instance;
+    status = open_instance(&ctx, item, desc, &instance);
+    if (status != VKA_OK)
+        return status;
+    vka__physical *list;
+    status = list_physical(&ctx, item, &instance, desc->no_software, &list, count);
+    for (uint32_t i = 0; i < *count && i < capacity; ++i)
+        caps[i] = list[i].caps;
+    vka__free(&ctx, list);
+    vka__instance_destroy(&instance);
+    return status;
+}
+
+static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, const vka__physical *list,
+                         uint32_t count, vka__physical *chosen) {
+    for (uint32_t i = 0; i < count; ++i) {
+        bool by_number = desc->number && i + 1 == desc->number;
+        bool by_uuid = desc->uuid && !memcmp(desc->uuid, list[i].caps.uuid, sizeof list[i].caps.uuid);
+        if (by_number || by_uuid || (!desc->number && !desc->uuid)) {
+            *chosen = list[i];
+            return VKA_OK;
+        }
+    }
+    const char *item = desc->number ? "vka_device_create.number" : desc->uuid ? "vka_device_create.uuid"
+                                                                             : "vka_device_create";
+    return vka__fail(ctx, VKA_NO_DEVICE, item, "none of the %u usable devices fits", count);
+}
+
+static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
+    const vka_vulkan_wishes *w = &p->wishes;
+    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
+    VkPhysicalDevice16BitStorageFeatures storage16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        .storageBuffer16BitAccess = w->storage_16bit,
+    };
+    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+        .shaderFloat16 = w->shader_float16,
+    };
+    VkPhysicalDeviceSubgroupSizeControlFeatures sizes = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroupSizeControl = w->subgroup_size_control,
+        .computeFullSubgroups = w->compute_full_subgroups,
+    };
+    features.pNext = &storage16;
+    void **tail = &storage16.pNext;
+    if (w->shader_float16) {
+        *tail = &float16;
+        tail = &float16.pNext;
+    }
+    if (w->subgroup_size_control || w->compute_full_subgroups)
+        *tail = &sizes;
+    float priority = 1;
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                     .queueFamilyIndex = p->queue_family,
+                                     .queueCount = 1,
+                                     .pQueuePriorities = &priority};
+    VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                               .pNext = &features,
+                               .queueCreateInfoCount = 1,
+                               .pQueueCreateInfos = &queue,
+                               .enabledExtensionCount = w->extension_count,
+                               .ppEnabledExtensionNames = w->extensions};
+    VkResult result = d->instance.CreateDevice(p->handle, &info, NULL, &d->handle);
+    if (result != VK_SUCCESS)
+        d->handle = VK_NULL_HANDLE;
+    return vka__vk_status(&d->ctx, result, item, "vkCreateDevice");
+}
+
+static vka_device *new_device(const vka__context *ctx, const char *item, vka_status *status) {
+    vka_device *d = vka__alloc(ctx, 1, sizeof *d);
+    if (!d) {
+        *status = vka__fail(ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+        return NULL;
+    }
+    d->ctx = *ctx;
+    vka__mutex_init(&d->queue_mutex);
+    vka__mutex_init(&d->memory_mutex);
+    vka__mutex_init(&d->transfer_mutex);
+    return d;
+}
+
+/* Instance, physical device and VkDevice of a device of its own. */
+static vka_status open_own(vka_device *d, const char *item, const vka_device_desc *desc, vka__physical *chosen) {
+    vka_status status = open_instance(&d->ctx, item, desc, &d->instance);
+    if (status != VKA_OK)
+        return status;
+    vka__physical *list;
+    uint32_t count;
+    status = list_physical(&d->ctx, item, &d->instance, desc->no_software, &list, &count);
+    if (status == VKA_OK)
+        status = choose(&d->ctx, desc, list, count, chosen);
+    vka__free(&d->ctx, list);
+    if (status != VKA_OK)
+        return status;
+    d->owned = true;
+    return create_vk_device(d, item, chosen);
+}
+
+vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
+    static const char item[] = "vka_device_create";
+    desc = desc ? desc : &default_desc;
+    vka__context ctx;
+    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
+    if (status != VKA_OK) {
+        if (device)
+            *device = NULL;
+        return status;
+    }
+    if (!device)
+        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.device", "must not be NULL");
+    *device = NULL;
+    if (desc->number && desc->uuid)
+        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.uuid", "can't be combined with number");
+    if (!desc->cache && desc->cache_size)
+        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.cache", "is NULL, but cache_size is not 0");
+    vka_device *d = new_device(&ctx, item, &status);
+    if (!d)
+        return status;
+    vka__physical physical;
+    status = open_own(d, item, desc, &physical);
+    if (status == VKA_OK) {
+        vka_vulkan_wishes enabled = physical.wishes;
+        vka__physical_restrict(&physical, &enabled, desc->narrow, desc->narrow_user);
+        status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
+    }
+    if (status == VKA_OK && d->handle)
+        d->vk.vkGetDeviceQueue(d->handle, d->queue_family, 0, &d->queue);
+    if (status != VKA_OK)
+        vka_device_destroy(&d);
+    *device = d;
+    return status;
+}
+
+static vka_status create_layouts(vka_device *d, const char *item) {
+    VkDescriptorSetLayoutBinding bindings[VKA_MAX_BINDINGS];
+    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
+        bindings[i] = (VkDescriptorSetLayoutBinding){
+            .binding = i,
+            .descriptorType = i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
+                                                   : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorCount = 1,
+            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
+        };
+    VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                           .bindingCount = VKA_MAX_BINDINGS,
+                                           .pBindings = bindings};
+    VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &d->set_layout);
+    if (result != VK_SUCCESS) {
+        d->set_layout = VK_NULL_HANDLE;
+        return vka__vk_status(&d->ctx, result, item, "vkCreateDescriptorSetLayout");
+    }
+    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = sizeof(vka_push)};
+    VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                         .setLayoutCount = 1,
+                                         .pSetLayouts = &d->set_layout,
+                                         .pushConstantRangeCount = 1,
+                                         .pPushConstantRanges = &push};
+    result = d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &d->pipeline_layout);
+    if (result != VK_SUCCESS)
+        d->pipeline_layout = VK_NULL_HANDLE;
+    return vka__vk_status(&d->ctx, result, item, "vkCreatePipelineLayout");
+}
+
+static void read_timestamps(vka_device *d) {
+    VkPhysicalDeviceProperties p;
+    VkQueueFamilyProperties families[32];
+    uint32_t count = 32;
+    d->instance.GetPhysicalDeviceProperties(d->physical, &p);
+    d->instance.GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
+    uint32_t bits = d->queue_family < count ? families[d->queue_family].timestampValidBits : 0;
+    d->timestamp_period = p.limits.timestampPeriod;
+    d->timestamp_mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
+    d->caps.timestamps = d->caps.timestamps && bits;
+}
+
+vka_status vka__device_finish(vka_device *d, const char *item, const vka__physical *physical, const void *cache,
+                              size_t cache_size) {
+    d->physical = physical->handle;
+    d->caps = physical->caps;
+    d->uniform_align = physical->uniform_align;
+    if (d->owned)
+        d->queue_family = physical->queue_family;
+    vka__load_device_table(&d->instance, d->handle, &d->vk);
+    read_timestamps(d);
+    VkResult result = vka__vma_create(d, &d->vma);
+    if (result != VK_SUCCESS) {
+        d->vma = NULL;
+        return vka__vk_status(&d->ctx, result, item, "vmaCreateAllocator");
+    }
+    vka_status status = create_layouts(d, item);
+    if (status == VKA_OK)
+        status = vka__pipelines_create(d, cache, cache_size);
+    if (status == VKA_OK)
+        vka__log(&d->ctx, VKA_LOG_INFO, item, "%s (%s)", d->caps.name, d->caps.driver);
+    return status;
+}
+
+static void destroy_vk_objects(vka_device *d) {
+    vka__pipelines_destroy(d);
+    if (d->transfer_fence)
+        d->vk.vkDestroyFence(d->handle, d->transfer_fence, NULL);
+    if (d->transfer_pool)
+        d->vk.vkDestroyCommandPool(d->handle, d->transfer_pool, NULL);
+    if (d->pipeline_layout)
+        d->vk.vkDestroyPipelineLayout(d->handle, d->pipeline_layout, NULL);
+    if (d->set_layout)
+        d->vk.vkDestroyDescriptorSetLayout(d->handle, d->set_layout, NULL);
+    if (d->vma)
+        vka__vma_destroy(d->vma);
+    if (!d->owned)
+        return;
+    /* The table may not be loaded when creation failed early. */
+    PFN_vkDestroyDevice destroy =
+        (PFN_vkDestroyDevice)d->instance.GetDeviceProcAddr(d->handle, "vkDestroyDevice");
+    if (destroy)
+        destroy(d->handle, NULL);
+}
+
+void vka_device_destroy(vka_device **device) {
+    if (!device || !*device)
+        return;
+    vka_device *d = *device;
+    *device = NULL;
+    if (d->handle)
+        destroy_vk_objects(d);
+    vka__instance_destroy(&d->instance);
+    vka__mutex_destroy(&d->queue_mutex);
+    vka__mutex_destroy(&d->memory_mutex);
+    vka__mutex_destroy(&d->transfer_mutex);
+    vka__context ctx = d->ctx;
+    vka__free(&ctx, d);
+}
+
+const vka_device_caps *vka_device_get_caps(const vka_device *device) {
+    return &device->caps;
+}
+
+vka_memory_stats vka_device_memory(const vka_device *device) {
+    vka_device *d = (vka_device *)device; /* the mutex is not part of the value */
+    vka__lock(&d->memory_mutex);
+    vka_memory_stats stats = d->memory;
+    vka__unlock(&d->memory_mutex);
+    return stats;
+}
+
+void vka_device_reset_peak(vka_device *device) {
+    vka__lock(&device->memory_mutex);
+    device->memory.bytes_peak = device->memory.bytes;
+    vka__unlock(&device->memory_mutex);
+}
+
+VkDevice vka_device_vk(const vka_device *device) {
+    return device->handle;
+}
+
+VkInstance vka_device_vk_instance(const vka_device *device) {
+    return device->instance.handle;
+}
+
+vka_status vka__queue_submit(vka_device *d, const char *item, VkCommandBuffer cmd, VkFence fence) {
+    if (!d->queue)
+        return vka__fail(&d->ctx, VKA_INVALID, item, "the device was imported without a queue");
+    VkSubmitInfo submit = {
+        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
+    vka__lock(&d->queue_mutex);
+    if (d->lock_queue)
+        d->lock_queue(d->queue_user);
+    VkResult result = d->vk.vkQueueSubmit(d->queue, 1, &submit, fence);
+    if (d->unlock_queue)
+        d->unlock_queue(d->queue_user);
+    vka__unlock(&d->queue_mutex);
+    return vka__vk_status(&d->ctx, result, item, "vkQueueSubmit");
+}
+
+/* ---- import --------------------------------------------------------------------------------------------------- */
+
+vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
+                            uint32_t api_version, VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes) {
+    if (!wishes)
+        return VKA_INVALID;
+    *wishes = (vka_vulkan_wishes){0};
+    if (!get_instance_proc_addr || !instance || !physical_device)
+        return VKA_INVALID;
+    vka__context ctx;
+    vka__context_init(&ctx, "vka_vulkan_query", &(vka_log){0}, &(vka_allocator){0});
+    vka__instance in;
+    vka_status status =
+        vka__instance_import(&ctx, "vka_vulkan_query", get_instance_proc_addr, instance, api_version, &in);
+    vka__physical physical;
+    const char *why;
+    if (status == VKA_OK)
+        status = vka__physical_query(&in, physical_device, &physical, &why);
+    if (status == VKA_OK)
+        *wishes = physical.wishes;
+    return status;
+}
+
+static vka_status check_import(const vka__context *ctx, const vka_import_desc *desc) {
+    const struct {
+        bool ok;
+        const char *item, *rule;
+    } rules[] = {
+        {desc->get_instance_proc_addr, "vka_device_import.get_instance_proc_addr", "is required"},
+        {desc->instance, "vka_device_import.instance", "is required"},
+        {desc->api_version >= VK_API_VERSION_1_1, "vka_device_import.api_version", "must be at least Vulkan 1.1"},
+        {desc->physical_device, "vka_device_import.physical_device", "is required"},
+        {desc->device, "vka_device_import.device", "is required"},
+        {!desc->lock_queue == !desc->unlock_queue, "vka_device_import.lock_queue", "needs unlock_queue, and back"},
+        {desc->cache || !desc->cache_size, "vka_device_import.cache", "is NULL, but cache_size is not 0"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; ++i)
+        if (!rules[i].ok)
+            return vka__fail(ctx, VKA_INVALID, rules[i].item, "%s", rules[i].rule);
+    return VKA_OK;
+}
+
+static vka_status check_queue_family(const vka_device *d, uint32_t family) {
+    VkQueueFamilyProperties families[32];
+    uint32_t count = 32;
+    d->instance.GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
+    if (family >= count || !(families[family].queueFlags & VK_QUEUE_COMPUTE_BIT))
+        return vka__fail(&d->ctx, VKA_INVALID, "vka_device_import.queue_family", "%u is not a family with compute",
+                         family);
+    return VKA_OK;
+}
+
+vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
+    static const char item[] = "vka_device_import";
+    if (device)
+        *device = NULL;
+    if (!desc || !device)
+        return VKA_INVALID;
+    vka__context ctx;
+    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
+    if (status == VKA_OK)
+        status = check_import(&ctx, desc);
+    if (status != VKA_OK)
+        return status;
+    vka_device *d = new_device(&ctx, item, &status);
+    if (!d)
+        return status;
+    status = vka__instance_import(&ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version,
+                                  &d->instance);
+    vka__physical physical;
+    const char *why;
+    if (status == VKA_OK && vka__physical_query(&d->instance, desc->physical_device, &physical, &why) != VKA_OK)
+        status = vka__fail(&ctx, VKA_UNSUPPORTED, "vka_device_import.physical_device", "%s", why);
+    if (status == VKA_OK) {
+        d->handle = desc->device;
+        d->physical = desc->physical_device;
+        d->queue_family = desc->queue_family;
+        d->queue = desc->queue;
+        d->lock_queue = desc->lock_queue;
+        d->unlock_queue = desc->unlock_queue;
+        d->queue_user = desc->queue_user;
+        vka__physical_restrict(&physical, &desc->enabled, desc->narrow, desc->narrow_user);
+        status = check_queue_family(d, desc->queue_family);
+    }
+    if (status == VKA_OK)
+        status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
+    if (status != VKA_OK)
+        vka_device_destroy(&d);
+    *device = d;
+    return status;
+}

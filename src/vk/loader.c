@@ -1,0 +1,74 @@
+/* Finding Vulkan and its functions. The only file that holds volk's code.
+ *
+ * volk keeps instance-level functions in globals. They are not used here, except for one pointer that its table loader
+ * needs, which is set and read under a lock: devices of different instances and loaders can live side by side.
+ * SPDX-License-Identifier: MIT */
+#define VOLK_IMPLEMENTATION
+#include "vk/vk.h"
+
+static vka__mutex volk_mutex = VKA_MUTEX_INIT;
+
+PFN_vkGetInstanceProcAddr vka__system_loader(void) {
+    vka__lock(&volk_mutex);
+    PFN_vkGetInstanceProcAddr result = volkInitialize() == VK_SUCCESS ? vkGetInstanceProcAddr : NULL;
+    vka__unlock(&volk_mutex);
+    return result;
+}
+
+void vka__load_device_table(const vka__instance *instance, VkDevice device, struct VolkDeviceTable *table) {
+    vka__lock(&volk_mutex);
+    vkGetDeviceProcAddr = instance->GetDeviceProcAddr;
+    volkLoadDeviceTable(table, device);
+    vka__unlock(&volk_mutex);
+}
+
+vka_status vka__instance_import(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
+                                VkInstance handle, uint32_t api_version, vka__instance *instance) {
+    *instance = (vka__instance){.get_proc_addr = get_proc_addr, .handle = handle, .api_version = api_version};
+    bool complete = true;
+#define X(name)                                                                                                        \
+    instance->name = (PFN_vk##name)get_proc_addr(handle, "vk" #name);                                                 \
+    complete = complete && instance->name;
+    VKA_INSTANCE_FUNCTIONS(X)
+#undef X
+    if (!complete)
+        return vka__fail(ctx, VKA_UNSUPPORTED, item, "the instance lacks Vulkan 1.1 functions");
+    return VKA_OK;
+}
+
+vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
+                                vka__instance *instance) {
+    *instance = (vka__instance){0};
+    PFN_vkCreateInstance create = (PFN_vkCreateInstance)get_proc_addr(NULL, "vkCreateInstance");
+    PFN_vkEnumerateInstanceVersion get_version =
+        (PFN_vkEnumerateInstanceVersion)get_proc_addr(NULL, "vkEnumerateInstanceVersion");
+    uint32_t version = VK_API_VERSION_1_0;
+    if (!create || !get_version || get_version(&version) != VK_SUCCESS || version < VK_API_VERSION_1_1)
+        return vka__fail(ctx, VKA_NO_DEVICE, item, "the Vulkan loader does not offer Vulkan 1.1");
+    version = version < VK_API_VERSION_1_3 ? version : VK_API_VERSION_1_3;
+    VkApplicationInfo app = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+        .pEngineName = "vkattn",
+        .engineVersion = vka_version(),
+        .apiVersion = version,
+    };
+    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
+    VkInstance handle;
+    VkResult result = create(&info, NULL, &handle);
+    /* The loader's own way of saying that there is no driver at all. */
+    if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
+        return vka__fail(ctx, VKA_NO_DEVICE, item, "no Vulkan driver is installed");
+    if (result != VK_SUCCESS)
+        return vka__vk_status(ctx, result, item, "vkCreateInstance");
+    vka_status status = vka__instance_import(ctx, item, get_proc_addr, handle, version, instance);
+    instance->owned = true;
+    if (status != VKA_OK)
+        vka__instance_destroy(instance);
+    return status;
+}
+
+void vka__instance_destroy(vka__instance *instance) {
+    if (instance->owned && instance->handle && instance->DestroyInstance)
+        instance->DestroyInstance(instance->handle, NULL);
+    *instance = (vka__instance){0};
+}

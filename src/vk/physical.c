@@ -1,0 +1,215 @@
+/* Capabilities of physical devices.
+ * SPDX-License-Identifier: MIT */
+#include "vk/vk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Storage buffers of the one descriptor set layout. */
+#define STORAGE_BINDINGS (VKA_MAX_BINDINGS - 1)
+
+typedef struct properties {
+    VkPhysicalDeviceProperties2 base;
+    VkPhysicalDeviceSubgroupProperties subgroup;
+    VkPhysicalDeviceIDProperties id;
+    VkPhysicalDeviceDriverProperties driver;
+    VkPhysicalDeviceSubgroupSizeControlProperties size_control;
+} properties;
+
+typedef struct features {
+    VkPhysicalDeviceFeatures2 base;
+    VkPhysicalDevice16BitStorageFeatures storage16;
+    VkPhysicalDeviceShaderFloat16Int8Features float16;
+    VkPhysicalDeviceSubgroupSizeControlFeatures size_control;
+} features;
+
+static bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name) {
+    for (uint32_t i = 0; i < count; ++i)
+        if (!strcmp(list[i].extensionName, name))
+            return true;
+    return false;
+}
+
+/* Offered by the device's version, or as an extension, which is then listed among the wishes. */
+static bool offers(vka_vulkan_wishes *wishes, uint32_t api, uint32_t core_since, const VkExtensionProperties *list,
+                   uint32_t count, const char *extension) {
+    if (api >= core_since)
+        return true;
+    if (!has_extension(list, count, extension) || wishes->extension_count == VKA_MAX_DEVICE_EXTENSIONS)
+        return false;
+    wishes->extensions[wishes->extension_count++] = extension;
+    return true;
+}
+
+static void chain(void **tail, void *next) {
+    VkBaseOutStructure *s = next;
+    s->pNext = *tail;
+    *tail = s;
+}
+
+static bool pick_queue_family(const vka__instance *in, VkPhysicalDevice handle, uint32_t *family, bool *timestamps) {
+    VkQueueFamilyProperties families[32];
+    uint32_t count = 32;
+    in->GetPhysicalDeviceQueueFamilyProperties(handle, &count, families);
+    bool found = false;
+    for (uint32_t i = 0; i < count; ++i) {
+        bool compute = families[i].queueFlags & VK_QUEUE_COMPUTE_BIT;
+        bool graphics = families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT;
+        /* A family without graphics is the asynchronous compute queue: it does not disturb the desktop. */
+        if (!compute || (found && graphics))
+            continue;
+        *family = i;
+        *timestamps = families[i].timestampValidBits != 0;
+        if (!graphics)
+            return true;
+        found = true;
+    }
+    return found;
+}
+
+static vka_device_type device_type(VkPhysicalDeviceType type) {
+    switch (type) {
+    case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+        return VKA_DEVICE_INTEGRATED;
+    case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+        return VKA_DEVICE_DISCRETE;
+    case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+        return VKA_DEVICE_VIRTUAL;
+    case VK_PHYSICAL_DEVICE_TYPE_CPU:
+        return VKA_DEVICE_CPU;
+    default:
+        return VKA_DEVICE_OTHER;
+    }
+}
+
+static void read_memory(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
+    VkPhysicalDeviceMemoryProperties memory;
+    in->GetPhysicalDeviceMemoryProperties(handle, &memory);
+    uint32_t heap = 0;
+    for (uint32_t i = 0; i < memory.memoryHeapCount; ++i)
+        if (memory.memoryHeaps[i].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT &&
+            memory.memoryHeaps[i].size > caps->memory_bytes) {
+            caps->memory_bytes = memory.memoryHeaps[i].size;
+            heap = i;
+        }
+    VkMemoryPropertyFlags want = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+    for (uint32_t i = 0; i < memory.memoryTypeCount; ++i)
+        if (memory.memoryTypes[i].heapIndex == heap && (memory.memoryTypes[i].propertyFlags & want) == want)
+            caps->unified_memory = true;
+}
+
+static void fill_caps(const properties *p, vka_device_caps *caps) {
+    const VkPhysicalDeviceLimits *l = &p->base.properties.limits;
+    snprintf(caps->name, sizeof caps->name, "%s", p->base.properties.deviceName);
+    snprintf(caps->driver, sizeof caps->driver, "%.120s %.120s", p->driver.driverName, p->driver.driverInfo);
+    caps->vendor_id = p->base.properties.vendorID;
+    caps->device_id = p->base.properties.deviceID;
+    caps->driver_id = (uint32_t)p->driver.driverID;
+    caps->driver_version = p->base.properties.driverVersion;
+    memcpy(caps->uuid, p->id.deviceUUID, sizeof caps->uuid);
+    caps->type = device_type(p->base.properties.deviceType);
+    caps->subgroup_size = vka__max_u32(p->subgroup.subgroupSize, 1);
+    caps->subgroup_min = caps->subgroup_max = caps->subgroup_size;
+    caps->subgroup_arithmetic = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+                                p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    caps->shared_bytes = l->maxComputeSharedMemorySize;
+    caps->max_invocations = vka__min_u32(l->maxComputeWorkGroupInvocations, l->maxComputeWorkGroupSize[0]);
+    for (int i = 0; i < 3; ++i)
+        caps->max_groups[i] = l->maxComputeWorkGroupCount[i];
+    caps->storage_range = l->maxStorageBufferRange;
+    caps->storage_align = (uint32_t)l->minStorageBufferOffsetAlignment;
+}
+
+vka_status vka__physical_query(const vka__instance *in, VkPhysicalDevice handle, vka__physical *out, const char **why) {
+    memset(out, 0, sizeof *out);
+    out->handle = handle;
+    vka_device_caps *caps = &out->caps;
+    vka_vulkan_wishes *wishes = &out->wishes;
+    VkPhysicalDeviceProperties basic;
+    in->GetPhysicalDeviceProperties(handle, &basic);
+    caps->api_version = vka__min_u32(basic.apiVersion, in->api_version);
+    *why = "it does not offer Vulkan 1.1";
+    if (caps->api_version < VK_API_VERSION_1_1)
+        return VKA_UNSUPPORTED;
+    *why = "it has no compute queue";
+    if (!pick_queue_family(in, handle, &out->queue_family, &caps->timestamps))
+        return VKA_UNSUPPORTED;
+
+    static const uint32_t capacity = 512;
+    VkExtensionProperties list[512];
+    uint32_t count = capacity, api = caps->api_version;
+    VkResult listed = in->EnumerateDeviceExtensionProperties(handle, NULL, &count, list);
+    count = listed == VK_SUCCESS || listed == VK_INCOMPLETE ? count : 0;
+    bool driver = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
+    bool float16 = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
+    bool sizes = offers(wishes, api, VK_API_VERSION_1_3, list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+
+    properties p = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                    .subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
+                    .id.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
+                    .driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
+                    .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+    chain(&p.base.pNext, &p.subgroup);
+    chain(&p.base.pNext, &p.id);
+    if (driver)
+        chain(&p.base.pNext, &p.driver);
+    if (sizes)
+        chain(&p.base.pNext, &p.size_control);
+    in->GetPhysicalDeviceProperties2(handle, &p.base);
+    *why = "it has fewer storage buffers per shader than a kernel needs";
+    if (p.base.properties.limits.maxPerStageDescriptorStorageBuffers < STORAGE_BINDINGS)
+        return VKA_UNSUPPORTED;
+    fill_caps(&p, caps);
+    out->uniform_align = (uint32_t)p.base.properties.limits.minUniformBufferOffsetAlignment;
+    read_memory(in, handle, caps);
+
+    features f = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                  .storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+                  .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+                  .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+    chain(&f.base.pNext, &f.storage16);
+    if (float16)
+        chain(&f.base.pNext, &f.float16);
+    if (sizes)
+        chain(&f.base.pNext, &f.size_control);
+    in->GetPhysicalDeviceFeatures2(handle, &f.base);
+    wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
+    wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
+    wishes->subgroup_size_control = f.size_control.subgroupSizeControl;
+    wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
+    /* The width a shader sees may be any within this range, whether or not it can be chosen. */
+    if (sizes && p.size_control.minSubgroupSize && p.size_control.maxSubgroupSize) {
+        caps->subgroup_min = p.size_control.minSubgroupSize;
+        caps->subgroup_max = p.size_control.maxSubgroupSize;
+    }
+    *why = NULL;
+    return VKA_OK;
+}
+
+static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
+    caps->subgroup_min = vka__max_u32(vka__min_u32(caps->subgroup_min, real->subgroup_min), 1);
+    caps->shared_bytes = vka__min_u32(caps->shared_bytes, real->shared_bytes);
+    caps->max_invocations = vka__max_u32(vka__min_u32(caps->max_invocations, real->max_invocations), 1);
+    for (int i = 0; i < 3; ++i)
+        caps->max_groups[i] = vka__max_u32(vka__min_u32(caps->max_groups[i], real->max_groups[i]), 1);
+    caps->storage_range = vka__min_u64(caps->storage_range, real->storage_range);
+    caps->storage_align = vka__max_u32(caps->storage_align, real->storage_align);
+    caps->subgroup_arithmetic = caps->subgroup_arithmetic && real->subgroup_arithmetic;
+    caps->f16_storage = caps->f16_storage && real->f16_storage;
+    caps->f16_arithmetic = caps->f16_arithmetic && real->f16_arithmetic;
+    caps->unified_memory = caps->unified_memory && real->unified_memory;
+    caps->timestamps = caps->timestamps && real->timestamps;
+}
+
+void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
+                            void (*narrow)(void *, vka_device_caps *), void *narrow_user) {
+    vka_device_caps *caps = &physical->caps;
+    caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
+    caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
+    if (narrow) {
+        vka_device_caps narrowed = *caps;
+        narrow(narrow_user, &narrowed);
+        restrict_caps(&narrowed, caps);
+        *caps = narrowed;
+    }
+}

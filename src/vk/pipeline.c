@@ -1,0 +1,234 @@
+/* Pipelines: compiled once per key, shared by all threads, persisted as a blob.
+ * SPDX-License-Identifier: MIT */
+#include "vk/vk.h"
+
+#include <string.h>
+
+#include "spirv.h"
+
+/* An entry is published under the lock as COMPILING, compiled without the lock, and then READY or gone again. So threads
+ * that want other pipelines, or ones that exist, never wait for a compiler. */
+typedef enum entry_state { EMPTY = 0, COMPILING, READY } entry_state;
+
+typedef struct entry {
+    vka__pipeline_key key;
+    entry_state state;
+    VkPipeline pipeline;
+} entry;
+
+struct vka__pipeline_cache {
+    vka__mutex mutex;
+    vka__cond changed;
+    entry *entries; /* linear: a program has tens of pipelines, and a key compares fast */
+    uint32_t count, capacity;
+    VkPipelineCache handle;
+};
+
+/* ---- blob ----------------------------------------------------------------------------------------------------- */
+
+typedef struct blob_header {
+    char magic[8];
+    uint32_t header_bytes, version;
+    uint32_t vendor_id, device_id, driver_id, driver_version;
+    uint8_t uuid[16];
+    uint64_t data_bytes, checksum; /* FNV-1a of what follows the header */
+} blob_header;
+
+static const char blob_magic[8] = "VKATTNC";
+
+static uint64_t fnv1a(const void *data, size_t size) {
+    const unsigned char *bytes = data;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < size; ++i)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static blob_header header_for(const vka_device *d, const void *data, size_t size) {
+    blob_header h = {.header_bytes = sizeof h,
+                     .version = 1,
+                     .vendor_id = d->caps.vendor_id,
+                     .device_id = d->caps.device_id,
+                     .driver_id = d->caps.driver_id,
+                     .driver_version = d->caps.driver_version,
+                     .data_bytes = size,
+                     .checksum = fnv1a(data, size)};
+    memcpy(h.magic, blob_magic, sizeof h.magic);
+    memcpy(h.uuid, d->caps.uuid, sizeof h.uuid);
+    return h;
+}
+
+/* The driver's part of a blob, or NULL with a warning: drivers have been seen to crash on damaged ones. */
+static const void *open_blob(const vka_device *d, const void *blob, size_t size, size_t *data_size) {
+    *data_size = 0;
+    if (!blob || !size)
+        return NULL;
+    blob_header given;
+    const char *why = NULL;
+    if (size < sizeof given) {
+        why = "too short";
+    } else {
+        const void *data = (const char *)blob + sizeof given;
+        memcpy(&given, blob, sizeof given);
+        blob_header want = header_for(d, data, size - sizeof given);
+        if (memcmp(given.magic, want.magic, sizeof given.magic) || given.data_bytes != want.data_bytes ||
+            given.checksum != want.checksum)
+            why = "damaged";
+        else if (memcmp(&given, &want, sizeof given))
+            why = "of another device, driver or version";
+    }
+    if (why) {
+        vka__log(&d->ctx, VKA_LOG_WARNING, "vka_device_create.cache", "the pipeline cache is %s: dropped", why);
+        return NULL;
+    }
+    *data_size = size - sizeof given;
+    return (const char *)blob + sizeof given;
+}
+
+vka_status vka_device_save_cache(vka_device *d, void *data, size_t *size) {
+    static const char item[] = "vka_device_save_cache";
+    if (!d || !size)
+        return VKA_INVALID;
+    size_t inner = 0;
+    VkResult result = d->vk.vkGetPipelineCacheData(d->handle, d->pipelines->handle, &inner, NULL);
+    if (result != VK_SUCCESS)
+        return vka__vk_status(&d->ctx, result, item, "vkGetPipelineCacheData");
+    size_t capacity = *size;
+    *size = sizeof(blob_header) + inner;
+    if (!data)
+        return VKA_OK;
+    if (capacity < *size)
+        return vka__fail(&d->ctx, VKA_INVALID, "vka_device_save_cache.size", "is %zu, but %zu are needed", capacity,
+                         *size);
+    char *payload = (char *)data + sizeof(blob_header);
+    result = d->vk.vkGetPipelineCacheData(d->handle, d->pipelines->handle, &inner, payload);
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return vka__vk_status(&d->ctx, result, item, "vkGetPipelineCacheData");
+    blob_header header = header_for(d, payload, inner);
+    memcpy(data, &header, sizeof header);
+    *size = sizeof header + inner;
+    return VKA_OK;
+}
+
+/* ---- table ---------------------------------------------------------------------------------------------------- */
+
+vka_status vka__pipelines_create(vka_device *d, const void *cache, size_t cache_size) {
+    static const char item[] = "vka_device_create";
+    vka__pipeline_cache *p = vka__alloc(&d->ctx, 1, sizeof *p);
+    if (!p)
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+    d->pipelines = p;
+    vka__mutex_init(&p->mutex);
+    vka__cond_init(&p->changed);
+    VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
+    info.pInitialData = open_blob(d, cache, cache_size, &info.initialDataSize);
+    VkResult result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, &p->handle);
+    if (result != VK_SUCCESS && info.pInitialData) {
+        vka__log(&d->ctx, VKA_LOG_WARNING, "vka_device_create.cache", "the driver refused the pipeline cache: dropped");
+        info.initialDataSize = 0;
+        info.pInitialData = NULL;
+        result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, &p->handle);
+    }
+    if (result != VK_SUCCESS)
+        p->handle = VK_NULL_HANDLE;
+    return vka__vk_status(&d->ctx, result, item, "vkCreatePipelineCache");
+}
+
+void vka__pipelines_destroy(vka_device *d) {
+    vka__pipeline_cache *p = d->pipelines;
+    if (!p)
+        return;
+    for (uint32_t i = 0; i < p->count; ++i)
+        if (p->entries[i].state == READY)
+            d->vk.vkDestroyPipeline(d->handle, p->entries[i].pipeline, NULL);
+    if (p->handle)
+        d->vk.vkDestroyPipelineCache(d->handle, p->handle, NULL);
+    vka__cond_destroy(&p->changed);
+    vka__mutex_destroy(&p->mutex);
+    vka__free(&d->ctx, p->entries);
+    vka__free(&d->ctx, p);
+    d->pipelines = NULL;
+}
+
+static vka_status compile(vka_device *d, const char *item, const vka__pipeline_key *key, VkPipeline *pipeline) {
+    const struct vka__spirv *code = &vka__spirv_table[key->kernel];
+    if (!code->words)
+        return vka__fail(&d->ctx, VKA_UNSUPPORTED, item, "kernel %s was left out of this build", code->name);
+    VkShaderModuleCreateInfo module_info = {
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = code->bytes, .pCode = code->words};
+    VkShaderModule module;
+    VkResult result = d->vk.vkCreateShaderModule(d->handle, &module_info, NULL, &module);
+    if (result != VK_SUCCESS)
+        return vka__vk_status(&d->ctx, result, item, "vkCreateShaderModule");
+    VkSpecializationMapEntry map[VKA_SPEC_COUNT];
+    for (uint32_t i = 0; i < VKA_SPEC_COUNT; ++i)
+        map[i] = (VkSpecializationMapEntry){.constantID = i, .offset = i * 4, .size = 4};
+    VkSpecializationInfo spec = {
+        .mapEntryCount = VKA_SPEC_COUNT, .pMapEntries = map, .dataSize = sizeof key->spec, .pData = key->spec};
+    VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = module,
+                  .pName = "main",
+                  .pSpecializationInfo = &spec},
+        .layout = d->pipeline_layout,
+    };
+    result = d->vk.vkCreateComputePipelines(d->handle, d->pipelines->handle, 1, &info, NULL, pipeline);
+    d->vk.vkDestroyShaderModule(d->handle, module, NULL);
+    return vka__vk_status(&d->ctx, result, item, "vkCreateComputePipelines");
+}
+
+static entry *find(vka__pipeline_cache *p, const vka__pipeline_key *key) {
+    for (uint32_t i = 0; i < p->count; ++i)
+        if (p->entries[i].state != EMPTY && !memcmp(&p->entries[i].key, key, sizeof *key))
+            return &p->entries[i];
+    return NULL;
+}
+
+/* A free entry; the array may move. */
+static entry *claim(vka_device *d, vka__pipeline_cache *p) {
+    for (uint32_t i = 0; i < p->count; ++i)
+        if (p->entries[i].state == EMPTY)
+            return &p->entries[i];
+    if (p->count == p->capacity) {
+        uint32_t capacity = p->capacity ? p->capacity * 2 : 16;
+        entry *grown = vka__realloc(&d->ctx, p->entries, capacity * sizeof *grown);
+        if (!grown)
+            return NULL;
+        p->entries = grown;
+        p->capacity = capacity;
+    }
+    p->entries[p->count] = (entry){0};
+    return &p->entries[p->count++];
+}
+
+vka_status vka__pipeline_get(vka_device *d, const char *item, const vka__pipeline_key *key, VkPipeline *pipeline) {
+    vka__pipeline_cache *p = d->pipelines;
+    vka__lock(&p->mutex);
+    entry *e;
+    while ((e = find(p, key)) && e->state == COMPILING)
+        vka__cond_wait(&p->changed, &p->mutex);
+    if (e) {
+        *pipeline = e->pipeline;
+        vka__unlock(&p->mutex);
+        return VKA_OK;
+    }
+    e = claim(d, p);
+    if (!e) {
+        vka__unlock(&p->mutex);
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+    }
+    *e = (entry){.key = *key, .state = COMPILING};
+    vka__unlock(&p->mutex);
+
+    vka_status status = compile(d, item, key, pipeline);
+
+    vka__lock(&p->mutex);
+    e = find(p, key);
+    e->state = status == VKA_OK ? READY : EMPTY;
+    e->pipeline = status == VKA_OK ? *pipeline : VK_NULL_HANDLE;
+    vka__cond_broadcast(&p->changed);
+    vka__unlock(&p->mutex);
+    return status;
+}

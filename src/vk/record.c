@@ -1,0 +1,203 @@
+/* Recording commands: descriptors, parameters, barriers, dispatches. The one place that inserts barriers.
+ * SPDX-License-Identifier: MIT */
+#include "vk/recorder.h"
+
+#include <string.h>
+
+const vka__context *vka__device_context(const vka_device *device) {
+    return &device->ctx;
+}
+
+vka_device *vka__buffer_device(const vka_buffer *buffer) {
+    return buffer->device;
+}
+
+uint64_t vka__buffer_base(const vka_buffer *buffer) {
+    return buffer->base;
+}
+
+uint64_t vka__buffer_bytes(const vka_buffer *buffer) {
+    return buffer->bytes;
+}
+
+bool vka__buffer_same_memory(const vka_buffer *a, const vka_buffer *b) {
+    return a && b && a->handle == b->handle;
+}
+
+static void barrier(vka_recorder *r) {
+    VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+    VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                              .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                              .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                                               VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
+    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, stages, 0, 1, &memory, 0, NULL, 0, NULL);
+}
+
+/* A binding as Vulkan wants it, and as the hazard table wants it. */
+typedef struct bound {
+    VkDescriptorBufferInfo info;
+    vka__access access;
+} bound;
+
+static bound bind_one(const vka_recorder *r, const vka__operation *op, uint32_t slot, const vka__binding *b) {
+    bool workspace = op->workspace_bytes && slot == op->workspace_binding;
+    const vka_buffer *buffer = op->buffers[slot];
+    uint64_t offset = b->offset; /* of tensors: within the VkBuffer */
+    if (workspace && buffer)
+        offset += buffer->base + op->workspace_offset;
+    if (workspace && !buffer)
+        buffer = r->scratch;
+    uint64_t end = buffer->base + buffer->bytes;
+    return (bound){
+        .info = {.buffer = buffer->handle,
+                 .offset = offset,
+                 /* The last word of an odd number of 16-bit elements may lie outside a wrapped buffer. */
+                 .range = vka__min_u64(b->range, end - offset)},
+        .access = b->access,
+    };
+}
+
+/* Kernels name every binding, whatever their specialization uses. A slot without a tensor shows memory that the dispatch
+ * writes anyway: whatever validation then assumes about the slot is covered by the barriers of that tensor. */
+static void fill_unused(bound bounds[VKA_MAX_BINDINGS]) {
+    uint32_t written = 1;
+    while (written < VKA_MAX_BINDINGS - 1 && !(bounds[written].access & VKA__WRITE))
+        ++written;
+    for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
+        if (bounds[i].access == VKA__UNUSED)
+            bounds[i].info = bounds[written].info;
+}
+
+static void write_set(vka_device *d, VkDescriptorSet set, const bound *bounds) {
+    VkWriteDescriptorSet writes[VKA_MAX_BINDINGS];
+    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
+        writes[i] = (VkWriteDescriptorSet){
+            .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+            .dstSet = set,
+            .dstBinding = i,
+            .descriptorCount = 1,
+            .descriptorType = i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
+                                                   : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .pBufferInfo = &bounds[i].info,
+        };
+    d->vk.vkUpdateDescriptorSets(d->handle, VKA_MAX_BINDINGS, writes, 0, NULL);
+}
+
+static void add_hazards(vka_recorder *r, const bound *bounds) {
+    vka__range ranges[VKA_MAX_BINDINGS];
+    uint32_t count = 0;
+    for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
+        if (bounds[i].access)
+            ranges[count++] = (vka__range){
+                .buffer = (uint64_t)bounds[i].info.buffer,
+                .begin = bounds[i].info.offset,
+                .end = bounds[i].info.offset + bounds[i].info.range,
+                .write = bounds[i].access & VKA__WRITE,
+            };
+    if (vka__hazards_add(&r->hazards, ranges, count))
+        barrier(r);
+}
+
+static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka__dispatch *dispatch,
+                            VkPipeline pipeline) {
+    vka_device *d = r->device;
+    uint32_t index;
+    vka__page *page = vka__recorder_slot(r, r->dispatches++, &index);
+    uint64_t at = (uint64_t)index * r->slot_bytes;
+    memcpy((char *)page->params->mapped + at, op->params, op->params_size);
+    bound bounds[VKA_MAX_BINDINGS] = {0};
+    bounds[0].info = (VkDescriptorBufferInfo){page->params->handle, at, op->params_size};
+    for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
+        if (dispatch->binding[i].access)
+            bounds[i] = bind_one(r, op, i, &dispatch->binding[i]);
+    add_hazards(r, bounds);
+    fill_unused(bounds);
+    write_set(d, page->sets[index], bounds);
+    d->vk.vkCmdBindPipeline(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+    d->vk.vkCmdBindDescriptorSets(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, d->pipeline_layout, 0, 1,
+                                  &page->sets[index], 0, NULL);
+    d->vk.vkCmdPushConstants(r->cmd, d->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof dispatch->push,
+                             &dispatch->push);
+    d->vk.vkCmdDispatch(r->cmd, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+}
+
+vka_status vka__prepare(vka_device *device, const vka__operation *op) {
+    vka__pipeline_key last = {.kernel = VKA__KERNEL_COUNT};
+    for (uint64_t i = 0; i < op->dispatches; ++i) {
+        vka__dispatch dispatch;
+        op->dispatch(op->user, i, &dispatch);
+        if (!memcmp(&dispatch.key, &last, sizeof last))
+            continue;
+        last = dispatch.key;
+        VkPipeline pipeline;
+        vka_status status = vka__pipeline_get(device, op->item, &dispatch.key, &pipeline);
+        if (status != VKA_OK)
+            return status;
+    }
+    return VKA_OK;
+}
+
+vka_status vka__record(vka_recorder *r, const vka__operation *op) {
+    vka_device *d = r->device;
+    if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
+        return vka__fail(&d->ctx, VKA_INVALID, op->item, "the recorder is not recording");
+    /* Everything that can fail comes before the first command. */
+    vka_status status = vka__prepare(d, op);
+    uint64_t scratch = op->buffers[op->workspace_binding] ? 0 : op->workspace_bytes;
+    if (status == VKA_OK)
+        status = vka__recorder_reserve(r, op->item, op->dispatches, scratch);
+    if (status != VKA_OK)
+        return status;
+    for (uint64_t i = 0; i < op->dispatches; ++i) {
+        vka__dispatch dispatch;
+        VkPipeline pipeline = VK_NULL_HANDLE;
+        op->dispatch(op->user, i, &dispatch);
+        vka__pipeline_get(d, op->item, &dispatch.key, &pipeline); /* exists since vka__prepare */
+        record_dispatch(r, op, &dispatch, pipeline);
+    }
+    return VKA_OK;
+}
+
+static vka_status check_copy(const vka_recorder *r, const vka_buffer *dst, uint64_t dst_offset, const vka_buffer *src,
+                             uint64_t src_offset, uint64_t size) {
+    bool overlap = dst && src && dst->handle == src->handle && dst->base + dst_offset < src->base + src_offset + size &&
+                   src->base + src_offset < dst->base + dst_offset + size;
+    const struct {
+        bool ok;
+        const char *item, *rule;
+    } rules[] = {
+        {r->state == VKA__RECORDING || r->state == VKA__WRAPPED, "vka_copy", "the recorder is not recording"},
+        {dst && dst->device == r->device, "vka_copy.dst", "must be a buffer of the recorder's device"},
+        {src && src->device == r->device, "vka_copy.src", "must be a buffer of the recorder's device"},
+        {dst_offset % 4 == 0, "vka_copy.dst_offset", "must be a multiple of 4"},
+        {src_offset % 4 == 0, "vka_copy.src_offset", "must be a multiple of 4"},
+        {size % 4 == 0, "vka_copy.size", "must be a multiple of 4"},
+        {!dst || (dst_offset <= dst->bytes && size <= dst->bytes - dst_offset), "vka_copy.dst_offset",
+         "the range must lie within dst"},
+        {!src || (src_offset <= src->bytes && size <= src->bytes - src_offset), "vka_copy.src_offset",
+         "the range must lie within src"},
+        {!overlap, "vka_copy.src_offset", "the ranges must not overlap"},
+    };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; ++i)
+        if (!rules[i].ok)
+            return vka__fail(&r->device->ctx, VKA_INVALID, rules[i].item, "%s", rules[i].rule);
+    return VKA_OK;
+}
+
+vka_status vka_copy(vka_recorder *r, vka_buffer *dst, uint64_t dst_offset, vka_buffer *src, uint64_t src_offset,
+                    uint64_t size) {
+    if (!r)
+        return VKA_INVALID;
+    vka_status status = check_copy(r, dst, dst_offset, src, src_offset, size);
+    if (status != VKA_OK || !size)
+        return status;
+    VkBufferCopy region = {src->base + src_offset, dst->base + dst_offset, size};
+    vka__range ranges[] = {
+        {(uint64_t)src->handle, region.srcOffset, region.srcOffset + size, false},
+        {(uint64_t)dst->handle, region.dstOffset, region.dstOffset + size, true},
+    };
+    if (vka__hazards_add(&r->hazards, ranges, 2))
+        barrier(r);
+    r->device->vk.vkCmdCopyBuffer(r->cmd, src->handle, dst->handle, 1, &region);
+    return VKA_OK;
+}

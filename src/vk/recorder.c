@@ -1,0 +1,377 @@
+/* Recorders: creation, memory, begin and end, submission, timestamps.
+ * SPDX-License-Identifier: MIT */
+#include "vk/recorder.h"
+
+#include <string.h>
+
+/* ---- pages and scratch ----------------------------------------------------------------------------------------- */
+
+static void destroy_page(vka_recorder *r, vka__page *page) {
+    vka_device *d = r->device;
+    if (page->pool)
+        d->vk.vkDestroyDescriptorPool(d->handle, page->pool, NULL);
+    vka_buffer_destroy(&page->params);
+    vka__free(&d->ctx, page->sets);
+    *page = (vka__page){0};
+}
+
+static vka_status allocate_sets(vka_recorder *r, const char *item, vka__page *page) {
+    vka_device *d = r->device;
+    VkDescriptorPoolSize sizes[] = {
+        {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, page->capacity},
+        {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, page->capacity * (VKA_MAX_BINDINGS - 1)},
+    };
+    VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                       .maxSets = page->capacity,
+                                       .poolSizeCount = 2,
+                                       .pPoolSizes = sizes};
+    VkResult result = d->vk.vkCreateDescriptorPool(d->handle, &pool, NULL, &page->pool);
+    if (result != VK_SUCCESS) {
+        page->pool = VK_NULL_HANDLE;
+        return vka__vk_status(&d->ctx, result, item, "vkCreateDescriptorPool");
+    }
+    for (uint32_t i = 0; i < page->capacity && result == VK_SUCCESS; ++i) {
+        VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                            .descriptorPool = page->pool,
+                                            .descriptorSetCount = 1,
+                                            .pSetLayouts = &d->set_layout};
+        result = d->vk.vkAllocateDescriptorSets(d->handle, &info, &page->sets[i]);
+    }
+    return vka__vk_status(&d->ctx, result, item, "vkAllocateDescriptorSets");
+}
+
+static vka_status add_page(vka_recorder *r, const char *item, uint32_t capacity) {
+    vka_device *d = r->device;
+    vka__page *pages = vka__realloc(&d->ctx, r->pages, (r->page_count + 1) * sizeof *pages);
+    if (!pages)
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+    r->pages = pages;
+    vka__page page = {.capacity = capacity};
+    page.sets = vka__alloc(&d->ctx, capacity, sizeof *page.sets);
+    vka_status status = page.sets ? VKA_OK : vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+    if (status == VKA_OK)
+        status = allocate_sets(r, item, &page);
+    if (status == VKA_OK)
+        status = vka__buffer_create(d, item, (uint64_t)capacity * r->slot_bytes, VKA_MEMORY_UPLOAD,
+                                    VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, &page.params);
+    if (status != VKA_OK) {
+        destroy_page(r, &page);
+        return status;
+    }
+    r->pages[r->page_count++] = page;
+    r->capacity += capacity;
+    return VKA_OK;
+}
+
+/* Commands recorded so far keep using the old scratch, so it is kept until they are done. */
+static vka_status grow_scratch(vka_recorder *r, const char *item, uint64_t bytes) {
+    vka_device *d = r->device;
+    if (r->scratch) {
+        vka_buffer **retired = vka__realloc(&d->ctx, r->retired, (r->retired_count + 1) * sizeof *retired);
+        if (!retired)
+            return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+        r->retired = retired;
+    }
+    vka_buffer *grown;
+    vka_status status =
+        vka__buffer_create(d, item, bytes, VKA_MEMORY_DEVICE, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, &grown);
+    if (status != VKA_OK)
+        return status;
+    if (r->scratch)
+        r->retired[r->retired_count++] = r->scratch;
+    r->scratch = grown;
+    return VKA_OK;
+}
+
+vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes) {
+    vka_status status = VKA_OK;
+    if (count > r->capacity - r->dispatches) {
+        uint64_t more = vka__max_u64(count - (r->capacity - r->dispatches), r->capacity);
+        if (more > UINT32_MAX / 16)
+            return vka__fail(&r->device->ctx, VKA_OUT_OF_MEMORY, item, "%llu dispatches in one recording",
+                             (unsigned long long)count);
+        status = add_page(r, item, (uint32_t)more);
+    }
+    if (status == VKA_OK && scratch_bytes && (!r->scratch || r->scratch->size < scratch_bytes))
+        status = grow_scratch(r, item, scratch_bytes);
+    return status;
+}
+
+vka__page *vka__recorder_slot(vka_recorder *r, uint32_t dispatch, uint32_t *index) {
+    vka__page *page = r->pages;
+    for (; dispatch >= page->capacity; ++page)
+        dispatch -= page->capacity;
+    *index = dispatch;
+    return page;
+}
+
+/* Forgets the previous recording, whose work has completed. */
+static void reset(vka_recorder *r) {
+    r->dispatches = 0;
+    r->hazards.count = 0;
+    for (uint32_t i = 0; i < r->retired_count; ++i)
+        vka_buffer_destroy(&r->retired[i]);
+    r->retired_count = 0;
+    if (r->query_count)
+        memset(r->query_written, 0, r->query_count * sizeof *r->query_written);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------ */
+
+static vka_status create_commands(vka_recorder *r, const char *item) {
+    vka_device *d = r->device;
+    VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                    .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                    .queueFamilyIndex = d->queue_family};
+    VkResult result = d->vk.vkCreateCommandPool(d->handle, &pool, NULL, &r->pool);
+    if (result != VK_SUCCESS) {
+        r->pool = VK_NULL_HANDLE;
+        return vka__vk_status(&d->ctx, result, item, "vkCreateCommandPool");
+    }
+    VkCommandBufferAllocateInfo cmd = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                       .commandPool = r->pool,
+                                       .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                       .commandBufferCount = 1};
+    result = d->vk.vkAllocateCommandBuffers(d->handle, &cmd, &r->own_cmd);
+    if (result != VK_SUCCESS)
+        return vka__vk_status(&d->ctx, result, item, "vkAllocateCommandBuffers");
+    VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
+    result = d->vk.vkCreateFence(d->handle, &fence, NULL, &r->fence);
+    if (result != VK_SUCCESS)
+        r->fence = VK_NULL_HANDLE;
+    return vka__vk_status(&d->ctx, result, item, "vkCreateFence");
+}
+
+static vka_status create_queries(vka_recorder *r, const char *item, uint32_t count) {
+    vka_device *d = r->device;
+    if (!count || !d->caps.timestamps)
+        return VKA_OK;
+    r->query_written = vka__alloc(&d->ctx, count, sizeof *r->query_written);
+    if (!r->query_written)
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+    VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                  .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                  .queryCount = count};
+    VkResult result = d->vk.vkCreateQueryPool(d->handle, &info, NULL, &r->queries);
+    if (result != VK_SUCCESS)
+        r->queries = VK_NULL_HANDLE;
+    else
+        r->query_count = count;
+    return vka__vk_status(&d->ctx, result, item, "vkCreateQueryPool");
+}
+
+vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc, vka_recorder **recorder) {
+    static const char item[] = "vka_recorder_create";
+    if (recorder)
+        *recorder = NULL;
+    if (!device)
+        return VKA_INVALID;
+    if (!recorder)
+        return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.recorder", "must not be NULL");
+    vka_recorder_desc d = desc ? *desc : (vka_recorder_desc){0};
+    if (d.max_dispatches > 1u << 20)
+        return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.max_dispatches", "is %u, at most %u",
+                         d.max_dispatches, 1u << 20);
+    vka_recorder *r = vka__alloc(&device->ctx, 1, sizeof *r);
+    if (!r)
+        return vka__fail(&device->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
+    r->device = device;
+    size_t params = sizeof(vka_attention_params) > sizeof(vka_norm_params) ? sizeof(vka_attention_params)
+                                                                             : sizeof(vka_norm_params);
+    r->slot_bytes = (uint32_t)vka__align_up(params, vka__max_u32(device->uniform_align, 16));
+    vka_status status = create_commands(r, item);
+    if (status == VKA_OK)
+        status = create_queries(r, item, d.timestamps);
+    if (status == VKA_OK)
+        status = vka__recorder_reserve(r, item, d.max_dispatches ? d.max_dispatches : 256, d.scratch_bytes);
+    if (status != VKA_OK)
+        vka_recorder_destroy(&r);
+    *recorder = r;
+    return status;
+}
+
+void vka_recorder_destroy(vka_recorder **recorder) {
+    if (!recorder || !*recorder)
+        return;
+    vka_recorder *r = *recorder;
+    *recorder = NULL;
+    vka_device *d = r->device;
+    if (r->pending)
+        d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, UINT64_MAX);
+    reset(r);
+    for (uint32_t i = 0; i < r->page_count; ++i)
+        destroy_page(r, &r->pages[i]);
+    vka_buffer_destroy(&r->scratch);
+    if (r->queries)
+        d->vk.vkDestroyQueryPool(d->handle, r->queries, NULL);
+    if (r->fence)
+        d->vk.vkDestroyFence(d->handle, r->fence, NULL);
+    if (r->pool)
+        d->vk.vkDestroyCommandPool(d->handle, r->pool, NULL);
+    vka__free(&d->ctx, r->pages);
+    vka__free(&d->ctx, r->retired);
+    vka__free(&d->ctx, r->query_written);
+    vka__free(&d->ctx, r);
+}
+
+vka_device *vka__recorder_device(const vka_recorder *recorder) {
+    return recorder->device;
+}
+
+/* ---- begin, end, submit ---------------------------------------------------------------------------------------- */
+
+static void reset_queries(vka_recorder *r) {
+    if (r->query_count)
+        r->device->vk.vkCmdResetQueryPool(r->cmd, r->queries, 0, r->query_count);
+}
+
+/* Work of this recording against everything submitted earlier, by this recorder or another. */
+static void entry_barrier(vka_recorder *r) {
+    VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                               .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
+                                                VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
+    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, stages, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+/* So that mapped memory can be read after the wait. */
+static void host_barrier(vka_recorder *r) {
+    VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
+                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                               .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
+    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
+}
+
+vka_status vka_recorder_begin(vka_recorder *r) {
+    static const char item[] = "vka_recorder_begin";
+    if (!r)
+        return VKA_INVALID;
+    vka_device *d = r->device;
+    if (r->state == VKA__RECORDING || r->state == VKA__WRAPPED)
+        return vka__fail(&d->ctx, VKA_INVALID, item, "the recorder is recording already");
+    vka_status status = vka_recorder_wait(r, VKA_FOREVER);
+    if (status != VKA_OK)
+        return status;
+    reset(r);
+    r->state = VKA__IDLE;
+    VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
+    VkResult result = d->vk.vkBeginCommandBuffer(r->own_cmd, &begin);
+    if (result != VK_SUCCESS)
+        return vka__vk_status(&d->ctx, result, item, "vkBeginCommandBuffer");
+    r->cmd = r->own_cmd;
+    r->state = VKA__RECORDING;
+    entry_barrier(r);
+    reset_queries(r);
+    return VKA_OK;
+}
+
+vka_status vka_recorder_submit(vka_recorder *r) {
+    static const char item[] = "vka_recorder_submit";
+    if (!r)
+        return VKA_INVALID;
+    vka_device *d = r->device;
+    if (r->state != VKA__RECORDING && r->state != VKA__EXECUTABLE)
+        return vka__fail(&d->ctx, VKA_INVALID, item, "nothing was recorded with vka_recorder_begin");
+    if (r->state == VKA__RECORDING) {
+        host_barrier(r);
+        VkResult result = d->vk.vkEndCommandBuffer(r->own_cmd);
+        r->state = result == VK_SUCCESS ? VKA__EXECUTABLE : VKA__IDLE;
+        if (result != VK_SUCCESS)
+            return vka__vk_status(&d->ctx, result, item, "vkEndCommandBuffer");
+    }
+    /* One fence and one set of timestamps: a submission ends before the next one of the same commands. */
+    vka_status status = vka_recorder_wait(r, VKA_FOREVER);
+    if (status != VKA_OK)
+        return status;
+    VkResult result = d->vk.vkResetFences(d->handle, 1, &r->fence);
+    if (result != VK_SUCCESS)
+        return vka__vk_status(&d->ctx, result, item, "vkResetFences");
+    status = vka__queue_submit(d, item, r->own_cmd, r->fence);
+    r->pending = status == VKA_OK;
+    return status;
+}
+
+vka_status vka_recorder_wait(vka_recorder *r, uint64_t timeout) {
+    if (!r)
+        return VKA_INVALID;
+    if (!r->pending)
+        return VKA_OK;
+    vka_device *d = r->device;
+    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, timeout);
+    if (result != VK_TIMEOUT)
+        r->pending = false;
+    return vka__vk_status(&d->ctx, result, "vka_recorder_wait", "vkWaitForFences");
+}
+
+vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
+    static const char item[] = "vka_recorder_wrap";
+    if (!r)
+        return VKA_INVALID;
+    const vka__context *ctx = &r->device->ctx;
+    if (r->state == VKA__RECORDING || r->state == VKA__WRAPPED)
+        return vka__fail(ctx, VKA_INVALID, item, "the recorder is recording already");
+    if (!command_buffer)
+        return vka__fail(ctx, VKA_INVALID, "vka_recorder_wrap.command_buffer", "is required");
+    vka_status status = vka_recorder_wait(r, VKA_FOREVER);
+    if (status != VKA_OK)
+        return status;
+    reset(r);
+    r->cmd = command_buffer;
+    r->state = VKA__WRAPPED;
+    reset_queries(r);
+    return VKA_OK;
+}
+
+vka_status vka_recorder_unwrap(vka_recorder *r) {
+    if (!r)
+        return VKA_INVALID;
+    if (r->state != VKA__WRAPPED)
+        return vka__fail(&r->device->ctx, VKA_INVALID, "vka_recorder_unwrap", "no command buffer is wrapped");
+    r->cmd = VK_NULL_HANDLE;
+    r->state = VKA__IDLE;
+    return VKA_OK;
+}
+
+/* ---- timestamps ------------------------------------------------------------------------------------------------ */
+
+vka_status vka_recorder_timestamp(vka_recorder *r, uint32_t index) {
+    static const char item[] = "vka_recorder_timestamp";
+    if (!r)
+        return VKA_INVALID;
+    const vka__context *ctx = &r->device->ctx;
+    if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
+        return vka__fail(ctx, VKA_INVALID, item, "the recorder is not recording");
+    if (!r->device->caps.timestamps)
+        return vka__fail(ctx, VKA_UNSUPPORTED, item, "the device's queue has no timestamps");
+    if (index >= r->query_count || r->query_written[index])
+        return vka__fail(ctx, VKA_INVALID, "vka_recorder_timestamp.index", "%u is %s", index,
+                         index >= r->query_count ? "outside vka_recorder_desc.timestamps" : "written already");
+    r->query_written[index] = true;
+    r->device->vk.vkCmdWriteTimestamp(r->cmd, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, r->queries, index);
+    return VKA_OK;
+}
+
+vka_status vka_recorder_read_timestamps(vka_recorder *r, uint64_t *nanoseconds, uint32_t count) {
+    static const char item[] = "vka_recorder_read_timestamps";
+    if (!r)
+        return VKA_INVALID;
+    vka_device *d = r->device;
+    bool readable = count <= r->query_count && (nanoseconds || !count) && !r->pending;
+    for (uint32_t i = 0; readable && i < count; ++i)
+        readable = r->query_written[i];
+    if (!readable)
+        return vka__fail(&d->ctx, VKA_INVALID, item, "%u timestamps were not all written and completed", count);
+    for (uint32_t i = 0; i < count; ++i) {
+        uint64_t ticks;
+        VkResult result = d->vk.vkGetQueryPoolResults(d->handle, r->queries, i, 1, sizeof ticks, &ticks, sizeof ticks,
+                                                      VK_QUERY_RESULT_64_BIT);
+        if (result == VK_NOT_READY)
+            return vka__fail(&d->ctx, VKA_INVALID, item, "timestamp %u is not available yet", i);
+        if (result != VK_SUCCESS)
+            return vka__vk_status(&d->ctx, result, item, "vkGetQueryPoolResults");
+        nanoseconds[i] = (uint64_t)((double)(ticks & d->timestamp_mask) * d->timestamp_period);
+    }
+    return VKA_OK;
+}

@@ -1,0 +1,58 @@
+/* The recorder's inside, shared by recorder.c (life, submission) and record.c (commands).
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_RECORDER_H
+#define VKA_RECORDER_H
+
+#include "vk/hazard.h"
+#include "vk/record.h"
+#include "vk/vk.h"
+
+/* Descriptor sets and parameter blocks for a number of dispatches, all allocated together. */
+typedef struct vka__page {
+    VkDescriptorPool pool;
+    VkDescriptorSet *sets;
+    vka_buffer *params;
+    uint32_t capacity;
+} vka__page;
+
+typedef enum vka__recorder_state {
+    VKA__IDLE = 0,   /* nothing recorded                          */
+    VKA__RECORDING,  /* into the own command buffer               */
+    VKA__WRAPPED,    /* into the app's                            */
+    VKA__EXECUTABLE, /* own command buffer ended, can be submitted */
+} vka__recorder_state;
+
+struct vka_recorder {
+    vka_device *device;
+    vka__recorder_state state;
+    VkCommandBuffer cmd; /* the one that is recorded into */
+
+    VkCommandPool pool;
+    VkCommandBuffer own_cmd;
+    VkFence fence;
+    bool pending; /* submitted, and not known to have completed */
+
+    vka__page *pages;
+    uint32_t page_count;
+    uint32_t dispatches; /* recorded */
+    uint32_t capacity;   /* of all pages */
+    uint32_t slot_bytes; /* of a parameter block */
+
+    vka_buffer *scratch;
+    vka_buffer **retired; /* outgrown scratch that recorded commands still use */
+    uint32_t retired_count;
+
+    vka__hazards hazards;
+
+    VkQueryPool queries;
+    uint32_t query_count;
+    bool *query_written;
+};
+
+/* Room for `count` more dispatches and `scratch_bytes` of scratch. Grows; changes nothing on failure. */
+vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes);
+
+/* Page and index within the page of a dispatch. */
+vka__page *vka__recorder_slot(vka_recorder *r, uint32_t dispatch, uint32_t *index);
+
+#endif

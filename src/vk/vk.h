@@ -1,0 +1,140 @@
+/* The Vulkan side's own structures. Only files under src/vk/ include this.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_VK_H
+#define VKA_VK_H
+
+#define VK_NO_PROTOTYPES
+#include <volk.h>
+
+#include <vkattn/vulkan.h>
+
+#include "core/core.h"
+#include "core/sync.h"
+#include "plan/plan.h"
+
+typedef struct VmaAllocator_T *vka__vma;
+typedef struct VmaAllocation_T *vka__vma_allocation;
+
+/* Instance-level functions that the library calls: X(name without vk). */
+#define VKA_INSTANCE_FUNCTIONS(X)                                                                                      \
+    X(DestroyInstance)                                                                                                 \
+    X(EnumeratePhysicalDevices)                                                                                        \
+    X(GetPhysicalDeviceProperties)                                                                                     \
+    X(GetPhysicalDeviceProperties2)                                                                                    \
+    X(GetPhysicalDeviceFeatures2)                                                                                      \
+    X(GetPhysicalDeviceMemoryProperties)                                                                               \
+    X(GetPhysicalDeviceQueueFamilyProperties)                                                                          \
+    X(EnumerateDeviceExtensionProperties)                                                                              \
+    X(CreateDevice)                                                                                                    \
+    X(GetDeviceProcAddr)
+
+typedef struct vka__instance {
+    PFN_vkGetInstanceProcAddr get_proc_addr;
+    VkInstance handle;
+    uint32_t api_version;
+    bool owned;
+#define X(name) PFN_vk##name name;
+    VKA_INSTANCE_FUNCTIONS(X)
+#undef X
+} vka__instance;
+
+/* What a physical device offers, before and after narrowing. */
+typedef struct vka__physical {
+    VkPhysicalDevice handle;
+    vka_device_caps caps;
+    vka_vulkan_wishes wishes;
+    uint32_t queue_family; /* first with compute, without graphics where there is a choice */
+    uint32_t uniform_align;
+} vka__physical;
+
+typedef struct vka__pipeline_cache vka__pipeline_cache;
+
+struct vka_device {
+    vka__context ctx; /* first, so that a device is a context */
+    vka__instance instance;
+    VkPhysicalDevice physical;
+    VkDevice handle;
+    bool owned;
+    struct VolkDeviceTable vk;
+    vka_device_caps caps;
+    uint32_t uniform_align;
+    uint32_t queue_family;
+    VkQueue queue; /* VK_NULL_HANDLE: none was given */
+    vka__mutex queue_mutex;
+    void (*lock_queue)(void *user);
+    void (*unlock_queue)(void *user);
+    void *queue_user;
+    double timestamp_period; /* nanoseconds of a tick */
+    uint64_t timestamp_mask;
+
+    vka__vma vma;
+    vka__mutex memory_mutex;
+    vka_memory_stats memory;
+
+    VkDescriptorSetLayout set_layout;
+    VkPipelineLayout pipeline_layout;
+    vka__pipeline_cache *pipelines;
+
+    vka__mutex transfer_mutex; /* vka_buffer_write and _read */
+    VkCommandPool transfer_pool;
+    VkCommandBuffer transfer_cmd;
+    VkFence transfer_fence;
+};
+
+struct vka_buffer {
+    vka_device *device;
+    VkBuffer handle;
+    vka__vma_allocation allocation; /* NULL: wrapped */
+    uint64_t base; /* of a wrapped range within the VkBuffer */
+    uint64_t size; /* as asked for                           */
+    uint64_t bytes; /* as allocated                          */
+    void *mapped;
+    vka_memory memory;
+};
+
+/* Turns a VkResult into a status; logs anything but success. */
+vka_status vka__vk_status(const vka__context *ctx, VkResult result, const char *item, const char *call);
+
+/* loader.c */
+PFN_vkGetInstanceProcAddr vka__system_loader(void);
+vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
+                                vka__instance *instance);
+vka_status vka__instance_import(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
+                                VkInstance handle, uint32_t api_version, vka__instance *instance);
+void vka__instance_destroy(vka__instance *instance);
+void vka__load_device_table(const vka__instance *instance, VkDevice device, struct VolkDeviceTable *table);
+
+/* physical.c: VKA_UNSUPPORTED (nothing logged, *why says it) when the library can't use the device. */
+vka_status vka__physical_query(const vka__instance *instance, VkPhysicalDevice handle, vka__physical *physical,
+                               const char **why);
+/* Lowers what was not enabled, then what `narrow` lowers. */
+void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
+                            void (*narrow)(void *, vka_device_caps *), void *narrow_user);
+
+/* device.c: what creation and import have in common, from a VkDevice on. */
+vka_status vka__device_finish(vka_device *device, const char *item, const vka__physical *physical, const void *cache,
+                              size_t cache_size);
+
+/* vma.cpp */
+VkResult vka__vma_create(const vka_device *device, vka__vma *vma);
+void vka__vma_destroy(vka__vma vma);
+VkResult vka__vma_create_buffer(vka__vma vma, const VkBufferCreateInfo *info, vka_memory memory, bool map,
+                                VkBuffer *buffer, vka__vma_allocation *allocation, void **mapped, uint64_t *bytes);
+void vka__vma_destroy_buffer(vka__vma vma, VkBuffer buffer, vka__vma_allocation allocation);
+VkResult vka__vma_flush(vka__vma vma, vka__vma_allocation allocation, uint64_t offset, uint64_t size);
+VkResult vka__vma_invalidate(vka__vma vma, vka__vma_allocation allocation, uint64_t offset, uint64_t size);
+
+/* buffer.c */
+vka_status vka__buffer_create(vka_device *device, const char *item, uint64_t size, vka_memory memory,
+                              VkBufferUsageFlags usage, vka_buffer **buffer);
+
+/* pipeline.c */
+vka_status vka__pipelines_create(vka_device *device, const void *cache, size_t cache_size);
+void vka__pipelines_destroy(vka_device *device);
+/* The pipeline of a key, compiled now if it was not before. Other threads that want other pipelines do not wait. */
+vka_status vka__pipeline_get(vka_device *device, const char *item, const vka__pipeline_key *key, VkPipeline *pipeline);
+
+/* Queue access, serialised. */
+vka_status vka__queue_submit(vka_device *device, const char *item, VkCommandBuffer cmd, VkFence fence);
+
+#endif
