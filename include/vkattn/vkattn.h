@@ -158,6 +158,7 @@ typedef struct vka_device_caps {
     uint32_t storage_align;    /* alignment of a binding's offset, in bytes                                       */
     uint64_t memory_bytes;     /* largest device-local heap                                                       */
     bool subgroup_arithmetic;  /* subgroup reductions in compute shaders                                          */
+    bool subgroup_shuffle;     /* invocations of a subgroup can read each other's values                          */
     bool f16_storage;          /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
     bool f16_arithmetic;       /* shaderFloat16                                                                   */
     bool unified_memory;       /* device-local memory can be mapped                                               */

@@ -49,7 +49,7 @@ void load_queries(Grid g, uint first_row) {
         uint d = i % D4;
         uvec2 query = row_query(g, min(first_row + i / D4, row_count() - 1u));
         uint at = push.base[VKA_BIND_Q] + g.batch * p.q.b + query.x * p.q.h + query.y * p.q.n;
-        q_tile[i / D4 * Q_STRIDE + d] = q_row4(at, p.q.d, d * 4u, D, has(VKA_FLAG_VEC4_QK));
+        q_tile[i / D4 * Q_STRIDE + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
     }
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         query_of[r] = row_query(g, min(first_row + tr * RM + r, row_count() - 1u)).y;
@@ -65,7 +65,7 @@ void stage_keys(uint head, int j0, int end, uint chunk) {
         uint c = i / TC, d = chunk * TC + i % TC;
         vec4 x = vec4(0.0);
         if (j0 + int(c) < end && d < D4)
-            x = k_row4(head + uint(j0 + int(c)) * p.k.n, p.k.d, d * 4u, D, has(VKA_FLAG_VEC4_QK));
+            x = k_row4(head + uint(j0 + int(c)) * p.k.n, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
         kv_tile[c * KV_STRIDE + i % TC] = x;
     }
 }
@@ -75,7 +75,7 @@ void stage_values(uint head, int j0, int end, uint chunk) {
         uint c = i / TC, d = chunk * TC + i % TC;
         vec4 x = vec4(0.0);
         if (j0 + int(c) < end && d < DV4)
-            x = v_row4(head + uint(j0 + int(c)) * p.v.n, p.v.d, d * 4u, DV, has(VKA_FLAG_VEC4_V));
+            x = v_row4(head + uint(j0 + int(c)) * p.v.n, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
         kv_tile[c * KV_STRIDE + i % TC] = x;
     }
 }
@@ -144,11 +144,11 @@ void store_row(Grid g, uint r, uvec2 query, float sum) {
     uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
     uint ws_row = has(VKA_FLAG_SPLIT) ? workspace_row(g, query) : 0u;
     [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) {
-        uint d = (x * TC + tc) * 4u;
+        uint d = x * TC + tc;
         vec4 value = out_rows[r * DV_CHUNKS + x] * scale;
-        if (d < DV && has(VKA_FLAG_SPLIT)) {
-            [[unroll]] for (uint e = 0u; e < 4u; ++e) if (d + e < DV) ws_put(ws_row * DV + d + e, value[e]);
-        } else if (d < DV) {
+        if (d < DV4 && has(VKA_FLAG_SPLIT)) {
+            [[unroll]] for (uint e = 0u; e < 4u; ++e) if (d * 4u + e < DV) ws_put(ws_row * DV + d * 4u + e, value[e]);
+        } else if (d < DV4) {
             out_put_row4(at, p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), value);
         }
     }

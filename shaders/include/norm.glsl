@@ -54,7 +54,7 @@ vec4 to_storage_and_back(vec4 y) {
 #endif
 }
 
-// The values to be normalised, columns c .. c+3; the first pass stores their sum, which later passes read back.
+// The values to be normalised, vector c of four columns; the first pass stores their sum, which later passes read back.
 vec4 first_values(Row row, uint c) {
     vec4 y = x_row4(row.x, p.x.d, c, p.cols, fast());
     if (has(VKA_FLAG_RESIDUAL))
@@ -82,7 +82,7 @@ float row_origin(Row row) {
 
 // 1 for columns that exist.
 vec4 live_columns(uint c) {
-    return fast() ? vec4(1.0) : vec4(lessThan(uvec4(c, c + 1u, c + 2u, c + 3u), uvec4(p.cols)));
+    return fast() ? vec4(1.0) : vec4(lessThan(4u * c + uvec4(0u, 1u, 2u, 3u), uvec4(p.cols)));
 }
 
 vec4 deviation(vec4 y, float centre, uint c) {

@@ -2,7 +2,7 @@
 //
 // VKA_STORAGE: 1 f32; 2 f16 with 16-bit loads and stores; 3 f16 packed in 32-bit words, for devices without them.
 //
-//   VKA_INPUT(slot, name)    float name_at(uint i), vec4 name_at4(uint i): element i, or elements i .. i+3 (i a multiple of 4)
+//   VKA_INPUT(slot, name)    float name_at(uint i), vec4 name_at4(uint i): element i, or elements 4 i .. 4 i + 3
 //   VKA_OUTPUT(slot, name)   void name_put(uint i, float x), void name_put4(uint i, vec4 x)
 //   VKA_INOUT(slot, name)    both
 //   VKA_INPUT_F32, VKA_OUTPUT_F32   the same for tensors that are always f32
@@ -39,7 +39,7 @@ bool has(uint flag) {
         return float(name##_s[i]);                                                                                     \
     }                                                                                                                  \
     vec4 name##_at4(uint i) {                                                                                          \
-        return vec4(name##_v[i >> 2]);                                                                                 \
+        return vec4(name##_v[i]);                                                                                 \
     }
 
 #define VKA_WRITERS_DIRECT(name, scalar, vector)                                                                       \
@@ -47,7 +47,7 @@ bool has(uint flag) {
         name##_s[i] = scalar(x);                                                                                       \
     }                                                                                                                  \
     void name##_put4(uint i, vec4 x) {                                                                                 \
-        name##_v[i >> 2] = vector(x);                                                                                  \
+        name##_v[i] = vector(x);                                                                                  \
     }
 
 #define VKA_READERS_PACKED(name)                                                                                       \
@@ -56,7 +56,7 @@ bool has(uint flag) {
         return (i & 1u) == 0u ? pair.x : pair.y;                                                                       \
     }                                                                                                                  \
     vec4 name##_at4(uint i) {                                                                                          \
-        uvec2 words = name##_v[i >> 2];                                                                                \
+        uvec2 words = name##_v[i];                                                                                \
         return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));                                                 \
     }
 
@@ -68,7 +68,7 @@ bool has(uint flag) {
         atomicOr(name##_s[i >> 1], bits << shift);                                                                     \
     }                                                                                                                  \
     void name##_put4(uint i, vec4 x) {                                                                                 \
-        name##_v[i >> 2] = uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));                                              \
+        name##_v[i] = uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));                                              \
     }
 
 #define VKA_INPUT_F32(slot, name) VKA_DECLARE(slot, name, float, vec4, readonly) VKA_READERS_DIRECT(name)
@@ -98,39 +98,42 @@ bool has(uint flag) {
     VKA_WRITERS_PACKED(name)
 #endif
 
-// Four channels d .. d+3 of a row that begins at element `row`; channels from `size` on are 0 and are not read. `fast`
-// is constant: rows are contiguous and aligned.
+// Vector d (channels 4 d .. 4 d + 3) of a row that begins at element `row`; channels from `size` on are 0 and are not
+// read. `fast` is constant: rows are contiguous and aligned. The index is a sum of a common term and a small constant,
+// which is one instruction where others would cost more than the load.
 #define VKA_ROW_READER(name)                                                                                           \
     vec4 name##_row4(uint row, uint stride, uint d, uint size, bool fast) {                                            \
         if (fast)                                                                                                      \
-            return name##_at4(row + d);                                                                                \
+            return name##_at4((row >> 2) + d);                                                                         \
         vec4 x = vec4(0.0);                                                                                            \
-        x.x = name##_at(row + d * stride);                                                                             \
-        if (d + 1u < size)                                                                                             \
-            x.y = name##_at(row + (d + 1u) * stride);                                                                  \
-        if (d + 2u < size)                                                                                             \
-            x.z = name##_at(row + (d + 2u) * stride);                                                                  \
-        if (d + 3u < size)                                                                                             \
-            x.w = name##_at(row + (d + 3u) * stride);                                                                  \
+        uint at = row + 4u * d * stride;                                                                               \
+        x.x = name##_at(at);                                                                                           \
+        if (4u * d + 1u < size)                                                                                        \
+            x.y = name##_at(at + stride);                                                                              \
+        if (4u * d + 2u < size)                                                                                        \
+            x.z = name##_at(at + 2u * stride);                                                                         \
+        if (4u * d + 3u < size)                                                                                        \
+            x.w = name##_at(at + 3u * stride);                                                                         \
         return x;                                                                                                      \
     }
 
 #define VKA_ROW_WRITER(name)                                                                                           \
     void name##_put_row4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                                \
         if (fast) {                                                                                                    \
-            name##_put4(row + d, x);                                                                                   \
+            name##_put4((row >> 2) + d, x);                                                                            \
             return;                                                                                                    \
         }                                                                                                              \
-        name##_put(row + d * stride, x.x);                                                                             \
-        if (d + 1u < size)                                                                                             \
-            name##_put(row + (d + 1u) * stride, x.y);                                                                  \
-        if (d + 2u < size)                                                                                             \
-            name##_put(row + (d + 2u) * stride, x.z);                                                                  \
-        if (d + 3u < size)                                                                                             \
-            name##_put(row + (d + 3u) * stride, x.w);                                                                  \
+        uint at = row + 4u * d * stride;                                                                               \
+        name##_put(at, x.x);                                                                                           \
+        if (4u * d + 1u < size)                                                                                        \
+            name##_put(at + stride, x.y);                                                                              \
+        if (4u * d + 2u < size)                                                                                        \
+            name##_put(at + 2u * stride, x.z);                                                                         \
+        if (4u * d + 3u < size)                                                                                        \
+            name##_put(at + 3u * stride, x.w);                                                                         \
     }
 
 // A loop over 0 .. n-1 that compilers unroll completely: they give up on long loops, not on nested short ones.
 #define VKA_UNROLL(i, n)                                                                                               \
-    [[unroll]] for (uint i##_block = 0u; i##_block * 8u < (n); ++i##_block)                                            \
+    [[unroll]] for (uint i##_block = 0u; i##_block < ((n) + 7u) / 8u; ++i##_block)                                            \
         [[unroll]] for (uint i##_step = 0u, i = i##_block * 8u; i##_step < 8u; ++i##_step, ++i) if (i < (n))

@@ -47,8 +47,8 @@ float group_sum(float value) {
 #endif
 }
 
-uint column(uint i) {
-    return (i * GROUP_SIZE + gl_LocalInvocationIndex) * 4u;
+uint vector(uint i) {
+    return i * GROUP_SIZE + gl_LocalInvocationIndex;
 }
 
 void main() {
@@ -61,37 +61,37 @@ void main() {
     float local = 0.0;
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
-            kept[i] = column(i) < p.cols ? first_values(row, column(i)) : vec4(0.0);
-            local += total(deviation(kept[i], origin, column(i)));
+            kept[i] = 4u * vector(i) < p.cols ? first_values(row, vector(i)) : vec4(0.0);
+            local += total(deviation(kept[i], origin, vector(i)));
         }
     } else {
         for (uint i = 0u; i < count; ++i)
-            if (column(i) < p.cols)
-                local += total(deviation(first_values(row, column(i)), origin, column(i)));
+            if (4u * vector(i) < p.cols)
+                local += total(deviation(first_values(row, vector(i)), origin, vector(i)));
     }
     float centre = origin + group_sum(local) / float(p.cols);
     local = 0.0;
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
-            vec4 d = deviation(kept[i], centre, column(i));
+            vec4 d = deviation(kept[i], centre, vector(i));
             local += dot(d, d);
         }
     } else {
         for (uint i = 0u; i < count; ++i)
-            if (column(i) < p.cols) {
-                vec4 d = deviation(later_values(row, column(i)), centre, column(i));
+            if (4u * vector(i) < p.cols) {
+                vec4 d = deviation(later_values(row, vector(i)), centre, vector(i));
                 local += dot(d, d);
             }
     }
     float inverse = 1.0 / sqrt(group_sum(local) / float(p.cols) + p.epsilon);
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i)
-            if (column(i) < p.cols)
-                store_values(row, column(i), kept[i], centre, inverse);
+            if (4u * vector(i) < p.cols)
+                store_values(row, vector(i), kept[i], centre, inverse);
     } else {
         for (uint i = 0u; i < count; ++i)
-            if (column(i) < p.cols)
-                store_values(row, column(i), later_values(row, column(i)), centre, inverse);
+            if (4u * vector(i) < p.cols)
+                store_values(row, vector(i), later_values(row, vector(i)), centre, inverse);
     }
     if (gl_LocalInvocationIndex == 0u)
         store_statistics(row, centre, inverse);

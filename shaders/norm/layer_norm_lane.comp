@@ -17,16 +17,16 @@ void main() {
     Row row = find_row(number);
     float origin = row_origin(row);
     vec4 sums = vec4(0.0);
-    for (uint c = 0u; c < p.cols; c += 4u)
+    for (uint c = 0u; 4u * c < p.cols; ++c)
         sums += deviation(first_values(row, c), origin, c);
     float centre = origin + total(sums) / float(p.cols);
     sums = vec4(0.0);
-    for (uint c = 0u; c < p.cols; c += 4u) {
+    for (uint c = 0u; 4u * c < p.cols; ++c) {
         vec4 d = deviation(later_values(row, c), centre, c);
         sums = fma(d, d, sums);
     }
     float inverse = 1.0 / sqrt(total(sums) / float(p.cols) + p.epsilon);
-    for (uint c = 0u; c < p.cols; c += 4u)
+    for (uint c = 0u; 4u * c < p.cols; ++c)
         store_values(row, c, later_values(row, c), centre, inverse);
     store_statistics(row, centre, inverse);
 }

@@ -50,23 +50,55 @@ static bool wants_pack(const vka__attention_problem *p, uint32_t full_tile_rows)
     return group_of(p) > 1 && p->q.shape[2] * 2 <= full_tile_rows;
 }
 
-/* Rows in registers: q and out of R rows, in vectors of four. Four rows read each key once for four times the work;
- * beyond 128 channels they no longer fit the first-level cache that software drivers keep their registers in. */
+/* Can a workgroup be exactly one subgroup whose invocations read each other's registers? */
+static bool one_subgroup_broadcasts(const vka_device_caps *caps) {
+    return caps->subgroup_shuffle && caps->subgroup_min == caps->subgroup_max && caps->subgroup_size >= 4 &&
+           caps->subgroup_size <= caps->max_invocations;
+}
+
+/* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
+static bool is_slow_compiler(const vka_device_caps *caps) {
+    enum { LLVMPIPE = 13 }; /* VK_DRIVER_ID_MESA_LLVMPIPE */
+    return caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
+}
+
+/* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
+ * they no longer fit the first-level cache, which is where software drivers keep registers. */
+static void plan_row_tile(const vka_device_caps *caps, uint32_t d, bool broadcast, uint32_t *rm, uint32_t *bc) {
+    if (is_slow_compiler(caps) || !broadcast) {
+        *rm = 1;
+        *bc = d <= 128 ? 2 : 1;
+    } else {
+        *rm = d <= 128 ? 4 : 2;
+        *bc = d <= 128 ? 4 : 2;
+    }
+}
+
+static vka__kernel row_kernel(const vka_device_caps *caps, const vka__attention_problem *p, bool broadcast) {
+    vka__kernel f32 = broadcast ? VKA__attention_row_f32_sg : VKA__attention_row_f32;
+    vka_device_caps storage = *caps;
+    /* A CPU unpacks words of two halves faster than it loads the halves one by one. */
+    storage.f16_storage = caps->f16_storage && caps->type != VKA_DEVICE_CPU;
+    return vka__kernel_for_storage(f32, p->q.dtype, &storage);
+}
+
 static void plan_row(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
-    uint32_t d = vka__max_u32(p->q.shape[3], p->v.shape[3]);
-    uint32_t rm = d <= 128 ? 4 : 2, t = vka__min_u32(8, caps->max_invocations);
+    bool broadcast = one_subgroup_broadcasts(caps);
+    uint32_t t = broadcast ? caps->subgroup_size : vka__min_u32(8, caps->max_invocations), rm, bc;
+    plan_row_tile(caps, vka__max_u32(p->q.shape[3], p->v.shape[3]), broadcast, &rm, &bc);
     bool pack = wants_pack(p, t * rm);
     plan->rows = pack ? p->q.shape[2] * group_of(p) : p->q.shape[2];
     while (rm > 1 && plan->rows <= t * rm / 2)
         rm /= 2;
     plan->path = VKA_PATH_ROW;
     plan->shared_bytes = 0;
-    plan->main.kernel = vka__kernel_for_storage(VKA__attention_row_f32, p->q.dtype, caps);
+    plan->main.kernel = row_kernel(caps, p, broadcast);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->main.spec[VKA_SPEC_BR] = t * rm;
-    plan->main.spec[VKA_SPEC_BC] = 4;
+    plan->main.spec[VKA_SPEC_BC] = bc;
     plan->main.spec[VKA_SPEC_RM] = rm;
     plan->main.spec[VKA_SPEC_TC] = 1;
+    plan->main.spec[VKA_SPEC_SUBGROUP] = t;
     plan->main.spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
 }
 

@@ -112,6 +112,8 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     caps->subgroup_min = caps->subgroup_max = caps->subgroup_size;
     caps->subgroup_arithmetic = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
                                 p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    caps->subgroup_shuffle = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
+                             p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     caps->shared_bytes = l->maxComputeSharedMemorySize;
     caps->max_invocations = vka__min_u32(l->maxComputeWorkGroupInvocations, l->maxComputeWorkGroupSize[0]);
     for (int i = 0; i < 3; ++i)
@@ -195,6 +197,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     caps->storage_range = vka__min_u64(caps->storage_range, real->storage_range);
     caps->storage_align = vka__max_u32(caps->storage_align, real->storage_align);
     caps->subgroup_arithmetic = caps->subgroup_arithmetic && real->subgroup_arithmetic;
+    caps->subgroup_shuffle = caps->subgroup_shuffle && real->subgroup_shuffle;
     caps->f16_storage = caps->f16_storage && real->f16_storage;
     caps->f16_arithmetic = caps->f16_arithmetic && real->f16_arithmetic;
     caps->unified_memory = caps->unified_memory && real->unified_memory;
