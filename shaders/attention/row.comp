@@ -12,6 +12,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
+#define VKA_READ_WORDS 1
 #include "storage.glsl"
 #include "attention.glsl"
 
@@ -175,25 +176,51 @@ void masked_step(int j, uint k_at, uint v_at) {
     }
 }
 
-void store_partial(Grid g, uint r, uvec2 query) {
-    uint row = workspace_row(g, query), at = row * DV;
-    VKA_UNROLL(d, DV4) {
-        vec4 x = out_rows[r * DV4 + d];
-        [[unroll]] for (uint e = 0u; e < 4u; ++e) if (d * 4u + e < DV) ws_put(at + d * 4u + e, x[e]);
+// ---- results --------------------------------------------------------------------------------------------------------
+
+// Final rows, on purpose in an array that is indexed at run time: stores are the longest code a software driver
+// generates, and in a loop there is one of them instead of one a vector.
+vec4 final_rows[RM * DV4];
+State final_state[RM];
+
+void store_vector(Grid g, uvec2 query, uint d, vec4 x) {
+    if (has(VKA_FLAG_SPLIT)) {
+        uint at = workspace_row(g, query) * DV + d * 4u;
+        for (uint e = 0u; e < 4u; ++e)
+            if (d * 4u + e < DV)
+                ws_put(at + e, x[e]);
+    } else {
+        uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
+        out_put_row4(at, p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), x);
     }
-    ws_put(p.ws_stats + row * 2u, state[r].maximum);
-    ws_put(p.ws_stats + row * 2u + 1u, state[r].sum);
 }
 
-void store_result(Grid g, uint r, uvec2 query) {
-    float scale = normaliser(state[r].sum);
-    uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
-    VKA_UNROLL(d, DV4) {
-        out_put_row4(at, p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), out_rows[r * DV4 + d] * scale);
-    }
-    if (has(VKA_FLAG_LSE))
+void store_state(Grid g, uvec2 query, State s) {
+    if (has(VKA_FLAG_SPLIT)) {
+        uint row = workspace_row(g, query);
+        ws_put(p.ws_stats + row * 2u, s.maximum);
+        ws_put(p.ws_stats + row * 2u + 1u, s.sum);
+    } else if (has(VKA_FLAG_LSE)) {
         lse_put(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + query.y * p.lse.n,
-                lse_of(state[r].maximum, state[r].sum));
+                lse_of(s.maximum, s.sum));
+    }
+}
+
+void store_rows(Grid g, uint first_row) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        float scale = has(VKA_FLAG_SPLIT) ? 1.0 : normaliser(state[r].sum);
+        VKA_UNROLL(d, DV4) final_rows[r * DV4 + d] = out_rows[r * DV4 + d] * scale;
+        final_state[r] = state[r];
+    }
+    [[dont_unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+        if (row < row_count()) {
+            uvec2 query = row_query(g, row);
+            [[dont_unroll]] for (uint d = 0u; d < DV4; ++d)
+                store_vector(g, query, d, final_rows[r * DV4 + d]);
+            store_state(g, query, final_state[r]);
+        }
+    }
 }
 
 void main() {
@@ -213,13 +240,5 @@ void main() {
         for (; j + int(BC) <= full_end; j += int(BC))
             full_step(k_head + uint(j) * p.k.n, v_head + uint(j) * p.v.n);
     }
-    [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        uint row = first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-        if (row < row_count()) {
-            if (has(VKA_FLAG_SPLIT))
-                store_partial(g, r, row_query(g, row));
-            else
-                store_result(g, r, row_query(g, row));
-        }
-    }
+    store_rows(g, first_row);
 }

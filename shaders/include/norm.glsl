@@ -80,7 +80,7 @@ float row_origin(Row row) {
     return has(VKA_FLAG_SUM) ? to_storage_and_back(y).x : y.x;
 }
 
-// 1 for columns that exist.
+// 1 for columns that exist, of a vector of which at least one does.
 vec4 live_columns(uint c) {
     return fast() ? vec4(1.0) : vec4(lessThan(4u * c + uvec4(0u, 1u, 2u, 3u), uvec4(p.cols)));
 }

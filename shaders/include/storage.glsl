@@ -6,6 +6,8 @@
 //   VKA_OUTPUT(slot, name)   void name_put(uint i, float x), void name_put4(uint i, vec4 x)
 //   VKA_INOUT(slot, name)    both
 //   VKA_INPUT_F32, VKA_OUTPUT_F32   the same for tensors that are always f32
+//
+// VKA_READ_WORDS = 1 reads f16 inputs through words even where halves could be loaded: CPUs are faster that way.
 // SPDX-License-Identifier: MIT
 
 #define VKA_GLSL 1
@@ -82,7 +84,11 @@ bool has(uint flag) {
     VKA_READERS_DIRECT(name)                                                                                           \
     VKA_WRITERS_DIRECT(name, float, vec4)
 #elif VKA_STORAGE == 2
+#if VKA_READ_WORDS
+#define VKA_INPUT(slot, name) VKA_DECLARE(slot, name, uint, uvec2, readonly) VKA_READERS_PACKED(name)
+#else
 #define VKA_INPUT(slot, name) VKA_DECLARE(slot, name, float16_t, f16vec4, readonly) VKA_READERS_DIRECT(name)
+#endif
 #define VKA_OUTPUT(slot, name)                                                                                         \
     VKA_DECLARE(slot, name, float16_t, f16vec4, writeonly) VKA_WRITERS_DIRECT(name, float16_t, f16vec4)
 #define VKA_INOUT(slot, name)                                                                                          \

@@ -62,7 +62,8 @@ void main() {
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
             kept[i] = 4u * vector(i) < p.cols ? first_values(row, vector(i)) : vec4(0.0);
-            local += total(deviation(kept[i], origin, vector(i)));
+            if (4u * vector(i) < p.cols)
+                local += total(deviation(kept[i], origin, vector(i)));
         }
     } else {
         for (uint i = 0u; i < count; ++i)
@@ -74,7 +75,8 @@ void main() {
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
             vec4 d = deviation(kept[i], centre, vector(i));
-            local += dot(d, d);
+            if (4u * vector(i) < p.cols)
+                local += dot(d, d);
         }
     } else {
         for (uint i = 0u; i < count; ++i)

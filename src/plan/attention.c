@@ -74,14 +74,6 @@ static void plan_row_tile(const vka_device_caps *caps, uint32_t d, bool broadcas
     }
 }
 
-static vka__kernel row_kernel(const vka_device_caps *caps, const vka__attention_problem *p, bool broadcast) {
-    vka__kernel f32 = broadcast ? VKA__attention_row_f32_sg : VKA__attention_row_f32;
-    vka_device_caps storage = *caps;
-    /* A CPU unpacks words of two halves faster than it loads the halves one by one. */
-    storage.f16_storage = caps->f16_storage && caps->type != VKA_DEVICE_CPU;
-    return vka__kernel_for_storage(f32, p->q.dtype, &storage);
-}
-
 static void plan_row(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
     bool broadcast = one_subgroup_broadcasts(caps);
     uint32_t t = broadcast ? caps->subgroup_size : vka__min_u32(8, caps->max_invocations), rm, bc;
@@ -92,7 +84,8 @@ static void plan_row(const vka_device_caps *caps, const vka__attention_problem *
         rm /= 2;
     plan->path = VKA_PATH_ROW;
     plan->shared_bytes = 0;
-    plan->main.kernel = row_kernel(caps, p, broadcast);
+    vka__kernel f32 = broadcast ? VKA__attention_row_f32_sg : VKA__attention_row_f32;
+    plan->main.kernel = vka__kernel_for_storage(f32, p->q.dtype, caps);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->main.spec[VKA_SPEC_BR] = t * rm;
     plan->main.spec[VKA_SPEC_BC] = bc;
