@@ -67,11 +67,6 @@ function(vka_add_kernels target)
         math(EXPR kernel_count "${kernel_count} + 1")
 
         set(dropped FALSE)
-        if(NOT EXISTS ${source}) # TEMPORARY
-            message(WARNING "${source} does not exist yet: kernel ${name} has no code")
-            file(GLOB_RECURSE ignored CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*.comp)
-            set(dropped TRUE)
-        endif() # TEMPORARY
         foreach(token IN LISTS tokens)
             if(NOT DEFINED works_${token})
                 vka_probe_compiler(${token} works_${token})

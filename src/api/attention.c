@@ -230,8 +230,10 @@ vka_status vka_attention_prepare(vka_device *device, const vka_attention_desc *d
 }
 
 vka_status vka_attention_workspace(vka_device *device, const vka_attention_desc *desc, uint64_t *bytes) {
-    if (!device || !bytes)
+    if (!device)
         return VKA_INVALID;
+    if (!bytes)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_workspace.bytes", "must not be NULL");
     prepared p;
     vka_status status = prepare(device, desc, &p);
     *bytes = status == VKA_OK ? p.plan.workspace_bytes : 0;
@@ -240,8 +242,10 @@ vka_status vka_attention_workspace(vka_device *device, const vka_attention_desc 
 
 vka_status vka_attention_explain(vka_device *device, const vka_attention_desc *desc, char *text, size_t capacity,
                                  size_t *length) {
-    if (!device || (!text && capacity))
+    if (!device)
         return VKA_INVALID;
+    if (!text && capacity)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_explain.text", "must not be NULL");
     prepared p;
     vka_status status = prepare(device, desc, &p);
     if (capacity)

@@ -203,8 +203,10 @@ vka_status vka_layer_norm_prepare(vka_device *device, const vka_layer_norm_desc 
 }
 
 vka_status vka_layer_norm_workspace(vka_device *device, const vka_layer_norm_desc *desc, uint64_t *bytes) {
-    if (!device || !bytes)
+    if (!device)
         return VKA_INVALID;
+    if (!bytes)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_layer_norm_workspace.bytes", "must not be NULL");
     prepared p;
     *bytes = 0;
     return prepare(device, desc, &p);
@@ -212,8 +214,10 @@ vka_status vka_layer_norm_workspace(vka_device *device, const vka_layer_norm_des
 
 vka_status vka_layer_norm_explain(vka_device *device, const vka_layer_norm_desc *desc, char *text, size_t capacity,
                                   size_t *length) {
-    if (!device || (!text && capacity))
+    if (!device)
         return VKA_INVALID;
+    if (!text && capacity)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_layer_norm_explain.text", "must not be NULL");
     prepared p;
     vka_status status = prepare(device, desc, &p);
     if (capacity)

@@ -47,8 +47,10 @@ vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vk
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.buffer", "must not be NULL");
     if (!desc)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.desc", "must not be NULL");
-    if (!desc->size || desc->size > UINT64_MAX - 15)
-        return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.size", "is %llu, but must be 1 or more",
+    if (!desc->size)
+        return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.size", "is 0, but must be 1 or more");
+    if (desc->size > UINT64_MAX - 15)
+        return vka__fail(ctx, VKA_OUT_OF_MEMORY, "vka_buffer_create.size", "is %llu, more than there can be",
                          (unsigned long long)desc->size);
     if ((unsigned)desc->memory > VKA_MEMORY_READBACK)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.memory", "%d is not a vka_memory", (int)desc->memory);

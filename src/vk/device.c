@@ -142,7 +142,7 @@ static vka_status create_vk_device(vka_device *d, const char *item, const vka__p
     return vka__vk_status(&d->ctx, result, item, "vkCreateDevice");
 }
 
-static vka_device *new_device(const vka__context *ctx, const char *item, vka_status *status) {
+vka_device *vka__device_new(const vka__context *ctx, const char *item, vka_status *status) {
     vka_device *d = vka__alloc(ctx, 1, sizeof *d);
     if (!d) {
         *status = vka__fail(ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
@@ -189,7 +189,7 @@ vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
         return vka__fail(&ctx, VKA_INVALID, "vka_device_create.uuid", "can't be combined with number");
     if (!desc->cache && desc->cache_size)
         return vka__fail(&ctx, VKA_INVALID, "vka_device_create.cache", "is NULL, but cache_size is not 0");
-    vka_device *d = new_device(&ctx, item, &status);
+    vka_device *d = vka__device_new(&ctx, item, &status);
     if (!d)
         return status;
     vka__physical physical;
@@ -346,96 +346,4 @@ vka_status vka__queue_submit(vka_device *d, const char *item, VkCommandBuffer cm
         d->unlock_queue(d->queue_user);
     vka__unlock(&d->queue_mutex);
     return vka__vk_status(&d->ctx, result, item, "vkQueueSubmit");
-}
-
-/* ---- import --------------------------------------------------------------------------------------------------- */
-
-vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                            uint32_t api_version, VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes) {
-    if (!wishes)
-        return VKA_INVALID;
-    *wishes = (vka_vulkan_wishes){0};
-    if (!get_instance_proc_addr || !instance || !physical_device)
-        return VKA_INVALID;
-    vka__context ctx;
-    vka__context_init(&ctx, "vka_vulkan_query", &(vka_log){0}, &(vka_allocator){0});
-    vka__instance in;
-    vka_status status =
-        vka__instance_import(&ctx, "vka_vulkan_query", get_instance_proc_addr, instance, api_version, &in);
-    vka__physical physical;
-    const char *why;
-    if (status == VKA_OK)
-        status = vka__physical_query(&in, physical_device, &physical, &why);
-    if (status == VKA_OK)
-        *wishes = physical.wishes;
-    return status;
-}
-
-static vka_status check_import(const vka__context *ctx, const vka_import_desc *desc) {
-    const struct {
-        bool ok;
-        const char *item, *rule;
-    } rules[] = {
-        {desc->get_instance_proc_addr, "vka_device_import.get_instance_proc_addr", "is required"},
-        {desc->instance, "vka_device_import.instance", "is required"},
-        {desc->api_version >= VK_API_VERSION_1_1, "vka_device_import.api_version", "must be at least Vulkan 1.1"},
-        {desc->physical_device, "vka_device_import.physical_device", "is required"},
-        {desc->device, "vka_device_import.device", "is required"},
-        {!desc->lock_queue == !desc->unlock_queue, "vka_device_import.lock_queue", "needs unlock_queue, and back"},
-        {desc->cache || !desc->cache_size, "vka_device_import.cache", "is NULL, but cache_size is not 0"},
-    };
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; ++i)
-        if (!rules[i].ok)
-            return vka__fail(ctx, VKA_INVALID, rules[i].item, "%s", rules[i].rule);
-    return VKA_OK;
-}
-
-static vka_status check_queue_family(const vka_device *d, uint32_t family) {
-    VkQueueFamilyProperties families[32];
-    uint32_t count = 32;
-    d->instance.GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
-    if (family >= count || !(families[family].queueFlags & VK_QUEUE_COMPUTE_BIT))
-        return vka__fail(&d->ctx, VKA_INVALID, "vka_device_import.queue_family", "%u is not a family with compute",
-                         family);
-    return VKA_OK;
-}
-
-vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
-    static const char item[] = "vka_device_import";
-    if (device)
-        *device = NULL;
-    if (!desc || !device)
-        return VKA_INVALID;
-    vka__context ctx;
-    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
-    if (status == VKA_OK)
-        status = check_import(&ctx, desc);
-    if (status != VKA_OK)
-        return status;
-    vka_device *d = new_device(&ctx, item, &status);
-    if (!d)
-        return status;
-    status = vka__instance_import(&ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version,
-                                  &d->instance);
-    vka__physical physical;
-    const char *why;
-    if (status == VKA_OK && vka__physical_query(&d->instance, desc->physical_device, &physical, &why) != VKA_OK)
-        status = vka__fail(&ctx, VKA_UNSUPPORTED, "vka_device_import.physical_device", "%s", why);
-    if (status == VKA_OK) {
-        d->handle = desc->device;
-        d->physical = desc->physical_device;
-        d->queue_family = desc->queue_family;
-        d->queue = desc->queue;
-        d->lock_queue = desc->lock_queue;
-        d->unlock_queue = desc->unlock_queue;
-        d->queue_user = desc->queue_user;
-        vka__physical_restrict(&physical, &desc->enabled, desc->narrow, desc->narrow_user);
-        status = check_queue_family(d, desc->queue_family);
-    }
-    if (status == VKA_OK)
-        status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
-    if (status != VKA_OK)
-        vka_device_destroy(&d);
-    *device = d;
-    return status;
 }

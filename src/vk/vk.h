@@ -111,7 +111,8 @@ vka_status vka__physical_query(const vka__instance *instance, VkPhysicalDevice h
 void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user);
 
-/* device.c: what creation and import have in common, from a VkDevice on. */
+/* device.c: what creation and import have in common: an empty device, and everything from a VkDevice on. */
+vka_device *vka__device_new(const vka__context *ctx, const char *item, vka_status *status);
 vka_status vka__device_finish(vka_device *device, const char *item, const vka__physical *physical, const void *cache,
                               size_t cache_size);
 

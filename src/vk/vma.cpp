@@ -83,12 +83,15 @@ extern "C" {
 #include "vk/vk.h"
 }
 
-/* Virtual destructors refer to it, though VMA frees through its own callbacks and never calls it. The build keeps it out
- * of what the libraries export; where it can't, it does what the language's own does. */
-void operator delete(void *memory) noexcept {
+/* Virtual destructors and abstract classes refer to these, though VMA frees through its own callbacks and constructs no
+ * abstract class. The build keeps them out of what the libraries export; where it can't, they do what the language's own
+ * do, or give way to them. */
+extern "C" __attribute__((weak)) void __cxa_pure_virtual() {
+}
+__attribute__((weak)) void operator delete(void *memory) noexcept {
     std::free(memory);
 }
-void operator delete(void *memory, std::size_t) noexcept {
+__attribute__((weak)) void operator delete(void *memory, std::size_t) noexcept {
     std::free(memory);
 }
 

@@ -1,0 +1,255 @@
+/* The command line, read with popt: a command, then its options.
+ * SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+#include <popt.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What popt fills in. Integers start at UNSET, so that what was not given can get its default afterwards. */
+#define UNSET INT32_MIN
+typedef struct raw {
+    int device, batch, heads, kv_heads, q_len, kv_len, head_dim, value_dim, rows, cols, splits, repeats;
+    int window_left, window_right;
+    int causal, residual, all, explain;
+    long long seed;
+    double seconds;
+    char *suite, *op, *dtype, *path, *json;
+    bool shaped; /* an option that describes one shape was seen */
+} raw;
+
+/* Options with this value describe one shape. */
+enum { SHAPE = 1 };
+
+void bench_usage(FILE *file) {
+    fputs("usage: vkattn-bench devices\n"
+          "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all] [OPTION ...]\n"
+          "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
+          "       vkattn-bench compare A.json B.json\n"
+          "\n"
+          "Every case is verified against a float64 reference before it is timed.\n"
+          "\n"
+          "  --device N          number as listed by `devices`; default: the best\n"
+          "  --suite NAME        default: quick\n"
+          "shape of one attention, default in brackets:\n"
+          "  --op attention  --batch [1]  --heads [8]  --kv-heads [= heads]  --q-len [1024]  --kv-len [= q-len]\n"
+          "  --head-dim [64]  --value-dim [= head-dim]  --causal  --window-left [none]  --window-right [none]\n"
+          "shape of one layer norm:\n"
+          "  --op layer_norm  --rows [4096]  --cols [1024]  --residual\n"
+          "options:\n"
+          "  --dtype f32|f16     one shape: its type [f32]; a suite: only this type\n"
+          "  --path NAME         kernel: auto, row, tile (attention), lane, group (layer_norm)\n"
+          "  --splits N          workgroups that share the keys of a query tile\n"
+          "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"
+          "  --seconds S         time for the samples of a case [1]\n"
+          "  --seed N            of inputs and of the rows that are compared [1]\n"
+          "  --all               also cases of a suite that take long on a software driver\n"
+          "  --explain           print the plan of every case\n"
+          "  --json FILE         write the results to FILE\n"
+          "\n"
+          "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
+          file);
+}
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+static bool
+complain(const char *format, ...) {
+    va_list args;
+    fputs("vkattn-bench: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputs("\n\n", stderr);
+    bench_usage(stderr);
+    return false;
+}
+
+/* ---- popt ----------------------------------------------------------------------------------------------------------
+ */
+
+static bool read_options(int argc, const char **argv, raw *r) {
+    const struct poptOption table[] = {
+        {"device", 0, POPT_ARG_INT, &r->device, 0, NULL, NULL},
+        {"suite", 0, POPT_ARG_STRING, &r->suite, 0, NULL, NULL},
+        {"op", 0, POPT_ARG_STRING, &r->op, 0, NULL, NULL},
+        {"batch", 0, POPT_ARG_INT, &r->batch, SHAPE, NULL, NULL},
+        {"heads", 0, POPT_ARG_INT, &r->heads, SHAPE, NULL, NULL},
+        {"kv-heads", 0, POPT_ARG_INT, &r->kv_heads, SHAPE, NULL, NULL},
+        {"q-len", 0, POPT_ARG_INT, &r->q_len, SHAPE, NULL, NULL},
+        {"kv-len", 0, POPT_ARG_INT, &r->kv_len, SHAPE, NULL, NULL},
+        {"head-dim", 0, POPT_ARG_INT, &r->head_dim, SHAPE, NULL, NULL},
+        {"value-dim", 0, POPT_ARG_INT, &r->value_dim, SHAPE, NULL, NULL},
+        {"causal", 0, POPT_ARG_NONE, &r->causal, SHAPE, NULL, NULL},
+        {"window-left", 0, POPT_ARG_INT, &r->window_left, SHAPE, NULL, NULL},
+        {"window-right", 0, POPT_ARG_INT, &r->window_right, SHAPE, NULL, NULL},
+        {"rows", 0, POPT_ARG_INT, &r->rows, SHAPE, NULL, NULL},
+        {"cols", 0, POPT_ARG_INT, &r->cols, SHAPE, NULL, NULL},
+        {"residual", 0, POPT_ARG_NONE, &r->residual, SHAPE, NULL, NULL},
+        {"dtype", 0, POPT_ARG_STRING, &r->dtype, 0, NULL, NULL},
+        {"path", 0, POPT_ARG_STRING, &r->path, 0, NULL, NULL},
+        {"splits", 0, POPT_ARG_INT, &r->splits, 0, NULL, NULL},
+        {"repeats", 0, POPT_ARG_INT, &r->repeats, 0, NULL, NULL},
+        {"seconds", 0, POPT_ARG_DOUBLE, &r->seconds, 0, NULL, NULL},
+        {"seed", 0, POPT_ARG_LONGLONG, &r->seed, 0, NULL, NULL},
+        {"all", 0, POPT_ARG_NONE, &r->all, 0, NULL, NULL},
+        {"explain", 0, POPT_ARG_NONE, &r->explain, 0, NULL, NULL},
+        {"json", 0, POPT_ARG_STRING, &r->json, 0, NULL, NULL},
+        POPT_TABLEEND,
+    };
+    poptContext context = poptGetContext("vkattn-bench", argc, argv, table, 0);
+    int rc;
+    while ((rc = poptGetNextOpt(context)) == SHAPE) {
+        r->shaped = true;
+    }
+    bool ok = rc == -1;
+    if (!ok) {
+        complain("%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(rc));
+    } else if (poptPeekArg(context)) {
+        ok = complain("%s: unexpected argument", poptPeekArg(context));
+    }
+    poptFreeContext(context);
+    return ok;
+}
+
+/* ---- meaning -------------------------------------------------------------------------------------------------------
+ */
+
+/* A size or count: `otherwise` when it was not given. */
+static bool take(const char *name, int value, uint32_t lowest, uint32_t otherwise, uint32_t *result) {
+    *result = value == UNSET ? otherwise : (uint32_t)value;
+    if (value != UNSET && (value < 0 || (uint32_t)value < lowest)) {
+        return complain("--%s: must be at least %u", name, lowest);
+    }
+    return true;
+}
+
+static int32_t bound(int value) {
+    return value == UNSET ? VKA_UNBOUNDED : (int32_t)value;
+}
+
+static bool take_shape(const raw *r, bench_case *c) {
+    c->causal = r->causal != 0;
+    c->residual = r->residual != 0;
+    c->window_left = bound(r->window_left);
+    c->window_right = bound(r->window_right);
+    return take("batch", r->batch, 1, 1, &c->batch) && take("heads", r->heads, 1, 8, &c->heads) &&
+           take("kv-heads", r->kv_heads, 1, c->heads, &c->kv_heads) && take("q-len", r->q_len, 1, 1024, &c->q_len) &&
+           take("kv-len", r->kv_len, 1, c->q_len, &c->kv_len) && take("head-dim", r->head_dim, 1, 64, &c->head_dim) &&
+           take("value-dim", r->value_dim, 1, c->head_dim, &c->value_dim) && take("rows", r->rows, 1, 4096, &c->rows) &&
+           take("cols", r->cols, 1, 1024, &c->cols);
+}
+
+/* --dtype, --path and --splits: of the one shape, or of every case of a suite that they fit. */
+static bool take_common(const raw *r, bench_options *o) {
+    if (r->dtype && (o->only = bench_dtype_parse(r->dtype)) == VKA_DTYPE_INVALID) {
+        return complain("--dtype: unknown type '%s'", r->dtype);
+    }
+    if (r->path && (o->single.path = bench_path_parse(r->path)) == BENCH_PATH_INVALID) {
+        return complain("--path: unknown path '%s'", r->path);
+    }
+    if (!(r->seconds > 0)) {
+        return complain("--seconds: must be positive");
+    }
+    if (r->repeats > BENCH_MAX_SAMPLES) {
+        return complain("--repeats: at most %d", BENCH_MAX_SAMPLES);
+    }
+    o->seconds = r->seconds;
+    o->seed = (uint64_t)r->seed;
+    o->all = r->all != 0;
+    o->explain = r->explain != 0;
+    return take("splits", r->splits, 0, 0, &o->single.splits) && take("repeats", r->repeats, 1, 0, &o->repeats) &&
+           take("device", r->device, 1, 0, &o->device);
+}
+
+static bool take_suite(const raw *r, bench_options *o) {
+    const char *suite = r->suite ? r->suite : "quick";
+    if (r->shaped) {
+        return complain("a shape needs --op, and is not for suites");
+    }
+    if (strlen(suite) >= sizeof o->suite || !bench_suite_append(NULL, suite)) {
+        return complain("--suite: unknown suite '%s'", suite);
+    }
+    memcpy(o->suite, suite, strlen(suite) + 1);
+    return true;
+}
+
+static bool take_single(const raw *r, bench_options *o) {
+    bench_case *c = &o->single;
+    if (r->suite) {
+        return complain("--suite and --op exclude each other");
+    }
+    if ((c->op = bench_op_parse(r->op)) == BENCH_OP_INVALID) {
+        return complain("--op: unknown operation '%s'", r->op);
+    }
+    memcpy(c->suite, "custom", sizeof "custom");
+    c->dtype = o->only ? o->only : VKA_F32;
+    if (!take_shape(r, c)) {
+        return false;
+    }
+    const char *broken = bench_case_check(c);
+    return broken ? complain("%s", broken) : true;
+}
+
+static bool parse_run(int argc, const char **argv, bench_options *o) {
+    raw r = {.device = UNSET, .batch = UNSET, .heads = UNSET, .kv_heads = UNSET, .q_len = UNSET, .kv_len = UNSET};
+    r.head_dim = r.value_dim = r.rows = r.cols = r.splits = r.repeats = r.window_left = r.window_right = UNSET;
+    r.seed = 1;
+    r.seconds = 1;
+    bool ok = read_options(argc, argv, &r) && take_common(&r, o) && (r.op ? take_single(&r, o) : take_suite(&r, o));
+    o->json = r.json;
+    free(r.suite);
+    free(r.op);
+    free(r.dtype);
+    free(r.path);
+    return ok;
+}
+
+/* `devices` and `compare` have arguments but no options. */
+static bool parse_plain(int argc, const char **argv, int wanted) {
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-') {
+            return complain("%s: unknown option", argv[i]);
+        }
+    }
+    if (argc - 1 != wanted) {
+        return complain("%s: needs %d arguments, got %d", argv[0], wanted, argc - 1);
+    }
+    return true;
+}
+
+bool bench_options_parse(int argc, const char **argv, bench_options *o) {
+    memset(o, 0, sizeof *o);
+    const char *command = argc > 1 ? argv[1] : "";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            o->command = BENCH_COMMAND_HELP;
+            return true;
+        }
+    }
+    if (strcmp(command, "devices") == 0) {
+        o->command = BENCH_COMMAND_DEVICES;
+        return parse_plain(argc - 1, argv + 1, 0);
+    }
+    if (strcmp(command, "compare") == 0) {
+        o->command = BENCH_COMMAND_COMPARE;
+        if (!parse_plain(argc - 1, argv + 1, 2)) {
+            return false;
+        }
+        o->compare_a = argv[2];
+        o->compare_b = argv[3];
+        return true;
+    }
+    if (strcmp(command, "run") == 0) {
+        o->command = BENCH_COMMAND_RUN;
+        return parse_run(argc - 1, argv + 1, o);
+    }
+    return *command ? complain("unknown command '%s'", command) : complain("a command is missing");
+}
+
+void bench_options_free(bench_options *o) {
+    free(o->json);
+    o->json = NULL;
+}

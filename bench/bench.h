@@ -1,0 +1,306 @@
+/* vkattn-bench: what its files share. One section per file, in the order in which a run goes through them.
+ *
+ * Numbers that were not measured are NaN: they print as "-" and become null in JSON.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_BENCH_H
+#define VKATTN_BENCH_H
+
+#include <vkattn/attention.h>
+#include <vkattn/norm.h>
+#include <vkattn/vkattn.h>
+
+#include <stdio.h>
+
+/* Exit statuses, part of the interface. */
+typedef enum bench_exit {
+    BENCH_EXIT_OK = 0,
+    BENCH_EXIT_FAILED = 1,    /* a case was wrong or could not run, none was measured, or no file written */
+    BENCH_EXIT_USAGE = 2,     /* the command line or an input file is unusable                       */
+    BENCH_EXIT_NO_DEVICE = 3, /* no Vulkan device, or the one asked for can't be used                */
+} bench_exit;
+
+/* ---- case.c: one thing to measure, and what it costs --------------------------------------------------------- */
+
+typedef enum bench_op {
+    BENCH_OP_INVALID = 0,
+    BENCH_ATTENTION = 1,
+    BENCH_LAYER_NORM = 2,
+} bench_op;
+
+/* The kernel asked for: the paths of all operations in one list. */
+typedef enum bench_path {
+    BENCH_PATH_AUTO = 0,
+    BENCH_PATH_ROW = 1,   /* attention  */
+    BENCH_PATH_TILE = 2,  /* attention  */
+    BENCH_PATH_LANE = 3,  /* layer_norm */
+    BENCH_PATH_GROUP = 4, /* layer_norm */
+    BENCH_PATH_INVALID = -1,
+} bench_path;
+
+typedef struct bench_case {
+    char suite[16]; /* "custom" when the shape came from the command line */
+    bench_op op;
+    vka_dtype dtype;
+    bench_path path;
+    /* attention; both window bounds VKA_UNBOUNDED: no window */
+    uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, value_dim;
+    bool causal;
+    int32_t window_left, window_right;
+    uint32_t splits; /* 0: chosen by the library */
+    /* layer_norm; with residual: x + residual is normalised and stored as well */
+    uint32_t rows, cols;
+    bool residual;
+} bench_case;
+
+/* What a case must at least compute and move. */
+typedef struct bench_cost {
+    double flops;     /* attention: 2 (D + Dv) for each visible (query, key) pair; layer_norm: NaN             */
+    double bytes;     /* each input read once (of k and v only the keys within reach), each output written once */
+    double footprint; /* bytes of all tensors                                                                  */
+    double pairs;     /* visible (query, key) pairs of one head; layer_norm: 0                                 */
+} bench_cost;
+
+const char *bench_op_name(bench_op op);
+const char *bench_dtype_name(vka_dtype dtype);
+const char *bench_path_name(bench_path path);
+bench_op bench_op_parse(const char *name);     /* BENCH_OP_INVALID if unknown   */
+vka_dtype bench_dtype_parse(const char *name); /* VKA_DTYPE_INVALID if unknown  */
+bench_path bench_path_parse(const char *name); /* BENCH_PATH_INVALID if unknown */
+
+/* Can this operation be asked for this path? */
+bool bench_path_fits(bench_path path, bench_op op);
+bool bench_case_windowed(const bench_case *c);
+
+/* NULL, or the rule that the case breaks. */
+const char *bench_case_check(const bench_case *c);
+
+/* A line that names the case and tells it from every other one; the suite is not part of it. */
+#define BENCH_LABEL_SIZE 128
+void bench_case_label(const bench_case *c, char label[BENCH_LABEL_SIZE]);
+
+bench_cost bench_case_cost(const bench_case *c);
+
+/* Few queries read all keys: memory bounds them, not arithmetic. Norms always are. */
+bool bench_case_memory_bound(const bench_case *c);
+
+/* ---- suites.c: lists of cases ---------------------------------------------------------------------------------- */
+
+#define BENCH_MAX_CASES 256
+typedef struct bench_list {
+    bench_case cases[BENCH_MAX_CASES];
+    size_t count;
+} bench_list;
+
+/* Appends the cases of a suite, or of all; with list == NULL only looks. false: no such suite. */
+bool bench_suite_append(bench_list *list, const char *suite);
+
+/* Too much for a software driver in a suite's time. */
+bool bench_case_big(const bench_case *c);
+
+/* ---- args.c: the command line ---------------------------------------------------------------------------------- */
+
+typedef enum bench_command {
+    BENCH_COMMAND_DEVICES = 1,
+    BENCH_COMMAND_RUN = 2,
+    BENCH_COMMAND_COMPARE = 3,
+    BENCH_COMMAND_HELP = 4,
+} bench_command;
+
+typedef struct bench_options {
+    bench_command command;
+    uint32_t device;   /* number as in `devices`; 0 = best                 */
+    char suite[16];    /* empty: one shape, `single`                       */
+    bench_case single; /* path and splits also apply to suites             */
+    vka_dtype only;    /* with a suite: run only this type; INVALID = both */
+    uint32_t repeats;  /* 0: as many as fit into `seconds`                 */
+    double seconds;    /* time budget of a case's measurement              */
+    uint64_t seed;
+    bool all; /* also big cases on software drivers               */
+    bool explain;
+    char *json;            /* file to write; NULL: none. Freed by bench_options_free */
+    const char *compare_a; /* files to compare; of argv */
+    const char *compare_b;
+} bench_options;
+
+/* false: the reason and the usage went to stderr. */
+bool bench_options_parse(int argc, const char **argv, bench_options *options);
+void bench_options_free(bench_options *options);
+void bench_usage(FILE *file);
+
+/* ---- device.c: the device, made here and imported into the library --------------------------------------------- */
+
+typedef struct bench_device bench_device;
+
+/* Lists the devices on stdout. */
+bench_exit bench_devices_print(void);
+
+/* Opens device `number` as in vka_device_enumerate, 0 = the first. NULL: the reason went to stderr. */
+bench_device *bench_device_open(uint32_t number);
+void bench_device_close(bench_device *d);
+vka_device *bench_device_vka(const bench_device *d);
+const vka_device_caps *bench_device_caps(const bench_device *d);
+/* What the library last logged as an error; "" if nothing since it was cleared. */
+const char *bench_device_error(const bench_device *d);
+void bench_device_clear_error(bench_device *d);
+
+/* ---- timing.c: medians of GPU time ------------------------------------------------------------------------------ */
+
+double bench_now_ms(void); /* wall clock */
+
+typedef struct bench_timing {
+    double median_ms, min_ms, max_ms; /* of one call                                            */
+    uint32_t repeats;                 /* samples                                                */
+    uint32_t calls;                   /* calls in a sample, so that a sample is not too short   */
+    bool host_clock;                  /* no GPU timestamps: wall clock around submit and wait   */
+} bench_timing;
+
+#define BENCH_MAX_SAMPLES 500
+typedef struct bench_budget {
+    uint32_t repeats; /* exactly, at most BENCH_MAX_SAMPLES; 0: as `seconds` allow */
+    double seconds;
+} bench_budget;
+
+/* Records one call of what is measured. */
+typedef vka_status (*bench_record_fn)(vka_recorder *recorder, void *user);
+
+/* A recorder that bench_time can use. */
+vka_status bench_recorder_create(vka_device *device, uint64_t scratch_bytes, vka_recorder **recorder);
+
+/* Warms up, then measures until the budget is spent. Everything was run once before, so nothing compiles. */
+vka_status bench_time(vka_device *device, vka_recorder *recorder, bench_record_fn record, void *user,
+                      bench_budget budget, bench_timing *timing);
+
+/* ---- peak.c: what the device can do at best ---------------------------------------------------------------------- */
+
+typedef struct bench_peaks {
+    double tflops_f32;   /* multiply-adds on registers, counted as two                    */
+    double copy_gbps;    /* vka_copy, bytes read + bytes written                          */
+    uint64_t copy_bytes; /* size of the copied buffer                                     */
+} bench_peaks;
+
+/* What can't be measured stays NaN, with a line on stderr. */
+bench_peaks bench_measure_peaks(const bench_device *d);
+
+/* ---- problem.c: the tensors of a case, on host and device ----------------------------------------------------------
+ */
+
+typedef enum bench_slot {
+    BENCH_Q,
+    BENCH_K,
+    BENCH_V,
+    BENCH_X,
+    BENCH_RESIDUAL,
+    BENCH_WEIGHT,
+    BENCH_BIAS,
+    BENCH_OUT, /* outputs from here on */
+    BENCH_SUM,
+    BENCH_SLOTS,
+} bench_slot;
+
+typedef struct bench_tensor {
+    size_t count; /* elements; 0: this case has no such tensor       */
+    float *host;  /* inputs: the values, already rounded to storage  */
+    vka_buffer *buffer;
+    vka_tensor view;
+} bench_tensor;
+
+typedef struct bench_problem {
+    const bench_case *c;
+    vka_device *device;
+    bench_tensor tensors[BENCH_SLOTS];
+} bench_problem;
+
+/* Random inputs on host and device. On failure the problem is empty. */
+vka_status bench_problem_create(bench_problem *p, vka_device *device, const bench_case *c, uint64_t seed);
+void bench_problem_destroy(bench_problem *p);
+
+/* Fills the outputs with NaN. */
+vka_status bench_problem_poison(bench_problem *p);
+
+/* The storage bytes of an output, to be freed; NULL if the case has no such output or there is no memory. */
+void *bench_problem_read(const bench_problem *p, bench_slot slot);
+size_t bench_problem_bytes(const bench_problem *p, bench_slot slot);
+
+vka_status bench_problem_record(vka_recorder *recorder, void *problem); /* a bench_record_fn */
+vka_status bench_problem_prepare(const bench_problem *p);
+vka_status bench_problem_workspace(const bench_problem *p, uint64_t *bytes);
+vka_status bench_problem_explain(const bench_problem *p, char *text, size_t capacity);
+
+/* ---- verify.c: is it right? ----------------------------------------------------------------------------------------
+ */
+
+typedef struct bench_check {
+    bool ok;
+    const char *why;    /* what is wrong; a static string, "" if nothing is */
+    double max_error;   /* against float64, over the rows compared          */
+    double naive_error; /* of the unfused computation, on the same rows     */
+    uint64_t rows_checked, rows;
+} bench_check;
+
+/* Compares outputs (storage bytes, indexed by slot - BENCH_OUT) with the reference: all rows, or the first, the last
+ * and a random sample that bounds the time. That no element is NaN or infinite is checked everywhere. */
+bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_SLOTS - BENCH_OUT], uint64_t seed);
+
+/* ---- run.c: a case from beginning to end
+ * ------------------------------------------------------------------------------ */
+
+typedef enum bench_state {
+    BENCH_DONE = 0,
+    BENCH_FAILED = 1, /* wrong, or an error */
+    BENCH_SKIPPED = 2,
+} bench_state;
+
+typedef struct bench_result {
+    bench_case c;
+    bench_state state;
+    char reason[320]; /* why it failed or was skipped */
+    char path[32];    /* what really ran              */
+    bool verified;
+    bench_check check;
+    bench_timing timing;
+    double first_call_ms; /* wall clock: prepare, record, submit, wait                  */
+    double tflops, gbps;
+    double share_of_peak; /* 0 .. 1; of copy_gbps when memory bound, else of tflops_f32 */
+    uint64_t bytes_peak;  /* device memory: tensors and scratch                         */
+} bench_result;
+
+bench_exit bench_run(const bench_options *options);
+
+/* ---- report.c: for people -------------------------------------------------------------------------------------------
+ */
+
+typedef struct bench_report {
+    char device[256], driver[256];
+    char commit[64], date[32];
+    uint64_t seed;
+    bench_peaks peaks;
+    bench_result *results;
+    size_t count;
+} bench_report;
+
+void bench_report_header(const bench_report *report);
+void bench_report_result(const bench_result *result);
+void bench_report_footer(const bench_report *report);
+
+/* "12.3" with four significant digits, "-" for NaN. */
+#define BENCH_NUMBER_SIZE 24
+const char *bench_number(double value, char text[BENCH_NUMBER_SIZE]);
+
+/* A line on stderr that the next one replaces; nothing unless stderr is a terminal. NULL wipes it. */
+void bench_progress(const char *text);
+
+/* ---- json.c: for programs
+ * --------------------------------------------------------------------------------------------- */
+
+#define BENCH_SCHEMA "vkattn-bench/1"
+
+bool bench_json_write(const bench_report *report, const char *path);
+/* Fills a report, whose results are to be freed. false: the reason went to stderr. */
+bool bench_json_read(const char *path, bench_report *report);
+
+/* ---- compare.c
+ * ----------------------------------------------------------------------------------------------------------- */
+
+bench_exit bench_compare(const char *path_a, const char *path_b);
+
+#endif

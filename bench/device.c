@@ -1,0 +1,326 @@
+/* The device: our own VkInstance, VkDevice and queue, imported into the library. So the queue is ours, and our peak
+ * kernels run on the very device that the library's kernels run on.
+ * SPDX-License-Identifier: MIT */
+#include "vk.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEVICES 32
+
+/* Errors are kept for the line of the case that they spoil; `user` is NULL while there is no device to keep them. */
+static void on_log(void *user, vka_log_level level, const char *item, const char *message) {
+    bench_device *d = user;
+    if (d && level == VKA_LOG_ERROR) {
+        snprintf(d->error, sizeof d->error, "%s: %s", item, message);
+        return;
+    }
+    bench_progress(NULL);
+    fprintf(stderr, "vkattn %s: %s: %s\n", level == VKA_LOG_ERROR ? "error" : "warning", item, message);
+}
+
+/* ---- the list ------------------------------------------------------------------------------------------------------
+ */
+
+static uint32_t enumerate(vka_device_caps *caps) {
+    uint32_t count = 0;
+    vka_status status = vka_device_enumerate(&(vka_device_desc){.log = {.fn = on_log}}, caps, MAX_DEVICES, &count);
+    if (status != VKA_OK || count == 0) {
+        fprintf(stderr, "vkattn-bench: no Vulkan device: %s\n",
+                status == VKA_OK ? "the loader lists none that fits" : vka_status_string(status));
+        return 0;
+    }
+    return count < MAX_DEVICES ? count : MAX_DEVICES;
+}
+
+static const char *yes(bool b) {
+    return b ? "yes" : "no";
+}
+
+static void print_device(uint32_t number, const vka_device_caps *c) {
+    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
+    printf("%u: %s\n", number, c->name);
+    printf("   driver       %s\n", c->driver);
+    printf("   type         %s, vendor 0x%04x, device 0x%04x, Vulkan %u.%u.%u\n", types[c->type], c->vendor_id,
+           c->device_id, VK_API_VERSION_MAJOR(c->api_version), VK_API_VERSION_MINOR(c->api_version),
+           VK_API_VERSION_PATCH(c->api_version));
+    printf("   memory       %.1f GiB%s, storage range %.0f MiB, alignment %u\n", (double)c->memory_bytes / 0x1p30,
+           c->unified_memory ? " (mapped)" : "", (double)c->storage_range / 0x1p20, c->storage_align);
+    printf("   workgroup    %u invocations, %u KiB shared, subgroup %u (%u .. %u)\n", c->max_invocations,
+           c->shared_bytes / 1024, c->subgroup_size, c->subgroup_min, c->subgroup_max);
+    printf("   features     f16 storage %s, f16 arithmetic %s, subgroup arithmetic %s, timestamps %s\n",
+           yes(c->f16_storage), yes(c->f16_arithmetic), yes(c->subgroup_arithmetic), yes(c->timestamps));
+}
+
+bench_exit bench_devices_print(void) {
+    vka_device_caps *caps = calloc(MAX_DEVICES, sizeof *caps);
+    uint32_t count = caps ? enumerate(caps) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        print_device(i + 1, &caps[i]);
+    }
+    free(caps);
+    return count ? BENCH_EXIT_OK : BENCH_EXIT_NO_DEVICE;
+}
+
+/* The UUID of device `number`. */
+static bool find_uuid(uint32_t number, uint8_t uuid[VK_UUID_SIZE]) {
+    vka_device_caps *caps = calloc(MAX_DEVICES, sizeof *caps);
+    uint32_t count = caps ? enumerate(caps) : 0;
+    uint32_t index = number ? number - 1 : 0;
+    if (index < count) {
+        memcpy(uuid, caps[index].uuid, VK_UUID_SIZE);
+    } else if (count) {
+        fprintf(stderr, "vkattn-bench: no device %u: there are %u, see `vkattn-bench devices`\n", number, count);
+    }
+    free(caps);
+    return index < count;
+}
+
+/* ---- Vulkan ---------------------------------------------------------------------------------------------------------
+ */
+
+static bool load_loader(bench_device *d) {
+    static const char *const names[] = {"libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib", "libMoltenVK.dylib"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && !d->loader; i++) {
+        d->loader = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+    }
+    if (d->loader) {
+        void *symbol = dlsym(d->loader, "vkGetInstanceProcAddr");
+        memcpy(&d->vk.GetInstanceProcAddr, &symbol, sizeof symbol); /* ISO C has no cast to a function pointer */
+    }
+    return d->vk.GetInstanceProcAddr != NULL;
+}
+
+#define GLOBAL(d, name) PFN_vk##name name = (PFN_vk##name)(d)->vk.GetInstanceProcAddr(NULL, "vk" #name)
+
+/* Some implementations are only listed by an instance that asks for them. */
+static bool has_portability(const bench_device *d) {
+    GLOBAL(d, EnumerateInstanceExtensionProperties);
+    VkExtensionProperties list[128];
+    uint32_t count = sizeof list / sizeof list[0];
+    if (!EnumerateInstanceExtensionProperties || EnumerateInstanceExtensionProperties(NULL, &count, list) < 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(list[i].extensionName, VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool create_instance(bench_device *d) {
+    GLOBAL(d, CreateInstance);
+    GLOBAL(d, EnumerateInstanceVersion);
+    uint32_t version = VK_API_VERSION_1_0;
+    if (EnumerateInstanceVersion) {
+        EnumerateInstanceVersion(&version);
+    }
+    d->api_version = version < VK_API_VERSION_1_3 ? version : VK_API_VERSION_1_3;
+    const char *portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+    bool portable = has_portability(d);
+    VkApplicationInfo app = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
+        .pApplicationName = "vkattn-bench",
+        .apiVersion = d->api_version,
+    };
+    VkInstanceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
+        .flags = portable ? VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR : 0,
+        .pApplicationInfo = &app,
+        .enabledExtensionCount = portable ? 1 : 0,
+        .ppEnabledExtensionNames = &portability,
+    };
+    if (!CreateInstance || CreateInstance(&info, NULL, &d->instance) != VK_SUCCESS) {
+        return false;
+    }
+    bool complete = true;
+#define X(name)                                                                                                        \
+    d->vk.name = (PFN_vk##name)d->vk.GetInstanceProcAddr(d->instance, "vk" #name);                                     \
+    complete = complete && d->vk.name;
+    BENCH_VK_INSTANCE_FUNCTIONS(X)
+#undef X
+    return complete;
+}
+
+static bool find_physical(bench_device *d, const uint8_t uuid[VK_UUID_SIZE]) {
+    VkPhysicalDevice list[MAX_DEVICES];
+    uint32_t count = MAX_DEVICES;
+    if (d->vk.EnumeratePhysicalDevices(d->instance, &count, list) < 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        VkPhysicalDeviceIDProperties id = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES};
+        VkPhysicalDeviceProperties2 p = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &id};
+        d->vk.GetPhysicalDeviceProperties2(list[i], &p);
+        if (memcmp(id.deviceUUID, uuid, VK_UUID_SIZE) == 0) {
+            d->physical = list[i];
+            d->timestamp_ns = p.properties.limits.timestampPeriod;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first family with compute; its timestamps time our own kernels. */
+static bool find_family(bench_device *d) {
+    VkQueueFamilyProperties families[16];
+    uint32_t count = 0, most = sizeof families / sizeof families[0];
+    d->vk.GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, NULL);
+    count = count < most ? count : most;
+    d->vk.GetPhysicalDeviceQueueFamilyProperties(d->physical, &count, families);
+    for (uint32_t i = 0; i < count; i++) {
+        if (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) {
+            d->family = i;
+            d->timestamp_bits = families[i].timestampValidBits;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Enables everything that the library wishes for. */
+static bool create_device(bench_device *d, vka_vulkan_wishes *wishes) {
+    if (vka_vulkan_query(d->vk.GetInstanceProcAddr, d->instance, d->api_version, d->physical, wishes) != VKA_OK) {
+        return false;
+    }
+    VkPhysicalDevice16BitStorageFeatures storage = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+        .storageBuffer16BitAccess = VK_TRUE,
+    };
+    VkPhysicalDeviceShaderFloat16Int8Features half = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+        .shaderFloat16 = VK_TRUE,
+    };
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroupSizeControl = wishes->subgroup_size_control,
+        .computeFullSubgroups = wishes->compute_full_subgroups,
+    };
+    void *chain = NULL; /* a structure may only be chained where its extension or version is there */
+    if (wishes->storage_16bit) {
+        chain = &storage;
+    }
+    if (wishes->shader_float16) {
+        half.pNext = chain;
+        chain = &half;
+    }
+    if (wishes->subgroup_size_control || wishes->compute_full_subgroups) {
+        subgroup.pNext = chain;
+        chain = &subgroup;
+    }
+    VkDeviceQueueCreateInfo queue = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+        .queueFamilyIndex = d->family,
+        .queueCount = 1,
+        .pQueuePriorities = &(float){1},
+    };
+    VkDeviceCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+        .pNext = chain,
+        .queueCreateInfoCount = 1,
+        .pQueueCreateInfos = &queue,
+        .enabledExtensionCount = wishes->extension_count,
+        .ppEnabledExtensionNames = wishes->extensions,
+    };
+    return d->vk.CreateDevice(d->physical, &info, NULL, &d->device) == VK_SUCCESS;
+}
+
+static bool load_device(bench_device *d) {
+    bool complete = true;
+#define X(name)                                                                                                        \
+    d->vk.name = (PFN_vk##name)d->vk.GetDeviceProcAddr(d->device, "vk" #name);                                         \
+    complete = complete && d->vk.name;
+    BENCH_VK_DEVICE_FUNCTIONS(X)
+#undef X
+    if (complete) {
+        d->vk.GetDeviceQueue(d->device, d->family, 0, &d->queue);
+    }
+    return complete;
+}
+
+static bool import(bench_device *d, const vka_vulkan_wishes *enabled) {
+    vka_import_desc desc = {
+        .get_instance_proc_addr = d->vk.GetInstanceProcAddr,
+        .instance = d->instance,
+        .api_version = d->api_version,
+        .physical_device = d->physical,
+        .device = d->device,
+        .queue_family = d->family,
+        .queue = d->queue,
+        .enabled = *enabled,
+        .log = {.fn = on_log, .user = d},
+    };
+    return vka_device_import(&desc, &d->vka) == VKA_OK;
+}
+
+/* ---- public
+ * ---------------------------------------------------------------------------------------------------------- */
+
+/* What could not be done; NULL when everything was. */
+static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE]) {
+    vka_vulkan_wishes wishes = {0};
+    if (!load_loader(d)) {
+        return "the Vulkan loader can't be opened";
+    }
+    if (!create_instance(d)) {
+        return "vkCreateInstance failed";
+    }
+    if (!find_physical(d, uuid) || !find_family(d)) {
+        return "the device has vanished or has no compute queue";
+    }
+    if (!create_device(d, &wishes) || !load_device(d)) {
+        return "vkCreateDevice failed";
+    }
+    return import(d, &wishes) ? NULL : "the library refused it";
+}
+
+bench_device *bench_device_open(uint32_t number) {
+    uint8_t uuid[VK_UUID_SIZE];
+    if (!find_uuid(number, uuid)) {
+        return NULL;
+    }
+    bench_device *d = calloc(1, sizeof *d);
+    const char *failed = d ? open_steps(d, uuid) : "out of memory";
+    if (failed) {
+        fprintf(stderr, "vkattn-bench: device %u can't be used: %s %s\n", number ? number : 1, failed,
+                d ? d->error : "");
+        bench_device_close(d);
+        return NULL;
+    }
+    return d;
+}
+
+void bench_device_close(bench_device *d) {
+    if (!d) {
+        return;
+    }
+    vka_device_destroy(&d->vka);
+    if (d->device && d->vk.DestroyDevice) {
+        d->vk.DestroyDevice(d->device, NULL);
+    }
+    if (d->instance && d->vk.DestroyInstance) {
+        d->vk.DestroyInstance(d->instance, NULL);
+    }
+    if (d->loader) {
+        dlclose(d->loader);
+    }
+    free(d);
+}
+
+vka_device *bench_device_vka(const bench_device *d) {
+    return d->vka;
+}
+
+const vka_device_caps *bench_device_caps(const bench_device *d) {
+    return vka_device_get_caps(d->vka);
+}
+
+const char *bench_device_error(const bench_device *d) {
+    return d->error;
+}
+
+void bench_device_clear_error(bench_device *d) {
+    d->error[0] = '\0';
+}

@@ -1,0 +1,250 @@
+/* The report for programs: written by `run --json`, read by `compare`. README.md describes the schema.
+ * SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+#include <cjson/cJSON.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const states[] = {"ok", "failed", "skipped"};
+
+/* ---- writing ------------------------------------------------------------------------------------------------------
+ */
+
+static void add_bound(cJSON *object, const char *name, int32_t bound) {
+    if (bound == VKA_UNBOUNDED) {
+        cJSON_AddNullToObject(object, name);
+    } else {
+        cJSON_AddNumberToObject(object, name, bound);
+    }
+}
+
+/* NaN has no place in JSON and means "not measured". */
+static void add_measured(cJSON *object, const char *name, double value) {
+    if (isfinite(value)) {
+        cJSON_AddNumberToObject(object, name, value);
+    } else {
+        cJSON_AddNullToObject(object, name);
+    }
+}
+
+/* Sizes that an operation does not have are null, so that every case has the same fields. */
+static void add_size(cJSON *object, const char *name, bool has, uint32_t value) {
+    add_measured(object, name, has ? (double)value : NAN);
+}
+
+static void add_case(cJSON *o, const bench_case *c) {
+    bool attention = c->op == BENCH_ATTENTION;
+    cJSON_AddStringToObject(o, "op", bench_op_name(c->op));
+    cJSON_AddStringToObject(o, "suite", c->suite);
+    cJSON_AddStringToObject(o, "dtype", bench_dtype_name(c->dtype));
+    cJSON_AddStringToObject(o, "path_asked", bench_path_name(c->path));
+    add_size(o, "batch", attention, c->batch);
+    add_size(o, "heads", attention, c->heads);
+    add_size(o, "kv_heads", attention, c->kv_heads);
+    add_size(o, "q_len", attention, c->q_len);
+    add_size(o, "kv_len", attention, c->kv_len);
+    add_size(o, "head_dim", attention, c->head_dim);
+    add_size(o, "value_dim", attention, c->value_dim);
+    cJSON_AddBoolToObject(o, "causal", c->causal);
+    add_bound(o, "window_left", c->window_left);
+    add_bound(o, "window_right", c->window_right);
+    add_size(o, "splits_asked", attention, c->splits);
+    add_size(o, "rows", !attention, c->rows);
+    add_size(o, "cols", !attention, c->cols);
+    cJSON_AddBoolToObject(o, "residual", c->residual);
+}
+
+static cJSON *result_object(const bench_result *r) {
+    cJSON *o = cJSON_CreateObject();
+    add_case(o, &r->c);
+    cJSON_AddStringToObject(o, "path", r->path);
+    cJSON_AddStringToObject(o, "state", states[r->state]);
+    cJSON_AddStringToObject(o, "reason", r->reason);
+    cJSON_AddBoolToObject(o, "verified", r->verified);
+    add_measured(o, "max_error", r->check.max_error);
+    add_measured(o, "naive_error", r->check.naive_error);
+    cJSON_AddNumberToObject(o, "rows_checked", (double)r->check.rows_checked);
+    add_measured(o, "ms_median", r->timing.median_ms);
+    add_measured(o, "ms_min", r->timing.min_ms);
+    add_measured(o, "ms_max", r->timing.max_ms);
+    add_measured(o, "first_call_ms", r->first_call_ms);
+    cJSON_AddNumberToObject(o, "repeats", r->timing.repeats);
+    cJSON_AddNumberToObject(o, "calls_per_repeat", r->timing.calls);
+    cJSON_AddStringToObject(o, "clock", r->timing.host_clock ? "host" : "gpu");
+    add_measured(o, "tflops", r->tflops);
+    add_measured(o, "gbps", r->gbps);
+    add_measured(o, "share_of_peak", r->share_of_peak);
+    cJSON_AddStringToObject(o, "share_of", bench_case_memory_bound(&r->c) ? "copy_gbps" : "tflops_f32");
+    add_measured(o, "bytes_peak", r->bytes_peak ? (double)r->bytes_peak : NAN);
+    return o;
+}
+
+static cJSON *report_object(const bench_report *report) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "schema", BENCH_SCHEMA);
+    cJSON_AddStringToObject(o, "device", report->device);
+    cJSON_AddStringToObject(o, "driver", report->driver);
+    cJSON_AddStringToObject(o, "commit", report->commit);
+    cJSON_AddStringToObject(o, "date", report->date);
+    cJSON_AddNumberToObject(o, "seed", (double)report->seed);
+    cJSON *peaks = cJSON_AddObjectToObject(o, "peaks");
+    add_measured(peaks, "tflops_f32", report->peaks.tflops_f32);
+    add_measured(peaks, "copy_gbps", report->peaks.copy_gbps);
+    cJSON_AddNumberToObject(peaks, "copy_bytes", (double)report->peaks.copy_bytes);
+    cJSON *cases = cJSON_AddArrayToObject(o, "cases");
+    for (size_t i = 0; i < report->count; i++) {
+        cJSON_AddItemToArray(cases, result_object(&report->results[i]));
+    }
+    return o;
+}
+
+bool bench_json_write(const bench_report *report, const char *path) {
+    cJSON *o = report_object(report);
+    char *text = cJSON_Print(o);
+    FILE *file = text ? fopen(path, "w") : NULL;
+    bool ok = file && fputs(text, file) >= 0 && fputc('\n', file) >= 0;
+    if (file && fclose(file) != 0) {
+        ok = false;
+    }
+    if (!ok) {
+        fprintf(stderr, "vkattn-bench: %s can't be written\n", path);
+    }
+    cJSON_free(text);
+    cJSON_Delete(o);
+    return ok;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------------------
+ */
+
+static char *read_text(const char *path) {
+    FILE *file = fopen(path, "rb");
+    char *text = NULL;
+    size_t size = 0, capacity = 0;
+    while (file) {
+        char *larger = realloc(text, capacity += 1 << 16);
+        if (!larger) {
+            free(text);
+            text = NULL;
+            break;
+        }
+        text = larger;
+        size += fread(text + size, 1, capacity - size - 1, file);
+        text[size] = '\0';
+        if (size < capacity - 1) {
+            break;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return text;
+}
+
+static void get_text(const cJSON *o, const char *name, char *text, size_t capacity) {
+    const char *value = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(o, name));
+    snprintf(text, capacity, "%s", value ? value : "");
+}
+
+static double get_measured(const cJSON *o, const char *name) {
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(o, name);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+static uint32_t get_size(const cJSON *o, const char *name) {
+    double value = get_measured(o, name);
+    return value >= 0 && value <= UINT32_MAX ? (uint32_t)value : 0;
+}
+
+static int32_t get_bound(const cJSON *o, const char *name) {
+    double value = get_measured(o, name);
+    return value > INT32_MIN && value < INT32_MAX ? (int32_t)value : VKA_UNBOUNDED;
+}
+
+static bool get_bool(const cJSON *o, const char *name) {
+    return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
+}
+
+static bool get_case(const cJSON *o, bench_case *c) {
+    char op[32], dtype[32], path[32];
+    get_text(o, "op", op, sizeof op);
+    get_text(o, "dtype", dtype, sizeof dtype);
+    get_text(o, "path_asked", path, sizeof path);
+    get_text(o, "suite", c->suite, sizeof c->suite);
+    c->op = bench_op_parse(op);
+    c->dtype = bench_dtype_parse(dtype);
+    c->path = bench_path_parse(path);
+    c->batch = get_size(o, "batch");
+    c->heads = get_size(o, "heads");
+    c->kv_heads = get_size(o, "kv_heads");
+    c->q_len = get_size(o, "q_len");
+    c->kv_len = get_size(o, "kv_len");
+    c->head_dim = get_size(o, "head_dim");
+    c->value_dim = get_size(o, "value_dim");
+    c->causal = get_bool(o, "causal");
+    c->window_left = get_bound(o, "window_left");
+    c->window_right = get_bound(o, "window_right");
+    c->splits = get_size(o, "splits_asked");
+    c->rows = get_size(o, "rows");
+    c->cols = get_size(o, "cols");
+    c->residual = get_bool(o, "residual");
+    return bench_case_check(c) == NULL;
+}
+
+/* What `compare` needs of a result. */
+static bool get_result(const cJSON *o, bench_result *r) {
+    char state[16];
+    get_text(o, "state", state, sizeof state);
+    get_text(o, "path", r->path, sizeof r->path);
+    r->state = strcmp(state, states[BENCH_DONE]) == 0     ? BENCH_DONE
+               : strcmp(state, states[BENCH_FAILED]) == 0 ? BENCH_FAILED
+                                                          : BENCH_SKIPPED;
+    r->verified = get_bool(o, "verified");
+    r->timing.median_ms = get_measured(o, "ms_median");
+    return get_case(o, &r->c);
+}
+
+/* NULL, or what is wrong with the document. */
+static const char *get_report(const cJSON *o, bench_report *report) {
+    char schema[32];
+    get_text(o, "schema", schema, sizeof schema);
+    if (strcmp(schema, BENCH_SCHEMA) != 0) {
+        return "its schema is not " BENCH_SCHEMA;
+    }
+    get_text(o, "device", report->device, sizeof report->device);
+    get_text(o, "driver", report->driver, sizeof report->driver);
+    get_text(o, "commit", report->commit, sizeof report->commit);
+    get_text(o, "date", report->date, sizeof report->date);
+    const cJSON *cases = cJSON_GetObjectItemCaseSensitive(o, "cases"), *item;
+    if (!cJSON_IsArray(cases)) {
+        return "it has no array of cases";
+    }
+    report->results = calloc((size_t)cJSON_GetArraySize(cases) + 1, sizeof *report->results);
+    if (!report->results) {
+        return "out of memory";
+    }
+    cJSON_ArrayForEach(item, cases) {
+        if (!get_result(item, &report->results[report->count++])) {
+            return "a case can't be understood";
+        }
+    }
+    return NULL;
+}
+
+bool bench_json_read(const char *path, bench_report *report) {
+    memset(report, 0, sizeof *report);
+    char *text = read_text(path);
+    cJSON *o = text ? cJSON_Parse(text) : NULL;
+    const char *wrong = !text ? "can't be read" : !o ? "it is not JSON" : get_report(o, report);
+    if (wrong) {
+        fprintf(stderr, "vkattn-bench: %s: %s\n", path, wrong);
+        free(report->results);
+        report->results = NULL;
+    }
+    cJSON_Delete(o);
+    free(text);
+    return !wrong;
+}

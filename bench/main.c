@@ -1,0 +1,28 @@
+/* vkattn-bench: what a device does with attention and norms, verified and set against its own measured peaks.
+ * SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+static bench_exit dispatch(const bench_options *options) {
+    switch (options->command) {
+    case BENCH_COMMAND_DEVICES:
+        return bench_devices_print();
+    case BENCH_COMMAND_RUN:
+        return bench_run(options);
+    case BENCH_COMMAND_COMPARE:
+        return bench_compare(options->compare_a, options->compare_b);
+    case BENCH_COMMAND_HELP:
+        bench_usage(stdout);
+        return BENCH_EXIT_OK;
+    }
+    return BENCH_EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+    bench_options options;
+    bench_exit status = BENCH_EXIT_USAGE;
+    if (bench_options_parse(argc, (const char **)argv, &options)) {
+        status = dispatch(&options);
+    }
+    bench_options_free(&options);
+    return (int)status;
+}

@@ -1,0 +1,273 @@
+/* A run: open the device, measure its peaks, take each case through first call, verification and timing.
+ * SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+#include "commit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define OUTPUTS (BENCH_SLOTS - BENCH_OUT)
+
+/* One case on its way. */
+typedef struct journey {
+    const bench_options *options;
+    const bench_report *report; /* peaks */
+    bench_device *bench_device;
+    vka_device *device;
+    bench_problem problem;
+    vka_recorder *recorder;
+    void *outputs[OUTPUTS]; /* what was verified */
+    bench_result *r;
+} journey;
+
+static void fail(bench_result *r, const char *step, const char *why) {
+    r->state = BENCH_FAILED;
+    snprintf(r->reason, sizeof r->reason, "%s%s%s", step, *step ? ": " : "", why);
+}
+
+/* false, with the reason noted, unless the status is VKA_OK. In a suite a case that this device has no kernel or no
+ * memory for is skipped; asked for by name it failed. */
+static bool passed(journey *j, const char *step, vka_status status) {
+    if (status == VKA_OK) {
+        return true;
+    }
+    const char *said = bench_device_error(j->bench_device);
+    fail(j->r, step, *said ? said : vka_status_string(status));
+    if (j->options->suite[0] && (status == VKA_UNSUPPORTED || status == VKA_OUT_OF_MEMORY)) {
+        j->r->state = BENCH_SKIPPED;
+    }
+    return false;
+}
+
+/* ---- the plan
+ * --------------------------------------------------------------------------------------------------------- */
+
+/* The value of the line "key: value" of an explanation. */
+static bool find_fact(const char *text, const char *key, char *value, size_t capacity) {
+    size_t length = strlen(key);
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+        if (strncmp(line, key, length) == 0 && line[length] == ':') {
+            const char *start = line + length + 1 + strspn(line + length + 1, " ");
+            size_t n = strcspn(start, " \n");
+            n = n < capacity ? n : capacity - 1;
+            memcpy(value, start, n);
+            value[n] = '\0';
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool explain(journey *j) {
+    char text[4096] = "", label[BENCH_LABEL_SIZE];
+    bench_result *r = j->r;
+    if (!passed(j, "explain", bench_problem_explain(&j->problem, text, sizeof text))) {
+        return false;
+    }
+    if (!find_fact(text, "path", r->path, sizeof r->path)) {
+        find_fact(text, "kernel", r->path, sizeof r->path);
+    }
+    if (j->options->explain) {
+        bench_case_label(&r->c, label);
+        bench_progress(NULL);
+        printf("%s\n", label);
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+            printf("    %s\n", line);
+        }
+    }
+    return true;
+}
+
+/* ---- first call, verification, timing
+ * ----------------------------------------------------------------------------------- */
+
+static bool first_call(journey *j) {
+    uint64_t scratch = 0;
+    if (!passed(j, "workspace", bench_problem_workspace(&j->problem, &scratch))) {
+        return false;
+    }
+    vka_device_reset_peak(j->device);
+    if (!passed(j, "recorder", bench_recorder_create(j->device, scratch, &j->recorder))) {
+        return false;
+    }
+    double start = bench_now_ms();
+    bool ok = passed(j, "prepare", bench_problem_prepare(&j->problem)) &&
+              passed(j, "begin", vka_recorder_begin(j->recorder)) &&
+              passed(j, "record", bench_problem_record(j->recorder, &j->problem)) &&
+              passed(j, "submit", vka_recorder_submit(j->recorder)) &&
+              passed(j, "wait", vka_recorder_wait(j->recorder, VKA_FOREVER));
+    j->r->first_call_ms = ok ? bench_now_ms() - start : NAN;
+    return ok;
+}
+
+static bool verify(journey *j) {
+    for (int i = 0; i < OUTPUTS; i++) {
+        j->outputs[i] = bench_problem_read(&j->problem, (bench_slot)(BENCH_OUT + i));
+    }
+    j->r->check = bench_verify(&j->problem, j->outputs, j->options->seed);
+    j->r->verified = j->r->check.ok;
+    if (!j->r->check.ok) {
+        fail(j->r, "", j->r->check.why);
+    }
+    return j->r->check.ok;
+}
+
+/* The timed calls wrote over poison: what they wrote must be, bit by bit, what was verified. */
+static bool same_again(journey *j) {
+    bool same = true;
+    for (int i = 0; i < OUTPUTS; i++) {
+        bench_slot slot = (bench_slot)(BENCH_OUT + i);
+        size_t size = bench_problem_bytes(&j->problem, slot);
+        void *again = bench_problem_read(&j->problem, slot);
+        same = same && (!size || (again && memcmp(again, j->outputs[i], size) == 0));
+        free(again);
+    }
+    if (!same) {
+        j->r->verified = false;
+        fail(j->r, "", "the timed calls gave other bits than the verified call");
+    }
+    return same;
+}
+
+static bool measure(journey *j) {
+    bench_result *r = j->r;
+    bench_budget budget = {j->options->repeats, j->options->seconds};
+    bool ok = passed(j, "poison", bench_problem_poison(&j->problem)) &&
+              passed(j, "timing",
+                     bench_time(j->device, j->recorder, bench_problem_record, &j->problem, budget, &r->timing)) &&
+              same_again(j);
+    if (!ok || !(r->timing.median_ms > 0)) {
+        r->timing.median_ms = r->timing.min_ms = r->timing.max_ms = NAN; /* a wrong or stopped clock is no number */
+        return ok;
+    }
+    bench_cost cost = bench_case_cost(&r->c);
+    r->tflops = cost.flops / (r->timing.median_ms * 1e9);
+    r->gbps = cost.bytes / (r->timing.median_ms * 1e6);
+    r->share_of_peak =
+        bench_case_memory_bound(&r->c) ? r->gbps / j->report->peaks.copy_gbps : r->tflops / j->report->peaks.tflops_f32;
+    r->bytes_peak = vka_device_memory(j->device).bytes_peak;
+    return true;
+}
+
+static void run_case(journey *j) {
+    bench_device_clear_error(j->bench_device);
+    if (passed(j, "tensors", bench_problem_create(&j->problem, j->device, &j->r->c, j->options->seed))) {
+        if (explain(j) && first_call(j) && verify(j)) {
+            measure(j);
+        }
+    }
+    vka_recorder_destroy(&j->recorder);
+    bench_problem_destroy(&j->problem);
+    for (int i = 0; i < OUTPUTS; i++) {
+        free(j->outputs[i]);
+        j->outputs[i] = NULL;
+    }
+}
+
+/* ---- the list
+ * ------------------------------------------------------------------------------------------------------------- */
+
+/* The cases that the options ask for. */
+static void collect(const bench_options *o, bench_list *list) {
+    list->count = 0;
+    if (!o->suite[0]) {
+        list->cases[list->count++] = o->single;
+        return;
+    }
+    bench_suite_append(list, o->suite);
+    size_t kept = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        bench_case c = list->cases[i];
+        if (o->only && c.dtype != o->only) {
+            continue;
+        }
+        c.path = bench_path_fits(o->single.path, c.op) ? o->single.path : BENCH_PATH_AUTO;
+        c.splits = c.op == BENCH_ATTENTION ? o->single.splits : 0;
+        list->cases[kept++] = c;
+    }
+    list->count = kept;
+}
+
+static bench_result unmeasured(const bench_case *c) {
+    return (bench_result){
+        .c = *c,
+        .timing = {NAN, NAN, NAN, 0, 0, false},
+        .check = {.max_error = NAN, .naive_error = NAN},
+        .first_call_ms = NAN,
+        .tflops = NAN,
+        .gbps = NAN,
+        .share_of_peak = NAN,
+    };
+}
+
+static void run_list(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
+    bool software = bench_device_caps(d)->type == VKA_DEVICE_CPU;
+    for (size_t i = 0; i < list->count; i++) {
+        bench_result *r = &report->results[report->count++];
+        *r = unmeasured(&list->cases[i]);
+        if (software && o->suite[0] && !o->all && bench_case_big(&r->c)) {
+            r->state = BENCH_SKIPPED;
+            snprintf(r->reason, sizeof r->reason, "long on a software driver; --all runs it");
+        } else {
+            char label[BENCH_LABEL_SIZE], text[BENCH_LABEL_SIZE + 64];
+            bench_case_label(&r->c, label);
+            snprintf(text, sizeof text, "[%zu/%zu] %s", i + 1, list->count, label);
+            bench_progress(text);
+            journey j = {.options = o, .report = report, .bench_device = d, .device = bench_device_vka(d), .r = r};
+            run_case(&j);
+            bench_progress(NULL);
+        }
+        bench_report_result(r);
+    }
+}
+
+/* ---- public
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+static bench_exit run_report(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
+    const vka_device_caps *caps = bench_device_caps(d);
+    time_t now = time(NULL);
+    snprintf(report->device, sizeof report->device, "%s", caps->name);
+    snprintf(report->driver, sizeof report->driver, "%s", caps->driver);
+    snprintf(report->commit, sizeof report->commit, "%s", BENCH_COMMIT);
+    strftime(report->date, sizeof report->date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    report->seed = o->seed;
+    report->peaks = bench_measure_peaks(d);
+    bench_report_header(report);
+    run_list(o, d, list, report);
+    bench_report_footer(report);
+    bool done = false, failed = false;
+    for (size_t i = 0; i < report->count; i++) {
+        done = done || report->results[i].state == BENCH_DONE;
+        failed = failed || report->results[i].state == BENCH_FAILED;
+    }
+    failed = (o->json && !bench_json_write(report, o->json)) || failed || !done;
+    return failed ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
+}
+
+bench_exit bench_run(const bench_options *o) {
+    bench_device *d = bench_device_open(o->device);
+    if (!d) {
+        return BENCH_EXIT_NO_DEVICE;
+    }
+    bench_exit status = BENCH_EXIT_FAILED;
+    bench_list *list = malloc(sizeof *list);
+    bench_report *report = calloc(1, sizeof *report);
+    if (list && report) {
+        collect(o, list);
+        report->results = calloc(list->count, sizeof *report->results);
+    }
+    if (report && report->results) {
+        status = run_report(o, d, list, report);
+        free(report->results);
+    } else {
+        fputs("vkattn-bench: out of host memory\n", stderr);
+    }
+    free(report);
+    free(list);
+    bench_device_close(d);
+    return status;
+}

@@ -1,0 +1,117 @@
+/* Medians of GPU time. A sample is one submission: a timestamp, some calls, a timestamp. The same recording is
+ * submitted again and again, as an engine would do it. Without timestamps a sample is wall time from submit to wait.
+ * SPDX-License-Identifier: MIT */
+#include "bench.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+#define MIN_SAMPLES 3
+#define MAX_CALLS   64
+#define SHORT_MS    0.5 /* shorter samples hold several calls: launch costs and clock ticks would show */
+
+double bench_now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+typedef struct sampler {
+    vka_recorder *recorder;
+    bench_record_fn record;
+    void *user;
+    uint32_t calls;
+    bool gpu_clock;
+} sampler;
+
+vka_status bench_recorder_create(vka_device *device, uint64_t scratch_bytes, vka_recorder **recorder) {
+    vka_recorder_desc desc = {
+        .max_dispatches = MAX_CALLS * 4,
+        .scratch_bytes = scratch_bytes,
+        .timestamps = vka_device_get_caps(device)->timestamps ? 2 : 0,
+    };
+    return vka_recorder_create(device, &desc, recorder);
+}
+
+static vka_status record_sample(sampler *s, uint32_t calls) {
+    s->calls = calls;
+    vka_status status = vka_recorder_begin(s->recorder);
+    if (status == VKA_OK && s->gpu_clock) {
+        status = vka_recorder_timestamp(s->recorder, 0);
+    }
+    for (uint32_t i = 0; i < calls && status == VKA_OK; i++) {
+        status = s->record(s->recorder, s->user);
+    }
+    if (status == VKA_OK && s->gpu_clock) {
+        status = vka_recorder_timestamp(s->recorder, 1);
+    }
+    return status;
+}
+
+/* Submits, waits; *ms is the time of one call. */
+static vka_status take_sample(const sampler *s, double *ms) {
+    double start = bench_now_ms();
+    vka_status status = vka_recorder_submit(s->recorder);
+    if (status == VKA_OK) {
+        status = vka_recorder_wait(s->recorder, VKA_FOREVER);
+    }
+    *ms = (bench_now_ms() - start) / s->calls;
+    if (status == VKA_OK && s->gpu_clock) {
+        uint64_t t[2];
+        status = vka_recorder_read_timestamps(s->recorder, t, 2);
+        *ms = status == VKA_OK ? (double)(t[1] - t[0]) * 1e-6 / s->calls : NAN;
+    }
+    return status;
+}
+
+static bool enough(bench_budget budget, uint32_t samples, double spent_ms) {
+    if (budget.repeats) {
+        return samples >= budget.repeats;
+    }
+    double budget_ms = budget.seconds * 1e3;
+    return samples == BENCH_MAX_SAMPLES || (samples >= MIN_SAMPLES && spent_ms >= budget_ms) ||
+           (samples > 0 && spent_ms >= 6 * budget_ms);
+}
+
+static int compare_doubles(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void summarise(bench_timing *timing, double *samples, uint32_t n) {
+    qsort(samples, n, sizeof *samples, compare_doubles);
+    timing->repeats = n;
+    timing->min_ms = samples[0];
+    timing->max_ms = samples[n - 1];
+    timing->median_ms = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
+}
+
+vka_status bench_time(vka_device *device, vka_recorder *recorder, bench_record_fn record, void *user,
+                      bench_budget budget, bench_timing *timing) {
+    sampler s = {recorder, record, user, 1, vka_device_get_caps(device)->timestamps};
+    double samples[BENCH_MAX_SAMPLES], ms = NAN;
+    uint32_t n = 0;
+    *timing = (bench_timing){NAN, NAN, NAN, 0, 1, !s.gpu_clock};
+    double start = bench_now_ms();
+    vka_status status = record_sample(&s, 1);
+    if (status == VKA_OK) {
+        status = take_sample(&s, &ms);
+    }
+    if (status == VKA_OK && ms > 0 && ms < SHORT_MS) {
+        double calls = ceil(SHORT_MS / ms);
+        status = record_sample(&s, calls < MAX_CALLS ? (uint32_t)calls : MAX_CALLS);
+    }
+    /* A warm-up that took long needs no repetition: caches and clocks were warm long before its end. */
+    if (ms * MIN_SAMPLES > budget.seconds * 1e3 && !budget.repeats) {
+        samples[n++] = ms;
+    }
+    while (status == VKA_OK && !enough(budget, n, bench_now_ms() - start)) {
+        status = take_sample(&s, &samples[n++]);
+    }
+    if (status == VKA_OK && n > 0) {
+        timing->calls = s.calls;
+        summarise(timing, samples, n);
+    }
+    return status;
+}

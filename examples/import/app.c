@@ -1,0 +1,352 @@
+/* The Vulkan of an app.
+ * SPDX-License-Identifier: MIT */
+#define VOLK_IMPLEMENTATION
+#include "app.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
+
+void vk_check(VkResult result, const char *what) {
+    if (result != VK_SUCCESS) {
+        fprintf(stderr, "import: %s: VkResult %d\n", what, (int)result);
+        exit(1);
+    }
+}
+
+void vka_check(vka_status status, const char *what) {
+    if (status != VKA_OK) {
+        fprintf(stderr, "import: %s: %s\n", what, vka_status_string(status));
+        exit(1);
+    }
+}
+
+/* ---- instance ----------------------------------------------------------------------------------------------- */
+
+static VKAPI_ATTR VkBool32 VKAPI_CALL complain(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
+                                               VkDebugUtilsMessageTypeFlagsEXT types,
+                                               const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
+    (void)severity, (void)types;
+    ((app *)user)->complaints++;
+    fprintf(stderr, "validation: %s\n", data->pMessage);
+    return VK_FALSE;
+}
+
+static bool has_validation(void) {
+    VkLayerProperties layers[64];
+    uint32_t count = 64;
+    VkResult result = vkEnumerateInstanceLayerProperties(&count, layers);
+    for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; i++) {
+        if (strcmp(layers[i].layerName, VALIDATION_LAYER) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool layer_has(const char *extension) {
+    VkExtensionProperties extensions[64];
+    uint32_t count = 64;
+    VkResult result = vkEnumerateInstanceExtensionProperties(VALIDATION_LAYER, &count, extensions);
+    for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; i++) {
+        if (strcmp(extensions[i].extensionName, extension) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static VkDebugUtilsMessengerCreateInfoEXT messenger_info(app *a) {
+    return (VkDebugUtilsMessengerCreateInfoEXT){.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
+                                                .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
+                                                                   VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
+                                                .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
+                                                .pfnUserCallback = complain,
+                                                .pUserData = a};
+}
+
+/* An instance with the validation layer, which is to watch for hazards between the accesses of shaders too. Old layers
+ * always do when synchronization validation is on; newer ones have a setting for it. */
+static VkResult create_validated(app *a, VkInstanceCreateInfo *info) {
+    VkBool32 on = VK_TRUE;
+    VkLayerSettingEXT setting = {VALIDATION_LAYER, "syncval_shader_accesses_heuristic",
+                                 VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1, &on};
+    VkLayerSettingsCreateInfoEXT settings = {
+        .sType = VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT, .settingCount = 1, .pSettings = &setting};
+    VkValidationFeatureEnableEXT sync = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
+    VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
+                                        .enabledValidationFeatureCount = 1,
+                                        .pEnabledValidationFeatures = &sync};
+    VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(a);
+    const char *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME,
+                                VK_EXT_LAYER_SETTINGS_EXTENSION_NAME};
+    bool with_settings = layer_has(VK_EXT_LAYER_SETTINGS_EXTENSION_NAME);
+    messenger.pNext = &features;
+    features.pNext = with_settings ? &settings : NULL;
+    info->pNext = &messenger;
+    info->enabledLayerCount = 1;
+    info->ppEnabledLayerNames = (const char *const[]){VALIDATION_LAYER};
+    info->enabledExtensionCount = with_settings ? 3 : 2;
+    info->ppEnabledExtensionNames = extensions;
+    return vkCreateInstance(info, NULL, &a->instance);
+}
+
+static void instance_create(app *a) {
+    vk_check(volkInitialize(), "no Vulkan loader");
+    bool validate = has_validation();
+    printf("validation layer: %s\n", validate ? "on, with synchronization validation" : "not installed");
+
+    a->api_version = VK_API_VERSION_1_1; /* the least that vkattn works with */
+    VkApplicationInfo app_info = {
+        .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "import", .apiVersion = a->api_version};
+    VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app_info};
+    vk_check(validate ? create_validated(a, &info) : vkCreateInstance(&info, NULL, &a->instance), "vkCreateInstance");
+    volkLoadInstance(a->instance);
+    if (validate) {
+        VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(a);
+        vk_check(vkCreateDebugUtilsMessengerEXT(a->instance, &messenger, NULL, &a->messenger), "messenger");
+    }
+}
+
+/* ---- device ------------------------------------------------------------------------------------------------- */
+
+/* A family with compute, as a game would take it: preferably its graphics queue. */
+static bool find_family(app *a) {
+    VkQueueFamilyProperties families[16];
+    uint32_t count = 16;
+    bool found = false;
+    vkGetPhysicalDeviceQueueFamilyProperties(a->physical, &count, families);
+    for (uint32_t i = count; i-- > 0;) {
+        bool compute = (families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) != 0;
+        if (compute && (!found || (families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT) != 0)) {
+            a->family = i;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* The first device that vkattn can use; what it wishes for is all enabled. */
+static void device_choose(app *a) {
+    VkPhysicalDevice devices[16];
+    uint32_t count = 16;
+    VkResult result = vkEnumeratePhysicalDevices(a->instance, &count, devices);
+    for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; i++) {
+        a->physical = devices[i];
+        if (find_family(a) &&
+            vka_vulkan_query(vkGetInstanceProcAddr, a->instance, a->api_version, a->physical, &a->enabled) == VKA_OK) {
+            VkPhysicalDeviceProperties properties;
+            vkGetPhysicalDeviceProperties(a->physical, &properties);
+            printf("device: %s\n", properties.deviceName);
+            return;
+        }
+    }
+    fprintf(stderr, "import: no Vulkan device with compute\n");
+    exit(1);
+}
+
+static void device_create(app *a) {
+    /* An app would merge the wishes with its own. Extensions are found in wishes.extensions, features in its flags. */
+    const vka_vulkan_wishes *wishes = &a->enabled;
+    VkPhysicalDevice16BitStorageFeatures storage = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+                                                    .storageBuffer16BitAccess = VK_TRUE};
+    VkPhysicalDeviceShaderFloat16Int8Features arithmetic = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, .shaderFloat16 = VK_TRUE};
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroups = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+        .subgroupSizeControl = wishes->subgroup_size_control,
+        .computeFullSubgroups = wishes->compute_full_subgroups};
+    void *features = NULL;
+    if (wishes->storage_16bit) {
+        storage.pNext = features;
+        features = &storage;
+    }
+    if (wishes->shader_float16) {
+        arithmetic.pNext = features;
+        features = &arithmetic;
+    }
+    if (wishes->subgroup_size_control || wishes->compute_full_subgroups) {
+        subgroups.pNext = features;
+        features = &subgroups;
+    }
+    float priority = 1;
+    VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                     .queueFamilyIndex = a->family,
+                                     .queueCount = 1,
+                                     .pQueuePriorities = &priority};
+    vk_check(vkCreateDevice(a->physical,
+                            &(VkDeviceCreateInfo){.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
+                                                  .pNext = features,
+                                                  .queueCreateInfoCount = 1,
+                                                  .pQueueCreateInfos = &queue,
+                                                  .enabledExtensionCount = wishes->extension_count,
+                                                  .ppEnabledExtensionNames = wishes->extensions},
+                            NULL, &a->device),
+             "vkCreateDevice");
+    volkLoadDevice(a->device);
+    vkGetDeviceQueue(a->device, a->family, 0, &a->queue);
+}
+
+/* ---- the rest ----------------------------------------------------------------------------------------------- */
+
+static void layouts_create(app *a) {
+    VkDescriptorSetLayoutBinding bindings[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        bindings[i] =
+            (VkDescriptorSetLayoutBinding){i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, NULL};
+    }
+    vk_check(vkCreateDescriptorSetLayout(
+                 a->device,
+                 &(VkDescriptorSetLayoutCreateInfo){.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+                                                    .bindingCount = 2,
+                                                    .pBindings = bindings},
+                 NULL, &a->set_layout),
+             "vkCreateDescriptorSetLayout");
+    VkPushConstantRange range = {VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof(push)};
+    vk_check(
+        vkCreatePipelineLayout(a->device,
+                               &(VkPipelineLayoutCreateInfo){.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                                             .setLayoutCount = 1,
+                                                             .pSetLayouts = &a->set_layout,
+                                                             .pushConstantRangeCount = 1,
+                                                             .pPushConstantRanges = &range},
+                               NULL, &a->layout),
+        "vkCreatePipelineLayout");
+}
+
+static void pools_create(app *a) {
+    VkDescriptorPoolSize size = {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 32};
+    vk_check(
+        vkCreateDescriptorPool(a->device,
+                               &(VkDescriptorPoolCreateInfo){.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
+                                                             .maxSets = 16,
+                                                             .poolSizeCount = 1,
+                                                             .pPoolSizes = &size},
+                               NULL, &a->sets),
+        "vkCreateDescriptorPool");
+    vk_check(vkCreateCommandPool(a->device,
+                                 &(VkCommandPoolCreateInfo){.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
+                                                            .flags = VK_COMMAND_POOL_CREATE_RESET_COMMAND_BUFFER_BIT,
+                                                            .queueFamilyIndex = a->family},
+                                 NULL, &a->pool),
+             "vkCreateCommandPool");
+}
+
+void app_open(app *a) {
+    *a = (app){0};
+    instance_create(a);
+    device_choose(a);
+    device_create(a);
+    layouts_create(a);
+    pools_create(a);
+}
+
+void app_close(app *a) {
+    vkDestroyCommandPool(a->device, a->pool, NULL);
+    vkDestroyDescriptorPool(a->device, a->sets, NULL);
+    vkDestroyPipelineLayout(a->device, a->layout, NULL);
+    vkDestroyDescriptorSetLayout(a->device, a->set_layout, NULL);
+    vkDestroyDevice(a->device, NULL);
+    if (a->messenger != VK_NULL_HANDLE) {
+        vkDestroyDebugUtilsMessengerEXT(a->instance, a->messenger, NULL);
+    }
+    vkDestroyInstance(a->instance, NULL);
+}
+
+static uint32_t memory_type(const app *a, uint32_t allowed, VkMemoryPropertyFlags wanted) {
+    VkPhysicalDeviceMemoryProperties types;
+    vkGetPhysicalDeviceMemoryProperties(a->physical, &types);
+    for (uint32_t i = 0; i < types.memoryTypeCount; i++) {
+        if ((allowed >> i & 1) != 0 && (types.memoryTypes[i].propertyFlags & wanted) == wanted) {
+            return i;
+        }
+    }
+    fprintf(stderr, "import: no memory of the wanted type\n");
+    exit(1);
+}
+
+memory memory_create(const app *a, VkDeviceSize size, bool host) {
+    memory m = {.size = size};
+    vk_check(vkCreateBuffer(a->device,
+                            &(VkBufferCreateInfo){.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                                  .size = size,
+                                                  .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT},
+                            NULL, &m.buffer),
+             "vkCreateBuffer");
+    VkMemoryRequirements needs;
+    vkGetBufferMemoryRequirements(a->device, m.buffer, &needs);
+    VkMemoryPropertyFlags wanted = host ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
+                                        : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                 .allocationSize = needs.size,
+                                 .memoryTypeIndex = memory_type(a, needs.memoryTypeBits, wanted)};
+    vk_check(vkAllocateMemory(a->device, &info, NULL, &m.memory), "vkAllocateMemory");
+    vk_check(vkBindBufferMemory(a->device, m.buffer, m.memory, 0), "vkBindBufferMemory");
+    if (host) {
+        vk_check(vkMapMemory(a->device, m.memory, 0, VK_WHOLE_SIZE, 0, &m.mapped), "vkMapMemory");
+    }
+    return m;
+}
+
+void memory_destroy(const app *a, memory *m) {
+    vkDestroyBuffer(a->device, m->buffer, NULL);
+    vkFreeMemory(a->device, m->memory, NULL);
+    *m = (memory){0};
+}
+
+VkPipeline pipeline_create(const app *a, const uint32_t *code, size_t bytes) {
+    VkShaderModule module;
+    VkPipeline pipeline;
+    vk_check(vkCreateShaderModule(a->device,
+                                  &(VkShaderModuleCreateInfo){.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                                              .codeSize = bytes,
+                                                              .pCode = code},
+                                  NULL, &module),
+             "vkCreateShaderModule");
+    VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+                                        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                                                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                                                  .module = module,
+                                                  .pName = "main"},
+                                        .layout = a->layout};
+    vk_check(vkCreateComputePipelines(a->device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline),
+             "vkCreateComputePipelines");
+    vkDestroyShaderModule(a->device, module, NULL);
+    return pipeline;
+}
+
+VkDescriptorSet set_create(const app *a, const memory *first, const memory *second) {
+    VkDescriptorSet set;
+    VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
+                                        .descriptorPool = a->sets,
+                                        .descriptorSetCount = 1,
+                                        .pSetLayouts = &a->set_layout};
+    vk_check(vkAllocateDescriptorSets(a->device, &info, &set), "vkAllocateDescriptorSets");
+    VkDescriptorBufferInfo buffers[2] = {{first->buffer, 0, VK_WHOLE_SIZE}, {second->buffer, 0, VK_WHOLE_SIZE}};
+    VkWriteDescriptorSet write = {.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                  .dstSet = set,
+                                  .descriptorCount = 2, /* runs on from binding 0 into binding 1 */
+                                  .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+                                  .pBufferInfo = buffers};
+    vkUpdateDescriptorSets(a->device, 1, &write, 0, NULL);
+    return set;
+}
+
+VkCommandBuffer commands_create(const app *a) {
+    VkCommandBuffer commands;
+    VkCommandBufferAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
+                                        .commandPool = a->pool,
+                                        .level = VK_COMMAND_BUFFER_LEVEL_PRIMARY,
+                                        .commandBufferCount = 1};
+    vk_check(vkAllocateCommandBuffers(a->device, &info, &commands), "vkAllocateCommandBuffers");
+    return commands;
+}
+
+VkFence fence_create(const app *a) {
+    VkFence fence;
+    vk_check(vkCreateFence(a->device, &(VkFenceCreateInfo){.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO}, NULL, &fence),
+             "vkCreateFence");
+    return fence;
+}

@@ -1,0 +1,56 @@
+/* What an app with Vulkan has anyway: instance, device, buffers, pipelines. Nothing here knows vkattn but app_open,
+ * which asks it what to enable. SPDX-License-Identifier: MIT */
+#ifndef IMPORT_APP_H
+#define IMPORT_APP_H
+
+#define VK_NO_PROTOTYPES
+#include <volk.h>
+
+#include <vkattn/vulkan.h>
+
+typedef struct app {
+    VkInstance instance;
+    uint32_t api_version;
+    VkDebugUtilsMessengerEXT messenger; /* NULL without the validation layer                    */
+    uint32_t complaints;                /* of the validation layer                              */
+    VkPhysicalDevice physical;
+    uint32_t family; /* of the queue                                                          */
+    VkDevice device;
+    VkQueue queue;
+    VkCommandPool pool;
+    VkDescriptorSetLayout set_layout; /* two storage buffers                                    */
+    VkDescriptorPool sets;
+    VkPipelineLayout layout;   /* that set and a struct push                             */
+    vka_vulkan_wishes enabled; /* what of vkattn's wishes the device was created with    */
+} app;
+
+/* Push constants of the app's shaders. */
+typedef struct push {
+    uint32_t first, count, frame;
+} push;
+
+/* A buffer with memory of its own. */
+typedef struct memory {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    VkDeviceSize size;
+    void *mapped; /* NULL unless the host sees it */
+} memory;
+
+/* Prints and exits: an example has nothing better to do on errors. */
+void vk_check(VkResult result, const char *what);
+void vka_check(vka_status status, const char *what);
+
+/* The app must not move: the validation layer holds a pointer to it. */
+void app_open(app *a);
+void app_close(app *a);
+
+memory memory_create(const app *a, VkDeviceSize size, bool host);
+void memory_destroy(const app *a, memory *m);
+
+VkPipeline pipeline_create(const app *a, const uint32_t *code, size_t bytes);
+VkDescriptorSet set_create(const app *a, const memory *first, const memory *second);
+VkCommandBuffer commands_create(const app *a);
+VkFence fence_create(const app *a);
+
+#endif

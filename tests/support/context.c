@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "context.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "intercept.h"
+
+static void no_f16(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->f16_storage = false;
+    caps->f16_arithmetic = false;
+}
+
+static void tiny(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->shared_bytes = 16384;
+    caps->max_invocations = 128;
+}
+
+static void short_range(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->storage_range = 65536;
+}
+
+static void no_sub(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->subgroup_arithmetic = false;
+}
+
+static void staged(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->unified_memory = false;
+}
+
+static void few_groups(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->max_groups[0] = 7;
+    caps->max_groups[1] = 5;
+    caps->max_groups[2] = 3;
+}
+
+const device_config config_real = {"real", NULL};
+const device_config config_no_f16 = {"no_f16", no_f16};
+const device_config config_tiny = {"tiny", tiny};
+const device_config config_short = {"short", short_range};
+const device_config config_no_sub = {"no_sub", no_sub};
+const device_config config_staged = {"staged", staged};
+const device_config config_few_groups = {"few_groups", few_groups};
+
+vka_device_desc context_desc(const device_config *c) {
+    return (vka_device_desc){
+        .log = log_capture(),
+        .allocator = allocator_counted(),
+        .narrow = c->narrow,
+        .get_instance_proc_addr = intercept_loader(),
+    };
+}
+
+void context_require_device(void) {
+    vka_device_desc desc = {.get_instance_proc_addr = intercept_loader()};
+    uint32_t count = 0;
+    if (!intercept_has_loader()) {
+        cr_skip_test("SKIP: no Vulkan loader on this machine");
+    }
+    if (vka_device_enumerate(&desc, NULL, 0, &count) != VKA_OK || count == 0) {
+        cr_skip_test("SKIP: no Vulkan device on this machine");
+    }
+}
+
+void context_open(context *c, const device_config *config) {
+    context_require_device();
+    vka_device_desc desc = context_desc(config);
+    *c = (context){.config = config};
+    EXPECT_OK(vka_device_create(&desc, &c->device));
+    EXPECT_OK(vka_recorder_create(c->device, NULL, &c->recorder));
+}
+
+void context_check(const char *what) {
+    cr_assert_eq(allocator_live(), 0, "%s: %lld host allocations leaked", what, (long long)allocator_live());
+    cr_assert_eq(intercept_live(), 0, "%s: %lld Vulkan handles leaked", what, (long long)intercept_live());
+    cr_assert_eq(intercept_violations(), 0, "%s: %u validation messages, see above", what, intercept_violations());
+}
+
+void context_close(context *c) {
+    vka_recorder_destroy(&c->recorder);
+    vka_device_destroy(&c->device);
+    cr_assert_null(c->recorder);
+    cr_assert_null(c->device);
+    context_check(c->config->name);
+}
+
+void context_finish(context *c) {
+    EXPECT_OK(vka_recorder_submit(c->recorder));
+    EXPECT_OK(vka_recorder_wait(c->recorder, VKA_FOREVER));
+}
+
+uint64_t test_seed(void) {
+    const char *text = getenv("VKATTN_SEED");
+    return text ? strtoull(text, NULL, 0) : 1;
+}
+
+void expect_ok_(vka_status got, const char *call, const char *file, int line) {
+    log_line error = log_last(VKA_LOG_ERROR);
+    cr_assert_eq(got, VKA_OK, "%s:%d: %s gives %d; last error: %s: %s", file, line, call, got, error.item,
+                 error.message);
+}
+
+void expect_failure_(vka_status got, vka_status wanted, const char *item, const char *call, const char *file,
+                     int line) {
+    log_line error = log_last(VKA_LOG_ERROR);
+    uint32_t errors = log_count(VKA_LOG_ERROR);
+    cr_expect_eq(got, wanted, "%s:%d: %s gives status %d, not %d; %s: %s", file, line, call, got, wanted, error.item,
+                 error.message);
+    cr_expect_eq(errors, 1, "%s:%d: %s logs %u errors, not 1", file, line, call, errors);
+    cr_expect(errors == 0 || log_item_matches(error.item, item), "%s:%d: %s blames \"%s\" (%s), not \"%s\"", file, line,
+              call, error.item, error.message, item);
+    cr_expect(errors == 0 || error.message[0], "%s:%d: %s logs an empty message", file, line, call);
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+#include "tensor.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GUARD 64 /* bytes before and after; a multiple of every element size */
+
+static void *must(void *memory) {
+    cr_assert_not_null(memory, "the test itself is out of memory");
+    return memory;
+}
+
+tensor tensor_create(context *c, vka_dtype dtype, uint32_t rank, const uint32_t *shape, layout l) {
+    tensor t = {.view = {.dtype = dtype, .rank = rank}, .count = 1};
+    uint32_t element = vka_dtype_size(dtype);
+    uint64_t stride = 1;
+    for (uint32_t level = rank; level-- > 0;) {
+        uint32_t dim = l.order ? (uint32_t)(l.order[level] - '0') : level;
+        t.view.shape[dim] = shape[dim];
+        t.view.stride[dim] = stride;
+        t.count *= shape[dim];
+        stride = stride * (shape[dim] ? shape[dim] : 1) + l.pad;
+    }
+    t.view.offset = GUARD + (uint64_t)l.shift * element;
+    t.size = (size_t)(t.view.offset + stride * element + GUARD);
+    t.values = must(calloc(t.count + 1, sizeof *t.values));
+    t.image = must(malloc(t.size));
+    EXPECT_OK(vka_buffer_create(c->device, &(vka_buffer_desc){.size = t.size}, &t.view.buffer));
+    tensor_poison(&t);
+    return t;
+}
+
+void tensor_destroy(tensor *t) {
+    vka_buffer_destroy(&t->view.buffer);
+    free(t->values);
+    free(t->image);
+    *t = (tensor){0};
+}
+
+void tensor_fill_normal(tensor *t, ref_rng *rng, float mean, float deviation) {
+    for (size_t i = 0; i < t->count; i++) {
+        t->values[i] = ref_round(t->view.dtype, mean + deviation * ref_rng_normal(rng));
+    }
+}
+
+/* Byte position of the element with this dense index. */
+static size_t position(const tensor *t, size_t index) {
+    uint64_t elements = 0;
+    for (uint32_t dim = t->view.rank; dim-- > 0;) {
+        elements += index % t->view.shape[dim] * t->view.stride[dim];
+        index /= t->view.shape[dim];
+    }
+    return (size_t)(t->view.offset + elements * vka_dtype_size(t->view.dtype));
+}
+
+void tensor_upload(tensor *t) {
+    for (size_t i = 0; i < t->count; i++) {
+        ref_store(t->view.dtype, t->image + position(t, i), &t->values[i], 1);
+    }
+    EXPECT_OK(vka_buffer_write(t->view.buffer, 0, t->image, t->size));
+}
+
+void tensor_poison(tensor *t) {
+    memset(t->image, 0xff, t->size);
+    EXPECT_OK(vka_buffer_write(t->view.buffer, 0, t->image, t->size));
+}
+
+bool tensor_download(tensor *t) {
+    uint8_t *now = must(malloc(t->size));
+    uint32_t element = vka_dtype_size(t->view.dtype);
+    EXPECT_OK(vka_buffer_read(t->view.buffer, 0, now, t->size));
+    for (size_t i = 0; i < t->count; i++) {
+        size_t at = position(t, i);
+        ref_load(t->view.dtype, &t->values[i], now + at, 1);
+        memcpy(t->image + at, now + at, element);
+    }
+    /* Elements now agree: what still differs is a guard. */
+    bool intact = !memcmp(t->image, now, t->size);
+    free(now);
+    return intact;
+}

@@ -1,0 +1,38 @@
+/* Tensors on both sides: dense floats here, any layout there, with guards around and between the elements.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_TEST_TENSOR_H
+#define VKATTN_TEST_TENSOR_H
+
+#include <vkattn/vkattn.h>
+
+#include "context.h"
+#include "reference.h"
+
+/* How a tensor lies in its buffer. Zero: dense, in the order of the shape. */
+typedef struct layout {
+    const char *order; /* dimensions from slowest to fastest, "0213" for a [B,N,H,D] buffer seen as [B,H,N,D]         */
+    uint32_t pad;      /* unused elements at the end of every dimension                                             */
+    uint32_t shift;    /* elements by which the tensor starts later than aligned                                    */
+} layout;
+
+typedef struct tensor {
+    vka_tensor view;
+    float *values; /* count dense values, in the order of the shape, rounded to the storage type */
+    size_t count;
+    uint8_t *image; /* all bytes of the buffer as they should be */
+    size_t size;
+} tensor;
+
+/* A buffer full of 0xff bytes, which are NaN in every type, with room for the tensor. */
+tensor tensor_create(context *c, vka_dtype dtype, uint32_t rank, const uint32_t *shape, layout l);
+void tensor_destroy(tensor *t);
+
+/* Sets the values; tensor_upload sends them. */
+void tensor_fill_normal(tensor *t, ref_rng *rng, float mean, float deviation);
+void tensor_upload(tensor *t);
+/* Sets every byte of the buffer to 0xff. */
+void tensor_poison(tensor *t);
+/* Reads the values back. False when a byte outside of the elements has changed. */
+bool tensor_download(tensor *t);
+
+#endif

@@ -1,0 +1,370 @@
+/* Memory that runs out at every single allocation, and a device that is lost: the right status, one line in the log,
+ * nothing leaks, and what went wrong once works the next time.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attention_case.h"
+#include "support/app.h"
+#include "support/intercept.h"
+#include "transformer.h"
+
+/* ---- the loop over all allocations --------------------------------------------------------------------------- */
+
+typedef enum fault { FAULT_DEVICE_MEMORY, FAULT_HOST_MEMORY, FAULT_ALLOCATOR, FAULTS } fault;
+
+static fault armed_fault;
+static uint32_t armed_nth;
+
+/* An attempt arms the fault when its preparations are done, and disarms it after the call under test. */
+static void arm(void) {
+    log_clear();
+    if (armed_fault == FAULT_ALLOCATOR) {
+        allocator_fail(armed_nth);
+    } else {
+        intercept_fail(NULL, armed_nth,
+                       armed_fault == FAULT_HOST_MEMORY ? VK_ERROR_OUT_OF_HOST_MEMORY : VK_ERROR_OUT_OF_DEVICE_MEMORY);
+    }
+}
+
+static const char *fired; /* the function that failed, or NULL */
+
+/* Checks the call's status against what was injected. */
+static vka_status disarm(vka_status status) {
+    uint32_t errors = log_count(VKA_LOG_ERROR);
+    fired = allocator_failed() ? "realloc" : intercept_failed();
+    allocator_fail(0);
+    intercept_fail(NULL, 0, VK_SUCCESS);
+    if (fired) {
+        cr_assert_eq(status, VKA_OUT_OF_MEMORY, "%s fails as number %u: status is %d", fired, armed_nth, status);
+        cr_assert_eq(errors, 1, "%s fails as number %u: %u errors logged", fired, armed_nth, errors);
+    } else {
+        cr_assert_eq(status, VKA_OK, "without a fault: %s", log_last(VKA_LOG_ERROR).message);
+    }
+    return status;
+}
+
+/* Runs the attempt with the first, second, .. allocation failing, until there is none left to fail. */
+static void exhaust(const char *what, void (*attempt)(void)) {
+    context_require_device();
+    for (int f = 0; f < FAULTS; f++) {
+        armed_fault = (fault)f;
+        for (armed_nth = 1; armed_nth < 1000; armed_nth++) {
+            fired = NULL;
+            attempt();
+            context_check(what);
+            if (!fired) {
+                break;
+            }
+        }
+        cr_assert_lt(armed_nth, 1000);
+        cr_expect(f != FAULT_ALLOCATOR || armed_nth > 1 || !strcmp(what, "none"), "%s never allocates: what is tested?",
+                  what);
+    }
+}
+
+/* ---- attempts ------------------------------------------------------------------------------------------------ */
+
+static void attempt_create_device(void) {
+    vka_device_desc desc = context_desc(&config_real);
+    vka_device *device = (vka_device *)(void *)&desc;
+    arm();
+    vka_status status = disarm(vka_device_create(&desc, &device));
+    cr_assert_eq(device == NULL, status != VKA_OK);
+    vka_device_destroy(&device);
+}
+
+Test(faults, create_device) {
+    exhaust("vka_device_create", attempt_create_device);
+}
+
+static void attempt_enumerate(void) {
+    vka_device_desc desc = context_desc(&config_real);
+    uint32_t count = 0;
+    arm();
+    disarm(vka_device_enumerate(&desc, NULL, 0, &count));
+}
+
+Test(faults, enumerate) {
+    exhaust("vka_device_enumerate", attempt_enumerate);
+}
+
+static void attempt_import(void) {
+    app a;
+    app_open(&a, VK_API_VERSION_1_1, true);
+    vka_import_desc desc = app_import(&a);
+    vka_device *device = NULL;
+    arm();
+    vka_status status = disarm(vka_device_import(&desc, &device));
+    cr_assert_eq(device == NULL, status != VKA_OK);
+    vka_device_destroy(&device);
+    app_close(&a);
+}
+
+Test(faults, import) {
+    exhaust("vka_device_import", attempt_import);
+}
+
+static void attempt_create_buffer(void) {
+    static const vka_memory kinds[] = {VKA_MEMORY_DEVICE, VKA_MEMORY_UPLOAD, VKA_MEMORY_READBACK};
+    context c;
+    context_open(&c, &config_real);
+    int64_t live = intercept_live();
+    const char *first = NULL;
+    for (int i = 0; i < 3 && !first; i++) {
+        vka_buffer *b = (vka_buffer *)(void *)&c;
+        uint64_t bytes = vka_device_memory(c.device).bytes;
+        arm();
+        vka_status status = disarm(vka_buffer_create(c.device, &(vka_buffer_desc){100000, kinds[i]}, &b));
+        first = fired;
+        cr_assert_eq(b == NULL, status != VKA_OK);
+        cr_assert(status == VKA_OK || intercept_live() == live, "%s leaks when %s fails", "vka_buffer_create", fired);
+        vka_buffer_destroy(&b);
+        cr_assert_eq(vka_device_memory(c.device).bytes, bytes);
+    }
+    context_close(&c);
+    fired = first;
+}
+
+Test(faults, create_buffer) {
+    exhaust("vka_buffer_create", attempt_create_buffer);
+}
+
+static void attempt_create_recorder(void) {
+    context c;
+    context_open(&c, &config_real);
+    int64_t live = intercept_live(), blocks = allocator_live();
+    vka_recorder *r = (vka_recorder *)(void *)&c;
+    vka_recorder_desc desc = {.scratch_bytes = 100000, .timestamps = 2};
+    arm();
+    vka_status status = disarm(vka_recorder_create(c.device, &desc, &r));
+    cr_assert_eq(r == NULL, status != VKA_OK);
+    vka_recorder_destroy(&r);
+    cr_assert_eq(allocator_live(), blocks);
+    cr_assert(status == VKA_OK || intercept_live() == live);
+    context_close(&c);
+}
+
+Test(faults, create_recorder) {
+    exhaust("vka_recorder_create", attempt_create_recorder);
+}
+
+/* Writes and reads that need staging. */
+static void staged(bool write) {
+    context c;
+    context_open(&c, &config_staged);
+    uint32_t data[1000], got[1000];
+    vka_buffer *b = NULL;
+    for (uint32_t i = 0; i < 1000; i++) {
+        data[i] = i * i;
+    }
+    EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){.size = sizeof data}, &b));
+    if (!write) {
+        EXPECT_OK(vka_buffer_write(b, 0, data, sizeof data));
+    }
+    arm();
+    disarm(write ? vka_buffer_write(b, 0, data, sizeof data) : vka_buffer_read(b, 0, got, sizeof data));
+    EXPECT_OK(vka_buffer_write(b, 0, data, sizeof data));
+    EXPECT_OK(vka_buffer_read(b, 0, got, sizeof data));
+    cr_assert(!memcmp(data, got, sizeof data));
+    vka_buffer_destroy(&b);
+    context_close(&c);
+}
+
+static void attempt_write(void) {
+    staged(true);
+}
+
+static void attempt_read(void) {
+    staged(false);
+}
+
+Test(faults, buffer_write) {
+    exhaust("vka_buffer_write", attempt_write);
+}
+
+Test(faults, buffer_read) {
+    exhaust("vka_buffer_read", attempt_read);
+}
+
+/* A recorder without room, pipelines that do not exist yet: everything that recording can allocate. What fails is
+ * recorded anew, into the same recording: twice would be as wrong as never. */
+static void recording(bool norm) {
+    context c;
+    context_open(&c, &config_real);
+    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
+    vka_recorder *r = NULL;
+    EXPECT_OK(vka_recorder_create(c.device, &(vka_recorder_desc){.max_dispatches = 1}, &r));
+    EXPECT_OK(vka_recorder_begin(r));
+    vka_layer_norm_desc first = transformer_first(&t), last = transformer_last(&t);
+    vka_attention_desc attention = transformer_attention(&t, 2);
+    if (norm) {
+        arm();
+    }
+    vka_status status = vka_layer_norm(r, &first);
+    if (norm && disarm(status)) {
+        EXPECT_OK(vka_layer_norm(r, &first));
+    }
+    if (!norm) {
+        arm();
+    }
+    status = vka_attention(r, &attention);
+    if (!norm && disarm(status)) {
+        EXPECT_OK(vka_attention(r, &attention));
+    }
+    EXPECT_OK(vka_layer_norm(r, &last));
+    EXPECT_OK(vka_recorder_submit(r));
+    EXPECT_OK(vka_recorder_wait(r, VKA_FOREVER));
+    cr_assert(transformer_ok(&t), "wrong result after %s failed", fired);
+    vka_recorder_destroy(&r);
+    transformer_destroy(&t);
+    context_close(&c);
+}
+
+static void attempt_attention(void) {
+    recording(false);
+}
+
+static void attempt_norm(void) {
+    recording(true);
+}
+
+Test(faults, attention) {
+    exhaust("vka_attention", attempt_attention);
+}
+
+Test(faults, layer_norm) {
+    exhaust("vka_layer_norm", attempt_norm);
+}
+
+static void attempt_prepare(void) {
+    context c;
+    context_open(&c, &config_real);
+    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
+    vka_attention_desc attention = transformer_attention(&t, 2);
+    arm();
+    disarm(vka_attention_prepare(c.device, &attention));
+    EXPECT_OK(transformer_prepare(&t, 2));
+    transformer_destroy(&t);
+    context_close(&c);
+}
+
+Test(faults, prepare) {
+    exhaust("vka_attention_prepare", attempt_prepare);
+}
+
+static void attempt_save_cache(void) {
+    context c;
+    context_open(&c, &config_real);
+    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
+    uint8_t *data = malloc(1 << 22);
+    size_t size = 1 << 22;
+    EXPECT_OK(transformer_prepare(&t, 2));
+    arm();
+    disarm(vka_device_save_cache(c.device, data, &size));
+    free(data);
+    transformer_destroy(&t);
+    context_close(&c);
+    if (armed_fault == FAULT_ALLOCATOR) { /* needs no host memory of its own */
+        fired = armed_nth == 1 ? "" : NULL;
+    }
+}
+
+Test(faults, save_cache) {
+    exhaust("vka_device_save_cache", attempt_save_cache);
+}
+
+/* Every call of a recorder's round, one after the other. */
+static void attempt_round(void) {
+    context c;
+    context_open(&c, &config_real);
+    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
+    vka_recorder *r = c.recorder;
+    const char *first = NULL;
+    EXPECT_OK(transformer_prepare(&t, 0));
+    arm();
+    vka_status status = vka_recorder_begin(r);
+    status = status ? status : transformer_record(&t, r, 0);
+    status = status ? status : vka_recorder_submit(r);
+    status = status ? status : vka_recorder_wait(r, VKA_FOREVER);
+    disarm(status);
+    first = fired;
+    if (status) { /* wherever it stopped: a new recorder is as good as ever, and the old one can be destroyed */
+        vka_recorder_destroy(&c.recorder);
+        EXPECT_OK(vka_recorder_create(c.device, NULL, &c.recorder));
+        EXPECT_OK(vka_recorder_begin(c.recorder));
+        EXPECT_OK(transformer_record(&t, c.recorder, 0));
+        context_finish(&c);
+    }
+    cr_assert(transformer_ok(&t));
+    transformer_destroy(&t);
+    context_close(&c);
+    fired = first ? first : armed_fault == FAULT_ALLOCATOR && armed_nth == 1 ? "" : NULL;
+}
+
+Test(faults, round) {
+    exhaust("recorder", attempt_round);
+}
+
+/* ---- lost devices -------------------------------------------------------------------------------------------- */
+
+/* Everything that touches the device fails from now on; everything can still be destroyed. */
+static void lose(const char *function) {
+    context c;
+    context_open(&c, &config_staged);
+    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
+    uint32_t word = 0;
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_OK(transformer_record(&t, c.recorder, 0));
+    intercept_fail(function, 1, VK_ERROR_DEVICE_LOST);
+    log_clear();
+    vka_status submitted = vka_recorder_submit(c.recorder);
+    vka_status waited = vka_recorder_wait(c.recorder, VKA_FOREVER);
+    cr_expect_not_null(intercept_failed());
+    if (submitted == VKA_OK) {
+        cr_expect_eq(waited, VKA_DEVICE_LOST, "%s: wait gives %d", function, waited);
+        cr_expect_eq(log_count(VKA_LOG_ERROR), 1);
+    } else {
+        cr_expect_eq(submitted, VKA_DEVICE_LOST, "%s: submit gives %d", function, submitted);
+    }
+    EXPECT_FAILURE(vka_buffer_write(t.x.view.buffer, 0, &word, 4), VKA_DEVICE_LOST, "vka_buffer_write");
+    EXPECT_FAILURE(vka_buffer_read(t.x.view.buffer, 0, &word, 4), VKA_DEVICE_LOST, "vka_buffer_read");
+    transformer_destroy(&t);
+    context_close(&c);
+    intercept_fail(NULL, 0, VK_SUCCESS);
+}
+
+Test(faults, lost_on_submit) {
+    lose("vkQueueSubmit");
+}
+
+Test(faults, lost_on_wait) {
+    lose("vkWaitForFences");
+}
+
+Test(faults, lost_and_begun_again) {
+    context c;
+    context_open(&c, &config_real);
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_OK(vka_recorder_submit(c.recorder));
+    intercept_fail(NULL, 1, VK_ERROR_DEVICE_LOST);
+    EXPECT_FAILURE(vka_recorder_begin(c.recorder), VKA_DEVICE_LOST, "vka_recorder_begin");
+    context_close(&c);
+}
+
+/* ---- other failures of the driver ---------------------------------------------------------------------------- */
+
+Test(faults, driver_errors) {
+    static const char *const functions[] = {"vkCreateInstance", "vkCreateDevice", "vkEnumeratePhysicalDevices"};
+    context_require_device();
+    for (int i = 0; i < 3; i++) {
+        vka_device_desc desc = context_desc(&config_real);
+        vka_device *device = NULL;
+        intercept_fail(functions[i], 1, VK_ERROR_INITIALIZATION_FAILED);
+        EXPECT_FAILURE(vka_device_create(&desc, &device), VKA_DRIVER_ERROR, "vka_device_create");
+        cr_expect_null(device);
+        intercept_fail(NULL, 0, VK_SUCCESS);
+    }
+    context_check("driver errors");
+}

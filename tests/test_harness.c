@@ -1,0 +1,119 @@
+/* Does the harness see what it is there to see? Otherwise every other test would be worth less than it seems.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "support/app.h"
+#include "support/intercept.h"
+#include "support/tensor.h"
+
+Test(harness, validation_layer) {
+    context_require_device();
+    if (!intercept_has_validation()) {
+        cr_skip_test("SKIP: VK_LAYER_KHRONOS_validation is not installed, nothing here is validated");
+    }
+    app a;
+    app_open(&a, VK_API_VERSION_1_1, false);
+    cr_assert_eq(intercept_violations(), 0);
+    VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 0};
+    VkBuffer buffer;
+    a.vkCreateBuffer(a.device, &info, NULL, &buffer);
+    cr_assert_gt(intercept_violations(), 0, "a buffer of size 0 was not noticed");
+    a.vkDestroyBuffer(a.device, buffer, NULL);
+    intercept_forgive();
+    app_close(&a);
+}
+
+Test(harness, synchronization_validation) {
+    context_require_device();
+    if (!intercept_has_validation()) {
+        cr_skip_test("SKIP: VK_LAYER_KHRONOS_validation is not installed, nothing here is validated");
+    }
+    app a;
+    app_open(&a, VK_API_VERSION_1_1, false);
+    app_buffer b = app_buffer_create(&a, 64, VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT);
+    VkBufferCopy copies[] = {{0, 16, 16}, {16, 32, 16}};
+    app_begin(&a);
+    a.vkCmdCopyBuffer(a.cmd, b.handle, b.handle, 1, &copies[0]);
+    a.vkCmdCopyBuffer(a.cmd, b.handle, b.handle, 1, &copies[1]);
+    app_submit_and_wait(&a);
+    cr_assert_gt(intercept_violations(), 0, "a copy that reads what the one before writes was not noticed");
+    intercept_forgive();
+    app_buffer_destroy(&a, &b);
+    app_close(&a);
+}
+
+Test(harness, leaks) {
+    app a;
+    app_open(&a, VK_API_VERSION_1_1, false);
+    int64_t live = intercept_live();
+    app_buffer b = app_buffer_create(&a, 64, VK_BUFFER_USAGE_TRANSFER_SRC_BIT);
+    cr_assert_eq(intercept_live(), live + 2);
+    app_buffer_destroy(&a, &b);
+    cr_assert_eq(intercept_live(), live);
+    vka_allocator memory = allocator_counted();
+    void *block = memory.realloc(memory.user, NULL, 10);
+    block = memory.realloc(memory.user, block, 20);
+    cr_assert_eq(allocator_live(), 1);
+    memory.free(memory.user, block);
+    memory.free(memory.user, NULL);
+    cr_assert_eq(allocator_live(), 0);
+    app_close(&a);
+}
+
+Test(harness, faults) {
+    app a;
+    app_open(&a, VK_API_VERSION_1_1, false);
+    VkBufferCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = 16, .usage = VK_BUFFER_USAGE_TRANSFER_SRC_BIT};
+    VkBuffer first, second;
+    intercept_fail("vkCreateBuffer", 2, VK_ERROR_OUT_OF_HOST_MEMORY);
+    cr_assert_eq(a.vkCreateBuffer(a.device, &info, NULL, &first), VK_SUCCESS);
+    cr_assert_null(intercept_failed());
+    cr_assert_eq(a.vkCreateBuffer(a.device, &info, NULL, &second), VK_ERROR_OUT_OF_HOST_MEMORY);
+    cr_assert_eq(a.vkCreateBuffer(a.device, &info, NULL, &second), VK_ERROR_OUT_OF_HOST_MEMORY);
+    cr_assert_str_eq(intercept_failed(), "vkCreateBuffer");
+    cr_assert(second == VK_NULL_HANDLE);
+    intercept_fail(NULL, 0, VK_SUCCESS);
+    a.vkDestroyBuffer(a.device, first, NULL);
+    app_close(&a);
+}
+
+/* A layout with padding: elements lie where the strides say, and a write between them is noticed. */
+Test(harness, guards) {
+    context c;
+    context_open(&c, &config_real);
+    tensor t = tensor_create(&c, VKA_F16, 2, (uint32_t[]){3, 5}, (layout){"10", 1, 1});
+    cr_assert_eq(t.view.stride[0], 1);
+    cr_assert_eq(t.view.stride[1], 4);
+    for (size_t i = 0; i < 15; i++) {
+        t.values[i] = (float)i;
+    }
+    tensor_upload(&t);
+    cr_assert(tensor_download(&t));
+    cr_assert_eq(t.values[7], 7);
+    uint16_t half = 0;
+    uint64_t element = t.view.offset + (1 * t.view.stride[0] + 2 * t.view.stride[1]) * 2;
+    EXPECT_OK(vka_buffer_read(t.view.buffer, element, &half, 2));
+    cr_assert_eq(ref_f32_from_f16(half), 7);
+    EXPECT_OK(vka_buffer_write(t.view.buffer, t.view.offset + 3 * 2, &half, 2));
+    cr_assert_not(tensor_download(&t), "a write into the padding was not noticed");
+    tensor_destroy(&t);
+    context_close(&c);
+}
+
+Test(harness, log) {
+    vka_log log = log_capture();
+    log_clear();
+    log.fn(log.user, VKA_LOG_ERROR, "vka_attention.q", "one");
+    log.fn(log.user, VKA_LOG_WARNING, "vka_attention", "two");
+    cr_assert_eq(log_count(VKA_LOG_ERROR), 1);
+    cr_assert_str_eq(log_last(VKA_LOG_ERROR).message, "one");
+    cr_assert(log_item_matches("vka_attention.q", "vka_attention.q"));
+    cr_assert(log_item_matches("vka_attention.q", "vka_attention"));
+    cr_assert(log_item_matches("vka_attention.q", ".q"));
+    cr_assert(log_item_matches("vka_attention", "vka_attention"));
+    cr_assert_not(log_item_matches("vka_attention_prepare.q", "vka_attention"));
+    cr_assert_not(log_item_matches("vka_attention.k", ".q"));
+    cr_assert_not(log_item_matches("vka_attention.q2", "vka_attention.q"));
+}

@@ -1,0 +1,148 @@
+/* Smaller devices: the same results on devices that can do less.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+
+#include "attention_case.h"
+#include "norm_case.h"
+
+static const attention_case attentions[] = {
+    {.batch = 2, .q_heads = 3, .q_len = 113, .kv_len = 101, .head_dim = 40, .causal = true},
+    {.dtype = VKA_F16, .batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 65, .kv_len = 63, .head_dim = 59},
+    {.dtype = VKA_F16, .q_heads = 2, .q_len = 33, .kv_len = 60, .head_dim = 64, .layout = {"0213", 1, 1}},
+    {.q_heads = 8, .kv_heads = 1, .q_len = 1, .kv_len = 239, .head_dim = 64},
+    {.dtype = VKA_F16, .q_heads = 3, .q_len = 7, .kv_len = 45, .head_dim = 256, .window = {true, 9, 2}},
+    {.q_heads = 2, .q_len = 20, .kv_len = 31, .head_dim = 111, .value_dim = 80, .layout = {"2013", 3, 1}},
+};
+#define ATTENTIONS (sizeof attentions / sizeof *attentions)
+
+static void attention_on(const device_config *config, bool forced_paths) {
+    context c;
+    context_open(&c, config);
+    for (size_t i = 0; i < ATTENTIONS; i++) {
+        attention_problem p = attention_make(&c, attentions[i], test_seed());
+        attention_run(&p, VKA_PATH_AUTO, 0);
+        attention_run(&p, VKA_PATH_AUTO, 3);
+        if (forced_paths) {
+            attention_run(&p, VKA_PATH_ROW, 0);
+            attention_run(&p, VKA_PATH_TILE, 0);
+        }
+        attention_destroy(&p);
+    }
+    context_close(&c);
+}
+
+static void norm_on(const device_config *config, bool forced_paths) {
+    static const uint32_t shapes[][2] = {{1, 1}, {300, 3}, {33, 64}, {17, 127}, {5, 1024}, {3, 4095}};
+    context c;
+    context_open(&c, config);
+    for (uint32_t i = 0; i < 2 * sizeof shapes / sizeof *shapes; i++) {
+        norm_case n = {.dtype = i % 2 ? VKA_F16 : VKA_F32,
+                       .affine = VKA_F32,
+                       .rank = 2,
+                       .shape = {shapes[i / 2][0], shapes[i / 2][1]},
+                       .weight = true,
+                       .bias = i & 2,
+                       .residual = i & 4,
+                       .sum = i & 4,
+                       .mean = true,
+                       .inv_std = true,
+                       .layout = {.pad = i % 3, .shift = i % 2}};
+        norm_problem p = norm_make(&c, n, test_seed());
+        norm_run(&p, VKA_NORM_PATH_AUTO);
+        if (forced_paths) {
+            norm_run(&p, VKA_NORM_PATH_LANE);
+            norm_run(&p, VKA_NORM_PATH_GROUP);
+        }
+        norm_destroy(&p);
+    }
+    context_close(&c);
+}
+
+Test(narrow, attention_real) {
+    attention_on(&config_real, false);
+}
+
+Test(narrow, attention_no_f16) {
+    attention_on(&config_no_f16, true);
+}
+
+Test(narrow, attention_tiny) {
+    attention_on(&config_tiny, true);
+}
+
+Test(narrow, attention_no_subgroup_arithmetic) {
+    attention_on(&config_no_sub, true);
+}
+
+Test(narrow, attention_staged) {
+    attention_on(&config_staged, false);
+}
+
+Test(narrow, attention_few_groups) {
+    attention_on(&config_few_groups, true);
+}
+
+Test(narrow, attention_short) {
+    attention_on(&config_short, true);
+}
+
+Test(narrow, norm_no_f16) {
+    norm_on(&config_no_f16, true);
+}
+
+Test(narrow, norm_tiny) {
+    norm_on(&config_tiny, true);
+}
+
+Test(narrow, norm_no_subgroup_arithmetic) {
+    norm_on(&config_no_sub, true);
+}
+
+Test(narrow, norm_few_groups) {
+    norm_on(&config_few_groups, true);
+}
+
+Test(narrow, norm_short) {
+    norm_on(&config_short, true);
+}
+
+/* ---- what a short binding can't see -------------------------------------------------------------------------- */
+
+/* A head that no binding can see is refused by the name of its tensor. */
+Test(narrow, heads_too_large) {
+    context c;
+    context_open(&c, &config_short);
+    attention_problem p =
+        attention_make(&c, (attention_case){.q_len = 300, .kv_len = 5, .head_dim = 64, .value_dim = 8}, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_UNSUPPORTED, "vka_attention.q");
+    EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_UNSUPPORTED, "vka_attention.q");
+    attention_destroy(&p);
+    p = attention_make(&c, (attention_case){.q_len = 5, .kv_len = 300, .head_dim = 64, .value_dim = 8}, test_seed());
+    desc = attention_desc(&p);
+    EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_UNSUPPORTED, "vka_attention.k");
+    attention_destroy(&p);
+    p = attention_make(&c, (attention_case){.q_len = 5, .kv_len = 300, .head_dim = 8, .value_dim = 64}, test_seed());
+    desc = attention_desc(&p);
+    EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_UNSUPPORTED, "vka_attention.v");
+    attention_destroy(&p);
+    p = attention_make(&c, (attention_case){.q_len = 300, .kv_len = 5, .head_dim = 8, .value_dim = 64}, test_seed());
+    desc = attention_desc(&p);
+    EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_UNSUPPORTED, "vka_attention.out");
+    context_finish(&c);
+    attention_destroy(&p);
+    context_close(&c);
+}
+
+/* A row of 20000 columns is longer than 64 KiB. */
+Test(narrow, rows_too_long) {
+    context c;
+    context_open(&c, &config_short);
+    norm_problem p = norm_make(&c, (norm_case){.rank = 2, .shape = {2, 20000}}, test_seed());
+    vka_layer_norm_desc desc = norm_desc(&p);
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_FAILURE(vka_layer_norm(c.recorder, &desc), VKA_UNSUPPORTED, "vka_layer_norm.x");
+    norm_destroy(&p);
+    context_close(&c);
+}

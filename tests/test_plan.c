@@ -1,0 +1,414 @@
+/* Plans for devices that are not here: whatever the problem, every dispatch keeps to the device's limits, sees all of
+ * its tensors, and together they do every piece of work exactly once.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vkattn/attention.h>
+#include <vkattn/norm.h>
+
+#include "plan/plan.h"
+#include "reference.h"
+#include "support/context.h"
+
+/* ---- devices ------------------------------------------------------------------------------------------------- */
+
+typedef struct device {
+    const char *name;
+    vka_device_caps caps;
+} device;
+
+#define CAPS(type_, subgroup, least, most, shared, invocations, range, align, f16)                                     \
+    {                                                                                                                  \
+        .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared, \
+        .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                   \
+        .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                \
+        .f16_storage = f16, .f16_arithmetic = f16                                                                      \
+    }
+#define MIB (UINT64_C(1) << 20)
+
+static const device devices[] = {
+    {"software", CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true)},
+    {"swiftshader", CAPS(VKA_DEVICE_CPU, 4, 4, 4, 32768, 256, 1024 * MIB, 256, false)},
+    {"powervr", CAPS(VKA_DEVICE_INTEGRATED, 1, 1, 1, 16384, 128, 128 * MIB, 64, false)},
+    {"mali g52", CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false)},
+    {"adreno 618", CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)},
+    {"intel", CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)},
+    {"nvidia", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)},
+    {"amd", CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true)},
+    {"smallest", CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)},
+    {"wide", CAPS(VKA_DEVICE_VIRTUAL, 128, 128, 128, 16384, 128, 1 * MIB, 32, true)},
+};
+#define DEVICES (sizeof devices / sizeof *devices)
+
+/* ---- problems ------------------------------------------------------------------------------------------------ */
+
+static vka__view view_of(ref_rng *rng, vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
+    static const char *const orders[] = {"0123", "0213", "2013", "0132"};
+    const char *order = orders[ref_rng_below(rng, 4)];
+    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .shape = {b, h, n, d}};
+    uint64_t stride = 1;
+    v.offset = (uint64_t)v.size * ref_rng_below(rng, 300);
+    for (int level = 3; level >= 0; level--) {
+        int dim = order[level] - '0';
+        v.stride[dim] = v.shape[dim] < 2 ? 0 : stride;
+        stride = stride * (v.shape[dim] ? v.shape[dim] : 1) + (ref_rng_below(rng, 4) ? 0 : 1);
+    }
+    return v;
+}
+
+static uint32_t one_of(ref_rng *rng, const uint32_t *list, size_t count) {
+    return list[ref_rng_below(rng, (uint32_t)count)];
+}
+#define ONE_OF(rng, ...)                                                                                               \
+    one_of(rng, (const uint32_t[]){__VA_ARGS__}, sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
+
+static vka__attention_problem random_attention(ref_rng *rng) {
+    vka_dtype dtype = ref_rng_below(rng, 2) ? VKA_F16 : VKA_F32;
+    uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
+    uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
+    uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
+    vka__attention_problem p = {.q = view_of(rng, dtype, b, kv * group, nq, d),
+                                .k = view_of(rng, dtype, b, kv, nk, d),
+                                .v = view_of(rng, dtype, b, kv, nk, dv),
+                                .out = view_of(rng, dtype, b, kv * group, nq, dv),
+                                .scale = 0.125f,
+                                .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE),
+                                .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
+    if (ref_rng_below(rng, 2)) {
+        p.lse = view_of(rng, VKA_F32, b, kv * group, nq, 1);
+    }
+    p.band = ref_rng_below(rng, 2);
+    p.band_lo = p.band ? -(int32_t)ref_rng_below(rng, 300) : -(1 << 29);
+    p.band_hi = p.band ? (int32_t)ref_rng_below(rng, 300) : 1 << 29;
+    return p;
+}
+
+/* ---- what holds for every plan ------------------------------------------------------------------------------- */
+
+static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype dtype, uint32_t shared) {
+    const char *name = vka__kernel_name((vka__kernel)key->kernel);
+    cr_assert_leq(key->spec[VKA_SPEC_GROUP_SIZE], d->caps.max_invocations, "%s: %s", d->name, name);
+    cr_assert_gt(key->spec[VKA_SPEC_GROUP_SIZE], 0);
+    cr_assert_leq(shared, d->caps.shared_bytes, "%s: %s", d->name, name);
+    bool half = strstr(name, "_f16"), packed = strstr(name, "_packed");
+    cr_assert_eq(half, dtype == VKA_F16, "%s: %s", d->name, name);
+    cr_assert_eq(packed, dtype == VKA_F16 && !d->caps.f16_storage, "%s: %s", d->name, name);
+    cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
+}
+
+static void check_dispatch(const device *d, const vka__dispatch *x) {
+    for (int i = 0; i < 3; i++) {
+        cr_assert(x->groups[i] >= 1 && x->groups[i] <= d->caps.max_groups[i], "%s: %u groups", d->name, x->groups[i]);
+    }
+    for (int i = 1; i < VKA_MAX_BINDINGS; i++) {
+        const vka__binding *b = &x->binding[i];
+        if (b->access != VKA__UNUSED) {
+            cr_assert_eq(b->offset % d->caps.storage_align, 0, "%s: binding %d", d->name, i);
+            cr_assert(b->range > 0 && b->range % 4 == 0, "%s: binding %d has a range of %llu", d->name, i,
+                      (unsigned long long)b->range);
+            cr_assert_leq(b->range, d->caps.storage_range, "%s: binding %d", d->name, i);
+        }
+    }
+}
+
+/* The binding contains the part of the view that begins at `first` elements and spans `extent`. */
+static void check_binding(const device *d, const vka__view *v, uint64_t first, uint64_t extent, const vka__binding *b,
+                          uint32_t base, const char *name) {
+    if (!v->present || !extent) {
+        return;
+    }
+    uint64_t begin = v->offset + first * v->size;
+    cr_assert_neq(b->access, VKA__UNUSED, "%s: %s is not bound", d->name, name);
+    cr_assert_eq(b->offset + (uint64_t)base * v->size, begin, "%s: %s begins at the wrong place", d->name, name);
+    cr_assert_geq(b->offset + b->range, begin + extent * v->size, "%s: %s is cut off", d->name, name);
+}
+
+/* ---- attention ----------------------------------------------------------------------------------------------- */
+
+static void check_slice(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
+                        const vka__dispatch *x, uint64_t slice, bool merge) {
+    uint32_t kv_heads = p->k.shape[1], group = p->q.shape[1] / kv_heads;
+    bool by_head = plan->slice == VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
+    uint64_t batch = by_head ? slice / kv_heads : by_batch ? slice : 0, head = by_head ? slice % kv_heads : 0;
+    const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
+    static const int slots[] = {VKA_BIND_Q, VKA_BIND_K, VKA_BIND_V, VKA_BIND_OUT, VKA_BIND_LSE};
+    static const char *const names[] = {"q", "k", "v", "out", "lse"};
+    for (int i = merge ? 3 : 0; i < (merge || plan->splits == 1 ? 5 : 3); i++) {
+        vka__view part = *views[i];
+        bool key = i == 1 || i == 2;
+        part.shape[0] = by_batch ? 1 : part.shape[0];
+        part.shape[1] = !by_head ? part.shape[1] : key ? 1 : group;
+        uint64_t first = batch * part.stride[0] + head * (key ? 1 : group) * part.stride[1];
+        check_binding(d, views[i], first, part.present ? vka__view_extent(&part, 0) : 0, &x->binding[slots[i]],
+                      x->push.base[slots[i]], names[i]);
+    }
+}
+
+/* Each slice's grid is done once: the chunks of a dimension lie side by side, so their volumes must add up and no two
+ * may begin at the same place. */
+static void check_dispatches(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan) {
+    uint64_t count = vka__attention_dispatches(plan), per_slice = plan->main_chunks + plan->merge_chunks;
+    uint64_t volume[2] = {0, 0}, stride = count > 400 ? count / 200 : 1;
+    for (uint64_t i = 0; i < count; i += stride) {
+        vka__dispatch x;
+        bool merge = i % per_slice >= plan->main_chunks;
+        vka__attention_dispatch(&d->caps, p, plan, i, &x);
+        check_dispatch(d, &x);
+        check_key(d, &x.key, p->q.dtype, merge ? 0 : plan->shared_bytes);
+        check_slice(d, p, plan, &x, i / per_slice, merge);
+        const vka__grid *grid = merge ? &plan->merge_grid : &plan->main_grid;
+        const uint32_t first[] = {x.push.x0, x.push.y0, x.push.z0};
+        for (int n = 0; n < 3; n++) {
+            cr_assert_leq((uint64_t)first[n] + x.groups[n], grid->groups[n], "%s", d->name);
+        }
+        volume[merge] += (uint64_t)x.groups[0] * x.groups[1] * x.groups[2];
+        if (plan->splits > 1) {
+            cr_assert_leq(x.binding[VKA_BIND_WORKSPACE].range, plan->workspace_bytes);
+        }
+    }
+    const uint32_t *m = plan->main_grid.groups, *g = plan->merge_grid.groups;
+    if (stride == 1) {
+        cr_assert_eq(volume[0], (uint64_t)plan->slices * m[0] * m[1] * m[2], "%s", d->name);
+        cr_assert_eq(volume[1], plan->splits > 1 ? (uint64_t)plan->slices * g[0] * g[1] * g[2] : 0, "%s", d->name);
+    }
+}
+
+/* The one reason to refuse a tensor: a single head of it that no binding can see. */
+static bool head_too_large(const device *d, const vka__attention_problem *p) {
+    const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
+    bool large = false;
+    for (int i = 0; i < 5; i++) {
+        large = large || !vka__fits_binding(&d->caps, views[i], vka__view_extent(views[i], 2));
+    }
+    return large;
+}
+
+static void check_attention(const device *d, const vka__attention_problem *p) {
+    vka__attention_plan plan;
+    vka__refusal refusal = {0};
+    vka_status status = vka__plan_attention(&d->caps, p, &plan, &refusal);
+    if (status != VKA_OK) {
+        cr_assert_eq(status, VKA_UNSUPPORTED);
+        cr_assert(refusal.field && refusal.reason[0], "%s refuses without a reason", d->name);
+        cr_assert(head_too_large(d, p) || (p->path == VKA_PATH_TILE && !strcmp(refusal.field, "path")),
+                  "%s refuses H %u/%u N %ux%u D %u/%u: %s: %s", d->name, p->q.shape[1], p->k.shape[1], p->q.shape[2],
+                  p->k.shape[2], p->q.shape[3], p->v.shape[3], refusal.field, refusal.reason);
+        return;
+    }
+    if (p->path == VKA_PATH_AUTO && d->caps.type == VKA_DEVICE_CPU) {
+        cr_assert_eq(plan.path, VKA_PATH_ROW, "%s", d->name);
+    }
+    cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
+    cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
+    cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
+    cr_assert_leq(plan.workspace_bytes, d->caps.storage_range);
+    check_dispatches(d, p, &plan);
+}
+
+Test(plan, attention_keeps_to_limits) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int i = 0; i < 4000; i++) {
+        vka__attention_problem p = random_attention(&rng);
+        for (size_t d = 0; d < DEVICES; d++) {
+            check_attention(&devices[d], &p);
+        }
+    }
+}
+
+/* The same device, with dispatches of a few groups. */
+Test(plan, attention_in_small_dispatches) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int i = 0; i < 500; i++) {
+        vka__attention_problem p = random_attention(&rng);
+        if (p.q.shape[2] > 4096) {
+            continue;
+        }
+        for (size_t d = 0; d < DEVICES; d++) {
+            device few = devices[d];
+            few.caps.max_groups[0] = 1 + ref_rng_below(&rng, 9);
+            few.caps.max_groups[1] = 1 + ref_rng_below(&rng, 5);
+            few.caps.max_groups[2] = 1 + ref_rng_below(&rng, 3);
+            check_attention(&few, &p);
+        }
+    }
+}
+
+static vka__view dense(vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
+    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .shape = {b, h, n, d}};
+    uint64_t stride = 1;
+    for (int i = 3; i >= 0; stride *= v.shape[i--]) {
+        v.stride[i] = v.shape[i] < 2 ? 0 : stride;
+    }
+    return v;
+}
+
+static vka__attention_problem plain(vka_dtype dtype, uint32_t heads, uint32_t kv, uint32_t nq, uint32_t nk,
+                                    uint32_t d) {
+    return (vka__attention_problem){.q = dense(dtype, 1, heads, nq, d),
+                                    .k = dense(dtype, 1, kv, nk, d),
+                                    .v = dense(dtype, 1, kv, nk, d),
+                                    .out = dense(dtype, 1, heads, nq, d),
+                                    .scale = 1};
+}
+
+/* Every head dimension has a plan on every device, for a head that a binding can see. */
+Test(plan, attention_never_without_kernel) {
+    for (size_t i = 0; i < DEVICES; i++) {
+        for (uint32_t d = 1; d <= VKA_MAX_HEAD_DIM; d++) {
+            for (int half = 0; half < 2; half++) {
+                vka__attention_problem p = plain(half ? VKA_F16 : VKA_F32, 4, 2, 50, 50, d);
+                vka__attention_plan plan;
+                vka__refusal refusal;
+                cr_assert_eq(vka__plan_attention(&devices[i].caps, &p, &plan, &refusal), VKA_OK, "%s, D = %u",
+                             devices[i].name, d);
+                check_dispatches(&devices[i], &p, &plan);
+                vka_device_type type = devices[i].caps.type;
+                cr_assert_eq(plan.path, type == VKA_DEVICE_CPU ? VKA_PATH_ROW : VKA_PATH_TILE, "%s, D = %u: %s",
+                             devices[i].name, d, plan.why);
+            }
+        }
+    }
+}
+
+/* Scratch grows with the rows, never with rows times keys. */
+Test(plan, workspace_is_linear) {
+    for (size_t i = 0; i < DEVICES; i++) {
+        for (uint32_t n = 256; n <= 1u << 20; n *= 4) {
+            for (uint32_t splits = 0; splits <= 64; splits += 32) {
+                vka__attention_problem p = plain(VKA_F16, 8, 8, n, n, 64);
+                vka__attention_plan plan;
+                vka__refusal refusal;
+                p.splits = splits;
+                if (vka__plan_attention(&devices[i].caps, &p, &plan, &refusal) == VKA_OK) {
+                    cr_assert_leq(plan.workspace_bytes, UINT64_C(8) * n * 64 * (64 + 2) * 4 + 256, "%s, N = %u",
+                                  devices[i].name, n);
+                }
+            }
+        }
+    }
+}
+
+/* One query against many keys leaves a large GPU idle unless the keys are split. */
+Test(plan, decode_is_split) {
+    vka__attention_plan plan;
+    vka__refusal refusal;
+    vka__attention_problem p = plain(VKA_F16, 32, 8, 1, 32768, 128);
+    const device *gpu = &devices[6];
+    cr_assert_eq(vka__plan_attention(&gpu->caps, &p, &plan, &refusal), VKA_OK);
+    cr_expect_gt(plan.splits, 4);
+    cr_expect_leq((uint64_t)plan.main_grid.groups[1], 8, "query heads of one key head share a tile");
+    p = plain(VKA_F16, 32, 32, 8192, 8192, 128);
+    cr_assert_eq(vka__plan_attention(&gpu->caps, &p, &plan, &refusal), VKA_OK);
+    cr_expect_eq(plan.splits, 1, "a full grid needs no splits");
+}
+
+/* 6 GiB of keys: no binding and no 32-bit offset sees them all, each head fits. */
+Test(plan, more_than_four_gigabytes) {
+    vka__attention_problem p = plain(VKA_F32, 48, 48, 64, 262144, 128);
+    for (size_t i = 0; i < DEVICES; i++) {
+        vka__attention_plan plan;
+        vka__refusal refusal = {0};
+        vka_status status = vka__plan_attention(&devices[i].caps, &p, &plan, &refusal);
+        uint64_t head = UINT64_C(262144) * 128 * 4;
+        if (head + 512 < devices[i].caps.storage_range) {
+            cr_assert_eq(status, VKA_OK, "%s", devices[i].name);
+            cr_assert_neq(plan.slice, VKA__SLICE_ALL);
+            check_dispatches(&devices[i], &p, &plan);
+        } else {
+            cr_assert_eq(status, VKA_UNSUPPORTED);
+            cr_assert_str_eq(refusal.field, "k");
+        }
+    }
+}
+
+/* ---- layer norm ---------------------------------------------------------------------------------------------- */
+
+static vka__norm_problem random_norm(ref_rng *rng) {
+    vka_dtype dtype = ref_rng_below(rng, 2) ? VKA_F16 : VKA_F32, affine = ref_rng_below(rng, 2) ? VKA_F32 : dtype;
+    uint32_t a = ONE_OF(rng, 1, 1, 2, 5), b = ONE_OF(rng, 1, 3, 64), c = ONE_OF(rng, 1, 2, 77, 3000);
+    uint32_t cols = ONE_OF(rng, 1, 2, 3, 7, 8, 31, 64, 127, 768, 1024, 4095, 5000, 65536);
+    vka__norm_problem p = {.x = view_of(rng, dtype, a, b, c, cols),
+                           .out = view_of(rng, dtype, a, b, c, cols),
+                           .epsilon = 1e-5f,
+                           .path = ref_rng_below(rng, 3)};
+    p.weight = ref_rng_below(rng, 2) ? view_of(rng, affine, 1, 1, 1, cols) : (vka__view){0};
+    p.bias = ref_rng_below(rng, 2) ? view_of(rng, affine, 1, 1, 1, cols) : (vka__view){0};
+    p.residual = ref_rng_below(rng, 2) ? view_of(rng, dtype, a, b, c, cols) : (vka__view){0};
+    p.sum = p.residual.present && ref_rng_below(rng, 2) ? view_of(rng, dtype, a, b, c, cols) : (vka__view){0};
+    p.mean = ref_rng_below(rng, 2) ? view_of(rng, VKA_F32, a, b, c, 1) : (vka__view){0};
+    p.inv_std = ref_rng_below(rng, 2) ? view_of(rng, VKA_F32, a, b, c, 1) : (vka__view){0};
+    return p;
+}
+
+static void check_norm_dispatch(const device *d, const vka__norm_problem *p, const vka__norm_plan *plan, uint64_t index,
+                                const vka__dispatch *x) {
+    const vka__view *views[] = {&p->x, &p->residual, &p->out, &p->sum, &p->mean, &p->inv_std, &p->weight, &p->bias};
+    static const int slots[] = {VKA_BIND_X,          VKA_BIND_RESIDUAL,  VKA_BIND_NORM_OUT, VKA_BIND_SUM,
+                                VKA_BIND_STATS_MEAN, VKA_BIND_STATS_INV, VKA_BIND_WEIGHT,   VKA_BIND_BIAS};
+    static const char *const names[] = {"x", "residual", "out", "sum", "mean", "inv_std", "weight", "bias"};
+    check_dispatch(d, x);
+    check_key(d, &x->key, p->x.dtype, plan->shared_bytes);
+    for (int i = 0; i < 8; i++) {
+        uint64_t slice = index / plan->chunks, first = 0;
+        uint32_t dims = i < 6 ? plan->slice_dim : 0;
+        for (uint32_t dim = dims; dim-- > 0; slice /= p->x.shape[dim]) {
+            first += slice % p->x.shape[dim] * views[i]->stride[dim];
+        }
+        check_binding(d, views[i], first, views[i]->present ? vka__view_extent(views[i], dims) : 0,
+                      &x->binding[slots[i]], x->push.base[slots[i]], names[i]);
+    }
+}
+
+static void check_norm(const device *d, const vka__norm_problem *p) {
+    vka__norm_plan plan;
+    vka__refusal refusal = {0};
+    vka_status status = vka__plan_norm(&d->caps, p, &plan, &refusal);
+    if (status != VKA_OK) {
+        cr_assert_eq(status, VKA_UNSUPPORTED);
+        cr_assert(refusal.field && refusal.reason[0]);
+        cr_assert_gt(vka__view_extent(&p->x, 3) * 8 + vka__view_extent(&p->out, 3) * 8 +
+                         (p->sum.present ? vka__view_extent(&p->sum, 3) * 8 : 0) +
+                         (p->residual.present ? vka__view_extent(&p->residual, 3) * 8 : 0) + 1024,
+                     d->caps.storage_range, "%s refuses %s: %s", d->name, refusal.field, refusal.reason);
+        return;
+    }
+    uint64_t count = vka__norm_dispatches(&plan), groups = 0, stride = count > 400 ? count / 200 : 1;
+    for (uint64_t i = 0; i < count; i += stride) {
+        vka__dispatch x;
+        vka__norm_dispatch(&d->caps, p, &plan, i, &x);
+        check_norm_dispatch(d, p, &plan, i, &x);
+        groups += x.groups[0];
+    }
+    uint64_t rows = (uint64_t)p->x.shape[0] * p->x.shape[1] * p->x.shape[2];
+    uint32_t each = plan.path == VKA_NORM_PATH_LANE ? plan.key.spec[VKA_SPEC_GROUP_SIZE] : 1;
+    if (stride == 1) {
+        cr_assert(groups * each >= rows && groups <= plan.slices * vka__div_up(plan.rows, each), "%s", d->name);
+    }
+}
+
+Test(plan, norm_keeps_to_limits) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int i = 0; i < 4000; i++) {
+        vka__norm_problem p = random_norm(&rng);
+        for (size_t d = 0; d < DEVICES; d++) {
+            check_norm(&devices[d], &p);
+        }
+    }
+}
+
+Test(plan, norm_by_device) {
+    ref_rng rng = ref_rng_seed(1);
+    for (size_t i = 0; i < DEVICES; i++) {
+        vka__norm_problem p = random_norm(&rng);
+        vka__norm_plan plan;
+        vka__refusal refusal;
+        p.path = VKA_NORM_PATH_AUTO;
+        if (vka__plan_norm(&devices[i].caps, &p, &plan, &refusal) == VKA_OK) {
+            bool software = devices[i].caps.type == VKA_DEVICE_CPU;
+            cr_expect_eq(plan.path, software ? VKA_NORM_PATH_LANE : VKA_NORM_PATH_GROUP, "%s", devices[i].name);
+        }
+    }
+}

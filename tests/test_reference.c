@@ -1,0 +1,119 @@
+/* The references and the rule themselves, against numbers worked out by hand.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include <vkattn/attention.h>
+
+#include "reference.h"
+
+Test(reference, f16) {
+    static const struct {
+        float f;
+        uint16_t h;
+    } pairs[] = {
+        {0.0f, 0x0000},       {-0.0f, 0x8000},      {1.0f, 0x3c00},      {-2.0f, 0xc000},        {65504.0f, 0x7bff},
+        {65519.9f, 0x7bff},   {65520.0f, 0x7c00},   {-INFINITY, 0xfc00}, {0x1p-24f, 0x0001},     {0x1p-25f, 0x0000},
+        {0x1.8p-25f, 0x0001}, {0x1.8p-24f, 0x0002}, {0x1p-14f, 0x0400},  {0x1.ff8p-15f, 0x03ff}, {0x1.ffep-15f, 0x0400},
+        {2049.0f, 0x6800},    {2051.0f, 0x6802},    {0.1f, 0x2e66},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        cr_expect_eq(ref_f16_from_f32(pairs[i].f), pairs[i].h, "%a gives %x", (double)pairs[i].f,
+                     ref_f16_from_f32(pairs[i].f));
+    }
+    for (uint32_t h = 0; h < 65536; h++) {
+        float f = ref_f32_from_f16((uint16_t)h);
+        cr_assert(isnan(f) ? (h & 0x7fff) > 0x7c00 : ref_f16_from_f32(f) == h, "%x", h);
+    }
+    cr_expect(isnan(ref_f32_from_f16(ref_f16_from_f32(NAN))));
+}
+
+Test(reference, attention) {
+    static const float q[2] = {0, 1}, k[6] = {1, 1, 0, 1, 0, 0}, v[3] = {3, 5, NAN};
+    ref_attention a = {1, 1, 1, 1, 3, 2, 1, q, k, v, 1, true, 1, false, 0, 0};
+    double out, lse, scratch[3];
+    float naive, naive_lse, naive_scratch[3];
+    ref_attention_row(&a, 0, 0, 0, &out, &lse, scratch); /* keys 0 and 1, both with score 1 */
+    cr_expect_float_eq(out, 4, 1e-15);
+    cr_expect_float_eq(lse, 1 + log(2), 1e-15);
+    ref_attention_naive_row(&a, VKA_F32, 0, 0, 0, &naive, &naive_lse, naive_scratch);
+    cr_expect_float_eq(naive, 4, 1e-6);
+    a.diagonal = 2; /* sees the NaN */
+    ref_attention_row(&a, 0, 0, 0, &out, &lse, scratch);
+    cr_expect(isnan(out) && !isnan(lse));
+    a.diagonal = -1; /* sees nothing */
+    ref_attention_row(&a, 0, 0, 0, &out, &lse, scratch);
+    cr_expect(out == 0 && lse == -INFINITY);
+    ref_attention_naive_row(&a, VKA_F16, 0, 0, 0, &naive, &naive_lse, naive_scratch);
+    cr_expect(naive == 0 && naive_lse == -INFINITY);
+}
+
+Test(reference, visible) {
+    ref_attention a = {.kv_len = 10, .diagonal = 3, .window = true, .left = 2, .right = 1};
+    for (int64_t j = -1; j <= 10; j++) {
+        cr_expect_eq(ref_attention_visible(&a, 1, j), j >= 2 && j <= 5);
+    }
+    a.left = VKA_UNBOUNDED;
+    cr_expect(ref_attention_visible(&a, 1, 0) && !ref_attention_visible(&a, 1, 6));
+    a.right = VKA_UNBOUNDED;
+    cr_expect(ref_attention_visible(&a, 1, 9) && !ref_attention_visible(&a, 1, 10));
+    a.causal = true;
+    cr_expect(ref_attention_visible(&a, 1, 4) && !ref_attention_visible(&a, 1, 5));
+    a.left = -1;
+    cr_expect(ref_attention_visible(&a, 5, 0) == false);
+}
+
+Test(reference, layer_norm) {
+    static const float x[4] = {1, 2, 3, 6}, w[4] = {1, 1, 2, 1}, b[4] = {0, 0, 0, 10};
+    ref_layer_norm n = {.rows = 1, .cols = 4, .x = x, .weight = w, .bias = b, .epsilon = 0.5};
+    double out[4], mean, inv_std;
+    float naive[4], naive_mean, naive_inv_std;
+    ref_layer_norm_row(&n, VKA_F32, 0, out, NULL, &mean, &inv_std);
+    cr_expect_float_eq(mean, 3, 1e-15);
+    cr_expect_float_eq(inv_std, 0.5, 1e-15); /* variance 3.5 */
+    cr_expect_float_eq(out[0], -1, 1e-15);
+    cr_expect_float_eq(out[2], 0, 1e-15);
+    cr_expect_float_eq(out[3], 11.5, 1e-15);
+    ref_layer_norm_naive_row(&n, VKA_F32, 0, naive, NULL, &naive_mean, &naive_inv_std);
+    cr_expect_float_eq(naive[3], 11.5, 1e-5);
+}
+
+Test(reference, rule) {
+    ref_error e = {0};
+    ref_error_add(&e, 1.000009, 1, 1);
+    cr_expect(ref_error_ok(&e));
+    ref_error_add(&e, 1.001, 1.0004, 1);
+    cr_expect(!ref_error_ok(&e));
+    ref_error_add(&e, 1, 1.0006, 1);
+    cr_expect(ref_error_ok(&e));
+    ref_error_add(&e, NAN, 1, NAN);
+    ref_error_add(&e, INFINITY, 1, INFINITY);
+    cr_expect(ref_error_ok(&e));
+    static const double wrong[][3] = {{NAN, 1, 1}, {INFINITY, 1, 1},         {INFINITY, INFINITY, 1},
+                                      {1, 1, NAN}, {INFINITY, 1, -INFINITY}, {1, 1, INFINITY}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ref_error bad = {0};
+        ref_error_add(&bad, wrong[i][0], wrong[i][1], wrong[i][2]);
+        cr_expect(!ref_error_ok(&bad), "%zu", i);
+    }
+    ref_error overflow = {0}; /* that the naive computation overflows is no excuse */
+    ref_error_add(&overflow, 2, INFINITY, 1);
+    cr_expect(!ref_error_ok(&overflow));
+}
+
+Test(reference, generator) {
+    ref_rng a = ref_rng_seed(7), b = ref_rng_seed(7), c = ref_rng_seed(8);
+    double mean = 0, square = 0;
+    bool differs = false;
+    for (int i = 0; i < 100000; i++) {
+        uint64_t x = ref_rng_u64(&a);
+        cr_assert_eq(x, ref_rng_u64(&b));
+        differs = differs || x != ref_rng_u64(&c);
+        float n = ref_rng_normal(&c);
+        cr_assert(isfinite(n) && ref_rng_below(&c, 3) < 3);
+        mean += (double)n / 100000;
+        square += (double)n * (double)n / 100000;
+    }
+    cr_expect(differs && fabs(mean) < 0.02 && fabs(square - 1) < 0.03);
+}
