@@ -81,14 +81,13 @@ void stage_values(uint head, int j0, int end, uint chunk) {
 }
 
 void multiply_keys(uint chunk) {
-    [[unroll]] for (uint i = 0u; i < TC; ++i) {
-        if (chunk * TC + i < D4) {
-            vec4 a[RM];
-            [[unroll]] for (uint r = 0u; r < RM; ++r) a[r] = q_tile[(tr * RM + r) * Q_STRIDE + chunk * TC + i];
-            [[unroll]] for (uint n = 0u; n < CN; ++n) {
-                vec4 b = kv_tile[(tc + n * TC) * KV_STRIDE + i];
-                [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * CN + n] = dot_add(a[r], b, s[r * CN + n]);
-            }
+    uint count = min(TC, D4 - chunk * TC);
+    for (uint i = 0u; i < count; ++i) {
+        vec4 a[RM];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) a[r] = q_tile[(tr * RM + r) * Q_STRIDE + chunk * TC + i];
+        [[unroll]] for (uint n = 0u; n < CN; ++n) {
+            vec4 b = kv_tile[(tc + n * TC) * KV_STRIDE + i];
+            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * CN + n] = dot_add(a[r], b, s[r * CN + n]);
         }
     }
 }
@@ -110,7 +109,8 @@ void soften(int j0, int end, bool full) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = tr * RM + r;
         float maximum = row_max[r];
-        [[unroll]] for (uint i = 0u; i < TC; ++i) maximum = max(maximum, row_parts[row * TC + i]);
+        for (uint i = 0u; i < TC; ++i)
+            maximum = max(maximum, row_parts[row * TC + i]);
         float rescale = exp2(row_max[r] - maximum);
         row_max[r] = maximum;
         row_sum[r] *= rescale;
@@ -169,7 +169,8 @@ void store_rows(Grid g, uint first_row) {
     barrier();
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         float sum = 0.0;
-        [[unroll]] for (uint i = 0u; i < TC; ++i) sum += row_parts[(tr * RM + r) * TC + i];
+        for (uint i = 0u; i < TC; ++i)
+            sum += row_parts[(tr * RM + r) * TC + i];
         uint row = first_row + tr * RM + r;
         if (row < row_count())
             store_row(g, r, row_query(g, row), sum);
@@ -188,7 +189,7 @@ void main() {
     for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
         bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
         [[unroll]] for (uint i = 0u; i < RM * CN; ++i) s[i] = 0.0;
-        [[unroll]] for (uint chunk = 0u; chunk < D_CHUNKS; ++chunk) {
+        for (uint chunk = 0u; chunk < D_CHUNKS; ++chunk) {
             barrier();
             stage_keys(k_head, j0, w.end, chunk);
             barrier();
