@@ -104,7 +104,8 @@ static bool plan_tile(const vka_device_caps *caps, const vka__attention_problem 
         const struct tile_shape *s = &tile_shapes[i];
         if (!tile_fits(caps, s, d, p->v.shape[3]))
             continue;
-        if (!best || s->br >= rows)
+        /* The smallest that holds all rows, or the largest there is; of equals the first. */
+        if (!best || (s->br >= rows && s->br < best->br))
             best = s;
     }
     if (!best)
