@@ -1,6 +1,5 @@
-/* Prints what the plan chooses on devices that are not here, as README's table. With `--check`, only whether every choice
- * fits its device.
- * SPDX-License-Identifier: MIT */
+/* Prints what the plan chooses on devices that are not here, as README's table. With `--check`, only whether every
+ * choice fits its device. SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
 
@@ -100,6 +99,7 @@ int main(int argc, char **argv) {
             printf("\n");
     }
     if (!check)
-        printf("\nEach entry: path, query rows x keys of a step, invocations of a workgroup, shared memory, key splits.\n");
+        printf("\nEach entry: path, query rows x keys of a step, invocations of a workgroup, shared memory, key "
+               "splits.\n");
     return good ? 0 : 1;
 }

@@ -130,9 +130,10 @@ static void check_binding(const device *d, const vka__view *v, uint64_t first, u
 
 static void check_slice(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
                         const vka__dispatch *x, uint64_t slice, bool merge) {
-    uint32_t kv_heads = p->k.shape[1], group = p->q.shape[1] / kv_heads;
-    bool by_head = plan->slice == VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
-    uint64_t batch = by_head ? slice / kv_heads : by_batch ? slice : 0, head = by_head ? slice % kv_heads : 0;
+    uint32_t group = p->q.shape[1] / p->k.shape[1], q_heads = plan->slice == VKA__SLICE_QUERY_HEAD ? 1 : group;
+    uint32_t steps = p->q.shape[1] / q_heads;
+    bool by_head = plan->slice >= VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
+    uint64_t batch = by_head ? slice / steps : by_batch ? slice : 0, head = by_head ? slice % steps * q_heads : 0;
     const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
     static const int slots[] = {VKA_BIND_Q, VKA_BIND_K, VKA_BIND_V, VKA_BIND_OUT, VKA_BIND_LSE};
     static const char *const names[] = {"q", "k", "v", "out", "lse"};
@@ -140,8 +141,8 @@ static void check_slice(const device *d, const vka__attention_problem *p, const 
         vka__view part = *views[i];
         bool key = i == 1 || i == 2;
         part.shape[0] = by_batch ? 1 : part.shape[0];
-        part.shape[1] = !by_head ? part.shape[1] : key ? 1 : group;
-        uint64_t first = batch * part.stride[0] + head * (key ? 1 : group) * part.stride[1];
+        part.shape[1] = !by_head ? part.shape[1] : key ? 1 : q_heads;
+        uint64_t first = batch * part.stride[0] + (key ? head / group : head) * part.stride[1];
         check_binding(d, views[i], first, part.present ? vka__view_extent(&part, 0) : 0, &x->binding[slots[i]],
                       x->push.base[slots[i]], names[i]);
     }

@@ -79,10 +79,10 @@ extern "C" {
 /* Every status with its name and one sentence: X(name, value, sentence). */
 #define VKA_STATUSES(X)                                                                                                \
     X(VKA_OK, 0, "success")                                                                                            \
-    X(VKA_INVALID, 1, "a documented rule is broken; the log names field, value and rule")                             \
+    X(VKA_INVALID, 1, "a documented rule is broken; the log names field, value and rule")                              \
     X(VKA_UNSUPPORTED, 2, "legal, but this device has no kernel for it")                                               \
     X(VKA_OUT_OF_MEMORY, 3, "host or device memory is exhausted")                                                      \
-    X(VKA_DEVICE_LOST, 4, "the device was lost; destroy everything that was made from it")                            \
+    X(VKA_DEVICE_LOST, 4, "the device was lost; destroy everything that was made from it")                             \
     X(VKA_NO_DEVICE, 5, "no Vulkan loader, or no device that fits the request")                                        \
     X(VKA_TIMEOUT, 6, "the work did not complete in the given time")                                                   \
     X(VKA_DRIVER_ERROR, 7, "the driver failed in another way; the log has its VkResult")
@@ -102,7 +102,7 @@ VKA_API uint32_t vka_version(void);
 /* ---- log --------------------------------------------------------------------------------------------------- */
 
 typedef enum vka_log_level {
-    VKA_LOG_ERROR = 1,   /* a call failed; exactly one line per failed call                                     */
+    VKA_LOG_ERROR = 1,   /* a call failed; exactly one line per failed call (a VKA_TIMEOUT is no failure)       */
     VKA_LOG_WARNING = 2, /* it works, but not as well as it could (a foreign pipeline cache was dropped, ...)    */
     VKA_LOG_INFO = 3,    /* once per object: the device that was chosen, ...                                     */
 } vka_log_level;
@@ -139,41 +139,41 @@ typedef enum vka_device_type {
 
 /* What a device can do, as far as the library uses it: everything that a plan depends on, and nothing else. */
 typedef struct vka_device_caps {
-    char name[256];            /* as the driver reports it                                                        */
-    char driver[256];          /* driver name and version text                                                    */
-    uint32_t vendor_id;        /* PCI vendor                                                                      */
-    uint32_t device_id;        /* PCI device                                                                      */
-    uint32_t driver_id;        /* VkDriverId, 0 = unknown                                                         */
-    uint32_t driver_version;   /* the vendor's own encoding                                                       */
-    uint32_t api_version;      /* VK_MAKE_API_VERSION, lower of device and library                                */
-    uint8_t uuid[16];          /* device UUID, stable over runs on one machine                                    */
+    char name[256];          /* as the driver reports it                                                        */
+    char driver[256];        /* driver name and version text                                                    */
+    uint32_t vendor_id;      /* PCI vendor                                                                      */
+    uint32_t device_id;      /* PCI device                                                                      */
+    uint32_t driver_id;      /* VkDriverId, 0 = unknown                                                         */
+    uint32_t driver_version; /* the vendor's own encoding                                                       */
+    uint32_t api_version;    /* VK_MAKE_API_VERSION, lower of device and library                                */
+    uint8_t uuid[16];        /* device UUID, stable over runs on one machine                                    */
     vka_device_type type;
-    uint32_t subgroup_size;    /* default subgroup width, at least 1                                              */
-    uint32_t subgroup_min;     /* smallest and largest width; both equal subgroup_size when it can't be chosen    */
+    uint32_t subgroup_size; /* default subgroup width, at least 1                                              */
+    uint32_t subgroup_min;  /* smallest and largest width; both equal subgroup_size when it can't be chosen    */
     uint32_t subgroup_max;
-    uint32_t shared_bytes;     /* shared memory of a workgroup                                                    */
-    uint32_t max_invocations;  /* of a workgroup                                                                  */
-    uint32_t max_groups[3];    /* workgroups of a dispatch                                                        */
-    uint64_t storage_range;    /* bytes one binding can see                                                       */
-    uint32_t storage_align;    /* alignment of a binding's offset, in bytes                                       */
-    uint64_t memory_bytes;     /* largest device-local heap                                                       */
-    bool subgroup_arithmetic;  /* subgroup reductions in compute shaders                                          */
-    bool subgroup_shuffle;     /* invocations of a subgroup can read each other's values                          */
-    bool f16_storage;          /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
-    bool f16_arithmetic;       /* shaderFloat16                                                                   */
-    bool unified_memory;       /* device-local memory can be mapped                                               */
-    bool timestamps;           /* the compute queue has timestamps                                                */
+    uint32_t shared_bytes;    /* shared memory of a workgroup                                                    */
+    uint32_t max_invocations; /* of a workgroup                                                                  */
+    uint32_t max_groups[3];   /* workgroups of a dispatch                                                        */
+    uint64_t storage_range;   /* bytes one binding can see                                                       */
+    uint32_t storage_align;   /* alignment of a binding's offset, in bytes                                       */
+    uint64_t memory_bytes;    /* largest device-local heap                                                       */
+    bool subgroup_arithmetic; /* subgroup reductions in compute shaders                                          */
+    bool subgroup_shuffle;    /* invocations of a subgroup can read each other's values                          */
+    bool f16_storage;         /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
+    bool f16_arithmetic;      /* shaderFloat16                                                                   */
+    bool unified_memory;      /* device-local memory can be mapped                                               */
+    bool timestamps;          /* the compute queue has timestamps                                                */
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */
 typedef struct vka_device_desc {
-    uint32_t number;       /* 1 = first device as listed by vka_device_enumerate, ...; 0 = the best one           */
-    const uint8_t *uuid;   /* 16 bytes: the device with this UUID; NULL = any. Not together with `number`.         */
-    bool no_software;      /* refuse software drivers (type CPU)                                                  */
+    uint32_t number;     /* 1 = first device as listed by vka_device_enumerate, ...; 0 = the best one           */
+    const uint8_t *uuid; /* 16 bytes: the device with this UUID; NULL = any. Not together with `number`.         */
+    bool no_software;    /* refuse software drivers (type CPU)                                                  */
     vka_log log;
     vka_allocator allocator;
-    const void *cache;     /* pipeline cache blob of vka_device_save_cache; NULL = none. A damaged or foreign one */
-    size_t cache_size;     /*   is dropped with a warning.                                                        */
+    const void *cache; /* pipeline cache blob of vka_device_save_cache; NULL = none. A damaged or foreign one */
+    size_t cache_size; /*   is dropped with a warning.                                                        */
     /* Lowers what the library believes about the device, to test the plans of smaller devices. Called once with the
      * real capabilities; raised values are taken back. */
     void (*narrow)(void *user, vka_device_caps *caps);

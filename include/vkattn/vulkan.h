@@ -12,15 +12,14 @@
  *
  * SYNCHRONISATION
  *
- *  Inside a wrapped recording, from vka_recorder_wrap to vka_recorder_unwrap, barriers are the library's. At the borders
- *  they are yours:
- *    before  inputs must be visible to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT; memory that
- *            outputs and workspaces overwrite must be free at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
- *            VK_ACCESS_SHADER_WRITE_BIT.
- *    after   outputs were written at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT.
- *    vka_copy reads and writes at VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT.
- *  The library binds a compute pipeline and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push constants:
- *  bind your own again afterwards. It touches nothing else in the command buffer.
+ *  Inside a wrapped recording, from vka_recorder_wrap to vka_recorder_unwrap, barriers are the library's. At the
+ * borders they are yours: before  inputs must be visible to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+ * VK_ACCESS_SHADER_READ_BIT; memory that outputs and workspaces overwrite must be free at
+ * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT. after   outputs were written at
+ * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT. vka_copy reads and writes at
+ * VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT. The library binds a compute pipeline
+ * and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push constants: bind your own again afterwards. It
+ * touches nothing else in the command buffer.
  *
  * LIFETIME
  *
@@ -55,8 +54,7 @@ typedef struct vka_vulkan_wishes {
  *
  * VKA_OK; VKA_UNSUPPORTED (below Vulkan 1.1, or no compute queue); VKA_INVALID. Threads: any. */
 VKA_API vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                                    uint32_t api_version, VkPhysicalDevice physical_device,
-                                    vka_vulkan_wishes *wishes);
+                                    uint32_t api_version, VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes);
 
 typedef struct vka_import_desc {
     PFN_vkGetInstanceProcAddr get_instance_proc_addr; /* required                                                 */
@@ -84,8 +82,8 @@ typedef struct vka_import_desc {
  * VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR. Threads: any. */
 VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **device);
 
-/* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and for
- * vka_copy the transfer usages.
+/* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and
+ * for vka_copy the transfer usages.
  *
  *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`.
  *
@@ -94,8 +92,8 @@ VKA_API vka_status vka_buffer_wrap(vka_device *device, VkBuffer buffer, uint64_t
                                    vka_buffer **wrapped);
 
 /* Records into the app's command buffer, which is in the recording state and outside a render pass, from now to
- * vka_recorder_unwrap. The commands of this recorder's previous recording must have completed, and must not be submitted
- * again: their descriptors and scratch are reused. VKA_INVALID when the recorder is recording. */
+ * vka_recorder_unwrap. The commands of this recorder's previous recording must have completed, and must not be
+ * submitted again: their descriptors and scratch are reused. VKA_INVALID when the recorder is recording. */
 VKA_API vka_status vka_recorder_wrap(vka_recorder *recorder, VkCommandBuffer command_buffer);
 
 /* Ends it; the command buffer stays in the recording state. VKA_INVALID when nothing is wrapped. */

@@ -62,15 +62,28 @@ bool has(uint flag) {
         return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));                                                 \
     }
 
+// The bits of the nearest half, ties to even: how packHalf2x16 rounds is the driver's choice.
+uint half_bits(float x) {
+    uint bits = floatBitsToUint(x), sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
+    uint subnormal = floatBitsToUint(uintBitsToFloat(a) + 0.5) - 0x3f000000u;
+    uint normal = (a + 0xc8000fffu + (a >> 13 & 1u)) >> 13;
+    uint big = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    return sign | (a >= 0x47800000u ? big : a < 0x38800000u ? subnormal : normal);
+}
+
+uint half_pair(vec2 x) {
+    return half_bits(x.x) | half_bits(x.y) << 16;
+}
+
 // Two invocations may own the halves of one word, so each changes its own half atomically.
 #define VKA_WRITERS_PACKED(name)                                                                                       \
     void name##_put(uint i, float x) {                                                                                 \
-        uint bits = packHalf2x16(vec2(x, 0.0)), shift = (i & 1u) * 16u;                                                \
+        uint bits = half_bits(x), shift = (i & 1u) * 16u;                                                \
         atomicAnd(name##_s[i >> 1], ~(0xffffu << shift));                                                              \
         atomicOr(name##_s[i >> 1], bits << shift);                                                                     \
     }                                                                                                                  \
     void name##_put4(uint i, vec4 x) {                                                                                 \
-        name##_v[i] = uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));                                              \
+        name##_v[i] = uvec2(half_pair(x.xy), half_pair(x.zw));                                              \
     }
 
 #define VKA_INPUT_F32(slot, name) VKA_DECLARE(slot, name, float, vec4, readonly) VKA_READERS_DIRECT(name)

@@ -10,23 +10,35 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
+// Sums are taken of blocks, and then of blocks' sums: one long sum of a row of 65536 would lose digits.
+const uint BLOCK = 64u;
+
 void main() {
     uint number = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     if (number >= p.rows)
         return;
     Row row = find_row(number);
+    uint vectors = (p.cols + 3u) / 4u;
     float origin = row_origin(row);
     vec4 sums = vec4(0.0);
-    for (uint c = 0u; 4u * c < p.cols; ++c)
-        sums += deviation(first_values(row, c), origin, c);
+    for (uint begin = 0u; begin < vectors; begin += BLOCK) {
+        vec4 block = vec4(0.0);
+        for (uint c = begin; c < min(begin + BLOCK, vectors); ++c)
+            block += deviation(first_values(row, c), origin, c);
+        sums += block;
+    }
     float centre = origin + total(sums) / float(p.cols);
     sums = vec4(0.0);
-    for (uint c = 0u; 4u * c < p.cols; ++c) {
-        vec4 d = deviation(later_values(row, c), centre, c);
-        sums = fma(d, d, sums);
+    for (uint begin = 0u; begin < vectors; begin += BLOCK) {
+        vec4 block = vec4(0.0);
+        for (uint c = begin; c < min(begin + BLOCK, vectors); ++c) {
+            vec4 d = deviation(later_values(row, c), centre, c);
+            block = fma(d, d, block);
+        }
+        sums += block;
     }
     float inverse = 1.0 / sqrt(total(sums) / float(p.cols) + p.epsilon);
-    for (uint c = 0u; 4u * c < p.cols; ++c)
+    for (uint c = 0u; c < vectors; ++c)
         store_values(row, c, later_values(row, c), centre, inverse);
     store_statistics(row, centre, inverse);
 }

@@ -72,8 +72,8 @@ static vka_status check_memory(const vka__check *c, const vka_attention_desc *d,
     for (int written = 3; written < 5; ++written) {
         vka_status status = vka__check_output(c, names[written], t[written], v[written]);
         for (int other = 0; other < written && status == VKA_OK; ++other)
-            status = vka__check_apart(c, names[written], t[written], v[written], names[other], t[other], v[other],
-                                      false);
+            status =
+                vka__check_apart(c, names[written], t[written], v[written], names[other], t[other], v[other], false);
         if (status != VKA_OK)
             return status;
     }
@@ -88,7 +88,8 @@ static vka_status check_options(const vka__check *c, const vka_attention_desc *d
     if (d->diagonal != VKA_DIAGONAL_EXPLICIT && d->diagonal_offset)
         return vka__check_fail(c, VKA_INVALID, "diagonal_offset", "is %d, but diagonal is not VKA_DIAGONAL_EXPLICIT",
                                d->diagonal_offset);
-    if (d->window.enabled && (int64_t)d->window.left + d->window.right < 0)
+    bool bounded = d->window.left != VKA_UNBOUNDED && d->window.right != VKA_UNBOUNDED;
+    if (d->window.enabled && bounded && (int64_t)d->window.left + d->window.right < 0)
         return vka__check_fail(c, VKA_INVALID, "window", "left %d + right %d is negative: it keeps nothing",
                                d->window.left, d->window.right);
     if ((unsigned)d->path > VKA_PATH_TILE)

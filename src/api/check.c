@@ -50,8 +50,7 @@ static vka_status check_range(const vka__check *c, const char *field, const vka_
     /* Kernels for CPUs and for devices without 16-bit storage access f16 tensors in words: the last one must exist. */
     uint64_t word_end = vka__align_up(vka__buffer_base(t->buffer) + t->offset + span, 4);
     bool words = !c->caps->f16_storage || c->caps->type == VKA_DEVICE_CPU;
-    if (t->dtype == VKA_F16 && words &&
-        word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
+    if (t->dtype == VKA_F16 && words && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
         return vka__check_fail(c, VKA_UNSUPPORTED, field,
                                "ends within the last, incomplete 32-bit word of a wrapped buffer, which this device's "
                                "kernels can't access");
@@ -114,7 +113,8 @@ vka_status vka__check_output(const vka__check *c, const char *field, const vka_t
         if (next == VKA_MAX_RANK)
             break;
         if (v->stride[next] < span)
-            return vka__check_fail(c, VKA_INVALID, field, "its elements overlap: a stride of %llu within a span of %llu",
+            return vka__check_fail(c, VKA_INVALID, field,
+                                   "its elements overlap: a stride of %llu within a span of %llu",
                                    (unsigned long long)v->stride[next], (unsigned long long)span);
         floor = v->stride[next];
         span += (uint64_t)(v->shape[next] - 1) * v->stride[next];

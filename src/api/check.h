@@ -30,7 +30,8 @@ vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_te
 /* An output whose elements would share memory. */
 vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view);
 
-/* Two tensors, the first one written, that certainly share memory; `same_allowed`: unless they are the very same view. */
+/* Two tensors, the first one written, that certainly share memory; `same_allowed`: unless they are the very same view.
+ */
 vka_status vka__check_apart(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view,
                             const char *other_field, const vka_tensor *other, const vka__view *other_view,
                             bool same_allowed);

@@ -43,7 +43,7 @@ static vka_status check_dtypes(const vka__check *c, const vka_layer_norm_desc *d
         {"sum", &d->sum, x, "must be x's"},
         {"weight", &d->weight, d->weight.dtype == VKA_F32 ? VKA_F32 : x, "must be x's or VKA_F32"},
         {"bias", &d->bias,
-         d->weight.buffer ? d->weight.dtype
+         d->weight.buffer           ? d->weight.dtype
          : d->bias.dtype == VKA_F32 ? VKA_F32
                                     : x,
          d->weight.buffer ? "must be weight's" : "must be x's or VKA_F32"},
@@ -85,8 +85,8 @@ static vka_status check_memory(const vka__check *c, const tensors *all) {
             bool in_place = (i == OUT && (j == X || j == RESIDUAL || j == SUM)) ||
                             (i == SUM && (j == X || j == RESIDUAL || j == OUT));
             if (i != j)
-                status = vka__check_apart(c, names[i], all->t[i], all->view[i], names[j], all->t[j], all->view[j],
-                                          in_place);
+                status =
+                    vka__check_apart(c, names[i], all->t[i], all->view[i], names[j], all->t[j], all->view[j], in_place);
         }
         if (status != VKA_OK)
             return status;
@@ -206,7 +206,8 @@ vka_status vka_layer_norm_workspace(vka_device *device, const vka_layer_norm_des
     if (!device)
         return VKA_INVALID;
     if (!bytes)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_layer_norm_workspace.bytes", "must not be NULL");
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_layer_norm_workspace.bytes",
+                         "must not be NULL");
     prepared p;
     *bytes = 0;
     return prepare(device, desc, &p);

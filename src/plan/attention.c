@@ -146,25 +146,30 @@ static bool choose_path(const vka_device_caps *caps, const vka__attention_proble
     return true;
 }
 
+static void heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint32_t *q_heads, uint32_t *kv_heads) {
+    *q_heads = slice == VKA__SLICE_QUERY_HEAD ? 1 : slice == VKA__SLICE_HEAD ? group_of(p) : p->q.shape[1];
+    *kv_heads = slice >= VKA__SLICE_HEAD ? 1 : p->k.shape[1];
+}
+
 /* The largest slice whose parts of q, k, v, out and lse each fit one binding. */
 static bool choose_slice(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                          vka__refusal *refusal) {
     const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
     static const char *const names[] = {"q", "k", "v", "out", "lse"};
-    uint32_t group = group_of(p);
-    for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_HEAD; ++slice) {
+    for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_QUERY_HEAD; ++slice) {
         const char *misfit = NULL;
+        uint32_t q_heads, kv_heads;
+        plan->slice = (vka__slice)slice;
+        heads_of_slice(p, plan->slice, &q_heads, &kv_heads);
         for (int i = 0; i < 5; ++i) {
             vka__view part = *views[i];
             if (slice >= VKA__SLICE_BATCH)
                 part.shape[0] = 1;
-            if (slice >= VKA__SLICE_HEAD)
-                part.shape[1] = i == 1 || i == 2 ? 1 : group;
+            part.shape[1] = i == 1 || i == 2 ? kv_heads : q_heads;
             if (!misfit && !vka__fits_binding(caps, views[i], vka__view_extent(&part, 0)))
                 misfit = names[i];
         }
-        plan->slice = (vka__slice)slice;
-        plan->slices = slice == VKA__SLICE_ALL ? 1 : p->q.shape[0] * (slice == VKA__SLICE_HEAD ? p->k.shape[1] : 1);
+        plan->slices = slice == VKA__SLICE_ALL ? 1 : p->q.shape[0] * (p->q.shape[1] / q_heads);
         if (!misfit)
             return true;
         refusal->field = misfit;
@@ -253,9 +258,12 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     memset(plan, 0, sizeof *plan);
     if (!choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
-    uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->q.shape[0] : 1;
-    uint32_t slice_q_heads = plan->slice == VKA__SLICE_HEAD ? group_of(p) : p->q.shape[1];
-    uint32_t slice_kv_heads = plan->slice == VKA__SLICE_HEAD ? 1 : p->k.shape[1];
+    uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->q.shape[0] : 1, slice_q_heads, slice_kv_heads;
+    heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
+    if (plan->slice == VKA__SLICE_QUERY_HEAD) {
+        plan->main.spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_PACK;
+        plan->rows = p->q.shape[2];
+    }
     plan_grids(caps, p, plan, slice_batches, slice_q_heads);
     if (plan->splits > 1)
         plan_merge(caps, p, plan, slice_batches, slice_q_heads);
@@ -302,9 +310,10 @@ void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_p
     uint64_t per_slice = plan->main_chunks + plan->merge_chunks, slice = index / per_slice;
     uint64_t chunk = index % per_slice;
     bool merge = chunk >= plan->main_chunks;
-    uint32_t kv_heads = plan->slice == VKA__SLICE_HEAD ? p->k.shape[1] : 1;
-    uint32_t batch = (uint32_t)(slice / kv_heads), kv = (uint32_t)(slice % kv_heads), group = group_of(p);
-    uint32_t q = kv * group;
+    uint32_t group, one;
+    heads_of_slice(p, plan->slice, &group, &one);
+    uint32_t steps = plan->slice >= VKA__SLICE_HEAD ? p->q.shape[1] / group : 1;
+    uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group, kv = q / group_of(p);
     uint32_t *base = out->push.base;
     vka__binding *bind = out->binding;
     out->key = merge ? plan->merge : plan->main;
@@ -331,7 +340,7 @@ void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_p
 
 size_t vka__explain_attention(const vka__attention_problem *p, const vka__attention_plan *plan, char *text,
                               size_t capacity) {
-    static const char *const slices[] = {"everything", "one batch entry", "one key head"};
+    static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
     int n = snprintf(
         text, capacity,

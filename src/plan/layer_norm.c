@@ -171,7 +171,7 @@ size_t vka__explain_norm(const vka__norm_problem *p, const vka__norm_plan *plan,
                      "vector_loads: %s\nrows: %u\ncols: %u\nslices: %u\ndispatches: %llu\nworkspace_bytes: 0\n",
                      plan->path == VKA_NORM_PATH_LANE ? "lane" : "group", plan->why,
                      vka__kernel_name((vka__kernel)plan->key.kernel), spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_COLS],
-                     plan->shared_bytes, spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4 ? "yes" : "no", plan->rows,
-                     p->x.shape[3], plan->slices, (unsigned long long)vka__norm_dispatches(plan));
+                     plan->shared_bytes, spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4 ? "yes" : "no", plan->rows, p->x.shape[3],
+                     plan->slices, (unsigned long long)vka__norm_dispatches(plan));
     return n < 0 ? 0 : (size_t)n;
 }

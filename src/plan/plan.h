@@ -75,7 +75,7 @@ bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint6
 /* ---- attention ------------------------------------------------------------------------------------------------ */
 
 #define VKA_MAX_HEAD_DIM 256
-#define VKA_MAX_SPLITS 64
+#define VKA_MAX_SPLITS   64
 
 /* A checked description. q, k, v, out and lse are [B, H, N, D]-shaped views (lse has D = 1). */
 typedef struct vka__attention_problem {
@@ -88,11 +88,13 @@ typedef struct vka__attention_problem {
     uint32_t splits; /* 0 = choose                                          */
 } vka__attention_problem;
 
-/* What a binding sees at a time: everything, one batch entry, or one key head of one batch entry. */
+/* What a binding sees at a time: everything; one batch entry; in it, one key head with its query heads; one query head.
+ */
 typedef enum vka__slice {
     VKA__SLICE_ALL = 0,
     VKA__SLICE_BATCH = 1,
     VKA__SLICE_HEAD = 2,
+    VKA__SLICE_QUERY_HEAD = 3,
 } vka__slice;
 
 typedef struct vka__attention_plan {
@@ -101,9 +103,9 @@ typedef struct vka__attention_plan {
     vka__slice slice;
     uint32_t slices;
     uint32_t splits;
-    uint32_t tiles;      /* query tiles of a (packed) head                  */
-    uint32_t heads;      /* heads of the grid: key heads when packed        */
-    uint32_t rows;       /* rows of a grid head                             */
+    uint32_t tiles; /* query tiles of a (packed) head                  */
+    uint32_t heads; /* heads of the grid: key heads when packed        */
+    uint32_t rows;  /* rows of a grid head                             */
     uint32_t shared_bytes;
     vka__pipeline_key main, merge; /* merge only when splits > 1            */
     vka__grid main_grid, merge_grid;

@@ -8,9 +8,9 @@
 typedef struct vka__view {
     bool present;
     vka_dtype dtype;
-    uint32_t size;   /* bytes of an element                                                       */
-    uint64_t offset; /* bytes from the start of the VkBuffer                                      */
-    uint32_t shape[VKA_MAX_RANK]; /* right-aligned: missing leading dimensions are 1              */
+    uint32_t size;                 /* bytes of an element                                                       */
+    uint64_t offset;               /* bytes from the start of the VkBuffer                                      */
+    uint32_t shape[VKA_MAX_RANK];  /* right-aligned: missing leading dimensions are 1              */
     uint64_t stride[VKA_MAX_RANK]; /* elements; 0 for dimensions of size 1                        */
 } vka__view;
 

@@ -22,8 +22,8 @@ vka_status vka__buffer_create(vka_device *d, const char *item, uint64_t size, vk
     VkBufferCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, .size = vka__align_up(size, 16), .usage = usage};
     uint64_t allocated;
-    VkResult result = vka__vma_create_buffer(d->vma, &info, memory, d->caps.unified_memory, &b->handle,
-                                             &b->allocation, &b->mapped, &allocated);
+    VkResult result = vka__vma_create_buffer(d->vma, &info, memory, d->caps.unified_memory, &b->handle, &b->allocation,
+                                             &b->mapped, &allocated);
     if (result != VK_SUCCESS) {
         vka__free(&d->ctx, b);
         return vka__vk_status(&d->ctx, result, item, "vmaCreateBuffer");
@@ -143,6 +143,20 @@ static vka_status open_transfer(vka_device *d, const char *item) {
     return vka__vk_status(&d->ctx, result, item, "vkCreateFence");
 }
 
+/* Waits for the copy. When that fails it waits once more: the memory must not be in use any more on return. */
+static vka_status finish_copy(vka_device *d, const char *item) {
+    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &d->transfer_fence, VK_TRUE, UINT64_MAX);
+    if (result != VK_SUCCESS)
+        d->vk.vkWaitForFences(d->handle, 1, &d->transfer_fence, VK_TRUE, UINT64_MAX);
+    VkResult reset = d->vk.vkResetFences(d->handle, 1, &d->transfer_fence);
+    if (reset != VK_SUCCESS) {
+        /* A fence that stays signalled would end the next wait too early. */
+        d->vk.vkDestroyFence(d->handle, d->transfer_fence, NULL);
+        d->transfer_fence = VK_NULL_HANDLE;
+    }
+    return vka__vk_status(&d->ctx, result != VK_SUCCESS ? result : reset, item, "vkWaitForFences");
+}
+
 /* Copies on the queue and waits. Everything before on the queue is made visible, and the copy to everything after. */
 static vka_status copy_and_wait(vka_device *d, const char *item, VkBuffer dst, uint64_t dst_offset, VkBuffer src,
                                 uint64_t src_offset, uint64_t size) {
@@ -166,15 +180,14 @@ static vka_status copy_and_wait(vka_device *d, const char *item, VkBuffer dst, u
     d->vk.vkCmdPipelineBarrier(cmd, VK_PIPELINE_STAGE_TRANSFER_BIT, device_stages | VK_PIPELINE_STAGE_HOST_BIT, 0, 1,
                                &after, 0, NULL, 0, NULL);
     result = d->vk.vkEndCommandBuffer(cmd);
-    if (result != VK_SUCCESS)
+    if (result != VK_SUCCESS) {
+        d->vk.vkResetCommandBuffer(cmd, 0);
         return vka__vk_status(&d->ctx, result, item, "vkEndCommandBuffer");
+    }
     vka_status status = vka__queue_submit(d, item, cmd, d->transfer_fence);
     if (status != VKA_OK)
         return status;
-    result = d->vk.vkWaitForFences(d->handle, 1, &d->transfer_fence, VK_TRUE, UINT64_MAX);
-    if (result == VK_SUCCESS)
-        result = d->vk.vkResetFences(d->handle, 1, &d->transfer_fence);
-    return vka__vk_status(&d->ctx, result, item, "vkWaitForFences");
+    return finish_copy(d, item);
 }
 
 /* Through a staging buffer, a piece at a time. */

@@ -96,8 +96,9 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
             return VKA_OK;
         }
     }
-    const char *item = desc->number ? "vka_device_create.number" : desc->uuid ? "vka_device_create.uuid"
-                                                                             : "vka_device_create";
+    const char *item = desc->number ? "vka_device_create.number"
+                       : desc->uuid ? "vka_device_create.uuid"
+                                    : "vka_device_create";
     return vka__fail(ctx, VKA_NO_DEVICE, item, "none of the %u usable devices fits", count);
 }
 
@@ -212,8 +213,8 @@ static vka_status create_layouts(vka_device *d, const char *item) {
     for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
-            .descriptorType = i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
-                                                   : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorType =
+                i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .descriptorCount = 1,
             .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
         };
@@ -286,8 +287,7 @@ static void destroy_vk_objects(vka_device *d) {
     if (!d->owned)
         return;
     /* The table may not be loaded when creation failed early. */
-    PFN_vkDestroyDevice destroy =
-        (PFN_vkDestroyDevice)d->instance.GetDeviceProcAddr(d->handle, "vkDestroyDevice");
+    PFN_vkDestroyDevice destroy = (PFN_vkDestroyDevice)d->instance.GetDeviceProcAddr(d->handle, "vkDestroyDevice");
     if (destroy)
         destroy(d->handle, NULL);
 }
@@ -336,8 +336,7 @@ VkInstance vka_device_vk_instance(const vka_device *device) {
 vka_status vka__queue_submit(vka_device *d, const char *item, VkCommandBuffer cmd, VkFence fence) {
     if (!d->queue)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the device was imported without a queue");
-    VkSubmitInfo submit = {
-        .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
     vka__lock(&d->queue_mutex);
     if (d->lock_queue)
         d->lock_queue(d->queue_user);

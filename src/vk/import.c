@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include "vk/vk.h"
 
-vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                            uint32_t api_version, VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes) {
+vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance, uint32_t api_version,
+                            VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes) {
     if (!wishes)
         return VKA_INVALID;
     *wishes = (vka_vulkan_wishes){0};
@@ -69,8 +69,8 @@ vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
     vka_device *d = vka__device_new(&ctx, item, &status);
     if (!d)
         return status;
-    status = vka__instance_import(&ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version,
-                                  &d->instance);
+    status =
+        vka__instance_import(&ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version, &d->instance);
     vka__physical physical;
     const char *why;
     if (status == VKA_OK && vka__physical_query(&d->instance, desc->physical_device, &physical, &why) != VKA_OK)

@@ -27,7 +27,7 @@ vka_status vka__instance_import(const vka__context *ctx, const char *item, PFN_v
     *instance = (vka__instance){.get_proc_addr = get_proc_addr, .handle = handle, .api_version = api_version};
     bool complete = true;
 #define X(name)                                                                                                        \
-    instance->name = (PFN_vk##name)get_proc_addr(handle, "vk" #name);                                                 \
+    instance->name = (PFN_vk##name)get_proc_addr(handle, "vk" #name);                                                  \
     complete = complete && instance->name;
     VKA_INSTANCE_FUNCTIONS(X)
 #undef X

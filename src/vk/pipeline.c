@@ -6,8 +6,8 @@
 
 #include "spirv.h"
 
-/* An entry is published under the lock as COMPILING, compiled without the lock, and then READY or gone again. So threads
- * that want other pipelines, or ones that exist, never wait for a compiler. */
+/* An entry is published under the lock as COMPILING, compiled without the lock, and then READY or gone again. So
+ * threads that want other pipelines, or ones that exist, never wait for a compiler. */
 typedef enum entry_state { EMPTY = 0, COMPILING, READY } entry_state;
 
 typedef struct entry {

@@ -57,8 +57,8 @@ static bound bind_one(const vka_recorder *r, const vka__operation *op, uint32_t 
     };
 }
 
-/* Kernels name every binding, whatever their specialization uses. A slot without a tensor shows memory that the dispatch
- * writes anyway: whatever validation then assumes about the slot is covered by the barriers of that tensor. */
+/* Kernels name every binding, whatever their specialization uses. A slot without a tensor shows memory that the
+ * dispatch writes anyway: whatever validation then assumes about the slot is covered by the barriers of that tensor. */
 static void fill_unused(bound bounds[VKA_MAX_BINDINGS]) {
     uint32_t written = 1;
     while (written < VKA_MAX_BINDINGS - 1 && !(bounds[written].access & VKA__WRITE))
@@ -76,8 +76,8 @@ static void write_set(vka_device *d, VkDescriptorSet set, const bound *bounds) {
             .dstSet = set,
             .dstBinding = i,
             .descriptorCount = 1,
-            .descriptorType = i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER
-                                                   : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
+            .descriptorType =
+                i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .pBufferInfo = &bounds[i].info,
         };
     d->vk.vkUpdateDescriptorSets(d->handle, VKA_MAX_BINDINGS, writes, 0, NULL);
@@ -114,8 +114,8 @@ static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka
     fill_unused(bounds);
     write_set(d, page->sets[index], bounds);
     d->vk.vkCmdBindPipeline(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-    d->vk.vkCmdBindDescriptorSets(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, d->pipeline_layout, 0, 1,
-                                  &page->sets[index], 0, NULL);
+    d->vk.vkCmdBindDescriptorSets(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, d->pipeline_layout, 0, 1, &page->sets[index],
+                                  0, NULL);
     d->vk.vkCmdPushConstants(r->cmd, d->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof dispatch->push,
                              &dispatch->push);
     d->vk.vkCmdDispatch(r->cmd, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);

@@ -7,7 +7,7 @@
 
 /* A planned operation: its buffers by binding, its parameter block and its dispatches, one after the other. */
 typedef struct vka__operation {
-    const char *item;  /* function name, for the log                                   */
+    const char *item; /* function name, for the log                                   */
     const void *params;
     size_t params_size;
     vka_buffer *buffers[VKA_MAX_BINDINGS];

@@ -108,6 +108,7 @@ vka__page *vka__recorder_slot(vka_recorder *r, uint32_t dispatch, uint32_t *inde
 /* Forgets the previous recording, whose work has completed. */
 static void reset(vka_recorder *r) {
     r->dispatches = 0;
+    r->ran = false;
     r->hazards.count = 0;
     for (uint32_t i = 0; i < r->retired_count; ++i)
         vka_buffer_destroy(&r->retired[i]);
@@ -149,9 +150,8 @@ static vka_status create_queries(vka_recorder *r, const char *item, uint32_t cou
     r->query_written = vka__alloc(&d->ctx, count, sizeof *r->query_written);
     if (!r->query_written)
         return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
-    VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
-                                  .queryType = VK_QUERY_TYPE_TIMESTAMP,
-                                  .queryCount = count};
+    VkQueryPoolCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO, .queryType = VK_QUERY_TYPE_TIMESTAMP, .queryCount = count};
     VkResult result = d->vk.vkCreateQueryPool(d->handle, &info, NULL, &r->queries);
     if (result != VK_SUCCESS)
         r->queries = VK_NULL_HANDLE;
@@ -176,8 +176,8 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
     if (!r)
         return vka__fail(&device->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
     r->device = device;
-    size_t params = sizeof(vka_attention_params) > sizeof(vka_norm_params) ? sizeof(vka_attention_params)
-                                                                             : sizeof(vka_norm_params);
+    size_t params =
+        sizeof(vka_attention_params) > sizeof(vka_norm_params) ? sizeof(vka_attention_params) : sizeof(vka_norm_params);
     r->slot_bytes = (uint32_t)vka__align_up(params, vka__max_u32(device->uniform_align, 16));
     vka_status status = create_commands(r, item);
     if (status == VKA_OK)
@@ -218,6 +218,16 @@ vka_device *vka__recorder_device(const vka_recorder *recorder) {
     return recorder->device;
 }
 
+/* Work stays pending when waiting for it fails, unless the device is gone: its memory is still in use. */
+static vka_status wait_pending(vka_recorder *r, const char *item, uint64_t timeout) {
+    if (!r->pending)
+        return VKA_OK;
+    vka_device *d = r->device;
+    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, timeout);
+    r->pending = result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST;
+    return vka__vk_status(&d->ctx, result, item, "vkWaitForFences");
+}
+
 /* ---- begin, end, submit ---------------------------------------------------------------------------------------- */
 
 static void reset_queries(vka_recorder *r) {
@@ -251,7 +261,7 @@ vka_status vka_recorder_begin(vka_recorder *r) {
     vka_device *d = r->device;
     if (r->state == VKA__RECORDING || r->state == VKA__WRAPPED)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the recorder is recording already");
-    vka_status status = vka_recorder_wait(r, VKA_FOREVER);
+    vka_status status = wait_pending(r, item, VKA_FOREVER);
     if (status != VKA_OK)
         return status;
     reset(r);
@@ -278,11 +288,13 @@ vka_status vka_recorder_submit(vka_recorder *r) {
         host_barrier(r);
         VkResult result = d->vk.vkEndCommandBuffer(r->own_cmd);
         r->state = result == VK_SUCCESS ? VKA__EXECUTABLE : VKA__IDLE;
-        if (result != VK_SUCCESS)
+        if (result != VK_SUCCESS) {
+            d->vk.vkResetCommandBuffer(r->own_cmd, 0);
             return vka__vk_status(&d->ctx, result, item, "vkEndCommandBuffer");
+        }
     }
     /* One fence and one set of timestamps: a submission ends before the next one of the same commands. */
-    vka_status status = vka_recorder_wait(r, VKA_FOREVER);
+    vka_status status = wait_pending(r, item, VKA_FOREVER);
     if (status != VKA_OK)
         return status;
     VkResult result = d->vk.vkResetFences(d->handle, 1, &r->fence);
@@ -290,19 +302,12 @@ vka_status vka_recorder_submit(vka_recorder *r) {
         return vka__vk_status(&d->ctx, result, item, "vkResetFences");
     status = vka__queue_submit(d, item, r->own_cmd, r->fence);
     r->pending = status == VKA_OK;
+    r->ran = r->ran || r->pending;
     return status;
 }
 
 vka_status vka_recorder_wait(vka_recorder *r, uint64_t timeout) {
-    if (!r)
-        return VKA_INVALID;
-    if (!r->pending)
-        return VKA_OK;
-    vka_device *d = r->device;
-    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, timeout);
-    if (result != VK_TIMEOUT)
-        r->pending = false;
-    return vka__vk_status(&d->ctx, result, "vka_recorder_wait", "vkWaitForFences");
+    return r ? wait_pending(r, "vka_recorder_wait", timeout) : VKA_INVALID;
 }
 
 vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
@@ -314,7 +319,7 @@ vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
         return vka__fail(ctx, VKA_INVALID, item, "the recorder is recording already");
     if (!command_buffer)
         return vka__fail(ctx, VKA_INVALID, "vka_recorder_wrap.command_buffer", "is required");
-    vka_status status = vka_recorder_wait(r, VKA_FOREVER);
+    vka_status status = wait_pending(r, item, VKA_FOREVER);
     if (status != VKA_OK)
         return status;
     reset(r);
@@ -331,6 +336,7 @@ vka_status vka_recorder_unwrap(vka_recorder *r) {
         return vka__fail(&r->device->ctx, VKA_INVALID, "vka_recorder_unwrap", "no command buffer is wrapped");
     r->cmd = VK_NULL_HANDLE;
     r->state = VKA__IDLE;
+    r->ran = true; /* when it has, only the app knows */
     return VKA_OK;
 }
 
@@ -358,7 +364,7 @@ vka_status vka_recorder_read_timestamps(vka_recorder *r, uint64_t *nanoseconds, 
     if (!r)
         return VKA_INVALID;
     vka_device *d = r->device;
-    bool readable = count <= r->query_count && (nanoseconds || !count) && !r->pending;
+    bool readable = count <= r->query_count && (nanoseconds || !count) && r->ran && !r->pending;
     for (uint32_t i = 0; readable && i < count; ++i)
         readable = r->query_written[i];
     if (!readable)

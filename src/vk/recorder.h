@@ -31,6 +31,7 @@ struct vka_recorder {
     VkCommandBuffer own_cmd;
     VkFence fence;
     bool pending; /* submitted, and not known to have completed */
+    bool ran;     /* this recording was submitted at least once */
 
     vka__page *pages;
     uint32_t page_count;

@@ -85,9 +85,9 @@ struct vka_buffer {
     vka_device *device;
     VkBuffer handle;
     vka__vma_allocation allocation; /* NULL: wrapped */
-    uint64_t base; /* of a wrapped range within the VkBuffer */
-    uint64_t size; /* as asked for                           */
-    uint64_t bytes; /* as allocated                          */
+    uint64_t base;                  /* of a wrapped range within the VkBuffer */
+    uint64_t size;                  /* as asked for                           */
+    uint64_t bytes;                 /* as allocated                          */
     void *mapped;
     vka_memory memory;
 };

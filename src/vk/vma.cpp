@@ -17,13 +17,13 @@
 #endif
 #define VK_NO_PROTOTYPES
 #define VMA_IMPLEMENTATION
-#define VMA_STATIC_VULKAN_FUNCTIONS 0
+#define VMA_STATIC_VULKAN_FUNCTIONS  0
 #define VMA_DYNAMIC_VULKAN_FUNCTIONS 1
-#define VMA_STATS_STRING_ENABLED 0
+#define VMA_STATS_STRING_ENABLED     0
 /* The library never aborts; VMA's assertions catch misuse of VMA, and all uses of it are in this file. */
-#define VMA_ASSERT(expression) ((void)0)
+#define VMA_ASSERT(expression)       ((void)0)
 #define VMA_HEAVY_ASSERT(expression) ((void)0)
-#define VMA_ASSERT_LEAK(expression) ((void)0)
+#define VMA_ASSERT_LEAK(expression)  ((void)0)
 /* Mutexes of C, so that apps need no C++ run-time library. */
 #include "core/sync.h"
 namespace {
@@ -70,7 +70,7 @@ class Mutex {
     vka__mutex mutex;
 };
 } // namespace
-#define VMA_MUTEX Mutex
+#define VMA_MUTEX    Mutex
 #define VMA_RW_MUTEX Mutex
 #include <vk_mem_alloc.h>
 #include <cstddef>
@@ -84,8 +84,8 @@ extern "C" {
 }
 
 /* Virtual destructors and abstract classes refer to these, though VMA frees through its own callbacks and constructs no
- * abstract class. The build keeps them out of what the libraries export; where it can't, they do what the language's own
- * do, or give way to them. */
+ * abstract class. The build keeps them out of what the libraries export; where it can't, they do what the language's
+ * own do, or give way to them. */
 extern "C" __attribute__((weak)) void __cxa_pure_virtual() {
 }
 __attribute__((weak)) void operator delete(void *memory) noexcept {
@@ -125,8 +125,8 @@ extern "C" VkResult vka__vma_create_buffer(vka__vma vma, const VkBufferCreateInf
         want.flags = VMA_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
         want.requiredFlags = VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
     } else if (map) {
-        want.flags = VMA_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT |
-                     VMA_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
+        want.flags =
+            VMA_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT | VMA_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
     }
     if (want.flags)
         want.flags |= VMA_ALLOCATION_CREATE_MAPPED_BIT;
