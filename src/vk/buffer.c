@@ -143,18 +143,30 @@ static vka_status open_transfer(vka_device *d, const char *item) {
     return vka__vk_status(&d->ctx, result, item, "vkCreateFence");
 }
 
-/* Waits for the copy. When that fails it waits once more: the memory must not be in use any more on return. */
-static vka_status finish_copy(vka_device *d, const char *item) {
+/* Waits for the copy that is under way, if any. While waiting fails it stays under way: its memory is kept. */
+static vka_status settle(vka_device *d, const char *item) {
+    if (!d->transfer_busy)
+        return VKA_OK;
     VkResult result = d->vk.vkWaitForFences(d->handle, 1, &d->transfer_fence, VK_TRUE, UINT64_MAX);
     if (result != VK_SUCCESS)
-        d->vk.vkWaitForFences(d->handle, 1, &d->transfer_fence, VK_TRUE, UINT64_MAX);
-    VkResult reset = d->vk.vkResetFences(d->handle, 1, &d->transfer_fence);
-    if (reset != VK_SUCCESS) {
+        return vka__vk_status(&d->ctx, result, item, "vkWaitForFences");
+    d->transfer_busy = false;
+    result = d->vk.vkResetFences(d->handle, 1, &d->transfer_fence);
+    if (result != VK_SUCCESS) {
         /* A fence that stays signalled would end the next wait too early. */
         d->vk.vkDestroyFence(d->handle, d->transfer_fence, NULL);
         d->transfer_fence = VK_NULL_HANDLE;
     }
-    return vka__vk_status(&d->ctx, result != VK_SUCCESS ? result : reset, item, "vkWaitForFences");
+    return vka__vk_status(&d->ctx, result, item, "vkResetFences");
+}
+
+void vka__transfer_close(vka_device *d) {
+    settle(d, "vka_device_destroy");
+    vka_buffer_destroy(&d->transfer_staging);
+    if (d->transfer_fence)
+        d->vk.vkDestroyFence(d->handle, d->transfer_fence, NULL);
+    if (d->transfer_pool)
+        d->vk.vkDestroyCommandPool(d->handle, d->transfer_pool, NULL);
 }
 
 /* Copies on the queue and waits. Everything before on the queue is made visible, and the copy to everything after. */
@@ -185,26 +197,34 @@ static vka_status copy_and_wait(vka_device *d, const char *item, VkBuffer dst, u
         return vka__vk_status(&d->ctx, result, item, "vkEndCommandBuffer");
     }
     vka_status status = vka__queue_submit(d, item, cmd, d->transfer_fence);
+    d->transfer_busy = status == VKA_OK;
+    return status == VKA_OK ? settle(d, item) : status;
+}
+
+/* Command buffer, fence and a staging buffer for the coming copy; what an earlier failure left is cleared first. */
+static vka_status begin_transfer(vka_device *d, const char *item, uint64_t bytes, bool write) {
+    vka_status status = settle(d, item);
     if (status != VKA_OK)
         return status;
-    return finish_copy(d, item);
+    vka_buffer_destroy(&d->transfer_staging);
+    status = open_transfer(d, item);
+    if (status != VKA_OK)
+        return status;
+    return vka__buffer_create(d, item, bytes, write ? VKA_MEMORY_UPLOAD : VKA_MEMORY_READBACK,
+                              write ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                              &d->transfer_staging);
 }
 
 /* Through a staging buffer, a piece at a time. */
 static vka_status staged_copy(vka_buffer *b, const char *item, uint64_t offset, void *to_host, const void *from_host,
                               uint64_t size) {
     vka_device *d = b->device;
-    vka_buffer *staging;
     bool write = from_host;
     uint64_t piece = vka__min_u64(size, staging_bytes);
-    vka_status status =
-        vka__buffer_create(d, item, piece, write ? VKA_MEMORY_UPLOAD : VKA_MEMORY_READBACK,
-                           write ? VK_BUFFER_USAGE_TRANSFER_SRC_BIT : VK_BUFFER_USAGE_TRANSFER_DST_BIT, &staging);
-    if (status != VKA_OK)
-        return status;
     vka__lock(&d->transfer_mutex);
-    status = open_transfer(d, item);
+    vka_status status = begin_transfer(d, item, piece, write);
     for (uint64_t done = 0; done < size && status == VKA_OK; done += piece) {
+        vka_buffer *staging = d->transfer_staging;
         uint64_t n = vka__min_u64(piece, size - done), at = offset + done;
         if (write)
             memcpy(staging->mapped, (const char *)from_host + done, n);
@@ -213,8 +233,9 @@ static vka_status staged_copy(vka_buffer *b, const char *item, uint64_t offset, 
         if (!write && status == VKA_OK)
             memcpy((char *)to_host + done, staging->mapped, n);
     }
+    if (!d->transfer_busy)
+        vka_buffer_destroy(&d->transfer_staging);
     vka__unlock(&d->transfer_mutex);
-    vka_buffer_destroy(&staging);
     return status;
 }
 

@@ -274,10 +274,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
 
 static void destroy_vk_objects(vka_device *d) {
     vka__pipelines_destroy(d);
-    if (d->transfer_fence)
-        d->vk.vkDestroyFence(d->handle, d->transfer_fence, NULL);
-    if (d->transfer_pool)
-        d->vk.vkDestroyCommandPool(d->handle, d->transfer_pool, NULL);
+    vka__transfer_close(d);
     if (d->pipeline_layout)
         d->vk.vkDestroyPipelineLayout(d->handle, d->pipeline_layout, NULL);
     if (d->set_layout)

@@ -79,6 +79,8 @@ struct vka_device {
     VkCommandPool transfer_pool;
     VkCommandBuffer transfer_cmd;
     VkFence transfer_fence;
+    vka_buffer *transfer_staging;
+    bool transfer_busy; /* a copy was submitted, and is not known to have completed */
 };
 
 struct vka_buffer {
@@ -128,6 +130,8 @@ VkResult vka__vma_invalidate(vka__vma vma, vka__vma_allocation allocation, uint6
 /* buffer.c */
 vka_status vka__buffer_create(vka_device *device, const char *item, uint64_t size, vka_memory memory,
                               VkBufferUsageFlags usage, vka_buffer **buffer);
+
+void vka__transfer_close(vka_device *device);
 
 /* pipeline.c */
 vka_status vka__pipelines_create(vka_device *device, const void *cache, size_t cache_size);
