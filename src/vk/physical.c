@@ -122,6 +122,24 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     caps->storage_align = (uint32_t)l->minStorageBufferOffsetAlignment;
 }
 
+static void read_features(const vka__instance *in, VkPhysicalDevice handle, bool float16, bool sizes,
+                          vka_device_caps *caps, vka_vulkan_wishes *wishes) {
+    features f = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                  .storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
+                  .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
+                  .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+    chain(&f.base.pNext, &f.storage16);
+    if (float16)
+        chain(&f.base.pNext, &f.float16);
+    if (sizes)
+        chain(&f.base.pNext, &f.size_control);
+    in->GetPhysicalDeviceFeatures2(handle, &f.base);
+    wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
+    wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
+    wishes->subgroup_size_control = f.size_control.subgroupSizeControl;
+    wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
+}
+
 vka_status vka__physical_query(const vka__instance *in, VkPhysicalDevice handle, vka__physical *out, const char **why) {
     memset(out, 0, sizeof *out);
     out->handle = handle;
@@ -165,20 +183,7 @@ vka_status vka__physical_query(const vka__instance *in, VkPhysicalDevice handle,
     out->uniform_align = (uint32_t)p.base.properties.limits.minUniformBufferOffsetAlignment;
     read_memory(in, handle, caps);
 
-    features f = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
-                  .storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
-                  .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
-                  .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
-    chain(&f.base.pNext, &f.storage16);
-    if (float16)
-        chain(&f.base.pNext, &f.float16);
-    if (sizes)
-        chain(&f.base.pNext, &f.size_control);
-    in->GetPhysicalDeviceFeatures2(handle, &f.base);
-    wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
-    wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
-    wishes->subgroup_size_control = f.size_control.subgroupSizeControl;
-    wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
+    read_features(in, handle, float16, sizes, caps, wishes);
     /* The width a shader sees may be any within this range, whether or not it can be chosen. */
     if (sizes && p.size_control.minSubgroupSize && p.size_control.maxSubgroupSize) {
         caps->subgroup_min = p.size_control.minSubgroupSize;

@@ -24,13 +24,16 @@ bool vka__buffer_same_memory(const vka_buffer *a, const vka_buffer *b) {
     return a && b && a->handle == b->handle;
 }
 
-static void barrier(vka_recorder *r) {
+void vka__recorder_barrier(vka_recorder *r, vka__barrier_target target) {
+    bool host = target == VKA__FOR_HOST;
     VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+    VkAccessFlags kernels = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
+                            VK_ACCESS_TRANSFER_WRITE_BIT;
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-                              .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
-                                               VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
-    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, stages, 0, 1, &memory, 0, NULL, 0, NULL);
+                              .dstAccessMask = host ? VK_ACCESS_HOST_READ_BIT : kernels};
+    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, host ? VK_PIPELINE_STAGE_HOST_BIT : stages, 0, 1, &memory, 0,
+                                       NULL, 0, NULL);
 }
 
 /* A binding as Vulkan wants it, and as the hazard table wants it. */
@@ -95,7 +98,7 @@ static void add_hazards(vka_recorder *r, const bound *bounds) {
                 .write = bounds[i].access & VKA__WRITE,
             };
     if (vka__hazards_add(&r->hazards, ranges, count))
-        barrier(r);
+        vka__recorder_barrier(r, VKA__FOR_KERNELS);
 }
 
 static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka__dispatch *dispatch,
@@ -197,7 +200,7 @@ vka_status vka_copy(vka_recorder *r, vka_buffer *dst, uint64_t dst_offset, vka_b
         {(uint64_t)dst->handle, region.dstOffset, region.dstOffset + size, true},
     };
     if (vka__hazards_add(&r->hazards, ranges, 2))
-        barrier(r);
+        vka__recorder_barrier(r, VKA__FOR_KERNELS);
     r->device->vk.vkCmdCopyBuffer(r->cmd, src->handle, dst->handle, 1, &region);
     return VKA_OK;
 }

@@ -235,25 +235,6 @@ static void reset_queries(vka_recorder *r) {
         r->device->vk.vkCmdResetQueryPool(r->cmd, r->queries, 0, r->query_count);
 }
 
-/* Work of this recording against everything submitted earlier, by this recorder or another. */
-static void entry_barrier(vka_recorder *r) {
-    VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-                               .dstAccessMask = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT |
-                                                VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT};
-    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, stages, 0, 1, &barrier, 0, NULL, 0, NULL);
-}
-
-/* So that mapped memory can be read after the wait. */
-static void host_barrier(vka_recorder *r) {
-    VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
-    VkMemoryBarrier barrier = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
-                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
-                               .dstAccessMask = VK_ACCESS_HOST_READ_BIT};
-    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, NULL, 0, NULL);
-}
-
 vka_status vka_recorder_begin(vka_recorder *r) {
     static const char item[] = "vka_recorder_begin";
     if (!r)
@@ -272,7 +253,8 @@ vka_status vka_recorder_begin(vka_recorder *r) {
         return vka__vk_status(&d->ctx, result, item, "vkBeginCommandBuffer");
     r->cmd = r->own_cmd;
     r->state = VKA__RECORDING;
-    entry_barrier(r);
+    /* Against everything submitted earlier, by this recorder or another. */
+    vka__recorder_barrier(r, VKA__FOR_KERNELS);
     reset_queries(r);
     return VKA_OK;
 }
@@ -285,7 +267,7 @@ vka_status vka_recorder_submit(vka_recorder *r) {
     if (r->state != VKA__RECORDING && r->state != VKA__EXECUTABLE)
         return vka__fail(&d->ctx, VKA_INVALID, item, "nothing was recorded with vka_recorder_begin");
     if (r->state == VKA__RECORDING) {
-        host_barrier(r);
+        vka__recorder_barrier(r, VKA__FOR_HOST);
         VkResult result = d->vk.vkEndCommandBuffer(r->own_cmd);
         r->state = result == VK_SUCCESS ? VKA__EXECUTABLE : VKA__IDLE;
         if (result != VK_SUCCESS) {

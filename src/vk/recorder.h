@@ -53,6 +53,10 @@ struct vka_recorder {
 /* Room for `count` more dispatches and `scratch_bytes` of scratch. Grows; changes nothing on failure. */
 vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes);
 
+/* Makes everything recorded or submitted so far visible to later kernels and copies, or to the host after a wait. */
+typedef enum vka__barrier_target { VKA__FOR_KERNELS, VKA__FOR_HOST } vka__barrier_target;
+void vka__recorder_barrier(vka_recorder *r, vka__barrier_target target);
+
 /* Page and index within the page of a dispatch. */
 vka__page *vka__recorder_slot(vka_recorder *r, uint32_t dispatch, uint32_t *index);
 
