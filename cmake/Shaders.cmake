@@ -39,6 +39,7 @@ function(vka_add_kernels target)
     set(table ${PROJECT_SOURCE_DIR}/src/kernels.def)
     set(spirv ${PROJECT_BINARY_DIR}/spirv)
     set(generated ${PROJECT_BINARY_DIR}/generated)
+    set(embed ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake)
     file(MAKE_DIRECTORY ${spirv} ${generated})
     set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table})
 
@@ -84,7 +85,6 @@ function(vka_add_kernels target)
 
         set(binary ${spirv}/${name}.spv)
         set(header ${generated}/spirv_${name}.inc)
-        set(depends ${source} ${all_shaders})
         set(depfile "")
         set(depfile_flags "")
         if(NOT has_depfile EQUAL -1)
@@ -96,17 +96,13 @@ function(vka_add_kernels target)
             set(validate COMMAND ${VKATTN_SPIRV_VAL} --target-env vulkan1.1 ${binary})
         endif()
         add_custom_command(
-            OUTPUT ${binary}
+            OUTPUT ${binary} ${header}
             COMMAND ${VKATTN_GLSLANG} ${shader_flags} ${defines} ${depfile_flags} -o ${binary} ${source}
             ${validate}
-            DEPENDS ${depends}
+            COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DNAME=${name} -P ${embed}
+            DEPENDS ${source} ${all_shaders} ${embed}
             ${depfile}
             COMMENT "Kernel ${name}" VERBATIM)
-        add_custom_command(
-            OUTPUT ${header}
-            COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DNAME=${name} -P ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake
-            DEPENDS ${binary} ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake
-            COMMENT "" VERBATIM)
         list(APPEND headers ${header})
         string(APPEND includes "#include \"spirv_${name}.inc\"\n")
         string(APPEND entries "    {\"${name}\", vka__spirv_${name}, sizeof vka__spirv_${name}},\n")

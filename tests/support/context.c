@@ -27,6 +27,7 @@ static void short_range(void *user, vka_device_caps *caps) {
 static void no_sub(void *user, vka_device_caps *caps) {
     (void)user;
     caps->subgroup_arithmetic = false;
+    caps->subgroup_shuffle = false;
 }
 
 static void staged(void *user, vka_device_caps *caps) {
@@ -94,6 +95,17 @@ void context_close(context *c) {
 void context_finish(context *c) {
     EXPECT_OK(vka_recorder_submit(c->recorder));
     EXPECT_OK(vka_recorder_wait(c->recorder, VKA_FOREVER));
+}
+
+bool context_compiles_slowly(const context *c) {
+    enum { LLVMPIPE = 13 }; /* VK_DRIVER_ID_MESA_LLVMPIPE */
+    const vka_device_caps *caps = vka_device_get_caps(c->device);
+    bool old = caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
+    if (old && !getenv("VKATTN_TEST_ALL")) {
+        fprintf(stderr, "SKIP: some tile kernels: this driver compiles for seconds each (VKATTN_TEST_ALL=1 runs them)\n");
+        return true;
+    }
+    return false;
 }
 
 uint64_t test_seed(void) {
