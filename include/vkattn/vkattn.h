@@ -118,7 +118,8 @@ typedef struct vka_log {
     vka_log_level level; /* most detailed level wanted; 0 = VKA_LOG_WARNING */
 } vka_log;
 
-/* Host memory callbacks; all three or none. Zero: malloc, realloc and free. Called from any thread. */
+/* Callbacks for the library's own host memory (drivers and the device memory allocator keep using malloc); both
+ * functions or none. Zero: realloc and free. Called from any thread. */
 typedef struct vka_allocator {
     void *(*realloc)(void *user, void *old, size_t size); /* old == NULL: allocate. NULL result: out of memory.   */
     void (*free)(void *user, void *memory);               /* memory may be NULL                                   */
@@ -330,7 +331,8 @@ VKA_API vka_status vka_recorder_wait(vka_recorder *recorder, uint64_t timeout);
  * VKA_INVALID (index outside vka_recorder_desc.timestamps); VKA_UNSUPPORTED (device without timestamps). */
 VKA_API vka_status vka_recorder_timestamp(vka_recorder *recorder, uint32_t index);
 
-/* The first `count` timestamps of the completed submission, in nanoseconds from an arbitrary start.
+/* The first `count` timestamps of the completed submission, in nanoseconds from the first one on. Of commands recorded
+ * into a wrapped command buffer only the app knows when they have completed: ask after that.
  * VKA_INVALID (not written or not completed); VKA_DEVICE_LOST. */
 VKA_API vka_status vka_recorder_read_timestamps(vka_recorder *recorder, uint64_t *nanoseconds, uint32_t count);
 

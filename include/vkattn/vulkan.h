@@ -4,7 +4,7 @@
  * IN FOUR STEPS
  *
  *  1. Before vkCreateDevice ask vka_vulkan_query what the library would like to have, and enable what you agree to.
- *     Nothing is required beyond Vulkan 1.1 and a queue with compute.
+ *     Nothing is required beyond Vulkan 1.1, a queue with compute, and 8 storage buffers per shader stage.
  *  2. vka_device_import with your handles and with what you really enabled.
  *  3. vka_buffer_wrap your VkBuffers; vka_recorder_create once per frame in flight.
  *  4. Each frame: vka_recorder_wrap(rec, cmd), operations, vka_recorder_unwrap(rec). When the fence of that frame has
@@ -52,7 +52,8 @@ typedef struct vka_vulkan_wishes {
  *   get_instance_proc_addr   the app's loader function (vkGetInstanceProcAddr, SDL's, volk's, ...)
  *   api_version              the VkApplicationInfo.apiVersion of the instance
  *
- * VKA_OK; VKA_UNSUPPORTED (below Vulkan 1.1, or no compute queue); VKA_INVALID. Threads: any. */
+ * VKA_OK; VKA_UNSUPPORTED (below Vulkan 1.1, no compute queue, or fewer than 8 storage buffers per shader stage);
+ * VKA_INVALID. Threads: any. */
 VKA_API vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
                                     uint32_t api_version, VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes);
 
@@ -85,7 +86,8 @@ VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **d
 /* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and
  * for vka_copy the transfer usages.
  *
- *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`.
+ *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`. An
+ *                  f16 tensor may not end in an incomplete 32-bit word at the very end: it is refused as UNSUPPORTED.
  *
  * VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY. Threads: any. */
 VKA_API vka_status vka_buffer_wrap(vka_device *device, VkBuffer buffer, uint64_t offset, uint64_t size,

@@ -16,11 +16,11 @@
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
-layout(constant_id = VKA_SPEC_SUBGROUP) const uint SUBGROUP_MIN = 1u;
 
 const uint KEPT = COLS > 0u ? COLS : 1u;
 
-shared float parts[(GROUP_SIZE + SUBGROUP_MIN - 1u) / SUBGROUP_MIN];
+// Room for subgroups of any width, even of one invocation.
+shared float parts[GROUP_SIZE];
 
 // The sum over the workgroup, in an order that never changes.
 float group_sum(float value) {
@@ -56,6 +56,7 @@ void main() {
     uint count = (p.cols + 4u * GROUP_SIZE - 1u) / (4u * GROUP_SIZE);
     float origin = row_origin(row);
     // The sum may be stored over x: everybody has the origin before anybody stores.
+    memoryBarrierBuffer();
     barrier();
     vec4 kept[KEPT];
     float local = 0.0;

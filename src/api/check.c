@@ -47,10 +47,9 @@ static vka_status check_range(const vka__check *c, const char *field, const vka_
     if (t->offset > size || span > size - t->offset)
         return vka__check_fail(c, VKA_INVALID, field, "bytes %llu + %llu lie outside its buffer of %llu",
                                (unsigned long long)t->offset, (unsigned long long)span, (unsigned long long)size);
-    /* Kernels for CPUs and for devices without 16-bit storage access f16 tensors in words: the last one must exist. */
+    /* Some kernels access f16 tensors in words: the last one must exist. */
     uint64_t word_end = vka__align_up(vka__buffer_base(t->buffer) + t->offset + span, 4);
-    bool words = !c->caps->f16_storage || c->caps->type == VKA_DEVICE_CPU;
-    if (t->dtype == VKA_F16 && words && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
+    if (t->dtype == VKA_F16 && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
         return vka__check_fail(c, VKA_UNSUPPORTED, field,
                                "ends within the last, incomplete 32-bit word of a wrapped buffer, which this device's "
                                "kernels can't access");

@@ -215,7 +215,7 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
     plan->params.ws_rows = slice_q_heads * p->q.shape[2];
     uint64_t floats = workspace_floats(plan, slice_batches, p->v.shape[3]);
     /* A workspace beyond one binding: unsplit is slower, but always possible. */
-    if (floats > vka__min_u64(caps->storage_range, UINT64_C(1) << 32) / 4)
+    if (floats > UINT64_C(1) << 30 || vka__align_up(floats * 4, 256) > caps->storage_range)
         plan->splits = 1;
     plan->workspace_bytes = plan->splits > 1 ? vka__align_up(floats * 4, 256) : 0;
     plan->params.splits = plan->splits;

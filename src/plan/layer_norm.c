@@ -79,8 +79,7 @@ static void plan_group(const vka_device_caps *caps, const vka__norm_problem *p, 
     plan->key.kernel = vka__kernel_for_storage(f32, p->x.dtype, caps);
     plan->key.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->key.spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
-    plan->key.spec[VKA_SPEC_SUBGROUP] = subgroup ? caps->subgroup_min : 1;
-    plan->shared_bytes = 4 * (subgroup ? vka__div_up(t, caps->subgroup_min) : t);
+    plan->shared_bytes = 4 * t;
     plan->grid.groups[0] = plan->rows;
 }
 

@@ -37,7 +37,10 @@ static vka_status list_physical(const vka__context *ctx, const char *item, const
     for (uint32_t i = 0; i < found; ++i) {
         vka__physical p;
         const char *why;
-        if (vka__physical_query(in, handles[i], &p, &why) != VKA_OK) {
+        vka_status status = vka__physical_query(ctx, in, handles[i], &p, &why);
+        if (status == VKA_OUT_OF_MEMORY)
+            return vka__fail(ctx, status, item, "%s", why);
+        if (status != VKA_OK) {
             vka__log(ctx, VKA_LOG_INFO, item, "device %u (%s) is passed over: %s", i, p.caps.name, why);
             continue;
         }
@@ -255,6 +258,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
     d->physical = physical->handle;
     d->caps = physical->caps;
     d->uniform_align = physical->uniform_align;
+    d->full_subgroups = physical->wishes.compute_full_subgroups;
     if (d->owned)
         d->queue_family = physical->queue_family;
     vka__load_device_table(&d->instance, d->handle, &d->vk);

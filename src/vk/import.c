@@ -17,7 +17,7 @@ vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, Vk
     vka__physical physical;
     const char *why;
     if (status == VKA_OK)
-        status = vka__physical_query(&in, physical_device, &physical, &why);
+        status = vka__physical_query(&ctx, &in, physical_device, &physical, &why);
     if (status == VKA_OK)
         *wishes = physical.wishes;
     return status;
@@ -73,8 +73,11 @@ vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
         vka__instance_import(&ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version, &d->instance);
     vka__physical physical;
     const char *why;
-    if (status == VKA_OK && vka__physical_query(&d->instance, desc->physical_device, &physical, &why) != VKA_OK)
-        status = vka__fail(&ctx, VKA_UNSUPPORTED, "vka_device_import.physical_device", "%s", why);
+    if (status == VKA_OK) {
+        status = vka__physical_query(&ctx, &d->instance, desc->physical_device, &physical, &why);
+        if (status != VKA_OK)
+            vka__fail(&ctx, status, "vka_device_import.physical_device", "%s", why);
+    }
     if (status == VKA_OK) {
         d->handle = desc->device;
         d->physical = desc->physical_device;

@@ -6,6 +6,8 @@
 #define VOLK_IMPLEMENTATION
 #include "vk/vk.h"
 
+#include <string.h>
+
 static vka__mutex volk_mutex = VKA_MUTEX_INIT;
 
 PFN_vkGetInstanceProcAddr vka__system_loader(void) {
@@ -36,6 +38,25 @@ vka_status vka__instance_import(const vka__context *ctx, const char *item, PFN_v
     return VKA_OK;
 }
 
+/* A loader that can't list its extensions has none. */
+static vka_status find_instance_extension(const vka__context *ctx, const char *item,
+                                          PFN_vkGetInstanceProcAddr get_proc_addr, const char *name, bool *found) {
+    PFN_vkEnumerateInstanceExtensionProperties enumerate =
+        (PFN_vkEnumerateInstanceExtensionProperties)get_proc_addr(NULL, "vkEnumerateInstanceExtensionProperties");
+    uint32_t count = 0;
+    *found = false;
+    if (!enumerate || enumerate(NULL, &count, NULL) != VK_SUCCESS || !count)
+        return VKA_OK;
+    VkExtensionProperties *list = vka__alloc(ctx, count, sizeof *list);
+    if (!list)
+        return vka__fail(ctx, VKA_OUT_OF_MEMORY, item, "no host memory for %u extensions", count);
+    VkResult result = enumerate(NULL, &count, list);
+    for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; ++i)
+        *found = *found || !strcmp(list[i].extensionName, name);
+    vka__free(ctx, list);
+    return VKA_OK;
+}
+
 vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
                                 vka__instance *instance) {
     *instance = (vka__instance){0};
@@ -53,6 +74,17 @@ vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_v
         .apiVersion = version,
     };
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
+    /* Without it loaders hide drivers that are not fully conformant, MoltenVK for one. */
+    static const char *const portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+    bool found;
+    vka_status status = find_instance_extension(ctx, item, get_proc_addr, portability, &found);
+    if (status != VKA_OK)
+        return status;
+    if (found) {
+        info.flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+        info.enabledExtensionCount = 1;
+        info.ppEnabledExtensionNames = &portability;
+    }
     VkInstance handle;
     VkResult result = create(&info, NULL, &handle);
     /* The loader's own way of saying that there is no driver at all. */
@@ -60,7 +92,7 @@ vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_v
         return vka__fail(ctx, VKA_NO_DEVICE, item, "no Vulkan driver is installed");
     if (result != VK_SUCCESS)
         return vka__vk_status(ctx, result, item, "vkCreateInstance");
-    vka_status status = vka__instance_import(ctx, item, get_proc_addr, handle, version, instance);
+    status = vka__instance_import(ctx, item, get_proc_addr, handle, version, instance);
     instance->owned = true;
     if (status != VKA_OK)
         vka__instance_destroy(instance);

@@ -47,6 +47,20 @@ static void chain(void **tail, void *next) {
     *tail = s;
 }
 
+/* What the device offers; the caller frees it. A driver that can't say offers nothing; NULL: no host memory. */
+static VkExtensionProperties *list_extensions(const vka__context *ctx, const vka__instance *in, VkPhysicalDevice handle,
+                                              uint32_t *count) {
+    if (in->EnumerateDeviceExtensionProperties(handle, NULL, count, NULL) != VK_SUCCESS)
+        *count = 0;
+    VkExtensionProperties *list = vka__alloc(ctx, *count, sizeof *list);
+    if (!list || !*count)
+        return list;
+    VkResult result = in->EnumerateDeviceExtensionProperties(handle, NULL, count, list);
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        *count = 0;
+    return list;
+}
+
 static bool pick_queue_family(const vka__instance *in, VkPhysicalDevice handle, uint32_t *family, bool *timestamps) {
     VkQueueFamilyProperties families[32];
     uint32_t count = 32;
@@ -109,7 +123,9 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     memcpy(caps->uuid, p->id.deviceUUID, sizeof caps->uuid);
     caps->type = device_type(p->base.properties.deviceType);
     caps->subgroup_size = vka__max_u32(p->subgroup.subgroupSize, 1);
-    caps->subgroup_min = caps->subgroup_max = caps->subgroup_size;
+    /* Without the size control properties nobody knows which widths the compiler may choose. */
+    caps->subgroup_min = 1;
+    caps->subgroup_max = 128;
     caps->subgroup_arithmetic = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
                                 p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
     caps->subgroup_shuffle = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
@@ -140,7 +156,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, bool
     wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
 }
 
-vka_status vka__physical_query(const vka__instance *in, VkPhysicalDevice handle, vka__physical *out, const char **why) {
+vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in, VkPhysicalDevice handle,
+                               vka__physical *out, const char **why) {
     memset(out, 0, sizeof *out);
     out->handle = handle;
     vka_device_caps *caps = &out->caps;
@@ -155,14 +172,17 @@ vka_status vka__physical_query(const vka__instance *in, VkPhysicalDevice handle,
     if (!pick_queue_family(in, handle, &out->queue_family, &caps->timestamps))
         return VKA_UNSUPPORTED;
 
-    static const uint32_t capacity = 512;
-    VkExtensionProperties list[512];
-    uint32_t count = capacity, api = caps->api_version;
-    VkResult listed = in->EnumerateDeviceExtensionProperties(handle, NULL, &count, list);
-    count = listed == VK_SUCCESS || listed == VK_INCOMPLETE ? count : 0;
+    uint32_t count, api = caps->api_version;
+    VkExtensionProperties *list = list_extensions(ctx, in, handle, &count);
+    *why = "there is no host memory to query it";
+    if (!list)
+        return VKA_OUT_OF_MEMORY;
     bool driver = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
     bool float16 = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
     bool sizes = offers(wishes, api, VK_API_VERSION_1_3, list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
+    offers(wishes, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");
+    vka__free(ctx, list);
 
     properties p = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
                     .subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
@@ -194,13 +214,20 @@ vka_status vka__physical_query(const vka__instance *in, VkPhysicalDevice handle,
 }
 
 static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
+    caps->api_version = vka__min_u32(caps->api_version, real->api_version);
+    caps->memory_bytes = vka__min_u64(caps->memory_bytes, real->memory_bytes);
+    caps->subgroup_size = real->subgroup_size;
     caps->subgroup_min = vka__max_u32(vka__min_u32(caps->subgroup_min, real->subgroup_min), 1);
+    caps->subgroup_max = vka__max_u32(caps->subgroup_max, real->subgroup_max);
     caps->shared_bytes = vka__min_u32(caps->shared_bytes, real->shared_bytes);
     caps->max_invocations = vka__max_u32(vka__min_u32(caps->max_invocations, real->max_invocations), 1);
     for (int i = 0; i < 3; ++i)
         caps->max_groups[i] = vka__max_u32(vka__min_u32(caps->max_groups[i], real->max_groups[i]), 1);
     caps->storage_range = vka__min_u64(caps->storage_range, real->storage_range);
-    caps->storage_align = vka__max_u32(caps->storage_align, real->storage_align);
+    uint32_t align = real->storage_align;
+    while (align < caps->storage_align && align < 1u << 16)
+        align *= 2;
+    caps->storage_align = align;
     caps->subgroup_arithmetic = caps->subgroup_arithmetic && real->subgroup_arithmetic;
     caps->subgroup_shuffle = caps->subgroup_shuffle && real->subgroup_shuffle;
     caps->f16_storage = caps->f16_storage && real->f16_storage;
@@ -214,6 +241,7 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *en
     vka_device_caps *caps = &physical->caps;
     caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
     caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
+    physical->wishes = *enabled;
     if (narrow) {
         vka_device_caps narrowed = *caps;
         narrow(narrow_user, &narrowed);

@@ -109,7 +109,7 @@ static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka
     uint64_t at = (uint64_t)index * r->slot_bytes;
     memcpy((char *)page->params->mapped + at, op->params, op->params_size);
     bound bounds[VKA_MAX_BINDINGS] = {0};
-    bounds[0].info = (VkDescriptorBufferInfo){page->params->handle, at, op->params_size};
+    bounds[0].info = (VkDescriptorBufferInfo){page->params->handle, at, vka__align_up(op->params_size, 16)};
     for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
         if (dispatch->binding[i].access)
             bounds[i] = bind_one(r, op, i, &dispatch->binding[i]);

@@ -351,6 +351,7 @@ vka_status vka_recorder_read_timestamps(vka_recorder *r, uint64_t *nanoseconds, 
         readable = r->query_written[i];
     if (!readable)
         return vka__fail(&d->ctx, VKA_INVALID, item, "%u timestamps were not all written and completed", count);
+    uint64_t first = 0;
     for (uint32_t i = 0; i < count; ++i) {
         uint64_t ticks;
         VkResult result = d->vk.vkGetQueryPoolResults(d->handle, r->queries, i, 1, sizeof ticks, &ticks, sizeof ticks,
@@ -359,7 +360,9 @@ vka_status vka_recorder_read_timestamps(vka_recorder *r, uint64_t *nanoseconds, 
             return vka__fail(&d->ctx, VKA_INVALID, item, "timestamp %u is not available yet", i);
         if (result != VK_SUCCESS)
             return vka__vk_status(&d->ctx, result, item, "vkGetQueryPoolResults");
-        nanoseconds[i] = (uint64_t)((double)(ticks & d->timestamp_mask) * d->timestamp_period);
+        /* From the first one on, modulo the counter's width: absolute ticks do not fit a double. */
+        first = i ? first : ticks;
+        nanoseconds[i] = (uint64_t)((double)((ticks - first) & d->timestamp_mask) * d->timestamp_period);
     }
     return VKA_OK;
 }

@@ -58,6 +58,7 @@ struct vka_device {
     struct VolkDeviceTable vk;
     vka_device_caps caps;
     uint32_t uniform_align;
+    bool full_subgroups; /* computeFullSubgroups is enabled */
     uint32_t queue_family;
     VkQueue queue; /* VK_NULL_HANDLE: none was given */
     vka__mutex queue_mutex;
@@ -107,8 +108,8 @@ void vka__instance_destroy(vka__instance *instance);
 void vka__load_device_table(const vka__instance *instance, VkDevice device, struct VolkDeviceTable *table);
 
 /* physical.c: VKA_UNSUPPORTED (nothing logged, *why says it) when the library can't use the device. */
-vka_status vka__physical_query(const vka__instance *instance, VkPhysicalDevice handle, vka__physical *physical,
-                               const char **why);
+vka_status vka__physical_query(const vka__context *ctx, const vka__instance *instance, VkPhysicalDevice handle,
+                               vka__physical *physical, const char **why);
 /* Lowers what was not enabled, then what `narrow` lowers. */
 void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user);

@@ -127,6 +127,8 @@ extern "C" VkResult vka__vma_create_buffer(vka__vma vma, const VkBufferCreateInf
     } else if (map) {
         want.flags =
             VMA_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT | VMA_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
+        /* On integrated GPUs VMA would prefer cached system memory otherwise. */
+        want.requiredFlags = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
     }
     if (want.flags)
         want.flags |= VMA_ALLOCATION_CREATE_MAPPED_BIT;
