@@ -16,9 +16,12 @@ target_include_directories(vkattn_headers PRIVATE include)
 target_link_libraries(vkattn_headers PRIVATE vka::vulkan_headers)
 target_compile_options(vkattn_headers PRIVATE -Werror)
 
-add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_SOURCE_DIR}/include
-                              $<TARGET_FILE:vkattn> $<$<BOOL:$<TARGET_PROPERTY:vkattn_static,VKATTN_MERGED>>:$<TARGET_FILE:vkattn_static>>)
-set_tests_properties(symbols PROPERTIES LABELS build)
+# Sanitizers add symbols of their own.
+if(NOT VKATTN_SANITIZE)
+    add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_SOURCE_DIR}/include
+                                  $<TARGET_FILE:vkattn> $<$<BOOL:$<TARGET_PROPERTY:vkattn_static,VKATTN_MERGED>>:$<TARGET_FILE:vkattn_static>>)
+    set_tests_properties(symbols PROPERTIES LABELS build)
+endif()
 
 # A sanitized library needs a sanitized app.
 if(VKATTN_INSTALL AND NOT VKATTN_SANITIZE)

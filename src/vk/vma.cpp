@@ -88,12 +88,22 @@ extern "C" {
  * own do, or give way to them. */
 extern "C" __attribute__((weak)) void __cxa_pure_virtual() {
 }
+/* AddressSanitizer pairs new with delete and brings its own. */
+#if defined(__has_feature)
+#    if __has_feature(address_sanitizer)
+#        define VKA_ADDRESS_SANITIZER 1
+#    endif
+#elif defined(__SANITIZE_ADDRESS__)
+#    define VKA_ADDRESS_SANITIZER 1
+#endif
+#ifndef VKA_ADDRESS_SANITIZER
 __attribute__((weak)) void operator delete(void *memory) noexcept {
     std::free(memory);
 }
 __attribute__((weak)) void operator delete(void *memory, std::size_t) noexcept {
     std::free(memory);
 }
+#endif
 
 extern "C" VkResult vka__vma_create(const vka_device *device, vka__vma *vma) {
     VmaVulkanFunctions functions = {};
