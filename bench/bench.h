@@ -30,10 +30,11 @@ typedef enum bench_op {
 /* The kernel asked for: the paths of all operations in one list. */
 typedef enum bench_path {
     BENCH_PATH_AUTO = 0,
-    BENCH_PATH_ROW = 1,   /* attention  */
-    BENCH_PATH_TILE = 2,  /* attention  */
-    BENCH_PATH_LANE = 3,  /* layer_norm */
-    BENCH_PATH_GROUP = 4, /* layer_norm */
+    BENCH_PATH_ROW, /* attention  */
+    BENCH_PATH_TILE,
+    BENCH_PATH_DECODE,
+    BENCH_PATH_LANE, /* layer_norm */
+    BENCH_PATH_GROUP,
     BENCH_PATH_INVALID = -1,
 } bench_path;
 

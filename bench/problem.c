@@ -141,6 +141,14 @@ void *bench_problem_read(const bench_problem *p, bench_slot slot) {
 /* ---- calls
  * ------------------------------------------------------------------------------------------------------------- */
 
+/* AUTO for the paths of other operations. */
+static const vka_attention_path attention_paths[] = {
+    [BENCH_PATH_ROW] = VKA_PATH_ROW,
+    [BENCH_PATH_TILE] = VKA_PATH_TILE,
+    [BENCH_PATH_DECODE] = VKA_PATH_DECODE,
+    [BENCH_PATH_GROUP] = VKA_PATH_AUTO,
+};
+
 static vka_attention_desc attention_desc(const bench_problem *p) {
     const bench_case *c = p->c;
     bool windowed = bench_case_windowed(c);
@@ -151,9 +159,7 @@ static vka_attention_desc attention_desc(const bench_problem *p) {
         .out = p->tensors[BENCH_OUT].view,
         .causal = c->causal,
         .window = {windowed, windowed ? c->window_left : 0, windowed ? c->window_right : 0},
-        .path = c->path == BENCH_PATH_ROW    ? VKA_PATH_ROW
-                : c->path == BENCH_PATH_TILE ? VKA_PATH_TILE
-                                             : VKA_PATH_AUTO,
+        .path = attention_paths[c->path],
         .splits = c->splits,
     };
 }

@@ -209,9 +209,32 @@ void attention_run(attention_problem *p, vka_attention_path path, uint32_t split
     }
 }
 
-void attention_both_paths(context *c, attention_case a) {
+bool attention_can(attention_problem *p, vka_attention_path path) {
+    vka_attention_desc desc = attention_desc(p);
+    uint64_t bytes;
+    desc.path = path;
+    log_clear();
+    vka_status status = vka_attention_workspace(p->c->device, &desc, &bytes);
+    log_line error = log_last(VKA_LOG_ERROR);
+    cr_assert(status == VKA_OK || (status == VKA_UNSUPPORTED && !strcmp(error.item, "vka_attention_workspace.path")),
+              "path %d gives %d: %s %s", path, status, error.item, error.message);
+    if (status != VKA_OK) {
+        fprintf(stderr, "SKIP: path %d: %s\n", path, error.message);
+    }
+    log_clear();
+    return status == VKA_OK;
+}
+
+void attention_run_paths(attention_problem *p, uint32_t splits) {
+    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+        if (attention_can(p, (vka_attention_path)path)) {
+            attention_run(p, (vka_attention_path)path, splits);
+        }
+    }
+}
+
+void attention_on_paths(context *c, attention_case a) {
     attention_problem p = attention_make(c, a, test_seed());
-    attention_run(&p, VKA_PATH_ROW, 0);
-    attention_run(&p, VKA_PATH_TILE, 0);
+    attention_run_paths(&p, 0);
     attention_destroy(&p);
 }

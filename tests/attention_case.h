@@ -45,10 +45,18 @@ vka_attention_desc attention_desc(const attention_problem *p);
  * was written. Every element is compared. */
 void attention_run(attention_problem *p, vka_attention_path path, uint32_t splits);
 
+/* Can the device run it by this path? Says why not on stderr. */
+bool attention_can(attention_problem *p, vka_attention_path path);
+
+/* attention_run by every path that the device can run it by. */
+void attention_run_paths(attention_problem *p, uint32_t splits);
+
+#define LAST_PATH VKA_PATH_DECODE
+
 /* Asserts on what `out` and `lse` hold after a run of the caller's own. `how` is for the message. */
 void attention_compare(attention_problem *p, const char *how);
 
-/* make, run on both paths, destroy. */
-void attention_both_paths(context *c, attention_case a);
+/* make, attention_run_paths, destroy. */
+void attention_on_paths(context *c, attention_case a);
 
 #endif

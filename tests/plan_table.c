@@ -5,7 +5,7 @@
 
 #include <vkattn/attention.h>
 
-#include "plan/plan.h"
+#include "plan/attention_paths.h"
 
 /* As the drivers report themselves. */
 static const struct device {
@@ -38,6 +38,7 @@ static vka_device_caps caps_of(const struct device *d) {
                              .storage_align = 64,
                              .subgroup_arithmetic = d->subgroup_max > 1,
                              .subgroup_shuffle = d->subgroup_max > 1,
+                             .subgroup_size_control = d->subgroup_max > d->subgroup_min,
                              .f16_storage = d->f16};
 }
 
@@ -65,8 +66,7 @@ static vka__attention_plan plan_of(const vka_device_caps *caps, uint32_t heads, 
 
 static void print_plan(const vka__attention_plan *p) {
     const uint32_t *spec = p->main.spec;
-    printf(" %s %ux%u, %u", p->path == VKA_PATH_ROW ? "row" : "tile", spec[VKA_SPEC_BR], spec[VKA_SPEC_BC],
-           spec[VKA_SPEC_GROUP_SIZE]);
+    printf(" %s %ux%u, %u", vka__path_name(p->path), spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE]);
     if (p->shared_bytes)
         printf(", %u KiB", (p->shared_bytes + 1023) / 1024);
     if (p->splits > 1)

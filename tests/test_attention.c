@@ -27,9 +27,10 @@ static void run_lengths(context *c, vka_dtype dtype, uint32_t dim, const uint32_
                                                               .kv_len = lengths[n][1],
                                                               .head_dim = dim},
                                              test_seed());
-        attention_run(&p, VKA_PATH_ROW, 0);
-        if (tile) {
-            attention_run(&p, VKA_PATH_TILE, 0);
+        for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+            if ((tile || path != VKA_PATH_TILE) && attention_can(&p, (vka_attention_path)path)) {
+                attention_run(&p, (vka_attention_path)path, 0);
+            }
         }
         attention_destroy(&p);
     }
@@ -73,12 +74,12 @@ Test(attention, value_dimension) {
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
-        attention_both_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
-                                                  .q_heads = 2,
-                                                  .q_len = 33,
-                                                  .kv_len = 71,
-                                                  .head_dim = dims[i][0],
-                                                  .value_dim = dims[i][1]});
+        attention_on_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
+                                                .q_heads = 2,
+                                                .q_len = 33,
+                                                .kv_len = 71,
+                                                .head_dim = dims[i][0],
+                                                .value_dim = dims[i][1]});
     }
     context_close(&c);
 }
@@ -95,15 +96,15 @@ static void layouts(vka_dtype dtype) {
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < 24; i++) {
         /* The padding makes every distance between rows odd, the shift makes f16 start between two words. */
-        attention_both_paths(&c, (attention_case){.dtype = dtype,
-                                                  .batch = 2,
-                                                  .q_heads = 4,
-                                                  .kv_heads = 2,
-                                                  .q_len = 19,
-                                                  .kv_len = 37,
-                                                  .head_dim = 8,
-                                                  .causal = i % 2,
-                                                  .layout = {orders[i], i % 4, i % 3}});
+        attention_on_paths(&c, (attention_case){.dtype = dtype,
+                                                .batch = 2,
+                                                .q_heads = 4,
+                                                .kv_heads = 2,
+                                                .q_len = 19,
+                                                .kv_len = 37,
+                                                .head_dim = 8,
+                                                .causal = i % 2,
+                                                .layout = {orders[i], i % 4, i % 3}});
     }
     context_close(&c);
 }
@@ -137,8 +138,11 @@ Test(attention, packed_qkv) {
         views[which]->offset = packed.view.offset + which * H * D * 4;
         memcpy(views[which]->stride, (uint64_t[4]){N * 3 * H * D, D, 3 * H * D, 1}, sizeof(uint64_t[4]));
     }
-    for (int path = VKA_PATH_AUTO; path <= VKA_PATH_TILE; path++) {
+    for (int path = VKA_PATH_AUTO; path <= LAST_PATH; path++) {
         desc.path = (vka_attention_path)path;
+        if (path && !attention_can(&p, desc.path)) {
+            continue;
+        }
         tensor_poison(&p.out);
         tensor_poison(&p.lse);
         EXPECT_OK(vka_recorder_begin(c.recorder));
@@ -157,14 +161,14 @@ Test(attention, grouped_queries) {
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         for (int decode = 0; decode < 2; decode++) {
-            attention_both_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
-                                                      .batch = 2,
-                                                      .q_heads = heads[i][0],
-                                                      .kv_heads = heads[i][1],
-                                                      .q_len = decode ? 1 : 21,
-                                                      .kv_len = decode ? 131 : 45,
-                                                      .head_dim = 16,
-                                                      .causal = true});
+            attention_on_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
+                                                    .batch = 2,
+                                                    .q_heads = heads[i][0],
+                                                    .kv_heads = heads[i][1],
+                                                    .q_len = decode ? 1 : 21,
+                                                    .kv_len = decode ? 131 : 45,
+                                                    .head_dim = 16,
+                                                    .causal = true});
         }
     }
     context_close(&c);
@@ -177,7 +181,7 @@ Test(attention, scale) {
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
-        attention_both_paths(&c, (attention_case){.q_len = 31, .kv_len = 97, .head_dim = 16, .scale = scales[i]});
+        attention_on_paths(&c, (attention_case){.q_len = 31, .kv_len = 97, .head_dim = 16, .scale = scales[i]});
     }
     context_close(&c);
 }
@@ -193,9 +197,8 @@ Test(attention, large_scores) {
         p.k.values[i] *= 30;
     }
     attention_update(&p);
-    attention_run(&p, VKA_PATH_ROW, 0);
-    attention_run(&p, VKA_PATH_TILE, 0);
-    attention_run(&p, VKA_PATH_TILE, 3);
+    attention_run_paths(&p, 0);
+    attention_run_paths(&p, 3);
     attention_destroy(&p);
     context_close(&c);
 }
@@ -208,8 +211,7 @@ static void splits(attention_case a) {
     context_open(&c, &config_real);
     attention_problem p = attention_make(&c, a, test_seed());
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        attention_run(&p, VKA_PATH_ROW, counts[i]);
-        attention_run(&p, VKA_PATH_TILE, counts[i]);
+        attention_run_paths(&p, counts[i]);
     }
     attention_destroy(&p);
     context_close(&c);
@@ -272,6 +274,11 @@ static void repeat(attention_case a, vka_attention_path path, uint32_t splits_wa
     context c;
     context_open(&c, &config_real);
     attention_problem p = attention_make(&c, a, test_seed());
+    if (!attention_can(&p, path)) {
+        attention_destroy(&p);
+        context_close(&c);
+        return;
+    }
     attention_run(&p, path, splits_wanted);
     uint8_t *first = malloc(p.out.size), *first_lse = malloc(p.lse.size);
     memcpy(first, p.out.image, p.out.size);
@@ -297,14 +304,16 @@ static void repeat(attention_case a, vka_attention_path path, uint32_t splits_wa
 
 Test(attention, same_bits) {
     attention_case a = {.batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 65, .kv_len = 130, .head_dim = 16};
-    repeat(a, VKA_PATH_ROW, 0);
-    repeat(a, VKA_PATH_TILE, 0);
+    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+        repeat(a, (vka_attention_path)path, 0);
+    }
 }
 
 Test(attention, same_bits_split_f16) {
     attention_case a = {.dtype = VKA_F16, .q_heads = 4, .q_len = 3, .kv_len = 400, .head_dim = 16};
-    repeat(a, VKA_PATH_ROW, 5);
-    repeat(a, VKA_PATH_TILE, 5);
+    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+        repeat(a, (vka_attention_path)path, 5);
+    }
 }
 
 /* ---- optional output ----------------------------------------------------------------------------------------- */
@@ -315,9 +324,12 @@ Test(attention, without_lse) {
     attention_problem p = attention_make(&c, (attention_case){.q_len = 40, .kv_len = 90, .head_dim = 16}, test_seed());
     vka_attention_desc desc = attention_desc(&p);
     desc.lse = (vka_tensor){0};
-    for (uint32_t n = 0; n < 4; n++) {
-        desc.path = n % 2 ? VKA_PATH_ROW : VKA_PATH_TILE;
-        desc.splits = n < 2 ? 1 : 3;
+    for (int n = 0; n < 2 * LAST_PATH; n++) {
+        desc.path = (vka_attention_path)(VKA_PATH_ROW + n / 2);
+        desc.splits = n % 2 ? 1 : 3;
+        if (!attention_can(&p, desc.path)) {
+            continue;
+        }
         attention_run(&p, desc.path, 1); /* sets lse */
         tensor_poison(&p.out);
         EXPECT_OK(vka_recorder_begin(c.recorder));

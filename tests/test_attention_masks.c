@@ -20,7 +20,7 @@ static void masked(context *c, attention_case a) {
         a.kv_len = lengths[n][1];
         a.head_dim = DIM;
         a.poison_hidden = true;
-        attention_both_paths(c, a);
+        attention_on_paths(c, a);
     }
 }
 
@@ -105,9 +105,8 @@ Test(attention_masks, no_keys) {
                             .layout = {"0213", 3, 1}};
         attention_problem p = attention_make(&c, a, test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
-        attention_run(&p, VKA_PATH_ROW, 0);
-        attention_run(&p, VKA_PATH_TILE, 0);
-        attention_run(&p, VKA_PATH_TILE, 2);
+        attention_run_paths(&p, 0);
+        attention_run_paths(&p, 2);
         for (size_t i = 0; i < p.out.count; i++) {
             cr_assert_eq(p.out.values[i], 0);
         }
@@ -165,10 +164,8 @@ static void one_nan(vka_dtype dtype, bool in_values) {
     t->values[33 * DIM + 5] = NAN;
     attention_update(&p);
     cr_assert(!isnan(p.ref_out[32 * DIM + 5]) && isnan(p.ref_out[33 * DIM + 5]));
-    attention_run(&p, VKA_PATH_ROW, 0);
-    attention_run(&p, VKA_PATH_TILE, 0);
-    attention_run(&p, VKA_PATH_ROW, 3);
-    attention_run(&p, VKA_PATH_TILE, 3);
+    attention_run_paths(&p, 0);
+    attention_run_paths(&p, 3);
     attention_destroy(&p);
     context_close(&c);
 }
@@ -189,9 +186,8 @@ Test(attention_masks, nan_in_query) {
     attention_problem p = attention_make(&c, (attention_case){.q_len = 20, .kv_len = 50, .head_dim = DIM}, test_seed());
     p.q.values[7 * DIM] = NAN;
     attention_update(&p);
-    attention_run(&p, VKA_PATH_ROW, 0);
-    attention_run(&p, VKA_PATH_TILE, 0);
-    attention_run(&p, VKA_PATH_TILE, 2);
+    attention_run_paths(&p, 0);
+    attention_run_paths(&p, 2);
     attention_destroy(&p);
     context_close(&c);
 }
@@ -211,9 +207,8 @@ Test(attention_masks, nan_in_dead_query) {
     p.q.values[3 * DIM] = NAN;
     p.q.values[4 * DIM] = INFINITY;
     attention_update(&p);
-    attention_run(&p, VKA_PATH_ROW, 0);
-    attention_run(&p, VKA_PATH_TILE, 0);
-    attention_run(&p, VKA_PATH_TILE, 2);
+    attention_run_paths(&p, 0);
+    attention_run_paths(&p, 2);
     attention_destroy(&p);
     context_close(&c);
 }

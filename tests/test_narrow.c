@@ -24,8 +24,7 @@ static void attention_on(const device_config *config, bool forced_paths) {
         attention_run(&p, VKA_PATH_AUTO, 0);
         attention_run(&p, VKA_PATH_AUTO, 3);
         if (forced_paths) {
-            attention_run(&p, VKA_PATH_ROW, 0);
-            attention_run(&p, VKA_PATH_TILE, 0);
+            attention_run_paths(&p, 0);
         }
         attention_destroy(&p);
     }

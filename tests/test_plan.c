@@ -25,7 +25,8 @@ typedef struct device {
         .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared, \
         .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                   \
         .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                \
-        .f16_storage = f16, .f16_arithmetic = f16                                                                      \
+        .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16,                   \
+        .f16_arithmetic = f16                                                                                          \
     }
 #define MIB (UINT64_C(1) << 20)
 
@@ -70,13 +71,14 @@ static vka__attention_problem random_attention(ref_rng *rng) {
     uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
     uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
-    vka__attention_problem p = {.q = view_of(rng, dtype, b, kv * group, nq, d),
-                                .k = view_of(rng, dtype, b, kv, nk, d),
-                                .v = view_of(rng, dtype, b, kv, nk, dv),
-                                .out = view_of(rng, dtype, b, kv * group, nq, dv),
-                                .scale = 0.125f,
-                                .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE),
-                                .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
+    vka__attention_problem p = {
+        .q = view_of(rng, dtype, b, kv * group, nq, d),
+        .k = view_of(rng, dtype, b, kv, nk, d),
+        .v = view_of(rng, dtype, b, kv, nk, dv),
+        .out = view_of(rng, dtype, b, kv * group, nq, dv),
+        .scale = 0.125f,
+        .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE, VKA_PATH_DECODE),
+        .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (ref_rng_below(rng, 2)) {
         p.lse = view_of(rng, VKA_F32, b, kv * group, nq, 1);
     }
@@ -97,6 +99,13 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
     cr_assert_eq(half, dtype == VKA_F16, "%s: %s", d->name, name);
     cr_assert_eq(packed, dtype == VKA_F16 && !d->caps.f16_storage, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
+    cr_assert(!strstr(name, "decode") || d->caps.subgroup_shuffle, "%s: %s", d->name, name);
+    if (key->spec[VKA_SPEC_SUBGROUP]) { /* made for a width: it is the only one, or can be asked for */
+        cr_assert_eq(key->spec[VKA_SPEC_GROUP_SIZE], key->spec[VKA_SPEC_SUBGROUP], "%s: %s", d->name, name);
+        cr_assert(d->caps.subgroup_size_control || d->caps.subgroup_min == d->caps.subgroup_max);
+        cr_assert_geq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_min);
+        cr_assert_leq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_max);
+    }
 }
 
 static void check_dispatch(const device *d, const vka__dispatch *x) {
@@ -194,13 +203,13 @@ static void check_attention(const device *d, const vka__attention_problem *p) {
     if (status != VKA_OK) {
         cr_assert_eq(status, VKA_UNSUPPORTED);
         cr_assert(refusal.field && refusal.reason[0], "%s refuses without a reason", d->name);
-        cr_assert(head_too_large(d, p) || (p->path == VKA_PATH_TILE && !strcmp(refusal.field, "path")),
+        cr_assert(head_too_large(d, p) || (p->path > VKA_PATH_ROW && !strcmp(refusal.field, "path")),
                   "%s refuses H %u/%u N %ux%u D %u/%u: %s: %s", d->name, p->q.shape[1], p->k.shape[1], p->q.shape[2],
                   p->k.shape[2], p->q.shape[3], p->v.shape[3], refusal.field, refusal.reason);
         return;
     }
     if (p->path == VKA_PATH_AUTO && d->caps.type == VKA_DEVICE_CPU) {
-        cr_assert_eq(plan.path, VKA_PATH_ROW, "%s", d->name);
+        cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
     }
     cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);

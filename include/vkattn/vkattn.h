@@ -150,20 +150,21 @@ typedef struct vka_device_caps {
     uint8_t uuid[16];        /* device UUID, stable over runs on one machine                                    */
     vka_device_type type;
     uint32_t subgroup_size; /* default subgroup width, at least 1                                              */
-    uint32_t subgroup_min;  /* smallest and largest width; both equal subgroup_size when it can't be chosen    */
+    uint32_t subgroup_min;  /* smallest and largest width that a compiler may pick                             */
     uint32_t subgroup_max;
-    uint32_t shared_bytes;    /* shared memory of a workgroup                                                    */
-    uint32_t max_invocations; /* of a workgroup                                                                  */
-    uint32_t max_groups[3];   /* workgroups of a dispatch                                                        */
-    uint64_t storage_range;   /* bytes one binding can see                                                       */
-    uint32_t storage_align;   /* alignment of a binding's offset, in bytes                                       */
-    uint64_t memory_bytes;    /* largest device-local heap                                                       */
-    bool subgroup_arithmetic; /* subgroup reductions in compute shaders                                          */
-    bool subgroup_shuffle;    /* invocations of a subgroup can read each other's values                          */
-    bool f16_storage;         /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
-    bool f16_arithmetic;      /* shaderFloat16                                                                   */
-    bool unified_memory;      /* device-local memory can be mapped                                               */
-    bool timestamps;          /* the compute queue has timestamps                                                */
+    uint32_t shared_bytes;      /* shared memory of a workgroup                                                    */
+    uint32_t max_invocations;   /* of a workgroup                                                                  */
+    uint32_t max_groups[3];     /* workgroups of a dispatch                                                        */
+    uint64_t storage_range;     /* bytes one binding can see                                                       */
+    uint32_t storage_align;     /* alignment of a binding's offset, in bytes                                       */
+    uint64_t memory_bytes;      /* largest device-local heap                                                       */
+    bool subgroup_arithmetic;   /* subgroup reductions in compute shaders                                          */
+    bool subgroup_shuffle;      /* invocations of a subgroup can read each other's values                          */
+    bool subgroup_size_control; /* a kernel can ask for any width from subgroup_min to subgroup_max              */
+    bool f16_storage;           /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
+    bool f16_arithmetic;        /* shaderFloat16                                                                   */
+    bool unified_memory;        /* device-local memory can be mapped                                               */
+    bool timestamps;            /* the compute queue has timestamps                                                */
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */

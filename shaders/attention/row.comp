@@ -15,23 +15,9 @@
 #define VKA_READ_WORDS 1
 #include "storage.glsl"
 #include "attention.glsl"
+#include "attention_io.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
-
-VKA_INPUT(VKA_BIND_Q, q)
-VKA_INPUT(VKA_BIND_K, k)
-VKA_INPUT(VKA_BIND_V, v)
-VKA_OUTPUT(VKA_BIND_OUT, out)
-VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
-VKA_OUTPUT_F32(VKA_BIND_WORKSPACE, ws)
-VKA_ROW_READER(q)
-VKA_ROW_READER(k)
-VKA_ROW_READER(v)
-VKA_ROW_WRITER(out)
-
-struct State {
-    float maximum, sum;
-};
 
 vec4 q_rows[RM * D4];
 vec4 out_rows[RM * DV4];
@@ -94,7 +80,7 @@ void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = min(first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex, row_count() - 1u);
         uvec2 query = row_query(g, row);
-        uint at = push.base[VKA_BIND_Q] + g.batch * p.q.b + query.x * p.q.h + query.y * p.q.n;
+        uint at = query_at(g, query);
         VKA_UNROLL(d, D4) q_rows[r * D4 + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
         VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] = vec4(0.0);
         query_of[r] = query.y;
@@ -183,32 +169,9 @@ void masked_step(int j, uint k_at, uint v_at) {
 vec4 final_rows[RM * DV4];
 State final_state[RM];
 
-void store_vector(Grid g, uvec2 query, uint d, vec4 x) {
-    if (has(VKA_FLAG_SPLIT)) {
-        uint at = workspace_row(g, query) * DV + d * 4u;
-        for (uint e = 0u; e < 4u; ++e)
-            if (d * 4u + e < DV)
-                ws_put(at + e, x[e]);
-    } else {
-        uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
-        out_put_row4(at, p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), x);
-    }
-}
-
-void store_state(Grid g, uvec2 query, State s) {
-    if (has(VKA_FLAG_SPLIT)) {
-        uint row = workspace_row(g, query);
-        ws_put(p.ws_stats + row * 2u, s.maximum);
-        ws_put(p.ws_stats + row * 2u + 1u, s.sum);
-    } else if (has(VKA_FLAG_LSE)) {
-        lse_put(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + query.y * p.lse.n,
-                lse_of(s.maximum, s.sum));
-    }
-}
-
 void store_rows(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        float scale = has(VKA_FLAG_SPLIT) ? 1.0 : normaliser(state[r].sum);
+        float scale = final_scale(state[r]);
         VKA_UNROLL(d, DV4) final_rows[r * DV4 + d] = out_rows[r * DV4 + d] * scale;
         final_state[r] = state[r];
     }
@@ -227,8 +190,7 @@ void main() {
     Grid g = grid_position();
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
-    uint k_head = push.base[VKA_BIND_K] + g.batch * p.k.b + kv_head(g) * p.k.h;
-    uint v_head = push.base[VKA_BIND_V] + g.batch * p.v.b + kv_head(g) * p.v.h;
+    uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk w = walk_keys(g, first_row);
     // Masked keys, full steps, masked keys: written as two rounds of the same two loops, so that each body is compiled
     // once, and without a branch inside that would have to merge all rows' registers.

@@ -11,19 +11,9 @@
 #extension GL_GOOGLE_include_directive : require
 #include "storage.glsl"
 #include "attention.glsl"
+#include "attention_io.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
-
-VKA_INPUT(VKA_BIND_Q, q)
-VKA_INPUT(VKA_BIND_K, k)
-VKA_INPUT(VKA_BIND_V, v)
-VKA_OUTPUT(VKA_BIND_OUT, out)
-VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
-VKA_OUTPUT_F32(VKA_BIND_WORKSPACE, ws)
-VKA_ROW_READER(q)
-VKA_ROW_READER(k)
-VKA_ROW_READER(v)
-VKA_ROW_WRITER(out)
 
 const uint CN = BC / TC;
 const uint D_CHUNKS = (D4 + TC - 1u) / TC;
@@ -48,7 +38,7 @@ void load_queries(Grid g, uint first_row) {
     for (uint i = gl_LocalInvocationIndex; i < BR * D4; i += gl_WorkGroupSize.x) {
         uint d = i % D4;
         uvec2 query = row_query(g, min(first_row + i / D4, row_count() - 1u));
-        uint at = push.base[VKA_BIND_Q] + g.batch * p.q.b + query.x * p.q.h + query.y * p.q.n;
+        uint at = query_at(g, query);
         q_tile[i / D4 * Q_STRIDE + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
     }
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
@@ -140,27 +130,15 @@ void multiply_values(uint chunk, bool full) {
 }
 
 void store_row(Grid g, uint r, uvec2 query, float sum) {
-    float scale = has(VKA_FLAG_SPLIT) ? 1.0 : normaliser(sum);
-    uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
-    uint ws_row = has(VKA_FLAG_SPLIT) ? workspace_row(g, query) : 0u;
+    State final_state = State(row_max[r], sum);
+    float scale = final_scale(final_state);
     [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) {
         uint d = x * TC + tc;
-        vec4 value = out_rows[r * DV_CHUNKS + x] * scale;
-        if (d < DV4 && has(VKA_FLAG_SPLIT)) {
-            [[unroll]] for (uint e = 0u; e < 4u; ++e) if (d * 4u + e < DV) ws_put(ws_row * DV + d * 4u + e, value[e]);
-        } else if (d < DV4) {
-            out_put_row4(at, p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), value);
-        }
+        if (d < DV4)
+            store_vector(g, query, d, out_rows[r * DV_CHUNKS + x] * scale);
     }
-    if (tc != 0u)
-        return;
-    if (has(VKA_FLAG_SPLIT)) {
-        ws_put(p.ws_stats + ws_row * 2u, row_max[r]);
-        ws_put(p.ws_stats + ws_row * 2u + 1u, sum);
-    } else if (has(VKA_FLAG_LSE)) {
-        lse_put(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + query.y * p.lse.n,
-                lse_of(row_max[r], sum));
-    }
+    if (tc == 0u)
+        store_state(g, query, final_state);
 }
 
 void store_rows(Grid g, uint first_row) {
@@ -183,8 +161,7 @@ void main() {
     Grid g = grid_position();
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
-    uint k_head = push.base[VKA_BIND_K] + g.batch * p.k.b + kv_head(g) * p.k.h;
-    uint v_head = push.base[VKA_BIND_V] + g.batch * p.v.b + kv_head(g) * p.v.h;
+    uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk w = walk_keys(g, first_row);
     for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
         bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);

@@ -1,153 +1,12 @@
 /* Plans of attention: path, tiles, splits, slices.
  * SPDX-License-Identifier: MIT */
-#include "plan/plan.h"
+#include "plan/attention_paths.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include <vkattn/attention.h>
-
-/* Shapes of the tile kernel, largest first: query rows, keys of a step, rows of an invocation, invocations of a row.
- * Register tiles of 4 x 4 spill on no known GPU; a row's invocations times four channels make one channel chunk. */
-static const struct tile_shape {
-    uint32_t br, bc, rm, tc;
-} tile_shapes[] = {
-    {64, 32, 4, 8}, {32, 32, 4, 8}, {16, 32, 2, 8}, {8, 32, 1, 8}, {4, 32, 1, 16}, {4, 16, 1, 8}, {4, 8, 1, 4},
-};
-
-/* Bytes of shared memory that tile.comp declares for a shape: q, a chunk of k or v, probabilities, row reductions. */
-static uint32_t tile_shared_bytes(const struct tile_shape *s, uint32_t d) {
-    uint32_t d4 = vka__div_up(d, 4);
-    return 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) + 4 * s->br * s->tc;
-}
-
-/* Sixteen vectors of four outputs an invocation, beside the scores, are what every known GPU has registers for. */
-#define MAX_OUT_VECTORS 16
-
-static bool tile_fits(const vka_device_caps *caps, const struct tile_shape *s, uint32_t d, uint32_t dv) {
-    uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(dv, 4), s->tc);
-    return s->br / s->rm * s->tc <= caps->max_invocations && tile_shared_bytes(s, d) <= caps->shared_bytes &&
-           out_vectors <= MAX_OUT_VECTORS;
-}
-
-static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
-    uint32_t flags = 0;
-    flags |= p->band ? VKA_FLAG_BAND : 0;
-    flags |= p->lse.present ? VKA_FLAG_LSE : 0;
-    flags |= pack ? VKA_FLAG_PACK : 0;
-    flags |= vka__view_vec4(&p->q) && vka__view_vec4(&p->k) ? VKA_FLAG_VEC4_QK : 0;
-    flags |= vka__view_vec4(&p->v) ? VKA_FLAG_VEC4_V : 0;
-    flags |= vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0;
-    return flags;
-}
-
-static uint32_t group_of(const vka__attention_problem *p) {
-    return p->q.shape[1] / p->k.shape[1];
-}
-
-/* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
-static bool wants_pack(const vka__attention_problem *p, uint32_t full_tile_rows) {
-    return group_of(p) > 1 && p->q.shape[2] * 2 <= full_tile_rows;
-}
-
-/* Can a workgroup be exactly one subgroup whose invocations read each other's registers? */
-static bool one_subgroup_broadcasts(const vka_device_caps *caps) {
-    return caps->subgroup_shuffle && caps->subgroup_min == caps->subgroup_max && caps->subgroup_size >= 4 &&
-           caps->subgroup_size <= caps->max_invocations;
-}
-
-/* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
-static bool is_slow_compiler(const vka_device_caps *caps) {
-    enum { LLVMPIPE = 13 }; /* VK_DRIVER_ID_MESA_LLVMPIPE */
-    return caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
-}
-
-/* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
- * they no longer fit the first-level cache, which is where software drivers keep registers. */
-static void plan_row_tile(const vka_device_caps *caps, uint32_t d, bool broadcast, uint32_t *rm, uint32_t *bc) {
-    if (is_slow_compiler(caps) || !broadcast) {
-        *rm = 1;
-        *bc = d <= 128 ? 2 : 1;
-    } else {
-        *rm = d <= 128 ? 4 : 2;
-        *bc = d <= 128 ? 4 : 2;
-    }
-}
-
-static void plan_row(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
-    bool broadcast = one_subgroup_broadcasts(caps);
-    uint32_t t = broadcast ? caps->subgroup_size : vka__min_u32(8, caps->max_invocations), rm, bc;
-    plan_row_tile(caps, vka__max_u32(p->q.shape[3], p->v.shape[3]), broadcast, &rm, &bc);
-    bool pack = wants_pack(p, t * rm);
-    plan->rows = pack ? p->q.shape[2] * group_of(p) : p->q.shape[2];
-    while (rm > 1 && plan->rows <= t * rm / 2)
-        rm /= 2;
-    plan->path = VKA_PATH_ROW;
-    plan->shared_bytes = 0;
-    vka__kernel f32 = broadcast ? VKA__attention_row_f32_sg : VKA__attention_row_f32;
-    plan->main.kernel = vka__kernel_for_storage(f32, p->q.dtype, caps);
-    plan->main.spec[VKA_SPEC_GROUP_SIZE] = t;
-    plan->main.spec[VKA_SPEC_BR] = t * rm;
-    plan->main.spec[VKA_SPEC_BC] = bc;
-    plan->main.spec[VKA_SPEC_RM] = rm;
-    plan->main.spec[VKA_SPEC_TC] = 1;
-    plan->main.spec[VKA_SPEC_SUBGROUP] = t;
-    plan->main.spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
-}
-
-static bool plan_tile(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
-    uint32_t d = p->q.shape[3], count = sizeof tile_shapes / sizeof *tile_shapes;
-    bool pack = wants_pack(p, 16);
-    uint32_t rows = pack ? p->q.shape[2] * group_of(p) : p->q.shape[2];
-    const struct tile_shape *best = NULL;
-    for (uint32_t i = 0; i < count; ++i) {
-        const struct tile_shape *s = &tile_shapes[i];
-        if (!tile_fits(caps, s, d, p->v.shape[3]))
-            continue;
-        /* The smallest that holds all rows, or the largest there is; of equals the first. */
-        if (!best || (s->br >= rows && s->br < best->br))
-            best = s;
-    }
-    if (!best)
-        return false;
-    plan->path = VKA_PATH_TILE;
-    plan->rows = rows;
-    plan->shared_bytes = tile_shared_bytes(best, d);
-    plan->main.kernel = vka__kernel_for_storage(VKA__attention_tile_f32, p->q.dtype, caps);
-    plan->main.spec[VKA_SPEC_GROUP_SIZE] = best->br / best->rm * best->tc;
-    plan->main.spec[VKA_SPEC_BR] = best->br;
-    plan->main.spec[VKA_SPEC_BC] = best->bc;
-    plan->main.spec[VKA_SPEC_RM] = best->rm;
-    plan->main.spec[VKA_SPEC_TC] = best->tc;
-    plan->main.spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
-    return true;
-}
-
-static bool choose_path(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
-                        vka__refusal *refusal) {
-    if (p->path == VKA_PATH_ROW || (p->path == VKA_PATH_AUTO && caps->type == VKA_DEVICE_CPU)) {
-        plan_row(caps, p, plan);
-        plan->why = p->path ? "the description asks for it" : "software driver: uniform loads, no barriers";
-        return true;
-    }
-    if (plan_tile(caps, p, plan)) {
-        plan->why = p->path ? "the description asks for it" : "GPU: keys staged in shared memory";
-        return true;
-    }
-    if (p->path == VKA_PATH_TILE) {
-        refusal->field = "path";
-        snprintf(refusal->reason, sizeof refusal->reason,
-                 "is TILE, but no tile for head dimension %u fits %u bytes of shared memory and %u invocations",
-                 p->q.shape[3], caps->shared_bytes, caps->max_invocations);
-        return false;
-    }
-    plan_row(caps, p, plan);
-    plan->why = "no tile fits this device's shared memory";
-    return true;
-}
-
 static void heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint32_t *q_heads, uint32_t *kv_heads) {
-    *q_heads = slice == VKA__SLICE_QUERY_HEAD ? 1 : slice == VKA__SLICE_HEAD ? group_of(p) : p->q.shape[1];
+    *q_heads = slice == VKA__SLICE_QUERY_HEAD ? 1 : slice == VKA__SLICE_HEAD ? vka__group_of(p) : p->q.shape[1];
     *kv_heads = slice >= VKA__SLICE_HEAD ? 1 : p->k.shape[1];
 }
 
@@ -208,7 +67,7 @@ static uint64_t workspace_floats(const vka__attention_plan *plan, uint32_t slice
 static void plan_grids(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     bool pack = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
-    plan->heads = pack ? slice_q_heads / group_of(p) : slice_q_heads;
+    plan->heads = pack ? slice_q_heads / vka__group_of(p) : slice_q_heads;
     plan->tiles = vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]);
     uint64_t groups = (uint64_t)plan->tiles * plan->heads * slice_batches;
     plan->splits = choose_splits(caps, p, groups, plan->main.spec[VKA_SPEC_BR]);
@@ -256,7 +115,7 @@ static vka_strides kernel_strides(const vka__view *v, vka__slice slice, uint32_t
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                                vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
-    if (!choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
+    if (!vka__choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
     uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->q.shape[0] : 1, slice_q_heads, slice_kv_heads;
     heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
@@ -277,7 +136,7 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     params->lse = kernel_strides(&p->lse, plan->slice, slice_q_heads);
     params->q_len = p->q.shape[2];
     params->kv_len = p->k.shape[2];
-    params->group = group_of(p);
+    params->group = vka__group_of(p);
     params->band_lo = p->band_lo;
     params->band_hi = p->band_hi;
     params->scale_log2 = (float)(p->scale * 1.4426950408889634);
@@ -313,7 +172,7 @@ void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_p
     uint32_t group, one;
     heads_of_slice(p, plan->slice, &group, &one);
     uint32_t steps = plan->slice >= VKA__SLICE_HEAD ? p->q.shape[1] / group : 1;
-    uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group, kv = q / group_of(p);
+    uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group, kv = q / vka__group_of(p);
     uint32_t *base = out->push.base;
     vka__binding *bind = out->binding;
     out->key = merge ? plan->merge : plan->main;
@@ -342,16 +201,16 @@ size_t vka__explain_attention(const vka__attention_problem *p, const vka__attent
                               size_t capacity) {
     static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
-    int n = snprintf(
-        text, capacity,
-        "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
-        "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-        "band: %s\nsplits: %u\nbinding: %s\ndispatches: %llu\nworkspace_bytes: %llu\n",
-        plan->path == VKA_PATH_ROW ? "row" : "tile", plan->why, vka__kernel_name((vka__kernel)plan->main.kernel),
-        spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC],
-        plan->shared_bytes, flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
-        flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no", p->band ? "yes" : "no",
-        plan->splits, slices[plan->slice], (unsigned long long)vka__attention_dispatches(plan),
-        (unsigned long long)plan->workspace_bytes);
+    int n =
+        snprintf(text, capacity,
+                 "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
+                 "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
+                 "band: %s\nsplits: %u\nbinding: %s\ndispatches: %llu\nworkspace_bytes: %llu\n",
+                 vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel),
+                 spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC],
+                 plan->shared_bytes, flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
+                 flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no",
+                 p->band ? "yes" : "no", plan->splits, slices[plan->slice],
+                 (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -208,6 +208,8 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
     if (sizes && p.size_control.minSubgroupSize && p.size_control.maxSubgroupSize) {
         caps->subgroup_min = p.size_control.minSubgroupSize;
         caps->subgroup_max = p.size_control.maxSubgroupSize;
+        caps->subgroup_size_control = out->wishes.subgroup_size_control &&
+                                      p.size_control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
     }
     *why = NULL;
     return VKA_OK;
@@ -230,6 +232,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     caps->storage_align = align;
     caps->subgroup_arithmetic = caps->subgroup_arithmetic && real->subgroup_arithmetic;
     caps->subgroup_shuffle = caps->subgroup_shuffle && real->subgroup_shuffle;
+    caps->subgroup_size_control = caps->subgroup_size_control && real->subgroup_size_control;
     caps->f16_storage = caps->f16_storage && real->f16_storage;
     caps->f16_arithmetic = caps->f16_arithmetic && real->f16_arithmetic;
     caps->unified_memory = caps->unified_memory && real->unified_memory;
@@ -240,6 +243,7 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *en
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user) {
     vka_device_caps *caps = &physical->caps;
     caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
+    caps->subgroup_size_control = caps->subgroup_size_control && enabled->subgroup_size_control;
     caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
     physical->wishes = *enabled;
     if (narrow) {

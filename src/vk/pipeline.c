@@ -167,13 +167,18 @@ static vka_status compile(vka_device *d, const char *item, const vka__pipeline_k
         map[i] = (VkSpecializationMapEntry){.constantID = i, .offset = i * 4, .size = 4};
     VkSpecializationInfo spec = {
         .mapEntryCount = VKA_SPEC_COUNT, .pMapEntries = map, .dataSize = sizeof key->spec, .pData = key->spec};
-    /* The subgroup flavours of the row kernel are one subgroup a workgroup. */
-    bool one_subgroup = key->kernel >= VKA__attention_row_f32_sg && key->kernel <= VKA__attention_row_f16_packed_sg;
+    /* Kernels that are made for a width of subgroups. */
+    uint32_t width = key->spec[VKA_SPEC_SUBGROUP];
+    VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = width};
+    bool choose = width && d->caps.subgroup_min != d->caps.subgroup_max;
     VkPipelineShaderStageCreateFlags flags =
-        one_subgroup && d->full_subgroups ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0;
+        width && d->full_subgroups ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = choose ? &size : NULL,
                   .flags = flags,
                   .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                   .module = module,

@@ -1,0 +1,162 @@
+#version 450
+// Attention of few query rows over many keys (Flash-Decoding, Dao 2023), in the registers of one subgroup.
+//
+// Tiling: a workgroup is one subgroup and owns BR = RM rows. TC lanes share a key: lane l owns the vectors l % TC + TC i
+// of q, k, v and out, so that memory is read in whole lines and each element once, for all rows. The SG / TC teams of TC
+// lanes take neighbouring keys, each with a softmax state of its own; they are merged at the end. No shared memory, no
+// barriers.
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#define VKA_READ_WORDS 1
+#include "storage.glsl"
+#include "attention.glsl"
+#include "attention_io.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_SUBGROUP) const uint SG = 8u;
+
+const uint TEAMS = SG / TC;
+const uint D_PARTS = (D4 + TC - 1u) / TC;
+const uint DV_PARTS = (DV4 + TC - 1u) / TC;
+
+vec4 q_rows[RM * D_PARTS];
+vec4 out_rows[RM * DV_PARTS];
+State state[RM];
+uint query_of[RM];
+uint lane, team; // place among the lanes of a key; which of the keys
+
+vec4 key_part(uint row, uint i) {
+    uint d = i * TC + lane;
+    return D4 % TC == 0u || d < D4 ? k_row4(row, p.k.d, d, D, has(VKA_FLAG_VEC4_QK)) : vec4(0.0);
+}
+
+vec4 value_part(uint row, uint i) {
+    uint d = i * TC + lane;
+    return DV4 % TC == 0u || d < DV4 ? v_row4(row, p.v.d, d, DV, has(VKA_FLAG_VEC4_V)) : vec4(0.0);
+}
+
+void load_queries(Grid g, uint first_row) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        uvec2 query = row_query(g, min(first_row + r, row_count() - 1u));
+        uint at = query_at(g, query);
+        [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) {
+            uint d = i * TC + lane;
+            q_rows[r * D_PARTS + i] = vec4(0.0);
+            if (d < D4)
+                q_rows[r * D_PARTS + i] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
+        }
+        [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) out_rows[r * DV_PARTS + i] = vec4(0.0);
+        query_of[r] = query.y;
+        state[r] = State(LOWEST, 0.0);
+    }
+}
+
+// The sum over the lanes of a key, for all of them.
+float team_sum(float x) {
+    if (TC == SG)
+        return subgroupAdd(x);
+    [[unroll]] for (uint step = 1u; step < TC; step *= 2u) x += subgroupShuffleXor(x, step);
+    return x;
+}
+
+// BC keys a team from j on. A masked step takes one a team, which some rows may not see, or which may lie beyond the end:
+// for those the value counts as 0, whatever it holds. `masked` is constant.
+void step_keys(bool masked, int j, int end, uint k_head, uint v_head) {
+    const uint count = masked ? 1u : BC;
+    vec4 keys[BC * D_PARTS], values[BC * DV_PARTS];
+    [[unroll]] for (uint c = 0u; c < count; ++c) {
+        int key = j + int(c * TEAMS + team);
+        uint at = uint(masked ? min(key, end - 1) : key);
+        [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) keys[c * D_PARTS + i] = key_part(k_head + at * p.k.n, i);
+        [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) values[c * DV_PARTS + i] = value_part(v_head + at * p.v.n, i);
+    }
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        float s[BC], highest = LOWEST;
+        bool seen = !masked || (j + int(team) < end && key_visible(query_of[r], j + int(team)));
+        [[unroll]] for (uint c = 0u; c < count; ++c) {
+            float part = 0.0;
+            [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
+                part = dot_add(q_rows[r * D_PARTS + i], keys[c * D_PARTS + i], part);
+            s[c] = score_of(team_sum(part));
+            highest = seen ? max(highest, s[c]) : highest;
+        }
+        float maximum = max(state[r].maximum, highest);
+        float rescale = exp2(state[r].maximum - maximum);
+        state[r] = State(maximum, state[r].sum * rescale);
+        [[unroll]] for (uint c = 0u; c < count; ++c) {
+            s[c] = seen ? exp2(s[c] - maximum) : 0.0;
+            state[r].sum += s[c];
+        }
+        [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
+            vec4 x = out_rows[r * DV_PARTS + i] * rescale;
+            [[unroll]] for (uint c = 0u; c < count; ++c)
+                x = fma(vec4(s[c]), seen ? values[c * DV_PARTS + i] : vec4(0.0), x);
+            out_rows[r * DV_PARTS + i] = x;
+        }
+    }
+}
+
+// All teams' states and outputs become those of all keys.
+void merge_teams() {
+    [[unroll]] for (uint step = TC; step < SG; step *= 2u) {
+        [[unroll]] for (uint r = 0u; r < RM; ++r) {
+            float other = subgroupShuffleXor(state[r].maximum, step);
+            float maximum = max(state[r].maximum, other);
+            float scale = exp2(state[r].maximum - maximum);
+            state[r].maximum = maximum;
+            state[r].sum *= scale;
+            state[r].sum += subgroupShuffleXor(state[r].sum, step);
+            [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
+                vec4 x = out_rows[r * DV_PARTS + i] * scale;
+                out_rows[r * DV_PARTS + i] = x + subgroupShuffleXor(x, step);
+            }
+        }
+    }
+}
+
+// Final rows in an array that is indexed at run time, as in row.comp: stores are long code on a software driver.
+vec4 final_rows[RM * DV_PARTS];
+State final_state[RM];
+
+void store_rows(Grid g, uint first_row) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        float scale = final_scale(state[r]);
+        [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i)
+            final_rows[r * DV_PARTS + i] = out_rows[r * DV_PARTS + i] * scale;
+        final_state[r] = state[r];
+    }
+    if (team != 0u)
+        return;
+    [[dont_unroll]] for (uint r = 0u; r < min(RM, row_count() - first_row); ++r) {
+        uvec2 query = row_query(g, first_row + r);
+        [[dont_unroll]] for (uint i = 0u; i < DV_PARTS; ++i)
+            if (i * TC + lane < DV4)
+                store_vector(g, query, i * TC + lane, final_rows[r * DV_PARTS + i]);
+        if (lane == 0u)
+            store_state(g, query, final_state[r]);
+    }
+}
+
+void main() {
+    lane = gl_SubgroupInvocationID % TC;
+    team = gl_SubgroupInvocationID / TC;
+    Grid g = grid_position();
+    uint first_row = g.tile * BR;
+    load_queries(g, first_row);
+    uint k_head = key_head_at(g), v_head = value_head_at(g);
+    Walk w = walk_keys(g, first_row);
+    // Masked keys, full steps, masked keys: two rounds of the same two loops, so that each body is compiled once.
+    int j = w.begin, full_end = min(w.full_end, w.end);
+    for (uint round = 0u; round < 2u; ++round) {
+        int stop = round == 0u ? min(w.full_begin, w.end) : w.end;
+        for (; j < stop; j += int(TEAMS))
+            step_keys(true, j, w.end, k_head, v_head);
+        for (; j + int(BC * TEAMS) <= full_end; j += int(BC * TEAMS))
+            step_keys(false, j, w.end, k_head, v_head);
+    }
+    merge_teams();
+    store_rows(g, first_row);
+}
