@@ -86,6 +86,51 @@ Test(narrow, attention_short) {
     attention_on(&config_short, true);
 }
 
+/* ---- matrices of other shapes --------------------------------------------------------------------------------- */
+
+static void matrices_on(const device_config *config) {
+    static const attention_case cases[] = {
+        {.batch = 2, .q_heads = 2, .q_len = 113, .kv_len = 203, .head_dim = 40, .causal = true},
+        {.q_heads = 6, .kv_heads = 2, .q_len = 5, .kv_len = 63, .head_dim = 59, .value_dim = 23},
+        {.q_heads = 2, .q_len = 70, .kv_len = 130, .head_dim = 24, .window = {true, 17, 3}, .layout = {"0213", 1, 1}},
+        {.q_len = 33, .kv_len = 97, .head_dim = 24, .window = {true, 9, 0}, .causal = true, .poison_hidden = true},
+        {.q_len = 1, .kv_len = 239, .head_dim = 24},
+    };
+    context c;
+    context_open(&c, config);
+    if (!vka_device_get_caps(c.device)->matrix_shape_count) {
+        context_close(&c);
+        cr_skip_test("SKIP: no cooperative matrices of this shape");
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        attention_case a = cases[i];
+        a.dtype = VKA_F16;
+        attention_problem p = attention_make(&c, a, test_seed());
+        attention_run(&p, VKA_PATH_COOPMAT, 0);
+        attention_run(&p, VKA_PATH_COOPMAT, 3);
+        attention_destroy(&p);
+    }
+    context_close(&c);
+}
+
+Test(narrow, matrices_as_listed) {
+    matrices_on(&config_real);
+}
+
+Test(narrow, matrices_16x16x16) {
+    matrices_on(&config_matrix_16x16x16);
+}
+
+Test(narrow, matrices_8x16x16) {
+    matrices_on(&config_matrix_8x16x16);
+}
+
+Test(narrow, matrices_16x8x8) {
+    matrices_on(&config_matrix_16x8x8);
+}
+
+/* ---- norms ----------------------------------------------------------------------------------------------------- */
+
 Test(narrow, norm_no_f16) {
     norm_on(&config_no_f16, true);
 }

@@ -21,26 +21,40 @@ typedef struct device {
 } device;
 
 #define CAPS(type_, subgroup, least, most, shared, invocations, range, align, f16)                                     \
-    {                                                                                                                  \
-        .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared, \
-        .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                   \
-        .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                \
-        .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16,                   \
-        .f16_arithmetic = f16                                                                                          \
-    }
+    .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared,     \
+    .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                       \
+    .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                    \
+    .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16, .f16_arithmetic = f16
 #define MIB (UINT64_C(1) << 20)
+#define MATRICES(...)                                                                                                  \
+    .matrix_shapes = {__VA_ARGS__},                                                                                    \
+    .matrix_shape_count = sizeof(vka_matrix_shape[]){__VA_ARGS__} / sizeof(vka_matrix_shape)
 
 static const device devices[] = {
-    {"software", CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true)},
-    {"swiftshader", CAPS(VKA_DEVICE_CPU, 4, 4, 4, 32768, 256, 1024 * MIB, 256, false)},
-    {"powervr", CAPS(VKA_DEVICE_INTEGRATED, 1, 1, 1, 16384, 128, 128 * MIB, 64, false)},
-    {"mali g52", CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false)},
-    {"adreno 618", CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)},
-    {"intel", CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)},
-    {"nvidia", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)},
-    {"amd", CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true)},
-    {"smallest", CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)},
-    {"wide", CAPS(VKA_DEVICE_VIRTUAL, 128, 128, 128, 16384, 128, 1 * MIB, 32, true)},
+    {"software", {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true)}},
+    {"swiftshader", {CAPS(VKA_DEVICE_CPU, 4, 4, 4, 32768, 256, 1024 * MIB, 256, false)}},
+    {"powervr", {CAPS(VKA_DEVICE_INTEGRATED, 1, 1, 1, 16384, 128, 128 * MIB, 64, false)}},
+    {"mali g52", {CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false)}},
+    {"adreno 618", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)}},
+    {"intel", {CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)}},
+    {"nvidia", {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)}},
+    {"amd", {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true)}},
+    {"smallest", {CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)}},
+    {"nvidia with matrices",
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true),
+      MATRICES({16, 16, 16}, {16, 8, 16}, {16, 8, 8})}},
+    {"rdna3",
+     {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), MATRICES({16, 16, 16}),
+      .vendor_id = 0x1002}},
+    {"arc",
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 8, 32, 49152, 1024, 4096 * MIB - 1, 64, true), MATRICES({8, 8, 16}),
+      .vendor_id = 0x8086}},
+    {"xe2",
+     {CAPS(VKA_DEVICE_INTEGRATED, 32, 16, 32, 49152, 1024, 4096 * MIB - 1, 64, true), MATRICES({8, 16, 16}),
+      .vendor_id = 0x8086}},
+    {"software with matrices", {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true), MATRICES({8, 8, 8})}},
+    {"adreno 830", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 64, 32768, 1024, 128 * MIB, 64, true), MATRICES({64, 16, 16})}},
+    {"wide", {CAPS(VKA_DEVICE_VIRTUAL, 128, 128, 128, 16384, 128, 1 * MIB, 32, true)}},
 };
 #define DEVICES (sizeof devices / sizeof *devices)
 
@@ -71,14 +85,14 @@ static vka__attention_problem random_attention(ref_rng *rng) {
     uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
     uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
-    vka__attention_problem p = {
-        .q = view_of(rng, dtype, b, kv * group, nq, d),
-        .k = view_of(rng, dtype, b, kv, nk, d),
-        .v = view_of(rng, dtype, b, kv, nk, dv),
-        .out = view_of(rng, dtype, b, kv * group, nq, dv),
-        .scale = 0.125f,
-        .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE, VKA_PATH_DECODE),
-        .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
+    vka__attention_problem p = {.q = view_of(rng, dtype, b, kv * group, nq, d),
+                                .k = view_of(rng, dtype, b, kv, nk, d),
+                                .v = view_of(rng, dtype, b, kv, nk, dv),
+                                .out = view_of(rng, dtype, b, kv * group, nq, dv),
+                                .scale = 0.125f,
+                                .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE,
+                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT),
+                                .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (ref_rng_below(rng, 2)) {
         p.lse = view_of(rng, VKA_F32, b, kv * group, nq, 1);
     }
@@ -101,11 +115,30 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
     cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "decode") || d->caps.subgroup_shuffle, "%s: %s", d->name, name);
     if (key->spec[VKA_SPEC_SUBGROUP]) { /* made for a width: it is the only one, or can be asked for */
-        cr_assert_eq(key->spec[VKA_SPEC_GROUP_SIZE], key->spec[VKA_SPEC_SUBGROUP], "%s: %s", d->name, name);
+        bool matrices = strstr(name, "coopmat");
+        cr_assert(matrices || key->spec[VKA_SPEC_GROUP_SIZE] == key->spec[VKA_SPEC_SUBGROUP], "%s: %s", d->name, name);
         cr_assert(d->caps.subgroup_size_control || d->caps.subgroup_min == d->caps.subgroup_max);
         cr_assert_geq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_min);
         cr_assert_leq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_max);
     }
+}
+
+/* What coopmat.comp divides must come out even, and its shape be one that the device lists. */
+static void check_matrices(const device *d, const vka__attention_plan *plan) {
+    const uint32_t *spec = plan->main.spec, m = spec[VKA_SPEC_M], n = spec[VKA_SPEC_N], k = spec[VKA_SPEC_K];
+    uint32_t rows = spec[VKA_SPEC_RM] * m, members = spec[VKA_SPEC_TC], width = spec[VKA_SPEC_SUBGROUP];
+    uint32_t bc = spec[VKA_SPEC_BC], soft = rows / members, lanes = soft < width ? width / soft : 1;
+    bool listed = false;
+    for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
+        const vka_matrix_shape *s = &d->caps.matrix_shapes[i];
+        listed = listed || (s->m == m && s->n == n && s->k == k);
+    }
+    cr_assert(listed, "%s: %ux%ux%u", d->name, m, n, k);
+    cr_assert_eq(spec[VKA_SPEC_BR] % rows, 0);
+    cr_assert_eq(spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_BR] / rows * members * width);
+    cr_assert(rows % members == 0 && bc % (n * members) == 0 && bc % k == 0 && bc >= rows && bc % rows == 0);
+    cr_assert(soft < width ? width % soft == 0 : soft % width == 0, "%s", d->name);
+    cr_assert(bc % (4 * lanes) == 0, "%s: %u keys for %u lanes", d->name, bc, lanes);
 }
 
 static void check_dispatch(const device *d, const vka__dispatch *x) {
@@ -212,6 +245,9 @@ static void check_attention(const device *d, const vka__attention_problem *p) {
         cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
     }
     cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
+    if (plan.path == VKA_PATH_COOPMAT) {
+        check_matrices(d, &plan);
+    }
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
     cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
     cr_assert_leq(plan.workspace_bytes, d->caps.storage_range);
@@ -276,8 +312,9 @@ Test(plan, attention_never_without_kernel) {
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                cr_assert_eq(plan.path, type == VKA_DEVICE_CPU ? VKA_PATH_ROW : VKA_PATH_TILE, "%s, D = %u: %s",
-                             devices[i].name, d, plan.why);
+                bool matrices = half && devices[i].caps.matrix_shape_count && plan.path == VKA_PATH_COOPMAT;
+                cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW : matrices || plan.path == VKA_PATH_TILE,
+                          "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
     }

@@ -84,8 +84,11 @@ VKA_END(vka_push);
 #define VKA_SPEC_RM 6         /* rows of an invocation                                               */
 #define VKA_SPEC_TC 7         /* invocations that share a row                                        */
 #define VKA_SPEC_COLS 8       /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again */
-#define VKA_SPEC_SUBGROUP 9   /* subgroup size, where the workgroup is one subgroup                  */
-#define VKA_SPEC_COUNT 10
+#define VKA_SPEC_SUBGROUP 9   /* subgroup size that the kernel is made for; 0: any                   */
+#define VKA_SPEC_M 10         /* matrices: one product is M x K by K x N                             */
+#define VKA_SPEC_N 11
+#define VKA_SPEC_K 12
+#define VKA_SPEC_COUNT 13
 
 #define VKA_FLAG_BAND 1     /* band_lo or band_hi excludes something                                 */
 #define VKA_FLAG_LSE 2      /* the log-sum-exp is wanted                                             */
