@@ -23,9 +23,13 @@ static uint64_t bind_alignment(const vka_device_caps *caps) {
     return vka__max_u32(caps->storage_align, 4);
 }
 
-bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements) {
+uint64_t vka__binding_elements(const vka_device_caps *caps, const vka__view *view) {
     uint64_t limit = vka__min_u64(caps->storage_range, UINT64_C(1) << 32), slack = bind_alignment(caps) + 4;
-    return !view->present || (limit > slack && elements <= (limit - slack) / view->size);
+    return limit > slack ? (limit - slack) / view->size : 0;
+}
+
+bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements) {
+    return !view->present || elements <= vka__binding_elements(caps, view);
 }
 
 vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,
