@@ -2,6 +2,22 @@
  * SPDX-License-Identifier: MIT */
 #include "plan/plan.h"
 
+void vka__grid_cap(vka__grid *grid, uint64_t most) {
+    uint32_t *limit = grid->limit;
+    for (int i = 0; i < 3; ++i)
+        limit[i] = vka__min_u32(limit[i], grid->groups[i]);
+    for (int i = 2; i >= 0; --i) {
+        uint64_t step = 1; /* groups of one index along this dimension */
+        for (int inner = 0; inner < i; ++inner)
+            step *= limit[inner];
+        if (step * limit[i] <= most)
+            return;
+        /* Dispatches of equal size, not full ones and a rest. */
+        uint32_t longest = (uint32_t)vka__max_u64(most / step, 1);
+        limit[i] = vka__div_up(grid->groups[i], vka__div_up(grid->groups[i], longest));
+    }
+}
+
 uint64_t vka__grid_chunks(const vka__grid *grid) {
     uint64_t chunks = 1;
     for (int i = 0; i < 3; ++i)

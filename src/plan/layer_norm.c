@@ -65,7 +65,8 @@ static uint64_t rows_of(const uint32_t part[3]) {
     return (uint64_t)part[0] * part[1] * part[2];
 }
 
-/* A box is one dispatch: boxes may differ in size, and a dispatch knows only its own. */
+/* A box is one dispatch: boxes may differ in size, and a dispatch knows only its own. Its work needs no cap: it takes
+ * what memory takes to pass through a few bindings. */
 static void cut_to_grid(uint64_t most, uint32_t part[3]) {
     for (uint32_t dim = 0; dim < 3 && rows_of(part) > most; ++dim)
         part[dim] = (uint32_t)vka__max_u64(most / (rows_of(part) / part[dim]), 1);

@@ -61,6 +61,8 @@ typedef struct vka__grid {
     uint32_t groups[3];
     uint32_t limit[3];
 } vka__grid;
+/* Lowers the limits, z's first and x's last, until a dispatch has at most `most` groups, or one. */
+void vka__grid_cap(vka__grid *grid, uint64_t most);
 uint64_t vka__grid_chunks(const vka__grid *grid);
 /* Chunk `index`: its first group and its number of groups. */
 void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
