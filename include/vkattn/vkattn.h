@@ -314,7 +314,8 @@ typedef struct vka_recorder vka_recorder;
 /* A NULL description means all defaults. The recorder allocates this room when it is created. Within it recording
  * allocates nothing; beyond it, the recorder grows (allocates) once and keeps the room. */
 typedef struct vka_recorder_desc {
-    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256                                            */
+    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256. An operation takes one or two, and more    */
+                             /* where tensors or work are large: see vka_<op>_explain.                            */
     uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. See vka_<op>_workspace: the    */
                              /* largest one suffices, operations share it.                                        */
     uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none                            */
