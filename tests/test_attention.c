@@ -43,15 +43,16 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
     for (size_t d = 0; d < count; d++) {
         bool thorough = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
         /* Matrices are compiled as hundreds of instructions each where they are not hardware. */
-        bool matrices = thorough || dims[d] == 256;
+        bool matrices = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
         bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
                                     [VKA_PATH_TILE] = thorough || !slow,
                                     [VKA_PATH_DECODE] = true,
                                     [VKA_PATH_COOPMAT] = matrices || !software,
-                                    [VKA_PATH_COOPMAT2] = matrices || !software};
+                                    [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough) {
             runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;
+            runs[VKA_PATH_COOPMAT] = dims[d] == 59 || !software;
             run_lengths(&c, dtype, dims[d], elsewhere, 5, runs);
         }
     }

@@ -93,10 +93,8 @@ Test(narrow, attention_short) {
 static void matrices_on(const device_config *config) {
     static const attention_case cases[] = {
         {.batch = 2, .q_heads = 2, .q_len = 113, .kv_len = 203, .head_dim = 40, .causal = true},
-        {.q_heads = 6, .kv_heads = 2, .q_len = 5, .kv_len = 63, .head_dim = 59, .value_dim = 23},
-        {.q_heads = 2, .q_len = 70, .kv_len = 130, .head_dim = 24, .window = {true, 17, 3}, .layout = {"0213", 1, 1}},
+        {.q_heads = 6, .kv_heads = 2, .q_len = 5, .kv_len = 63, .head_dim = 19, .value_dim = 23},
         {.q_len = 33, .kv_len = 97, .head_dim = 24, .window = {true, 9, 0}, .causal = true, .poison_hidden = true},
-        {.q_len = 1, .kv_len = 239, .head_dim = 24},
     };
     context c;
     context_open(&c, config);
@@ -108,11 +106,9 @@ static void matrices_on(const device_config *config) {
         attention_case a = cases[i];
         a.dtype = VKA_F16;
         attention_problem p = attention_make(&c, a, test_seed());
-        for (int path = VKA_PATH_COOPMAT; path <= VKA_PATH_COOPMAT2; path++) {
-            if (attention_can(&p, (vka_attention_path)path)) {
-                attention_run(&p, (vka_attention_path)path, 0);
-                attention_run(&p, (vka_attention_path)path, 3);
-            }
+        attention_run(&p, VKA_PATH_COOPMAT, 0);
+        if (i == 1) {
+            attention_run(&p, VKA_PATH_COOPMAT, 3);
         }
         attention_destroy(&p);
     }

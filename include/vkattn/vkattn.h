@@ -193,6 +193,11 @@ typedef struct vka_device_desc {
     vka_allocator allocator;
     const void *cache; /* pipeline cache blob of vka_device_save_cache; NULL = none. A damaged or foreign one */
     size_t cache_size; /*   is dropped with a warning.                                                        */
+    /* What vkattn-bench tune measured, as JSON (docs/tuning.md): text in memory, or the name of a file; the text goes
+     * first. A malformed record, and one of another device or driver, is ignored with a line in the log. */
+    const char *tuning;
+    size_t tuning_size;
+    const char *tuning_file;
     /* Lowers what the library believes about the device, to test the plans of smaller devices. Called once with the
      * real capabilities; raised values are taken back. */
     void (*narrow)(void *user, vka_device_caps *caps);

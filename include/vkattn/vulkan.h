@@ -49,6 +49,7 @@ typedef struct vka_vulkan_wishes {
     bool compute_full_subgroups; /* VkPhysicalDeviceSubgroupSizeControlFeatures.computeFullSubgroups              */
     bool vulkan_memory_model;    /* VkPhysicalDeviceVulkanMemoryModelFeatures.vulkanMemoryModel and               */
                                  /*   .vulkanMemoryModelDeviceScope                                               */
+    bool maintenance4;           /* VkPhysicalDeviceMaintenance4Features.maintenance4                             */
     bool cooperative_matrix;     /* VkPhysicalDeviceCooperativeMatrixFeaturesKHR.cooperativeMatrix                */
     /* VkPhysicalDeviceCooperativeMatrix2FeaturesNV.cooperativeMatrix.. */
     bool matrix_workgroup_scope;
@@ -100,6 +101,9 @@ typedef struct vka_import_desc {
     vka_allocator allocator;
     const void *cache; /* as in vka_device_desc */
     size_t cache_size;
+    const char *tuning; /* as in vka_device_desc */
+    size_t tuning_size;
+    const char *tuning_file;
     void (*narrow)(void *user, vka_device_caps *caps); /* as in vka_device_desc */
     void *narrow_user;
 } vka_import_desc;

@@ -58,9 +58,10 @@ void stage_values(bool full, int j0) {
     [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
         uint i = n * THREADS + thread;
         uvec2 words = v_ahead[n];
-        if (!full && (is_strange(words.x) || is_strange(words.y))) {
-            strange_step = j0;
-            words = uvec2(0u);
+        if (!full) {
+            words = uvec2(drop_strange(words.x), drop_strange(words.y));
+            if (words != v_ahead[n])
+                strange_step = j0;
         }
         if (i < BC * V_WIDTH)
             v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = words;

@@ -5,8 +5,10 @@
 
 shared int strange_step; // the last step that set values aside
 
-bool is_strange(uint pair) {
-    return (pair & 0x7c00u) == 0x7c00u || (pair & 0x7c000000u) == 0x7c000000u;
+// Two halves without those that are NaN or infinite.
+uint drop_strange(uint pair) {
+    uint low = (pair & 0x7c00u) == 0x7c00u ? 0u : 0xffffu, high = (pair & 0x7c000000u) == 0x7c000000u ? 0u : 0xffff0000u;
+    return pair & (low | high);
 }
 
 bool is_strange(float x) {

@@ -10,6 +10,7 @@ typedef struct structures {
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     VkPhysicalDeviceSubgroupSizeControlFeatures sizes;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
 } structures;
@@ -43,6 +44,8 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
         .memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
                          .vulkanMemoryModel = w->vulkan_memory_model,
                          .vulkanMemoryModelDeviceScope = w->vulkan_memory_model},
+        .maintenance4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+                         .maintenance4 = w->maintenance4},
         .matrix = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
                    .cooperativeMatrix = w->cooperative_matrix},
         .matrix2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
@@ -60,6 +63,7 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
     chain_if(w->shader_float16, &next, &out->float16);
     chain_if(w->subgroup_size_control || w->compute_full_subgroups, &next, &out->sizes);
     chain_if(w->vulkan_memory_model, &next, &out->memory_model);
+    chain_if(w->maintenance4, &next, &out->maintenance4);
     chain_if(w->cooperative_matrix, &next, &out->matrix);
     chain_if(wants_matrix2(w), &next, &out->matrix2);
     return next;

@@ -98,7 +98,8 @@ void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
     bool flexible = caps->matrix_shape_count && w->matrix_flexible_dimensions;
     if (!flexible)
         caps->matrix_grain = (vka_matrix_shape){0};
-    caps->matrix_operations = flexible && w->matrix_reductions && w->matrix_conversions &&
+    /* SPIR-V 1.6, which they need, sets the size of workgroups in a way that maintenance4 allows. */
+    caps->matrix_operations = flexible && w->maintenance4 && w->matrix_reductions && w->matrix_conversions &&
                               w->matrix_per_element_operations && caps->api_version >= VK_API_VERSION_1_3 &&
                               vka__spirv_table[VKA__attention_coopmat2_f16].words;
     if (!caps->matrix_operations || !w->matrix_workgroup_scope || !w->matrix_tensor_addressing) {
