@@ -71,7 +71,7 @@ static void try_candidates(tuner *t, bench_case c, bench_tuned *best) {
     vka_attention_candidate list[256];
     uint32_t count = list_candidates(t, &c, list, 256);
     vka_attention_path hopeless = VKA_PATH_AUTO, before = VKA_PATH_AUTO;
-    for (uint32_t i = 0; i < count && bench_now_ms() < t->end_ms; i++) {
+    for (uint32_t i = 0; i < count && (i == 0 || bench_now_ms() < t->end_ms); i++) {
         if (list[i].path == hopeless) {
             continue;
         }
@@ -96,7 +96,7 @@ static void try_splits(tuner *t, bench_case c, bench_tuned *best) {
     uint32_t groups = c.kv_heads * ((rows + best->tile.query_tile - 1) / best->tile.query_tile);
     c.path = best->path;
     c.tile = best->tile;
-    for (uint32_t splits = 1; splits <= 64 && bench_now_ms() < t->end_ms + 2000; splits *= 2) {
+    for (uint32_t splits = 1; splits <= 64 && bench_now_ms() < t->end_ms; splits *= 2) {
         c.splits = splits;
         double ms = measure(t, &c);
         if (ms < best->ms) {
@@ -133,14 +133,15 @@ static void print_tuned(const bench_tuned *r, uint32_t measured) {
 static size_t tune_all(tuner *t, bench_tuned *rules) {
     static const vka_dtype dtypes[] = {VKA_F16, VKA_F32};
     double start = bench_now_ms(), total = t->o->seconds * 1000;
-    size_t found = 0, done = 0, all = 2 * CLASSES;
-    for (size_t i = 0; i < all; i++, done++) {
+    size_t found = 0, all = 2 * CLASSES, left = all;
+    for (size_t i = 0; i < all; i++, left--) {
         vka_dtype dtype = dtypes[i % 2];
-        if (t->o->only && dtype != t->o->only) {
+        /* Software drivers take seconds to compile what no one runs on them. */
+        if ((t->o->only && dtype != t->o->only) || (t->software && classes[i / 2].head_dim > 128)) {
             continue;
         }
         t->measured = 0;
-        t->end_ms = bench_now_ms() + (start + total - bench_now_ms()) / (double)(all - done);
+        t->end_ms = bench_now_ms() + (start + total - bench_now_ms()) / (double)left;
         bench_progress("tuning");
         if (tune_class_of(t, &classes[i / 2], dtype, &rules[found])) {
             print_tuned(&rules[found++], t->measured);
