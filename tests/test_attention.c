@@ -77,13 +77,19 @@ Test(attention, f16_large_dimensions) {
     sizes(VKA_F16, large_dims, 6);
 }
 
+/* bf16 differs from f16 in how elements are read and written, nothing else: fewer dimensions. */
+Test(attention, bf16_dimensions) {
+    static const uint32_t dims[] = {1, 40, 59, 256};
+    sizes(VKA_BF16, dims, 4);
+}
+
 /* Keys and values of different width, as in MLA. */
 Test(attention, value_dimension) {
     static const uint32_t dims[][2] = {{1, 40}, {64, 1}, {24, 59}, {192, 8}, {7, 256}, {16, 128}};
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
-        attention_on_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
+        attention_on_paths(&c, (attention_case){.dtype = dtypes[i % DTYPES],
                                                 .q_heads = 2,
                                                 .q_len = 33,
                                                 .kv_len = 71,
@@ -104,7 +110,7 @@ static void layouts(vka_dtype dtype) {
     context c;
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < 24; i++) {
-        /* The padding makes every distance between rows odd, the shift makes f16 start between two words. */
+        /* The padding makes every distance between rows odd, the shift makes 16-bit types start between two words. */
         attention_on_paths(&c, (attention_case){.dtype = dtype,
                                                 .batch = 2,
                                                 .q_heads = 4,
@@ -124,6 +130,10 @@ Test(attention, layouts_f32) {
 
 Test(attention, layouts_f16) {
     layouts(VKA_F16);
+}
+
+Test(attention, layouts_bf16) {
+    layouts(VKA_BF16);
 }
 
 /* Several heads and batches interleaved in one buffer, [B,N,3,H,D] as a projection to q, k and v writes it. */
@@ -170,7 +180,7 @@ Test(attention, grouped_queries) {
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         for (int decode = 0; decode < 2; decode++) {
-            attention_on_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
+            attention_on_paths(&c, (attention_case){.dtype = dtypes[i % DTYPES],
                                                     .batch = 2,
                                                     .q_heads = heads[i][0],
                                                     .kv_heads = heads[i][1],
@@ -233,6 +243,11 @@ Test(attention, splits_decode_f32) {
 Test(attention, splits_decode_f16) {
     splits((attention_case){
         .dtype = VKA_F16, .batch = 2, .q_heads = 3, .kv_heads = 1, .q_len = 3, .kv_len = 239, .head_dim = 13});
+}
+
+Test(attention, splits_decode_bf16) {
+    splits((attention_case){
+        .dtype = VKA_BF16, .batch = 2, .q_heads = 6, .kv_heads = 2, .q_len = 3, .kv_len = 239, .head_dim = 13});
 }
 
 /* More splits than keys, and dead rows: most partial results are empty. */

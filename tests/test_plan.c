@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 #include "plan/plan.h"
 #include "reference.h"
-#include "support/context.h"
+#include "support/tensor.h"
 
 /* ---- devices ------------------------------------------------------------------------------------------------- */
 
@@ -81,7 +82,7 @@ static uint32_t one_of(ref_rng *rng, const uint32_t *list, size_t count) {
     one_of(rng, (const uint32_t[]){__VA_ARGS__}, sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
 static vka__attention_problem random_attention(ref_rng *rng) {
-    vka_dtype dtype = ref_rng_below(rng, 2) ? VKA_F16 : VKA_F32;
+    vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)];
     uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
     uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
@@ -109,8 +110,10 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
     cr_assert_leq(key->spec[VKA_SPEC_GROUP_SIZE], d->caps.max_invocations, "%s: %s", d->name, name);
     cr_assert_gt(key->spec[VKA_SPEC_GROUP_SIZE], 0);
     cr_assert_leq(shared, d->caps.shared_bytes, "%s: %s", d->name, name);
-    bool half = strstr(name, "_f16"), packed = strstr(name, "_packed");
-    cr_assert_eq(half, dtype == VKA_F16, "%s: %s", d->name, name);
+    char type[8];
+    snprintf(type, sizeof type, "_%s", dtype_name(dtype));
+    bool packed = strstr(name, "_packed");
+    cr_assert(strstr(name, type), "%s: %s for%s", d->name, name, type);
     cr_assert_eq(packed, dtype == VKA_F16 && !d->caps.f16_storage, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "decode") || d->caps.subgroup_shuffle, "%s: %s", d->name, name);
@@ -304,15 +307,16 @@ static vka__attention_problem plain(vka_dtype dtype, uint32_t heads, uint32_t kv
 Test(plan, attention_never_without_kernel) {
     for (size_t i = 0; i < DEVICES; i++) {
         for (uint32_t d = 1; d <= VKA_MAX_HEAD_DIM; d++) {
-            for (int half = 0; half < 2; half++) {
-                vka__attention_problem p = plain(half ? VKA_F16 : VKA_F32, 4, 2, 50, 50, d);
+            for (int t = 0; t < DTYPES; t++) {
+                vka__attention_problem p = plain(dtypes[t], 4, 2, 50, 50, d);
                 vka__attention_plan plan;
                 vka__refusal refusal;
                 cr_assert_eq(vka__plan_attention(&devices[i].caps, &p, &plan, &refusal), VKA_OK, "%s, D = %u",
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                bool matrices = half && devices[i].caps.matrix_shape_count && plan.path == VKA_PATH_COOPMAT;
+                bool matrices =
+                    dtypes[t] == VKA_F16 && devices[i].caps.matrix_shape_count && plan.path == VKA_PATH_COOPMAT;
                 cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW : matrices || plan.path == VKA_PATH_TILE,
                           "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
@@ -518,7 +522,7 @@ Test(plan, grid_cap) {
 /* ---- layer norm ---------------------------------------------------------------------------------------------- */
 
 static vka__norm_problem random_norm(ref_rng *rng) {
-    vka_dtype dtype = ref_rng_below(rng, 2) ? VKA_F16 : VKA_F32, affine = ref_rng_below(rng, 2) ? VKA_F32 : dtype;
+    vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)], affine = ref_rng_below(rng, 2) ? VKA_F32 : dtype;
     uint32_t a = ONE_OF(rng, 1, 1, 2, 5), b = ONE_OF(rng, 1, 3, 64), c = ONE_OF(rng, 1, 2, 77, 3000);
     uint32_t cols = ONE_OF(rng, 1, 2, 3, 7, 8, 31, 64, 127, 768, 1024, 4095, 5000, 65536);
     vka__norm_problem p = {.x = view_of(rng, dtype, a, b, c, cols),

@@ -40,11 +40,13 @@ static vka_status parse(const char *text, vka__tuning *tuning, const char **why)
 Test(tuning, own_record_among_others) {
     vka__tuning t;
     const char *why;
-    cr_assert_eq(
-        parse(FILE_OF(RECORD("6", RULE("f32", "64")) ", " RECORD("7", RULE("f16", "64") ", " RULE("f16", "128"))), &t,
-              &why),
-        VKA_OK, "%s", why);
-    cr_assert_eq(t.count, 2);
+    cr_assert_eq(parse(FILE_OF(RECORD("6", RULE("f32", "64")) ", " RECORD(
+                           "7", RULE("f16", "64") ", " RULE("f16", "128") ", " RULE("bf16", "64"))),
+                       &t, &why),
+                 VKA_OK, "%s", why);
+    cr_assert_eq(t.count, 3);
+    cr_expect_eq(vka__tuning_find(&t, VKA_BF16, 64, 100), &t.rules[2]);
+    cr_assert_null(vka__tuning_find(&t, VKA_BF16, 65, 100));
     cr_assert_null(vka__tuning_find(&t, VKA_F32, 64, 100));
     cr_assert_null(vka__tuning_find(&t, VKA_F16, 129, 100));
     cr_assert_null(vka__tuning_find(NULL, VKA_F16, 64, 100));
@@ -232,4 +234,8 @@ Test(tuning, every_candidate_f32) {
 
 Test(tuning, every_candidate_f16) {
     candidates(VKA_F16);
+}
+
+Test(tuning, every_candidate_bf16) {
+    candidates(VKA_BF16);
 }

@@ -49,7 +49,7 @@ typedef struct vka_attention_tile {
 
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. */
 typedef struct vka_attention_desc {
-    vka_tensor q;   /* required: [B, Hq, Nq, D]                                                                   */
+    vka_tensor q;   /* required: [B, Hq, Nq, D], any type                                                         */
     vka_tensor k;   /* required: [B, Hkv, Nk, D], same type as q; Hq is a multiple of Hkv, and query head h reads  */
                     /*   key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1)                             */
     vka_tensor v;   /* required: [B, Hkv, Nk, Dv], same type as q                                                 */

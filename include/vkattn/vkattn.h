@@ -282,8 +282,10 @@ VKA_API void *vka_buffer_map(vka_buffer *buffer);
 
 typedef enum vka_dtype {
     VKA_DTYPE_INVALID = 0,
-    VKA_F32 = 1, /* IEEE 754 binary32 */
-    VKA_F16 = 2, /* IEEE 754 binary16 */
+    VKA_F32 = 1,  /* IEEE 754 binary32                                                                              */
+    VKA_F16 = 2,  /* IEEE 754 binary16                                                                              */
+    VKA_BF16 = 3, /* bfloat16, the upper half of a binary32. Results are rounded to nearest even and NaN stays NaN; */
+                  /*   no device feature is needed                                                                  */
 } vka_dtype;
 
 /* Bytes of an element; 0 for an invalid type. */

@@ -115,8 +115,8 @@ VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **d
 /* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and
  * for vka_copy the transfer usages.
  *
- *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`. An
- *                  f16 tensor may not end in an incomplete 32-bit word at the very end: it is refused as UNSUPPORTED.
+ *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`. A
+ *                  16-bit tensor may not end in an incomplete 32-bit word at the very end: refused as UNSUPPORTED.
  *
  * VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY. Threads: any. */
 VKA_API vka_status vka_buffer_wrap(vka_device *device, VkBuffer buffer, uint64_t offset, uint64_t size,

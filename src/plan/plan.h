@@ -18,7 +18,7 @@ typedef enum vka__kernel {
 /* The source-independent name of a kernel. */
 const char *vka__kernel_name(vka__kernel kernel);
 
-/* Three storage flavours of one kernel stand next to each other in the table: f32, f16, f16 packed. */
+/* Four storage flavours of one kernel stand next to each other in the table: f32, f16, f16 packed, bf16. */
 vka__kernel vka__kernel_for_storage(vka__kernel f32_variant, vka_dtype dtype, const vka_device_caps *caps);
 
 /* A pipeline: a kernel and its specialization constants. Compared bytewise. */

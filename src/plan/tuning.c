@@ -86,9 +86,14 @@ static bool read_path(const json *j, int object, uint32_t *path) {
 }
 
 static bool read_dtype(const json *j, int object, vka_dtype *dtype) {
+    static const char *const names[] = {[VKA_F32] = "f32", [VKA_F16] = "f16", [VKA_BF16] = "bf16"};
     int at = member(j, object, "dtype");
-    *dtype = at < 0 ? VKA_DTYPE_INVALID : is_text(j, at, "f32") ? VKA_F32 : is_text(j, at, "f16") ? VKA_F16 : 0;
-    return *dtype != VKA_DTYPE_INVALID;
+    for (uint32_t i = VKA_F32; at >= 0 && i < sizeof names / sizeof *names; ++i)
+        if (is_text(j, at, names[i])) {
+            *dtype = (vka_dtype)i;
+            return true;
+        }
+    return false;
 }
 
 static bool read_rule(const json *j, int object, vka__tuning_rule *r) {
