@@ -116,7 +116,7 @@ typedef struct bench_options {
     uint32_t device;   /* number as in `devices`; 0 = best                 */
     char suite[16];    /* empty: one shape, `single`                       */
     bench_case single; /* path and splits also apply to suites             */
-    vka_dtype only;    /* with a suite: run only this type; INVALID = both */
+    vka_dtype only;    /* with a suite: run only this type; INVALID = all  */
     uint32_t repeats;  /* 0: as many as fit into `seconds`                 */
     double seconds;    /* time budget of a case's measurement              */
     uint64_t seed;

@@ -181,6 +181,10 @@ static void collect(const bench_options *o, bench_list *list) {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
         bench_case c = list->cases[i];
+        /* Suites have no bf16 of their own. */
+        if (o->only == VKA_BF16 && c.dtype == VKA_F16) {
+            c.dtype = VKA_BF16;
+        }
         if (o->only && c.dtype != o->only) {
             continue;
         }

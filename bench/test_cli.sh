@@ -48,6 +48,7 @@ expect 3 'no device 99' run --device 99
 tiny='--op attention --heads 2 --q-len 33 --kv-len 65 --head-dim 8 --causal --repeats 2'
 expect 0 '^attention f32 B1 H2 Nq33 Nk65 D8 causal' run $tiny --json "$work/a.json"
 expect 0 'first ms' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 --explain
+expect 0 '^attention bf16 B1 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
 expect 0 'geometric mean of A / B 1.000' compare "$work/a.json" "$work/a.json"
 expect 1 "can't be written" run $tiny --json "$work/no/such/folder.json"
 expect 2 'tune takes' tune --suite quick

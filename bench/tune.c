@@ -20,6 +20,9 @@ typedef struct tune_class {
 static const tune_class classes[] = {{64, false}, {128, false}, {64, true}, {128, true}, {256, false}, {256, true}};
 #define CLASSES (sizeof classes / sizeof *classes)
 
+static const vka_dtype dtypes[] = {VKA_F16, VKA_BF16, VKA_F32};
+#define DTYPES (sizeof dtypes / sizeof *dtypes)
+
 typedef struct tuner {
     const bench_options *o;
     bench_device *d;
@@ -131,19 +134,18 @@ static void print_tuned(const bench_tuned *r, uint32_t measured) {
 }
 
 static size_t tune_all(tuner *t, bench_tuned *rules) {
-    static const vka_dtype dtypes[] = {VKA_F16, VKA_F32};
     double start = bench_now_ms(), total = t->o->seconds * 1000;
-    size_t found = 0, all = 2 * CLASSES, left = all;
+    size_t found = 0, all = DTYPES * CLASSES, left = all;
     for (size_t i = 0; i < all; i++, left--) {
-        vka_dtype dtype = dtypes[i % 2];
+        vka_dtype dtype = dtypes[i % DTYPES];
         /* Software drivers take seconds to compile what no one runs on them. */
-        if ((t->o->only && dtype != t->o->only) || (t->software && classes[i / 2].head_dim > 128)) {
+        if ((t->o->only && dtype != t->o->only) || (t->software && classes[i / DTYPES].head_dim > 128)) {
             continue;
         }
         t->measured = 0;
         t->end_ms = bench_now_ms() + (start + total - bench_now_ms()) / (double)left;
         bench_progress("tuning");
-        if (tune_class_of(t, &classes[i / 2], dtype, &rules[found])) {
+        if (tune_class_of(t, &classes[i / DTYPES], dtype, &rules[found])) {
             print_tuned(&rules[found++], t->measured);
         }
     }
@@ -155,7 +157,7 @@ bench_exit bench_tune(const bench_options *o) {
     if (!t.d) {
         return BENCH_EXIT_NO_DEVICE;
     }
-    bench_tuned rules[2 * CLASSES];
+    bench_tuned rules[DTYPES * CLASSES];
     const vka_device_caps *caps = bench_device_caps(t.d);
     const char *file = o->json ? o->json : DEFAULT_FILE;
     t.software = caps->type == VKA_DEVICE_CPU;
