@@ -51,6 +51,8 @@ typedef struct vka_vulkan_wishes {
                                  /*   .vulkanMemoryModelDeviceScope                                               */
     bool maintenance4;           /* VkPhysicalDeviceMaintenance4Features.maintenance4                             */
     bool cooperative_matrix;     /* VkPhysicalDeviceCooperativeMatrixFeaturesKHR.cooperativeMatrix                */
+    bool shader_bfloat16; /* VkPhysicalDeviceShaderBfloat16FeaturesKHR.shaderBFloat16Type                          */
+    bool matrix_bfloat16; /* VkPhysicalDeviceShaderBfloat16FeaturesKHR.shaderBFloat16CooperativeMatrix             */
     /* VkPhysicalDeviceCooperativeMatrix2FeaturesNV.cooperativeMatrix.. */
     bool matrix_workgroup_scope;
     bool matrix_flexible_dimensions;

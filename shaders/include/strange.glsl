@@ -5,9 +5,11 @@
 
 shared int strange_step; // the last step that set values aside
 
-// Two halves without those that are NaN or infinite.
+// Two elements without those that are NaN or infinite.
 uint drop_strange(uint pair) {
-    uint low = (pair & 0x7c00u) == 0x7c00u ? 0u : 0xffffu, high = (pair & 0x7c000000u) == 0x7c000000u ? 0u : 0xffff0000u;
+    const uint exponent = VKA_STORAGE == 4 ? 0x7f80u : 0x7c00u;
+    uint low = (pair & exponent) == exponent ? 0u : 0xffffu;
+    uint high = (pair >> 16 & exponent) == exponent ? 0u : 0xffff0000u;
     return pair & (low | high);
 }
 

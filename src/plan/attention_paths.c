@@ -28,7 +28,7 @@ static const struct choice_rule {
     {true, ANY_ROWS, VKA_PATH_ROW, "software driver: uniform loads, no barriers"},
     {false, 8, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
-    {false, ANY_ROWS, VKA_PATH_COOPMAT, "f16 and cooperative matrices"},
+    {false, ANY_ROWS, VKA_PATH_COOPMAT, "cooperative matrices of this type"},
     {false, ANY_ROWS, VKA_PATH_TILE, "GPU: keys staged in shared memory"},
     {false, ANY_ROWS, VKA_PATH_ROW, "no tile fits this device's shared memory"},
 };

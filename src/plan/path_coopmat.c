@@ -20,13 +20,13 @@ static bool is_power_of_two(uint32_t x) {
     return x && !(x & (x - 1));
 }
 
-/* The largest product: the most arithmetic for one load of its operands. */
-static const vka_matrix_shape *shape_of(const vka_device_caps *caps) {
+/* The largest product of the type: the most arithmetic for one load of its operands. */
+static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__attention_problem *p) {
     const vka_matrix_shape *best = NULL;
     for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
         const vka_matrix_shape *s = &caps->matrix_shapes[i];
-        bool usable = is_power_of_two(s->m) && is_power_of_two(s->n) && is_power_of_two(s->k) && s->m <= 32 &&
-                      s->n >= 4 && s->n <= 32 && s->k >= 8 && s->k <= 32;
+        bool usable = s->dtype == p->q.dtype && is_power_of_two(s->m) && is_power_of_two(s->n) &&
+                      is_power_of_two(s->k) && s->m <= 32 && s->n >= 4 && s->n <= 32 && s->k >= 8 && s->k <= 32;
         if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
             best = s;
     }
@@ -42,17 +42,19 @@ uint32_t vka__matrix_width(const vka_device_caps *caps) {
 }
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
-    if (p->q.dtype != VKA_F16)
-        return "only f16 tensors have cooperative matrices";
-    if (!shape_of(caps) || !caps->f16_storage)
+    if (p->q.dtype == VKA_F32)
+        return "only f16 and bf16 tensors have cooperative matrices";
+    if (p->q.dtype == VKA_F16 && (!shape_of(caps, p) || !caps->f16_storage))
         return "this device has no cooperative matrices that sum products of f16 in f32";
+    if (p->q.dtype == VKA_BF16 && !shape_of(caps, p))
+        return "this device has no cooperative matrices that sum products of bf16 in f32";
     if (vka__matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
         return "this device has no subgroups of known width with arithmetic and shuffles";
     return NULL;
 }
 
-static uint32_t block_rows(const vka_device_caps *caps, const vka__tile *t) {
-    return t->rm * shape_of(caps)->m;
+static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    return t->rm * shape_of(caps, p)->m;
 }
 
 static uint32_t registers(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows,
@@ -62,27 +64,26 @@ static uint32_t registers(const vka_device_caps *caps, const vka__attention_prob
 
 /* Bytes of shared memory that coopmat.comp declares. */
 static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    const vka_matrix_shape *s = shape_of(caps);
+    const vka_matrix_shape *s = shape_of(caps, p);
     uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
     return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
-           4 * (t->br / block_rows(caps, t)) + 4;
+           4 * (t->br / block_rows(caps, p, t)) + 4;
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
-    (void)p;
     if (index >= GROUPS * BLOCKS)
         return false;
     const uint32_t *group = groups[index % GROUPS], *block = blocks[index / GROUPS];
-    *tile = (vka__tile){group[0] * block[0], group[1], block[0] / shape_of(caps)->m, block[1]};
+    *tile = (vka__tile){group[0] * block[0], group[1], block[0] / shape_of(caps, p)->m, block[1]};
     return true;
 }
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    const vka_matrix_shape *s = shape_of(caps);
+    const vka_matrix_shape *s = shape_of(caps, p);
     if (!t->rm)
         return false;
-    uint32_t rows = block_rows(caps, t), width = vka__matrix_width(caps);
+    uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
     uint32_t soft_rows = rows / t->tc; /* of a subgroup, whose lanes take four scores at least each */
     uint32_t lanes = soft_rows < width ? width / soft_rows : 1;
     return t->br / rows * t->tc * width <= caps->max_invocations && t->bc % (s->n * t->tc) == 0 && t->bc % s->k == 0 &&
@@ -93,7 +94,7 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
  * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
 static void choose_block(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t *rows,
                          uint32_t *subgroups) {
-    uint32_t least = shape_of(caps)->m;
+    uint32_t least = shape_of(caps, p)->m;
     *rows = least;
     *subgroups = 1;
     while (*rows < 16 && caps->type != VKA_DEVICE_CPU)
@@ -114,7 +115,7 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
     choose_block(caps, p, &rows, &subgroups);
     bool found = false;
     for (uint32_t i = 0; i < DEFAULTS; ++i) {
-        vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps)->m, subgroups};
+        vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps, p)->m, subgroups};
         bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
         if ((!found || smaller) && fits(caps, p, &t)) {
             *tile = t;
@@ -126,11 +127,11 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
-    const vka_matrix_shape *s = shape_of(caps);
+    const vka_matrix_shape *s = shape_of(caps, p);
     uint32_t *spec = plan->main.spec, width = vka__matrix_width(caps);
     plan->shared_bytes = shared_bytes(caps, p, tile);
-    plan->main.kernel = VKA__attention_coopmat_f16;
-    spec[VKA_SPEC_GROUP_SIZE] = tile->br / block_rows(caps, tile) * tile->tc * width;
+    plan->main.kernel = p->q.dtype == VKA_BF16 ? VKA__attention_coopmat_bf16 : VKA__attention_coopmat_f16;
+    spec[VKA_SPEC_GROUP_SIZE] = tile->br / block_rows(caps, p, tile) * tile->tc * width;
     spec[VKA_SPEC_SUBGROUP] = width;
     spec[VKA_SPEC_M] = s->m;
     spec[VKA_SPEC_N] = s->n;

@@ -25,7 +25,7 @@ static uint32_t threads(const vka_device_caps *caps) {
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype != VKA_F16)
-        return "only f16 tensors have cooperative matrices";
+        return "only f16 tensors have matrices of any size";
     if (!caps->matrix_operations || !grain_of(caps)->m || !threads(caps) || threads(caps) > caps->max_invocations)
         return "this device has no matrices of any size with reductions";
     if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)

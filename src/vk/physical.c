@@ -142,7 +142,7 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
 
 /* Extensions, or versions, that bring feature structures. */
 typedef struct offered {
-    bool driver, float16, sizes, memory_model, matrix, matrix2;
+    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16;
 } offered;
 
 static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
@@ -171,7 +171,7 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     wishes->vulkan_memory_model = f.memory_model.vulkanMemoryModel && f.memory_model.vulkanMemoryModelDeviceScope;
     wishes->maintenance4 = f.maintenance4.maintenance4;
     if (o->matrix)
-        vka__matrix_query(in, handle, o->matrix2, caps, wishes);
+        vka__matrix_query(in, handle, o->matrix2, o->bf16, caps, wishes);
     vka__matrix_restrict(wishes, caps);
 }
 
@@ -203,6 +203,9 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
         .memory_model = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME),
         .matrix = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME),
         .matrix2 = offers(wishes, api, UINT32_MAX, list, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME),
+#ifdef VK_KHR_shader_bfloat16
+        .bf16 = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME),
+#endif
     };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
     offers(wishes, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");

@@ -120,9 +120,9 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *en
 vka_status vka__tuning_load(vka_device *device, const char *item, const char *text, size_t size, const char *file);
 
 /* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
- * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered. */
-void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, vka_device_caps *caps,
-                       vka_vulkan_wishes *wishes);
+ * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered; `bf16`: VK_KHR_shader_bfloat16 is. */
+void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, bool bf16,
+                       vka_device_caps *caps, vka_vulkan_wishes *wishes);
 void vka__matrix_restrict(const vka_vulkan_wishes *enabled, vka_device_caps *caps);
 void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real);
 
