@@ -46,7 +46,7 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
         bool matrices = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
         bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
                                     [VKA_PATH_TILE] = thorough || !slow,
-                                    [VKA_PATH_DECODE] = true,
+                                    [VKA_PATH_DECODE] = thorough || !slow,
                                     [VKA_PATH_COOPMAT] = matrices || !software,
                                     [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
