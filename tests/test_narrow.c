@@ -11,10 +11,10 @@ static const attention_case attentions[] = {
     {.batch = 2, .q_heads = 3, .q_len = 113, .kv_len = 101, .head_dim = 40, .causal = true},
     {.dtype = VKA_F16, .batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 65, .kv_len = 63, .head_dim = 59},
     {.dtype = VKA_F16, .q_heads = 2, .q_len = 33, .kv_len = 60, .head_dim = 64, .layout = {"0213", 1, 1}},
-    {.dtype = VKA_BF16, .q_heads = 4, .kv_heads = 2, .q_len = 33, .kv_len = 60, .head_dim = 13, .causal = true},
     {.q_heads = 8, .kv_heads = 1, .q_len = 1, .kv_len = 239, .head_dim = 64},
     {.dtype = VKA_F16, .q_heads = 3, .q_len = 7, .kv_len = 45, .head_dim = 256, .window = {true, 9, 2}},
     {.q_heads = 2, .q_len = 20, .kv_len = 31, .head_dim = 111, .value_dim = 80, .layout = {"2013", 3, 1}},
+    {.dtype = VKA_BF16, .q_heads = 4, .kv_heads = 2, .q_len = 33, .kv_len = 60, .head_dim = 13, .causal = true},
 };
 #define ATTENTIONS (sizeof attentions / sizeof *attentions)
 
