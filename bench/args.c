@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "bench.h"
 
+#include <math.h>
 #include <popt.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@ typedef struct raw {
     int window_left, window_right;
     int causal, residual, all, explain;
     long long seed;
-    double seconds;
+    double seconds, limit;
     char *suite, *op, *dtype, *path, *json, *tuning;
     bool shaped; /* an option that describes one shape was seen */
 } raw;
@@ -25,7 +26,7 @@ enum { SHAPE = 1 };
 void bench_usage(FILE *file) {
     fputs(
         "usage: vkattn-bench devices\n"
-        "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all] [OPTION ...]\n"
+        "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all|gpu] [OPTION ...]\n"
         "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
         "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
         "       vkattn-bench compare A.json B.json\n"
@@ -46,6 +47,7 @@ void bench_usage(FILE *file) {
         "  --splits N          workgroups that share the keys of a query tile\n"
         "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"
         "  --seconds S         time for the samples of a case [1]\n"
+        "  --limit S           start no case of a suite later than this [no limit]\n"
         "  --seed N            of inputs and of the rows that are compared [1]\n"
         "  --all               also cases of a suite that take long on a software driver\n"
         "  --explain           print the plan of every case\n"
@@ -99,6 +101,7 @@ static bool read_options(int argc, const char **argv, raw *r) {
         {"splits", 0, POPT_ARG_INT, &r->splits, 0, NULL, NULL},
         {"repeats", 0, POPT_ARG_INT, &r->repeats, 0, NULL, NULL},
         {"seconds", 0, POPT_ARG_DOUBLE, &r->seconds, 0, NULL, NULL},
+        {"limit", 0, POPT_ARG_DOUBLE, &r->limit, 0, NULL, NULL},
         {"seed", 0, POPT_ARG_LONGLONG, &r->seed, 0, NULL, NULL},
         {"all", 0, POPT_ARG_NONE, &r->all, 0, NULL, NULL},
         {"explain", 0, POPT_ARG_NONE, &r->explain, 0, NULL, NULL},
@@ -160,10 +163,14 @@ static bool take_common(const raw *r, bench_options *o) {
     if (!(r->seconds > 0)) {
         return complain("--seconds: must be positive");
     }
+    if (!(r->limit > 0)) {
+        return complain("--limit: must be positive");
+    }
     if (r->repeats > BENCH_MAX_SAMPLES) {
         return complain("--repeats: at most %d", BENCH_MAX_SAMPLES);
     }
     o->seconds = r->seconds;
+    o->limit = r->limit;
     o->seed = (uint64_t)r->seed;
     o->all = r->all != 0;
     o->explain = r->explain != 0;
@@ -215,6 +222,7 @@ static bool parse_run(int argc, const char **argv, bench_options *o) {
     r.seed = 1;
     bool tune = o->command == BENCH_COMMAND_TUNE;
     r.seconds = tune ? 120 : 1;
+    r.limit = INFINITY;
     bool ok = read_options(argc, argv, &r) && take_common(&r, o) &&
               (tune   ? take_tune(&r, o)
                : r.op ? take_single(&r, o)

@@ -95,7 +95,8 @@ typedef struct bench_list {
     size_t count;
 } bench_list;
 
-/* Appends the cases of a suite, or of all; with list == NULL only looks. false: no such suite. */
+/* Appends the cases of a suite, or of all but those of `gpu` and `gpu-tiny`; with list == NULL only looks. false: no
+ * such suite. */
 bool bench_suite_append(bench_list *list, const char *suite);
 
 /* Too much for a software driver in a suite's time. */
@@ -119,6 +120,7 @@ typedef struct bench_options {
     vka_dtype only;    /* with a suite: run only this type; INVALID = all  */
     uint32_t repeats;  /* 0: as many as fit into `seconds`                 */
     double seconds;    /* time budget of a case's measurement              */
+    double limit;      /* no case starts later than this; INFINITY: none   */
     uint64_t seed;
     bool all; /* also big cases on software drivers               */
     bool explain;

@@ -59,7 +59,13 @@ static void add_case(cJSON *o, const bench_case *c) {
 
 static cJSON *result_object(const bench_result *r) {
     cJSON *o = cJSON_CreateObject();
+    char label[BENCH_LABEL_SIZE];
+    bench_cost cost = bench_case_cost(&r->c);
+    bench_case_label(&r->c, label);
+    cJSON_AddStringToObject(o, "label", label);
     add_case(o, &r->c);
+    add_measured(o, "flops", cost.flops);
+    add_measured(o, "bytes", cost.bytes);
     cJSON_AddStringToObject(o, "path", r->path);
     cJSON_AddStringToObject(o, "state", states[r->state]);
     cJSON_AddStringToObject(o, "reason", r->reason);
@@ -67,6 +73,7 @@ static cJSON *result_object(const bench_result *r) {
     add_measured(o, "max_error", r->check.max_error);
     add_measured(o, "naive_error", r->check.naive_error);
     cJSON_AddNumberToObject(o, "rows_checked", (double)r->check.rows_checked);
+    cJSON_AddNumberToObject(o, "rows_in_all", (double)r->check.rows);
     add_measured(o, "ms_median", r->timing.median_ms);
     add_measured(o, "ms_min", r->timing.min_ms);
     add_measured(o, "ms_max", r->timing.max_ms);

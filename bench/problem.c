@@ -58,16 +58,30 @@ size_t bench_problem_bytes(const bench_problem *p, bench_slot slot) {
 /* ---- life
  * -------------------------------------------------------------------------------------------------------------- */
 
+/* Large tensors repeat their first elements: a billion random numbers would take minutes. The period is a prime, so no
+ * two of the first four million rows, whatever their width, begin at the same element of it. */
+#define PERIOD ((size_t)4194301)
+
+/* Copies the first `unit` bytes over the rest. */
+static void repeat(void *bytes, size_t unit, size_t size) {
+    for (size_t at = unit; at < size; at += unit) {
+        memcpy((char *)bytes + at, bytes, size - at < unit ? size - at : unit);
+    }
+}
+
 /* Random values, rounded to storage, on host and device. */
 static vka_status fill(bench_tensor *t, vka_dtype dtype, ref_rng *rng) {
     void *storage = malloc(t->count * vka_dtype_size(dtype));
     t->host = malloc(t->count * sizeof *t->host);
     vka_status status = storage && t->host ? VKA_OK : VKA_OUT_OF_MEMORY;
     if (status == VKA_OK) {
-        for (size_t i = 0; i < t->count; i++) {
+        size_t unit = t->count < PERIOD ? t->count : PERIOD;
+        for (size_t i = 0; i < unit; i++) {
             t->host[i] = ref_round(dtype, ref_rng_uniform(rng, -RANGE, RANGE));
         }
-        ref_store(dtype, storage, t->host, t->count);
+        ref_store(dtype, storage, t->host, unit);
+        repeat(t->host, unit * sizeof *t->host, t->count * sizeof *t->host);
+        repeat(storage, unit * vka_dtype_size(dtype), t->count * vka_dtype_size(dtype));
         status = vka_buffer_write(t->buffer, 0, storage, t->count * vka_dtype_size(dtype));
     }
     free(storage);

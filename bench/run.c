@@ -214,24 +214,53 @@ bench_result bench_run_case(const bench_options *o, bench_device *d, const bench
     return r;
 }
 
-static void run_list(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
+/* Why a case is not run at all, or NULL. */
+static const char *excuse(const bench_options *o, bench_device *d, const bench_case *c, double start_ms) {
+    if (!o->suite[0]) {
+        return NULL;
+    }
+    if (bench_now_ms() - start_ms > o->limit * 1e3) {
+        return "out of time";
+    }
     bool software = bench_device_caps(d)->type == VKA_DEVICE_CPU;
+    return software && !o->all && bench_case_big(c) ? "long on a software driver; --all runs it" : NULL;
+}
+
+/* Every case is in the report from the beginning, and the file is written after each: a run that is stopped leaves what
+ * it measured, and a list of what it did not. */
+static void expect_list(const bench_list *list, bench_report *report) {
     for (size_t i = 0; i < list->count; i++) {
         bench_result *r = &report->results[report->count++];
         *r = unmeasured(&list->cases[i]);
-        if (software && o->suite[0] && !o->all && bench_case_big(&r->c)) {
-            r->state = BENCH_SKIPPED;
-            snprintf(r->reason, sizeof r->reason, "long on a software driver; --all runs it");
+        r->state = BENCH_SKIPPED;
+        snprintf(r->reason, sizeof r->reason, "not reached");
+    }
+}
+
+static void announce(const bench_report *report, size_t at) {
+    char label[BENCH_LABEL_SIZE], text[BENCH_LABEL_SIZE + 64];
+    bench_case_label(&report->results[at].c, label);
+    snprintf(text, sizeof text, "[%zu/%zu] %s", at + 1, report->count, label);
+    bench_progress(text);
+}
+
+/* false: the file can't be written. */
+static bool run_list(const bench_options *o, bench_device *d, bench_report *report, double start_ms) {
+    bool ok = !o->json || bench_json_write(report, o->json);
+    for (size_t i = 0; ok && i < report->count; i++) {
+        bench_result *r = &report->results[i];
+        const char *why = excuse(o, d, &r->c, start_ms);
+        if (why) {
+            snprintf(r->reason, sizeof r->reason, "%s", why);
         } else {
-            char label[BENCH_LABEL_SIZE], text[BENCH_LABEL_SIZE + 64];
-            bench_case_label(&r->c, label);
-            snprintf(text, sizeof text, "[%zu/%zu] %s", i + 1, list->count, label);
-            bench_progress(text);
-            *r = bench_run_case(o, d, report, &list->cases[i]);
+            announce(report, i);
+            *r = bench_run_case(o, d, report, &r->c);
             bench_progress(NULL);
         }
         bench_report_result(r);
+        ok = !o->json || bench_json_write(report, o->json);
     }
+    return ok;
 }
 
 /* ---- public
@@ -245,17 +274,18 @@ static bench_exit run_report(const bench_options *o, bench_device *d, const benc
     snprintf(report->commit, sizeof report->commit, "%s", BENCH_COMMIT);
     strftime(report->date, sizeof report->date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
     report->seed = o->seed;
+    double start_ms = bench_now_ms();
     report->peaks = bench_measure_peaks(d);
+    expect_list(list, report);
     bench_report_header(report);
-    run_list(o, d, list, report);
+    bool written = run_list(o, d, report, start_ms);
     bench_report_footer(report);
     bool done = false, failed = false;
     for (size_t i = 0; i < report->count; i++) {
         done = done || report->results[i].state == BENCH_DONE;
         failed = failed || report->results[i].state == BENCH_FAILED;
     }
-    failed = (o->json && !bench_json_write(report, o->json)) || failed || !done;
-    return failed ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
+    return failed || !done || !written ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
 }
 
 bench_exit bench_run(const bench_options *o) {

@@ -33,6 +33,11 @@ static bench_case causal(bench_case c) {
     return c;
 }
 
+static bench_case batched(bench_case c, uint32_t batch) {
+    c.batch = batch;
+    return c;
+}
+
 /* A causal window: each query sees itself and the window - 1 keys before it. */
 static bench_case windowed(bench_case c, uint32_t window) {
     c.causal = true;
@@ -114,17 +119,58 @@ static void window(bench_list *list, const char *suite) {
     }
 }
 
+/* What tools/gpu-check measures all contestants on, most wanted first: time may run out. `n` is the shorter of two
+ * sequence lengths, the longer one 4 n for prefill and 8 n where memory or a window bounds. */
+static void gpu_shapes(bench_list *list, const char *suite, uint32_t heads, uint32_t kv_heads, uint32_t n) {
+    static const uint32_t dims[] = {128, 64};
+    FOR_EACH(uint32_t, d, dims) {
+        append(list, suite, attention(VKA_F16, heads, heads, n, n, *d));
+        append(list, suite, causal(attention(VKA_F16, heads, heads, n, n, *d)));
+    }
+    append(list, suite, batched(attention(VKA_F16, 4 * kv_heads, kv_heads, 1, 8 * n, 128), 16));
+    append(list, suite, layer_norm(VKA_F16, 4 * n, n, false));
+    append(list, suite, layer_norm(VKA_F32, 4 * n, n, false));
+    append(list, suite, causal(attention(VKA_F16, heads, heads, 8 * n, 8 * n, 128)));
+    append(list, suite, windowed(attention(VKA_F16, heads, heads, 8 * n, 8 * n, 128), n / 4));
+    FOR_EACH(uint32_t, d, dims) {
+        append(list, suite, causal(attention(VKA_F16, heads, heads, 4 * n, 4 * n, *d)));
+        append(list, suite, attention(VKA_F16, heads, heads, 4 * n, 4 * n, *d));
+    }
+    append(list, suite, batched(attention(VKA_F16, 4 * kv_heads, kv_heads, 1, n, 128), 16));
+    append(list, suite, attention(VKA_F16, 4 * kv_heads, kv_heads, 1, 8 * n, 128));
+    append(list, suite, attention(VKA_F16, 4 * kv_heads, kv_heads, 1, n, 128));
+    append(list, suite, layer_norm(VKA_F16, n, n / 4, false));
+    append(list, suite, layer_norm(VKA_F32, n, n / 4, false));
+    FOR_EACH(uint32_t, d, dims) {
+        append(list, suite, batched(attention(VKA_F16, heads, heads, n, n, *d), 4));
+        append(list, suite, batched(causal(attention(VKA_F16, heads, heads, n, n, *d)), 4));
+    }
+    append(list, suite, causal(attention(VKA_F16, heads, heads, 8 * n, 8 * n, 64)));
+    append(list, suite, windowed(attention(VKA_F16, heads, heads, 8 * n, 8 * n, 64), n / 4));
+}
+
+static void gpu(bench_list *list, const char *suite) {
+    gpu_shapes(list, suite, 16, 8, 4096);
+}
+
+/* The same list on a scale that tests of the tool can afford. */
+static void gpu_tiny(bench_list *list, const char *suite) {
+    gpu_shapes(list, suite, 1, 1, 64);
+}
+
 static const struct suite {
     const char *name;
     void (*append)(bench_list *list, const char *suite);
+    bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick}, {"prefill", prefill}, {"decode", decode}, {"norms", norms}, {"window", window},
+    {"quick", quick, false},   {"prefill", prefill, false}, {"decode", decode, false},    {"norms", norms, false},
+    {"window", window, false}, {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
 };
 
 bool bench_suite_append(bench_list *list, const char *name) {
     bool all = strcmp(name, "all") == 0, found = false;
     FOR_EACH(struct suite, s, suites) {
-        if (all || strcmp(s->name, name) == 0) {
+        if ((all && !s->apart) || strcmp(s->name, name) == 0) {
             s->append(list, s->name);
             found = true;
         }
