@@ -39,7 +39,7 @@ void bench_usage(FILE *file) {
           "  --op layer_norm  --rows [4096]  --cols [1024]  --residual\n"
           "options:\n"
           "  --dtype f32|f16     one shape: its type [f32]; a suite: only this type\n"
-          "  --path NAME         kernel: auto, row, tile, decode (attention), lane, group (layer_norm)\n"
+          "  --path NAME         kernel: auto, row, tile, decode, coopmat (attention), lane, group (layer_norm)\n"
           "  --splits N          workgroups that share the keys of a query tile\n"
           "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"
           "  --seconds S         time for the samples of a case [1]\n"

@@ -185,31 +185,7 @@ static bool create_device(bench_device *d, vka_vulkan_wishes *wishes) {
     if (vka_vulkan_query(d->vk.GetInstanceProcAddr, d->instance, d->api_version, d->physical, wishes) != VKA_OK) {
         return false;
     }
-    VkPhysicalDevice16BitStorageFeatures storage = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
-        .storageBuffer16BitAccess = VK_TRUE,
-    };
-    VkPhysicalDeviceShaderFloat16Int8Features half = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
-        .shaderFloat16 = VK_TRUE,
-    };
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .subgroupSizeControl = wishes->subgroup_size_control,
-        .computeFullSubgroups = wishes->compute_full_subgroups,
-    };
-    void *chain = NULL; /* a structure may only be chained where its extension or version is there */
-    if (wishes->storage_16bit) {
-        chain = &storage;
-    }
-    if (wishes->shader_float16) {
-        half.pNext = chain;
-        chain = &half;
-    }
-    if (wishes->subgroup_size_control || wishes->compute_full_subgroups) {
-        subgroup.pNext = chain;
-        chain = &subgroup;
-    }
+    vka_vulkan_feature_chain features;
     VkDeviceQueueCreateInfo queue = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
         .queueFamilyIndex = d->family,
@@ -218,7 +194,7 @@ static bool create_device(bench_device *d, vka_vulkan_wishes *wishes) {
     };
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-        .pNext = chain,
+        .pNext = vka_vulkan_features(wishes, &features, NULL),
         .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue,
         .enabledExtensionCount = wishes->extension_count,

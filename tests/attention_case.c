@@ -216,7 +216,7 @@ bool attention_can(attention_problem *p, vka_attention_path path) {
     log_clear();
     vka_status status = vka_attention_workspace(p->c->device, &desc, &bytes);
     log_line error = log_last(VKA_LOG_ERROR);
-    cr_assert(status == VKA_OK || (status == VKA_UNSUPPORTED && !strcmp(error.item, "vka_attention_workspace.path")),
+    cr_assert(status == VKA_OK || (status == VKA_UNSUPPORTED && !strcmp(error.item, "vka_attention.path")),
               "path %d gives %d: %s %s", path, status, error.item, error.message);
     if (status != VKA_OK) {
         fprintf(stderr, "SKIP: path %d: %s\n", path, error.message);

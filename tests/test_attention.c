@@ -16,7 +16,7 @@ static const uint32_t everywhere[][2] = {{113, 203}, {65, 63}};
 static const uint32_t elsewhere[][2] = {{1, 1}, {1, 239}, {3, 799}, {64, 64}, {1023, 1024}};
 
 static void run_lengths(context *c, vka_dtype dtype, uint32_t dim, const uint32_t (*lengths)[2], size_t count,
-                        bool tile) {
+                        const bool *runs) {
     for (size_t n = 0; n < count; n++) {
         bool small = lengths[n][0] < 1000;
         attention_problem p = attention_make(c,
@@ -28,7 +28,7 @@ static void run_lengths(context *c, vka_dtype dtype, uint32_t dim, const uint32_
                                                               .head_dim = dim},
                                              test_seed());
         for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
-            if ((tile || path != VKA_PATH_TILE) && attention_can(&p, (vka_attention_path)path)) {
+            if (runs[path] && attention_can(&p, (vka_attention_path)path)) {
                 attention_run(&p, (vka_attention_path)path, 0);
             }
         }
@@ -39,12 +39,19 @@ static void run_lengths(context *c, vka_dtype dtype, uint32_t dim, const uint32_
 static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
     context c;
     context_open(&c, &config_real);
-    bool slow = context_compiles_slowly(&c);
+    bool slow = context_compiles_slowly(&c), software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
     for (size_t d = 0; d < count; d++) {
         bool thorough = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
-        run_lengths(&c, dtype, dims[d], everywhere, 2, thorough || !slow);
+        /* Matrices are compiled as hundreds of instructions each where they are not hardware. */
+        bool matrices = thorough || dims[d] == 256;
+        bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
+                                    [VKA_PATH_TILE] = thorough || !slow,
+                                    [VKA_PATH_DECODE] = true,
+                                    [VKA_PATH_COOPMAT] = matrices || !software};
+        run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough) {
-            run_lengths(&c, dtype, dims[d], elsewhere, 5, dims[d] == 59 || !slow);
+            runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;
+            run_lengths(&c, dtype, dims[d], elsewhere, 5, runs);
         }
     }
     context_close(&c);

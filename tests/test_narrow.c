@@ -1,6 +1,8 @@
 /* Smaller devices: the same results on devices that can do less.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "attention_case.h"
 #include "norm_case.h"
@@ -86,6 +88,51 @@ Test(narrow, attention_short) {
     attention_on(&config_short, true);
 }
 
+/* ---- matrices of other shapes --------------------------------------------------------------------------------- */
+
+static void matrices_on(const device_config *config) {
+    static const attention_case cases[] = {
+        {.batch = 2, .q_heads = 2, .q_len = 113, .kv_len = 203, .head_dim = 40, .causal = true},
+        {.q_heads = 6, .kv_heads = 2, .q_len = 5, .kv_len = 63, .head_dim = 59, .value_dim = 23},
+        {.q_heads = 2, .q_len = 70, .kv_len = 130, .head_dim = 24, .window = {true, 17, 3}, .layout = {"0213", 1, 1}},
+        {.q_len = 33, .kv_len = 97, .head_dim = 24, .window = {true, 9, 0}, .causal = true, .poison_hidden = true},
+        {.q_len = 1, .kv_len = 239, .head_dim = 24},
+    };
+    context c;
+    context_open(&c, config);
+    if (!vka_device_get_caps(c.device)->matrix_shape_count) {
+        context_close(&c);
+        cr_skip_test("SKIP: no cooperative matrices of this shape");
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        attention_case a = cases[i];
+        a.dtype = VKA_F16;
+        attention_problem p = attention_make(&c, a, test_seed());
+        attention_run(&p, VKA_PATH_COOPMAT, 0);
+        attention_run(&p, VKA_PATH_COOPMAT, 3);
+        attention_destroy(&p);
+    }
+    context_close(&c);
+}
+
+Test(narrow, matrices_as_listed) {
+    matrices_on(&config_real);
+}
+
+Test(narrow, matrices_16x16x16) {
+    matrices_on(&config_matrix_16x16x16);
+}
+
+Test(narrow, matrices_8x16x16) {
+    matrices_on(&config_matrix_8x16x16);
+}
+
+Test(narrow, matrices_16x8x8) {
+    matrices_on(&config_matrix_16x8x8);
+}
+
+/* ---- norms ----------------------------------------------------------------------------------------------------- */
+
 Test(narrow, norm_no_f16) {
     norm_on(&config_no_f16, true);
 }
@@ -104,6 +151,75 @@ Test(narrow, norm_few_groups) {
 
 Test(narrow, norm_short) {
     norm_on(&config_short, true);
+}
+
+/* ---- tensors of many bindings ---------------------------------------------------------------------------------- */
+
+static unsigned norm_dispatches(const norm_problem *p, vka_norm_path path) {
+    char text[1024];
+    vka_layer_norm_desc desc = norm_desc(p);
+    desc.path = path;
+    EXPECT_OK(vka_layer_norm_explain(p->c->device, &desc, text, sizeof text, NULL));
+    const char *line = strstr(text, "\ndispatches: ");
+    unsigned count = 0;
+    cr_assert(line && sscanf(line, "\ndispatches: %u", &count) == 1, "%s", text);
+    return count;
+}
+
+/* Rows are cut into ranges, not taken one by one: shapes of which no dimension is a multiple of its range. */
+static void norm_rows_beyond_a_binding(const device_config *config, vka_dtype dtype) {
+    static const struct {
+        uint32_t rank, shape[4];
+        const char *order;
+        uint32_t most; /* dispatches, in f32 */
+    } cases[] = {
+        {2, {1013, 127}, NULL, 9},      {2, {811, 256}, NULL, 13},      {3, {7, 131, 127}, NULL, 14},
+        {3, {7, 131, 64}, "102", 5},    {4, {3, 5, 61, 127}, NULL, 15}, {4, {3, 5, 61, 127}, "2013", 8},
+        {4, {61, 3, 5, 92}, "1203", 9}, {2, {20011, 3}, NULL, 5},
+    };
+    context c;
+    context_open(&c, config);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        norm_case n = {.dtype = dtype,
+                       .affine = VKA_F32,
+                       .rank = cases[i].rank,
+                       .weight = true,
+                       .bias = i & 1,
+                       .residual = i % 4 != 1,
+                       .sum = i % 4 > 1,
+                       .mean = i & 2,
+                       .inv_std = true,
+                       .alias = i % 3 ? ALIAS_OUT_X : ALIAS_NONE,
+                       .layout = {.order = cases[i].order, .pad = i & 1, .shift = i % 3}};
+        memcpy(n.shape, cases[i].shape, sizeof n.shape);
+        norm_problem p = norm_make(&c, n, test_seed());
+        for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+            unsigned count = norm_dispatches(&p, (vka_norm_path)path);
+            cr_expect(count > 1 && count <= cases[i].most, "case %zu: %u dispatches", i, count);
+            norm_run(&p, (vka_norm_path)path);
+        }
+        norm_destroy(&p);
+    }
+    context_close(&c);
+}
+
+Test(narrow, norm_rows_beyond_a_binding_f32) {
+    norm_rows_beyond_a_binding(&config_short, VKA_F32);
+}
+
+Test(narrow, norm_rows_beyond_a_binding_f16) {
+    norm_rows_beyond_a_binding(&config_short, VKA_F16);
+}
+
+/* Ranges of rows share a word where one ends and the next begins. */
+static void short_range_no_f16(void *user, vka_device_caps *caps) {
+    config_short.narrow(user, caps);
+    config_no_f16.narrow(user, caps);
+}
+
+Test(narrow, norm_rows_beyond_a_binding_f16_packed) {
+    static const device_config config = {"short_no_f16", short_range_no_f16};
+    norm_rows_beyond_a_binding(&config, VKA_F16);
 }
 
 /* ---- what a short binding can't see -------------------------------------------------------------------------- */

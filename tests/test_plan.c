@@ -21,26 +21,40 @@ typedef struct device {
 } device;
 
 #define CAPS(type_, subgroup, least, most, shared, invocations, range, align, f16)                                     \
-    {                                                                                                                  \
-        .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared, \
-        .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                   \
-        .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                \
-        .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16,                   \
-        .f16_arithmetic = f16                                                                                          \
-    }
+    .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared,     \
+    .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                       \
+    .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                    \
+    .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16, .f16_arithmetic = f16
 #define MIB (UINT64_C(1) << 20)
+#define MATRICES(...)                                                                                                  \
+    .matrix_shapes = {__VA_ARGS__},                                                                                    \
+    .matrix_shape_count = sizeof(vka_matrix_shape[]){__VA_ARGS__} / sizeof(vka_matrix_shape)
 
 static const device devices[] = {
-    {"software", CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true)},
-    {"swiftshader", CAPS(VKA_DEVICE_CPU, 4, 4, 4, 32768, 256, 1024 * MIB, 256, false)},
-    {"powervr", CAPS(VKA_DEVICE_INTEGRATED, 1, 1, 1, 16384, 128, 128 * MIB, 64, false)},
-    {"mali g52", CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false)},
-    {"adreno 618", CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)},
-    {"intel", CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)},
-    {"nvidia", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)},
-    {"amd", CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true)},
-    {"smallest", CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)},
-    {"wide", CAPS(VKA_DEVICE_VIRTUAL, 128, 128, 128, 16384, 128, 1 * MIB, 32, true)},
+    {"software", {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true)}},
+    {"swiftshader", {CAPS(VKA_DEVICE_CPU, 4, 4, 4, 32768, 256, 1024 * MIB, 256, false)}},
+    {"powervr", {CAPS(VKA_DEVICE_INTEGRATED, 1, 1, 1, 16384, 128, 128 * MIB, 64, false)}},
+    {"mali g52", {CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false)}},
+    {"adreno 618", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)}},
+    {"intel", {CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)}},
+    {"nvidia", {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)}},
+    {"amd", {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true)}},
+    {"smallest", {CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)}},
+    {"nvidia with matrices",
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true),
+      MATRICES({16, 16, 16}, {16, 8, 16}, {16, 8, 8})}},
+    {"rdna3",
+     {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), MATRICES({16, 16, 16}),
+      .vendor_id = 0x1002}},
+    {"arc",
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 8, 32, 49152, 1024, 4096 * MIB - 1, 64, true), MATRICES({8, 8, 16}),
+      .vendor_id = 0x8086}},
+    {"xe2",
+     {CAPS(VKA_DEVICE_INTEGRATED, 32, 16, 32, 49152, 1024, 4096 * MIB - 1, 64, true), MATRICES({8, 16, 16}),
+      .vendor_id = 0x8086}},
+    {"software with matrices", {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true), MATRICES({8, 8, 8})}},
+    {"adreno 830", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 64, 32768, 1024, 128 * MIB, 64, true), MATRICES({64, 16, 16})}},
+    {"wide", {CAPS(VKA_DEVICE_VIRTUAL, 128, 128, 128, 16384, 128, 1 * MIB, 32, true)}},
 };
 #define DEVICES (sizeof devices / sizeof *devices)
 
@@ -71,14 +85,14 @@ static vka__attention_problem random_attention(ref_rng *rng) {
     uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
     uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
-    vka__attention_problem p = {
-        .q = view_of(rng, dtype, b, kv * group, nq, d),
-        .k = view_of(rng, dtype, b, kv, nk, d),
-        .v = view_of(rng, dtype, b, kv, nk, dv),
-        .out = view_of(rng, dtype, b, kv * group, nq, dv),
-        .scale = 0.125f,
-        .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE, VKA_PATH_DECODE),
-        .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
+    vka__attention_problem p = {.q = view_of(rng, dtype, b, kv * group, nq, d),
+                                .k = view_of(rng, dtype, b, kv, nk, d),
+                                .v = view_of(rng, dtype, b, kv, nk, dv),
+                                .out = view_of(rng, dtype, b, kv * group, nq, dv),
+                                .scale = 0.125f,
+                                .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE,
+                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT),
+                                .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (ref_rng_below(rng, 2)) {
         p.lse = view_of(rng, VKA_F32, b, kv * group, nq, 1);
     }
@@ -101,11 +115,30 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
     cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "decode") || d->caps.subgroup_shuffle, "%s: %s", d->name, name);
     if (key->spec[VKA_SPEC_SUBGROUP]) { /* made for a width: it is the only one, or can be asked for */
-        cr_assert_eq(key->spec[VKA_SPEC_GROUP_SIZE], key->spec[VKA_SPEC_SUBGROUP], "%s: %s", d->name, name);
+        bool matrices = strstr(name, "coopmat");
+        cr_assert(matrices || key->spec[VKA_SPEC_GROUP_SIZE] == key->spec[VKA_SPEC_SUBGROUP], "%s: %s", d->name, name);
         cr_assert(d->caps.subgroup_size_control || d->caps.subgroup_min == d->caps.subgroup_max);
         cr_assert_geq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_min);
         cr_assert_leq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_max);
     }
+}
+
+/* What coopmat.comp divides must come out even, and its shape be one that the device lists. */
+static void check_matrices(const device *d, const vka__attention_plan *plan) {
+    const uint32_t *spec = plan->main.spec, m = spec[VKA_SPEC_M], n = spec[VKA_SPEC_N], k = spec[VKA_SPEC_K];
+    uint32_t rows = spec[VKA_SPEC_RM] * m, members = spec[VKA_SPEC_TC], width = spec[VKA_SPEC_SUBGROUP];
+    uint32_t bc = spec[VKA_SPEC_BC], soft = rows / members, lanes = soft < width ? width / soft : 1;
+    bool listed = false;
+    for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
+        const vka_matrix_shape *s = &d->caps.matrix_shapes[i];
+        listed = listed || (s->m == m && s->n == n && s->k == k);
+    }
+    cr_assert(listed, "%s: %ux%ux%u", d->name, m, n, k);
+    cr_assert_eq(spec[VKA_SPEC_BR] % rows, 0);
+    cr_assert_eq(spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_BR] / rows * members * width);
+    cr_assert(rows % members == 0 && bc % (n * members) == 0 && bc % k == 0 && bc >= rows && bc % rows == 0);
+    cr_assert(soft < width ? width % soft == 0 : soft % width == 0, "%s", d->name);
+    cr_assert(bc % (4 * lanes) == 0, "%s: %u keys for %u lanes", d->name, bc, lanes);
 }
 
 static void check_dispatch(const device *d, const vka__dispatch *x) {
@@ -212,6 +245,9 @@ static void check_attention(const device *d, const vka__attention_problem *p) {
         cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
     }
     cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
+    if (plan.path == VKA_PATH_COOPMAT) {
+        check_matrices(d, &plan);
+    }
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
     cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
     cr_assert_leq(plan.workspace_bytes, d->caps.storage_range);
@@ -276,8 +312,9 @@ Test(plan, attention_never_without_kernel) {
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                cr_assert_eq(plan.path, type == VKA_DEVICE_CPU ? VKA_PATH_ROW : VKA_PATH_TILE, "%s, D = %u: %s",
-                             devices[i].name, d, plan.why);
+                bool matrices = half && devices[i].caps.matrix_shape_count && plan.path == VKA_PATH_COOPMAT;
+                cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW : matrices || plan.path == VKA_PATH_TILE,
+                          "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
     }
@@ -334,6 +371,150 @@ Test(plan, more_than_four_gigabytes) {
     }
 }
 
+/* ---- work of a dispatch -------------------------------------------------------------------------------------- */
+
+static uint64_t dispatch_ops(const vka__attention_problem *p, const vka__attention_plan *plan, const vka__dispatch *x) {
+    uint64_t keys = p->band ? (uint64_t)(p->band_hi - p->band_lo) + plan->main.spec[VKA_SPEC_BR] : p->k.shape[2];
+    uint64_t groups = (uint64_t)x->groups[0] * x->groups[1] * x->groups[2];
+    return 2 * groups * plan->main.spec[VKA_SPEC_BR] * keys / plan->splits * (p->q.shape[3] + p->v.shape[3]);
+}
+
+/* Every workgroup of every slice is in one dispatch, and each dispatch keeps to `ops`. Returns how many there are,
+ * merges aside. */
+static uint64_t check_work(const device *d, const vka__attention_problem *p, uint64_t ops) {
+    vka__attention_plan plan;
+    vka__refusal refusal = {0};
+    cr_assert_eq(vka__plan_attention(&d->caps, p, &plan, &refusal), VKA_OK, "%s: %s", d->name, refusal.reason);
+    const uint32_t *n = plan.main_grid.groups;
+    size_t groups = (size_t)n[0] * n[1] * n[2];
+    uint8_t *seen = calloc(groups * plan.slices, 1);
+    cr_assert_not_null(seen);
+    uint64_t count = vka__attention_dispatches(&plan), per_slice = plan.main_chunks + plan.merge_chunks;
+    for (uint64_t i = 0; i < count; i++) {
+        vka__dispatch x;
+        vka__attention_dispatch(&d->caps, p, &plan, i, &x);
+        check_dispatch(d, &x);
+        if (i % per_slice >= plan.main_chunks) {
+            continue;
+        }
+        cr_assert(dispatch_ops(p, &plan, &x) <= ops, "%s: %llu operations", d->name,
+                  (unsigned long long)dispatch_ops(p, &plan, &x));
+        for (uint32_t g = 0; g < x.groups[0] * x.groups[1] * x.groups[2]; g++) {
+            uint32_t gx = x.push.x0 + g % x.groups[0], gy = x.push.y0 + g / x.groups[0] % x.groups[1];
+            uint32_t gz = x.push.z0 + g / x.groups[0] / x.groups[1];
+            cr_assert(gx < n[0] && gy < n[1] && gz < n[2], "%s", d->name);
+            seen[i / per_slice * groups + ((size_t)gz * n[1] + gy) * n[0] + gx]++;
+        }
+    }
+    for (size_t g = 0; g < groups * plan.slices; g++) {
+        cr_assert_eq(seen[g], 1, "%s: workgroup %zu is done %d times", d->name, g, seen[g]);
+    }
+    free(seen);
+    check_dispatches(d, p, &plan);
+    return plan.slices * plan.main_chunks;
+}
+
+static vka__attention_problem batched(uint32_t batch, uint32_t heads, uint32_t n, uint32_t d) {
+    vka__attention_problem p = plain(VKA_F16, heads, heads, n, n, d);
+    vka__view *views[] = {&p.q, &p.k, &p.v, &p.out};
+    for (int i = 0; i < 4; i++) {
+        *views[i] = dense(VKA_F16, batch, heads, n, d);
+    }
+    return p;
+}
+
+/* Half a second for a slow GPU of the class: batches are cut first, then heads, then the tiles of a head. */
+Test(plan, long_attention_in_several_dispatches) {
+    const uint64_t slow[] = {[VKA_DEVICE_INTEGRATED] = 150000000000, [VKA_DEVICE_DISCRETE] = 1000000000000};
+    const vka__attention_problem problems[] = {
+        batched(64, 4, 4096, 128), batched(1, 40, 16384, 128), batched(1, 1, 131072, 64),
+        batched(3, 5, 65536, 64),  batched(1, 2, 262144, 59),
+    };
+    for (size_t i = 0; i < DEVICES; i++) {
+        vka_device_type type = devices[i].caps.type;
+        uint64_t ops = type == VKA_DEVICE_DISCRETE ? slow[VKA_DEVICE_DISCRETE] : slow[VKA_DEVICE_INTEGRATED];
+        for (size_t n = 0; n < sizeof problems / sizeof *problems && devices[i].caps.storage_range > 64 * MIB; n++) {
+            const vka__attention_problem *p = &problems[n];
+            uint64_t pairs = (uint64_t)p->q.shape[0] * p->q.shape[1] * p->q.shape[2] * p->k.shape[2];
+            uint64_t all = 2 * pairs * (p->q.shape[3] + p->v.shape[3]);
+            if (type == VKA_DEVICE_CPU) {
+                uint64_t count = check_work(&devices[i], p, UINT64_MAX);
+                cr_expect(n != 2 || count == 1, "%s: nobody watches it", devices[i].name);
+                continue;
+            }
+            uint64_t count = check_work(&devices[i], p, ops), slices = (uint64_t)p->q.shape[0] * p->q.shape[1];
+            cr_expect(count >= all / ops && count <= 2 * all / ops + slices, "%s, problem %zu: %llu dispatches",
+                      devices[i].name, n, (unsigned long long)count);
+        }
+    }
+}
+
+/* Splits are groups like any other; a window counts for what it sees. */
+Test(plan, long_attention_split_or_windowed) {
+    const device *gpu = &devices[5];
+    vka__attention_problem p = batched(1, 2, 65536, 64);
+    p.splits = 7;
+    uint64_t count = check_work(gpu, &p, 150000000000);
+    cr_expect(count >= 15 && count <= 30, "%llu dispatches", (unsigned long long)count);
+    p = batched(1, 4, 1u << 18, 64);
+    p.band = true;
+    p.band_lo = -255;
+    cr_expect_eq(check_work(gpu, &p, 150000000000), 1);
+}
+
+Test(plan, short_attention_in_one_dispatch) {
+    for (size_t i = 0; i < DEVICES; i++) {
+        if (devices[i].caps.storage_range < 128 * MIB) {
+            continue;
+        }
+        vka__attention_problem p = batched(1, 8, 4096, 128);
+        cr_expect_eq(check_work(&devices[i], &p, UINT64_MAX), 1, "%s", devices[i].name);
+        p = batched(2, 12, 512, 64);
+        cr_expect_eq(check_work(&devices[i], &p, UINT64_MAX), 1, "%s", devices[i].name);
+    }
+}
+
+/* A single workgroup beyond the cap is a dispatch of its own. */
+Test(plan, work_of_a_group_beyond_the_cap) {
+    device d = {"integrated", CAPS(VKA_DEVICE_INTEGRATED, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 64, true)};
+    vka__attention_problem p = plain(VKA_F16, 1, 1, 1000, 1u << 23, 200);
+    vka__attention_plan plan;
+    vka__refusal refusal;
+    p.splits = 1;
+    cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
+    cr_expect_eq(vka__attention_dispatches(&plan), plan.tiles);
+    check_dispatches(&d, &p, &plan);
+}
+
+Test(plan, grid_cap) {
+    static const struct {
+        uint32_t groups[3], limit[3];
+        uint64_t most;
+        uint32_t capped[3];
+    } cases[] = {
+        {{10, 4, 3}, {100, 100, 100}, UINT64_MAX, {10, 4, 3}},
+        {{10, 4, 3}, {100, 100, 100}, 120, {10, 4, 3}},
+        {{10, 4, 3}, {100, 100, 100}, 119, {10, 4, 2}},
+        {{10, 4, 3}, {100, 100, 100}, 79, {10, 4, 1}},
+        {{10, 4, 3}, {100, 100, 100}, 39, {10, 2, 1}},
+        {{10, 4, 3}, {100, 100, 100}, 19, {10, 1, 1}},
+        {{10, 4, 3}, {100, 100, 100}, 9, {5, 1, 1}},
+        {{10, 4, 3}, {100, 100, 100}, 1, {1, 1, 1}},
+        {{10, 4, 3}, {100, 100, 100}, 0, {1, 1, 1}},
+        {{10, 4, 3}, {7, 3, 2}, 42, {7, 3, 2}},
+        {{10, 4, 3}, {7, 3, 2}, 41, {7, 3, 1}},
+        {{UINT32_MAX, 1, 1}, {65535, 1, 1}, 1000, {1000, 1, 1}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vka__grid grid;
+        memcpy(grid.groups, cases[i].groups, sizeof grid.groups);
+        memcpy(grid.limit, cases[i].limit, sizeof grid.limit);
+        vka__grid_cap(&grid, cases[i].most);
+        cr_expect(!memcmp(grid.limit, cases[i].capped, sizeof grid.limit), "case %zu: %u x %u x %u", i, grid.limit[0],
+                  grid.limit[1], grid.limit[2]);
+    }
+}
+
 /* ---- layer norm ---------------------------------------------------------------------------------------------- */
 
 static vka__norm_problem random_norm(ref_rng *rng) {
@@ -353,23 +534,59 @@ static vka__norm_problem random_norm(ref_rng *rng) {
     return p;
 }
 
-static void check_norm_dispatch(const device *d, const vka__norm_problem *p, const vka__norm_plan *plan, uint64_t index,
-                                const vka__dispatch *x) {
-    const vka__view *views[] = {&p->x, &p->residual, &p->out, &p->sum, &p->mean, &p->inv_std, &p->weight, &p->bias};
-    static const int slots[] = {VKA_BIND_X,          VKA_BIND_RESIDUAL,  VKA_BIND_NORM_OUT, VKA_BIND_SUM,
-                                VKA_BIND_STATS_MEAN, VKA_BIND_STATS_INV, VKA_BIND_WEIGHT,   VKA_BIND_BIAS};
-    static const char *const names[] = {"x", "residual", "out", "sum", "mean", "inv_std", "weight", "bias"};
-    check_dispatch(d, x);
-    check_key(d, &x->key, p->x.dtype, plan->shared_bytes);
-    for (int i = 0; i < 8; i++) {
-        uint64_t slice = index / plan->chunks, first = 0;
-        uint32_t dims = i < 6 ? plan->slice_dim : 0;
-        for (uint32_t dim = dims; dim-- > 0; slice /= p->x.shape[dim]) {
-            first += slice % p->x.shape[dim] * views[i]->stride[dim];
-        }
-        check_binding(d, views[i], first, views[i]->present ? vka__view_extent(views[i], dims) : 0,
-                      &x->binding[slots[i]], x->push.base[slots[i]], names[i]);
+/* Box `index` of rows, as the plan cuts them: where it begins, and its size. */
+static void norm_box(const vka__norm_problem *p, const vka__norm_plan *plan, uint64_t index, uint32_t begin[3],
+                     uint32_t size[3]) {
+    for (uint32_t dim = 3; dim-- > 0; index /= plan->parts[dim]) {
+        begin[dim] = (uint32_t)(index % plan->parts[dim]) * plan->part[dim];
+        cr_assert_lt(begin[dim], p->x.shape[dim], "an empty box");
+        size[dim] = vka__min_u32(plan->part[dim], p->x.shape[dim] - begin[dim]);
     }
+}
+
+/* Row `number` of the dispatch as the kernel finds it: of every tensor the right one, and in sight of the binding.
+ * Returns its number in the whole tensor. */
+static uint64_t check_norm_row(const device *d, const vka__norm_problem *p, const vka__norm_plan *plan,
+                               const vka__dispatch *x, const uint32_t begin[3], uint32_t number) {
+    const vka__view *views[] = {&p->x, &p->residual, &p->out, &p->sum, &p->mean, &p->inv_std};
+    const vka_norm_params *s = &plan->params;
+    const vka_strides strides[] = {s->x, s->residual, s->out_, s->sum, s->mean, s->inv_std};
+    static const int slots[] = {VKA_BIND_X,   VKA_BIND_RESIDUAL,   VKA_BIND_NORM_OUT,
+                                VKA_BIND_SUM, VKA_BIND_STATS_MEAN, VKA_BIND_STATS_INV};
+    uint64_t row[3] = {number / (x->push.dim1 * x->push.dim2), number / x->push.dim2 % x->push.dim1,
+                       number % x->push.dim2};
+    for (int i = 0; i < 6; i++) {
+        const vka__view *v = views[i];
+        const vka__binding *bound = &x->binding[slots[i]];
+        if (!v->present) {
+            continue;
+        }
+        uint64_t at = x->push.base[slots[i]], wanted = v->offset, last = (v->shape[3] - 1) * v->stride[3];
+        for (int dim = 0; dim < 3; dim++) {
+            at += row[dim] * (dim == 0 ? strides[i].b : dim == 1 ? strides[i].h : strides[i].n);
+            wanted += (begin[dim] + row[dim]) * v->stride[dim] * v->size;
+        }
+        cr_assert_eq(bound->offset + at * v->size, wanted, "%s: tensor %d, row %u", d->name, i, number);
+        cr_assert_geq(bound->range, (at + last + 1) * v->size, "%s: tensor %d, row %u is cut off", d->name, i, number);
+        cr_assert_lt(at + last, UINT64_C(1) << 32);
+    }
+    return ((begin[0] + row[0]) * p->x.shape[1] + begin[1] + row[1]) * p->x.shape[2] + begin[2] + row[2];
+}
+
+static vka__dispatch check_norm_dispatch(const device *d, const vka__norm_problem *p, const vka__norm_plan *plan,
+                                         uint64_t index, uint32_t begin[3]) {
+    vka__dispatch x;
+    uint32_t size[3], each = plan->path == VKA_NORM_PATH_LANE ? plan->key.spec[VKA_SPEC_GROUP_SIZE] : 1;
+    vka__norm_dispatch(&d->caps, p, plan, index, &x);
+    norm_box(p, plan, index, begin, size);
+    check_dispatch(d, &x);
+    check_key(d, &x.key, p->x.dtype, plan->shared_bytes);
+    cr_assert_eq(x.push.rows, size[0] * size[1] * size[2], "%s", d->name);
+    cr_assert(x.push.dim1 == size[1] && x.push.dim2 == size[2], "%s", d->name);
+    cr_assert_eq(x.groups[0], vka__div_up(x.push.rows, each), "%s", d->name);
+    check_binding(d, &p->weight, 0, p->x.shape[3], &x.binding[VKA_BIND_WEIGHT], x.push.base[VKA_BIND_WEIGHT], "weight");
+    check_binding(d, &p->bias, 0, p->x.shape[3], &x.binding[VKA_BIND_BIAS], x.push.base[VKA_BIND_BIAS], "bias");
+    return x;
 }
 
 static void check_norm(const device *d, const vka__norm_problem *p) {
@@ -385,17 +602,18 @@ static void check_norm(const device *d, const vka__norm_problem *p) {
                      d->caps.storage_range, "%s refuses %s: %s", d->name, refusal.field, refusal.reason);
         return;
     }
-    uint64_t count = vka__norm_dispatches(&plan), groups = 0, stride = count > 400 ? count / 200 : 1;
+    uint64_t count = vka__norm_dispatches(&plan), seen = 0, stride = count > 400 ? count / 200 : 1;
     for (uint64_t i = 0; i < count; i += stride) {
-        vka__dispatch x;
-        vka__norm_dispatch(&d->caps, p, &plan, i, &x);
-        check_norm_dispatch(d, p, &plan, i, &x);
-        groups += x.groups[0];
+        uint32_t begin[3];
+        vka__dispatch x = check_norm_dispatch(d, p, &plan, i, begin);
+        check_norm_row(d, p, &plan, &x, begin, 0);
+        check_norm_row(d, p, &plan, &x, begin, x.push.rows / 2);
+        check_norm_row(d, p, &plan, &x, begin, x.push.rows - 1);
+        seen += x.push.rows;
     }
     uint64_t rows = (uint64_t)p->x.shape[0] * p->x.shape[1] * p->x.shape[2];
-    uint32_t each = plan.path == VKA_NORM_PATH_LANE ? plan.key.spec[VKA_SPEC_GROUP_SIZE] : 1;
     if (stride == 1) {
-        cr_assert(groups * each >= rows && groups <= plan.slices * vka__div_up(plan.rows, each), "%s", d->name);
+        cr_assert_eq(seen, rows, "%s", d->name);
     }
 }
 
@@ -405,6 +623,107 @@ Test(plan, norm_keeps_to_limits) {
         vka__norm_problem p = random_norm(&rng);
         for (size_t d = 0; d < DEVICES; d++) {
             check_norm(&devices[d], &p);
+        }
+    }
+}
+
+/* The same device, with dispatches of a few groups. */
+Test(plan, norm_in_small_dispatches) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int i = 0; i < 500; i++) {
+        vka__norm_problem p = random_norm(&rng);
+        for (size_t d = 0; d < DEVICES; d++) {
+            device few = devices[d];
+            few.caps.max_groups[0] = 1 + ref_rng_below(&rng, 2000);
+            check_norm(&few, &p);
+        }
+    }
+}
+
+/* Every row of every dispatch, counted. Returns the number of dispatches. */
+static uint64_t check_norm_rows(const device *d, const vka__norm_problem *p) {
+    vka__norm_plan plan;
+    vka__refusal refusal = {0};
+    size_t rows = (size_t)p->x.shape[0] * p->x.shape[1] * p->x.shape[2];
+    uint8_t *seen = calloc(rows, 1);
+    cr_assert_not_null(seen);
+    cr_assert_eq(vka__plan_norm(&d->caps, p, &plan, &refusal), VKA_OK, "%s: %s", d->name, refusal.reason);
+    uint64_t count = vka__norm_dispatches(&plan);
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t begin[3];
+        vka__dispatch x = check_norm_dispatch(d, p, &plan, i, begin);
+        for (uint32_t row = 0; row < x.push.rows; row++) {
+            seen[check_norm_row(d, p, &plan, &x, begin, row)]++;
+        }
+    }
+    for (size_t row = 0; row < rows; row++) {
+        cr_assert_eq(seen[row], 1, "%s: row %zu is done %d times", d->name, row, seen[row]);
+    }
+    free(seen);
+    return count;
+}
+
+static vka__view ordered(vka_dtype dtype, const uint32_t shape[4], const char *order) {
+    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype)};
+    uint64_t stride = 1;
+    memcpy(v.shape, shape, sizeof v.shape);
+    for (int level = 3; level >= 0; level--) {
+        int dim = order[level] - '0';
+        v.stride[dim] = v.shape[dim] < 2 ? 0 : stride;
+        stride *= v.shape[dim];
+    }
+    return v;
+}
+
+/* Tensors of many bindings take about as many dispatches as bindings, whichever dimension lies outermost in memory. */
+Test(plan, norm_beyond_a_binding) {
+    static const struct {
+        vka_dtype dtype;
+        uint32_t shape[4];
+        const char *order;
+        uint64_t range, least, most; /* dispatches */
+    } cases[] = {
+        {VKA_F32, {1, 1, 300000, 1024}, "0123", 128 * MIB, 10, 10},
+        {VKA_F16, {1, 1, 300001, 1023}, "0123", 128 * MIB, 5, 5},
+        {VKA_F32, {1, 300, 1000, 1024}, "0123", 128 * MIB, 10, 10},
+        {VKA_F32, {1, 1000, 300, 1024}, "0213", 128 * MIB, 10, 10},
+        {VKA_F32, {1, 7, 40000, 1024}, "0123", 128 * MIB, 9, 14},
+        {VKA_F32, {7, 13, 3001, 1024}, "2013", 128 * MIB, 9, 10},
+        {VKA_F16, {5, 601, 101, 999}, "1203", 128 * MIB, 5, 5},
+        {VKA_F32, {601, 5, 101, 999}, "0123", 4096 * MIB - 1, 5, 5}, /* by the grid: 65535 groups of a row */
+        {VKA_F32, {1, 1, 4001, 100}, "0123", 65536, 25, 25},
+        {VKA_F32, {3, 11, 121, 100}, "0123", 65536, 25, 33},
+        {VKA_F32, {3, 11, 121, 100}, "2103", 65536, 25, 31},
+        {VKA_F32, {3, 11, 121, 1}, "1023", 4096 * MIB - 1, 1, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const uint32_t *n = cases[i].shape, one[4] = {n[0], n[1], n[2], 1}, cols[4] = {1, 1, 1, n[3]};
+        device d = {"discrete", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, cases[i].range, 16, true)};
+        vka__norm_problem p = {.x = ordered(cases[i].dtype, n, cases[i].order),
+                               .residual = ordered(cases[i].dtype, n, cases[i].order),
+                               .sum = ordered(cases[i].dtype, n, cases[i].order),
+                               .out = ordered(cases[i].dtype, n, cases[i].order),
+                               .weight = ordered(VKA_F32, cols, "0123"),
+                               .mean = ordered(VKA_F32, one, "0123")};
+        uint64_t count = check_norm_rows(&d, &p);
+        cr_expect(count >= cases[i].least && count <= cases[i].most, "case %zu: %llu dispatches", i,
+                  (unsigned long long)count);
+    }
+}
+
+/* Rows lie in x in another order than in out: boxes that both can see. */
+Test(plan, norm_beyond_a_binding_in_two_orders) {
+    static const char *const orders[] = {"0123", "0213", "1023", "1203", "2013", "2103"};
+    static const uint32_t shape[4] = {17, 19, 23, 100};
+    const uint64_t range = 262144, bytes = UINT64_C(17) * 19 * 23 * 100 * 4;
+    device d = {"discrete", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, range, 16, true)};
+    for (int x = 0; x < 6; x++) {
+        for (int out = 0; out < 6; out++) {
+            vka__norm_problem p = {.x = ordered(VKA_F32, shape, orders[x]),
+                                   .out = ordered(VKA_F32, shape, orders[out])};
+            uint64_t count = check_norm_rows(&d, &p);
+            cr_expect(count <= (x == out ? 2 * bytes / range : 400), "x %s, out %s: %llu dispatches", orders[x],
+                      orders[out], (unsigned long long)count);
         }
     }
 }

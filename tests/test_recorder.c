@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,6 +197,38 @@ Test(recorder, prepared_recording_allocates_nothing) {
     cr_expect(transformer_ok(&t));
     vka_recorder_destroy(&r);
     transformer_destroy(&t);
+    context_close(&c);
+}
+
+/* An operation cut into several dispatches needs the room that its explanation tells. */
+Test(recorder, room_for_every_dispatch) {
+    context c;
+    char text[1024];
+    unsigned dispatches = 0;
+    context_open(&c, &config_few_groups);
+    attention_case a = {.batch = 4, .q_heads = 6, .q_len = 300, .kv_len = 20, .head_dim = 16};
+    attention_problem p = attention_make(&c, a, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    desc.splits = 1;
+    EXPECT_OK(vka_attention_explain(c.device, &desc, text, sizeof text, NULL));
+    const char *line = strstr(text, "\ndispatches: ");
+    cr_assert(line && sscanf(line, "\ndispatches: %u", &dispatches) == 1 && dispatches > 4, "%s", text);
+    EXPECT_OK(vka_attention_prepare(c.device, &desc));
+    vka_recorder *r = NULL;
+    EXPECT_OK(vka_recorder_create(c.device, &(vka_recorder_desc){.max_dispatches = dispatches}, &r));
+    for (unsigned more = 0; more < 2; more++) {
+        uint64_t before = allocations();
+        EXPECT_OK(vka_recorder_begin(r));
+        for (unsigned i = 0; i <= more; i++) {
+            EXPECT_OK(vka_attention(r, &desc));
+        }
+        cr_expect_eq(allocations() != before, more, "%u times %u dispatches", more + 1, dispatches);
+        EXPECT_OK(vka_recorder_submit(r));
+        EXPECT_OK(vka_recorder_wait(r, VKA_FOREVER));
+    }
+    attention_compare(&p, "in a recorder with just enough room");
+    vka_recorder_destroy(&r);
+    attention_destroy(&p);
     context_close(&c);
 }
 

@@ -30,10 +30,11 @@ typedef struct vka_window {
 
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_attention_path {
-    VKA_PATH_AUTO = 0,   /* chosen from the device's capabilities and the problem                                    */
-    VKA_PATH_ROW = 1,    /* an invocation owns query rows, keys come by uniform loads: software drivers              */
-    VKA_PATH_TILE = 2,   /* a workgroup owns a query tile, keys are staged in shared memory: GPUs                   */
-    VKA_PATH_DECODE = 3, /* a subgroup owns few query rows, its lanes share each key: decoding                    */
+    VKA_PATH_AUTO = 0,    /* chosen from the device's capabilities and the problem                                    */
+    VKA_PATH_ROW = 1,     /* an invocation owns query rows, keys come by uniform loads: software drivers              */
+    VKA_PATH_TILE = 2,    /* a workgroup owns a query tile, keys are staged in shared memory: GPUs                   */
+    VKA_PATH_DECODE = 3,  /* a subgroup owns few query rows, its lanes share each key: decoding                    */
+    VKA_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 only               */
 } vka_attention_path;
 
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. */

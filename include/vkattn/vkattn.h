@@ -138,6 +138,13 @@ typedef enum vka_device_type {
     VKA_DEVICE_CPU = 4, /* a software driver */
 } vka_device_type;
 
+#define VKA_MAX_MATRIX_SHAPES 16
+
+/* A product that cooperative matrices of one subgroup can do: [m, k] by [k, n], f16 summed in f32. */
+typedef struct vka_matrix_shape {
+    uint32_t m, n, k;
+} vka_matrix_shape;
+
 /* What a device can do, as far as the library uses it: everything that a plan depends on, and nothing else. */
 typedef struct vka_device_caps {
     char name[256];          /* as the driver reports it                                                        */
@@ -163,8 +170,14 @@ typedef struct vka_device_caps {
     bool subgroup_size_control; /* a kernel can ask for any width from subgroup_min to subgroup_max              */
     bool f16_storage;           /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
     bool f16_arithmetic;        /* shaderFloat16                                                                   */
-    bool unified_memory;        /* device-local memory can be mapped                                               */
-    bool timestamps;            /* the compute queue has timestamps                                                */
+    vka_matrix_shape matrix_shapes[VKA_MAX_MATRIX_SHAPES]; /* VK_KHR_cooperative_matrix, as listed                 */
+    uint32_t matrix_shape_count;                           /* 0: no cooperative matrices                           */
+    vka_matrix_shape matrix_grain; /* every multiple of it works too (VK_NV_cooperative_matrix2); m = 0: none    */
+    bool matrix_operations;        /* reductions, conversions and operations by element on matrices              */
+    bool matrix_workgroup_scope;   /* matrices of a workgroup                                                    */
+    bool matrix_tensor_addressing; /* matrices are loaded and stored with bounds checks                          */
+    bool unified_memory;           /* device-local memory can be mapped                                               */
+    bool timestamps;               /* the compute queue has timestamps                                                */
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */
@@ -301,7 +314,8 @@ typedef struct vka_recorder vka_recorder;
 /* A NULL description means all defaults. The recorder allocates this room when it is created. Within it recording
  * allocates nothing; beyond it, the recorder grows (allocates) once and keeps the room. */
 typedef struct vka_recorder_desc {
-    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256                                            */
+    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256. An operation takes one or two, and more    */
+                             /* where tensors or work are large: see vka_<op>_explain.                            */
     uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. See vka_<op>_workspace: the    */
                              /* largest one suffices, operations share it.                                        */
     uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none                            */

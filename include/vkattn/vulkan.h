@@ -45,7 +45,30 @@ typedef struct vka_vulkan_wishes {
     bool shader_float16; /* VkPhysicalDeviceShaderFloat16Int8Features.shaderFloat16                               */
     bool subgroup_size_control;  /* VkPhysicalDeviceSubgroupSizeControlFeatures.subgroupSizeControl               */
     bool compute_full_subgroups; /* VkPhysicalDeviceSubgroupSizeControlFeatures.computeFullSubgroups              */
+    bool vulkan_memory_model;    /* VkPhysicalDeviceVulkanMemoryModelFeatures.vulkanMemoryModel and               */
+                                 /*   .vulkanMemoryModelDeviceScope                                               */
+    bool cooperative_matrix;     /* VkPhysicalDeviceCooperativeMatrixFeaturesKHR.cooperativeMatrix                */
+    /* VkPhysicalDeviceCooperativeMatrix2FeaturesNV.cooperativeMatrix.. */
+    bool matrix_workgroup_scope;
+    bool matrix_flexible_dimensions;
+    bool matrix_reductions;
+    bool matrix_conversions;
+    bool matrix_per_element_operations;
+    bool matrix_tensor_addressing;
+    bool matrix_block_loads;
 } vka_vulkan_wishes;
+
+/* Room for the feature structures of vka_vulkan_features. */
+typedef struct vka_vulkan_feature_chain {
+    uint64_t room[64];
+} vka_vulkan_feature_chain;
+
+/* The wishes as feature structures for VkDeviceCreateInfo.pNext: one a structure whose features are wished for, in
+ * `chain`, which must live until vkCreateDevice returns, and ahead of `next`. For apps that chain none of these
+ * structures, nor the VkPhysicalDeviceVulkan1xFeatures that hold the same ones, themselves.
+ * @return the head of the chain; `next` when nothing is wished for. Threads: any. */
+VKA_API const void *vka_vulkan_features(const vka_vulkan_wishes *wishes, vka_vulkan_feature_chain *chain,
+                                        const void *next);
 
 /* Asks a physical device, before vkCreateDevice.
  *

@@ -36,7 +36,7 @@ uint row_at(uint binding, vka_strides s, uvec3 i) {
 }
 
 Row find_row(uint row) {
-    uvec3 i = uvec3(row / (p.dim1 * p.dim2), row / p.dim2 % p.dim1, row % p.dim2);
+    uvec3 i = uvec3(row / (push.dim1 * push.dim2), row / push.dim2 % push.dim1, row % push.dim2);
     return Row(row_at(VKA_BIND_X, p.x, i), row_at(VKA_BIND_RESIDUAL, p.residual, i), row_at(VKA_BIND_SUM, p.sum, i),
                row_at(VKA_BIND_NORM_OUT, p.out_, i), row_at(VKA_BIND_STATS_MEAN, p.mean, i),
                row_at(VKA_BIND_STATS_INV, p.inv_std, i));

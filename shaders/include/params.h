@@ -47,7 +47,7 @@ VKA_STRUCT(vka_attention_params) {
 }
 VKA_END(vka_attention_params);
 
-/* One layer norm. Rows are numbered over up to three leading dimensions; n of the strides is dimension 2. */
+/* One layer norm. Rows lie in up to three leading dimensions: b, h and n of the strides. */
 VKA_STRUCT(vka_norm_params) {
     vka_strides x;
     vka_strides residual;
@@ -57,10 +57,7 @@ VKA_STRUCT(vka_norm_params) {
     vka_strides inv_std;
     VKA_U32 weight_stride;
     VKA_U32 bias_stride;
-    VKA_U32 rows;
     VKA_U32 cols;
-    VKA_U32 dim1; /* sizes of dimensions 1 and 2 */
-    VKA_U32 dim2;
     VKA_F32_ epsilon;
 }
 VKA_END(vka_norm_params);
@@ -68,9 +65,12 @@ VKA_END(vka_norm_params);
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
     VKA_U32 base[9]; /* first element of each tensor within its binding                             */
-    VKA_U32 x0;      /* first workgroup in x, y, z                                                  */
+    VKA_U32 x0;      /* attention: first workgroup in x, y, z                                       */
     VKA_U32 y0;
     VKA_U32 z0;
+    VKA_U32 rows;    /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
+    VKA_U32 dim1;
+    VKA_U32 dim2;
 }
 VKA_END(vka_push);
 
@@ -84,8 +84,11 @@ VKA_END(vka_push);
 #define VKA_SPEC_RM 6         /* rows of an invocation                                               */
 #define VKA_SPEC_TC 7         /* invocations that share a row                                        */
 #define VKA_SPEC_COLS 8       /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again */
-#define VKA_SPEC_SUBGROUP 9   /* subgroup size, where the workgroup is one subgroup                  */
-#define VKA_SPEC_COUNT 10
+#define VKA_SPEC_SUBGROUP 9   /* subgroup size that the kernel is made for; 0: any                   */
+#define VKA_SPEC_M 10         /* matrices: one product is M x K by K x N                             */
+#define VKA_SPEC_N 11
+#define VKA_SPEC_K 12
+#define VKA_SPEC_COUNT 13
 
 #define VKA_FLAG_BAND 1     /* band_lo or band_hi excludes something                                 */
 #define VKA_FLAG_LSE 2      /* the log-sum-exp is wanted                                             */

@@ -52,7 +52,7 @@ uint vector(uint i) {
 }
 
 void main() {
-    Row row = find_row(gl_WorkGroupID.x + push.x0);
+    Row row = find_row(gl_WorkGroupID.x);
     uint count = (p.cols + 4u * GROUP_SIZE - 1u) / (4u * GROUP_SIZE);
     float origin = row_origin(row);
     // The sum may be stored over x: everybody has the origin before anybody stores.

@@ -14,8 +14,8 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 const uint BLOCK = 64u;
 
 void main() {
-    uint number = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-    if (number >= p.rows)
+    uint number = gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+    if (number >= push.rows)
         return;
     Row row = find_row(number);
     uint vectors = (p.cols + 3u) / 4u;

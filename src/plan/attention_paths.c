@@ -34,6 +34,10 @@ static bool tile_fits(const vka_device_caps *caps, const struct tile_shape *s, u
            out_vectors <= MAX_OUT_VECTORS;
 }
 
+static bool is_power_of_two(uint32_t x) {
+    return x && !(x & (x - 1));
+}
+
 static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     uint32_t flags = 0;
     flags |= p->band ? VKA_FLAG_BAND : 0;
@@ -173,6 +177,135 @@ static bool plan_decode(const vka_device_caps *caps, const vka__attention_proble
     return true;
 }
 
+/* ---- cooperative matrices ------------------------------------------------------------------------------------- */
+
+/* Workgroups of the matrix kernel, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32
+ * keys keep a workgroup's shared memory small enough for several of them on one core. */
+static const struct matrix_tile {
+    uint32_t blocks, bc;
+} matrix_tiles[] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}, {1, 16}};
+
+/* How a block of rows is shared: the products' shape, rows of a block, subgroups of a block, lanes of a subgroup. */
+typedef struct matrix_block {
+    vka_matrix_shape shape;
+    uint32_t rows, subgroups, width;
+} matrix_block;
+
+/* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
+ * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
+#define MATRIX_REGISTERS 96
+
+/* The largest product: the most arithmetic for one load of its operands. */
+static const vka_matrix_shape *matrix_shape(const vka_device_caps *caps) {
+    const vka_matrix_shape *best = NULL;
+    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
+        const vka_matrix_shape *s = &caps->matrix_shapes[i];
+        bool usable = is_power_of_two(s->m) && is_power_of_two(s->n) && is_power_of_two(s->k) && s->m <= 32 &&
+                      s->n >= 4 && s->n <= 32 && s->k >= 8 && s->k <= 32;
+        if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
+            best = s;
+    }
+    return best;
+}
+
+/* Bytes of shared memory that coopmat.comp declares. */
+static uint32_t matrix_shared_bytes(const matrix_block *b, const struct matrix_tile *t, uint32_t d, uint32_t dv) {
+    uint32_t share = b->shape.n * b->subgroups, br = t->blocks * b->rows;
+    uint32_t k_stride = vka__div_up(d, b->shape.k) * b->shape.k / 4 + 2;
+    uint32_t v_stride = vka__div_up(dv, share) * share / 4 + 2;
+    return 8 * t->bc * (k_stride + v_stride) + br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) + 4 * t->blocks +
+           4;
+}
+
+/* Intel's matrices are made for the narrowest subgroups, AMD's lose registers and speed there. */
+static uint32_t matrix_width(const vka_device_caps *caps) {
+    enum { INTEL = 0x8086 };
+    if (caps->subgroup_min == caps->subgroup_max || !caps->subgroup_size_control)
+        return caps->subgroup_min == caps->subgroup_max ? caps->subgroup_size : 0;
+    return caps->vendor_id == INTEL ? caps->subgroup_min : caps->subgroup_size;
+}
+
+static uint32_t matrix_registers(const matrix_block *b, uint32_t d, uint32_t dv) {
+    return b->rows * (dv / b->subgroups + d / 2) / b->width;
+}
+
+/* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
+ * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
+static matrix_block share_block(const vka_device_caps *caps, const vka_matrix_shape *s, uint32_t d, uint32_t dv) {
+    matrix_block b = {.shape = *s, .rows = s->m, .subgroups = 1, .width = matrix_width(caps)};
+    while (b.rows < 16 && caps->type != VKA_DEVICE_CPU && b.width)
+        b.rows *= 2;
+    if (b.width && matrix_registers(&b, d, dv) > MATRIX_REGISTERS && b.rows > s->m)
+        b.rows /= 2;
+    if (b.width && matrix_registers(&b, d, dv) > MATRIX_REGISTERS)
+        b.subgroups = 2;
+    return b;
+}
+
+static bool matrix_tile_fits(const vka_device_caps *caps, const matrix_block *b, const struct matrix_tile *t,
+                             uint32_t d, uint32_t dv) {
+    uint32_t soft_rows = b->rows / b->subgroups; /* of a subgroup, whose lanes take four scores at least each */
+    uint32_t lanes = soft_rows < b->width ? b->width / soft_rows : 1;
+    return t->blocks * b->subgroups * b->width <= caps->max_invocations && t->bc % (b->shape.n * b->subgroups) == 0 &&
+           t->bc % b->shape.k == 0 && t->bc >= b->rows && t->bc >= 4 * lanes &&
+           matrix_shared_bytes(b, t, d, dv) <= caps->shared_bytes;
+}
+
+static const struct matrix_tile *matrix_tile(const vka_device_caps *caps, const matrix_block *b, uint32_t rows,
+                                             uint32_t d, uint32_t dv) {
+    const struct matrix_tile *best = NULL;
+    for (uint32_t i = 0; i < sizeof matrix_tiles / sizeof *matrix_tiles; ++i) {
+        const struct matrix_tile *t = &matrix_tiles[i];
+        bool smaller = best && t->bc == best->bc && t->blocks * b->rows >= rows;
+        if ((!best || smaller) && matrix_tile_fits(caps, b, t, d, dv))
+            best = t;
+    }
+    return best;
+}
+
+static const char *why_no_matrices(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (p->q.dtype != VKA_F16)
+        return "only f16 tensors have cooperative matrices";
+    if (!matrix_shape(caps) || !caps->f16_storage)
+        return "this device has no cooperative matrices that sum products of f16 in f32";
+    if (matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
+        return "this device has no subgroups of known width with arithmetic and shuffles";
+    return NULL;
+}
+
+static bool plan_coopmat(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                         vka__refusal *refusal) {
+    const char *why = why_no_matrices(caps, p);
+    uint32_t d = p->q.shape[3], dv = p->v.shape[3], *spec = plan->main.spec;
+    if (why) {
+        snprintf(refusal->reason, sizeof refusal->reason, "is COOPMAT, but %s", why);
+        return false;
+    }
+    matrix_block b = share_block(caps, matrix_shape(caps), d, dv);
+    bool pack = wants_pack(p, 32);
+    plan->rows = pack ? p->q.shape[2] * vka__group_of(p) : p->q.shape[2];
+    const struct matrix_tile *t = matrix_tile(caps, &b, plan->rows, d, dv);
+    if (!t) {
+        snprintf(refusal->reason, sizeof refusal->reason,
+                 "is COOPMAT, but no tile for head dimensions %u and %u fits %u bytes of shared memory", d, dv,
+                 caps->shared_bytes);
+        return false;
+    }
+    plan->shared_bytes = matrix_shared_bytes(&b, t, d, dv);
+    plan->main.kernel = VKA__attention_coopmat_f16;
+    spec[VKA_SPEC_GROUP_SIZE] = t->blocks * b.subgroups * b.width;
+    spec[VKA_SPEC_SUBGROUP] = b.width;
+    spec[VKA_SPEC_BR] = t->blocks * b.rows;
+    spec[VKA_SPEC_BC] = t->bc;
+    spec[VKA_SPEC_RM] = b.rows / b.shape.m;
+    spec[VKA_SPEC_TC] = b.subgroups;
+    spec[VKA_SPEC_M] = b.shape.m;
+    spec[VKA_SPEC_N] = b.shape.n;
+    spec[VKA_SPEC_K] = b.shape.k;
+    spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
+    return true;
+}
+
 /* ---- choice --------------------------------------------------------------------------------------------------- */
 
 typedef bool (*plan_function)(const vka_device_caps *, const vka__attention_problem *, vka__attention_plan *,
@@ -185,6 +318,7 @@ static const struct path {
     [VKA_PATH_ROW] = {"row", plan_row},
     [VKA_PATH_TILE] = {"tile", plan_tile},
     [VKA_PATH_DECODE] = {"decode", plan_decode},
+    [VKA_PATH_COOPMAT] = {"coopmat", plan_coopmat},
 };
 
 const char *vka__path_name(uint32_t path) {
@@ -214,6 +348,8 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         return true;
     if (cpu)
         return try_path(caps, p, VKA_PATH_ROW, "software driver: uniform loads, no barriers", plan, refusal);
+    if (try_path(caps, p, VKA_PATH_COOPMAT, "f16 and cooperative matrices", plan, refusal))
+        return true;
     return try_path(caps, p, VKA_PATH_TILE, "GPU: keys staged in shared memory", plan, refusal) ||
            try_path(caps, p, VKA_PATH_ROW, "no tile fits this device's shared memory", plan, refusal);
 }

@@ -2,6 +2,22 @@
  * SPDX-License-Identifier: MIT */
 #include "plan/plan.h"
 
+void vka__grid_cap(vka__grid *grid, uint64_t most) {
+    uint32_t *limit = grid->limit;
+    for (int i = 0; i < 3; ++i)
+        limit[i] = vka__min_u32(limit[i], grid->groups[i]);
+    for (int i = 2; i >= 0; --i) {
+        uint64_t step = 1; /* groups of one index along this dimension */
+        for (int inner = 0; inner < i; ++inner)
+            step *= limit[inner];
+        if (step * limit[i] <= most)
+            return;
+        /* Dispatches of equal size, not full ones and a rest. */
+        uint32_t longest = (uint32_t)vka__max_u64(most / step, 1);
+        limit[i] = vka__div_up(grid->groups[i], vka__div_up(grid->groups[i], longest));
+    }
+}
+
 uint64_t vka__grid_chunks(const vka__grid *grid) {
     uint64_t chunks = 1;
     for (int i = 0; i < 3; ++i)
@@ -23,9 +39,13 @@ static uint64_t bind_alignment(const vka_device_caps *caps) {
     return vka__max_u32(caps->storage_align, 4);
 }
 
-bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements) {
+uint64_t vka__binding_elements(const vka_device_caps *caps, const vka__view *view) {
     uint64_t limit = vka__min_u64(caps->storage_range, UINT64_C(1) << 32), slack = bind_alignment(caps) + 4;
-    return !view->present || (limit > slack && elements <= (limit - slack) / view->size);
+    return limit > slack ? (limit - slack) / view->size : 0;
+}
+
+bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements) {
+    return !view->present || elements <= vka__binding_elements(caps, view);
 }
 
 vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,

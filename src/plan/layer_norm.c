@@ -36,33 +36,80 @@ static uint32_t flags_of(const vka__norm_problem *p) {
     return flags;
 }
 
-/* Cuts the rows over leading dimensions until every tensor's part fits a binding. */
-static bool choose_slice(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan,
+/* ---- boxes of rows -------------------------------------------------------------------------------------------- */
+
+/* Shortens the box until a binding sees it: along the dimension that lies widest in memory, to as much as fits, so that
+ * what is left of the others is seen in whole. */
+static bool cut_to_binding(const vka_device_caps *caps, const vka__view *view, uint32_t part[3]) {
+    uint64_t most = vka__binding_elements(caps, view), extent;
+    vka__view box = *view;
+    memcpy(box.shape, part, 3 * sizeof *part);
+    while ((extent = vka__view_extent(&box, 0)) > most) {
+        uint32_t widest = 0;
+        uint64_t span = 0;
+        for (uint32_t dim = 0; dim < 3; ++dim)
+            if ((box.shape[dim] - 1) * box.stride[dim] > span) {
+                span = (box.shape[dim] - 1) * box.stride[dim];
+                widest = dim;
+            }
+        if (!span)
+            return false;
+        uint64_t rest = extent - span;
+        box.shape[widest] = rest < most ? 1 + (uint32_t)((most - rest) / box.stride[widest]) : 1;
+    }
+    memcpy(part, box.shape, 3 * sizeof *part);
+    return true;
+}
+
+static uint64_t rows_of(const uint32_t part[3]) {
+    return (uint64_t)part[0] * part[1] * part[2];
+}
+
+/* A box is one dispatch: boxes may differ in size, and a dispatch knows only its own. Its work needs no cap: it takes
+ * what memory takes to pass through a few bindings. */
+static void cut_to_grid(uint64_t most, uint32_t part[3]) {
+    for (uint32_t dim = 0; dim < 3 && rows_of(part) > most; ++dim)
+        part[dim] = (uint32_t)vka__max_u64(most / (rows_of(part) / part[dim]), 1);
+}
+
+/* As many boxes, of equal size but for the last. */
+static void even_out(const vka__norm_problem *p, vka__norm_plan *plan) {
+    for (uint32_t dim = 0; dim < 3; ++dim) {
+        plan->parts[dim] = vka__div_up(p->x.shape[dim], plan->part[dim]);
+        plan->part[dim] = vka__div_up(p->x.shape[dim], plan->parts[dim]);
+    }
+}
+
+/* Few boxes that every tensor's binding and the grid can hold. */
+static bool choose_boxes(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan,
                          vka__refusal *refusal) {
     const vka__view *views[VIEWS];
     const char *names[VIEWS];
     views_of(p, views, names);
-    for (uint32_t dim = 0; dim < VKA_MAX_RANK; ++dim) {
-        const char *misfit = NULL;
-        for (int i = 0; i < VIEWS && !misfit; ++i)
-            if (!vka__fits_binding(caps, views[i], vka__view_extent(views[i], is_row_tensor(p, views[i]) ? dim : 0)))
-                misfit = names[i];
-        if (!misfit) {
-            plan->slice_dim = dim;
-            return true;
-        }
-        refusal->field = misfit;
+    memcpy(plan->part, p->x.shape, sizeof plan->part);
+    for (int i = 0; i < VIEWS; ++i) {
+        uint32_t whole[3] = {1, 1, 1}; /* weight and bias are not cut */
+        if (!views[i]->present || cut_to_binding(caps, views[i], is_row_tensor(p, views[i]) ? plan->part : whole))
+            continue;
+        refusal->field = names[i];
         snprintf(refusal->reason, sizeof refusal->reason, "one row spans more than the %llu bytes a binding can see",
                  (unsigned long long)caps->storage_range);
+        return false;
     }
-    return false;
+    even_out(p, plan);
+    cut_to_grid((uint64_t)caps->max_groups[0] * plan->group_rows, plan->part);
+    even_out(p, plan);
+    plan->rows = (uint32_t)rows_of(plan->part);
+    return true;
 }
+
+/* ---- kernels --------------------------------------------------------------------------------------------------- */
 
 static void plan_lane(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan) {
     plan->path = VKA_NORM_PATH_LANE;
     plan->key.kernel = vka__kernel_for_storage(VKA__layer_norm_lane_f32, p->x.dtype, caps);
     plan->key.spec[VKA_SPEC_GROUP_SIZE] = vka__min_u32(8, caps->max_invocations);
-    plan->grid.groups[0] = vka__div_up(plan->rows, plan->key.spec[VKA_SPEC_GROUP_SIZE]);
+    plan->group_rows = plan->key.spec[VKA_SPEC_GROUP_SIZE];
 }
 
 /* A workgroup of up to 256 invocations a row; short rows stay in registers (at most 8 vectors an invocation). */
@@ -80,33 +127,30 @@ static void plan_group(const vka_device_caps *caps, const vka__norm_problem *p, 
     plan->key.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->key.spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
     plan->shared_bytes = 4 * t;
-    plan->grid.groups[0] = plan->rows;
+    plan->group_rows = 1;
 }
 
-static vka_strides row_strides(const vka__view *v, uint32_t slice_dim) {
+/* Strides as the kernels get them; those that a box never takes are dropped, as they may exceed 32 bits. */
+static vka_strides row_strides(const vka__view *v, const uint32_t part[3]) {
     return (vka_strides){
-        .b = slice_dim > 0 ? 0 : (uint32_t)v->stride[0],
-        .h = slice_dim > 1 ? 0 : (uint32_t)v->stride[1],
-        .n = slice_dim > 2 ? 0 : (uint32_t)v->stride[2],
+        .b = part[0] < 2 ? 0 : (uint32_t)v->stride[0],
+        .h = part[1] < 2 ? 0 : (uint32_t)v->stride[1],
+        .n = part[2] < 2 ? 0 : (uint32_t)v->stride[2],
         .d = (uint32_t)v->stride[3],
     };
 }
 
 static void fill_params(const vka__norm_problem *p, vka__norm_plan *plan) {
-    uint32_t dim = plan->slice_dim;
     plan->params = (vka_norm_params){
-        .x = row_strides(&p->x, dim),
-        .residual = row_strides(&p->residual, dim),
-        .sum = row_strides(&p->sum, dim),
-        .out_ = row_strides(&p->out, dim),
-        .mean = row_strides(&p->mean, dim),
-        .inv_std = row_strides(&p->inv_std, dim),
+        .x = row_strides(&p->x, plan->part),
+        .residual = row_strides(&p->residual, plan->part),
+        .sum = row_strides(&p->sum, plan->part),
+        .out_ = row_strides(&p->out, plan->part),
+        .mean = row_strides(&p->mean, plan->part),
+        .inv_std = row_strides(&p->inv_std, plan->part),
         .weight_stride = (uint32_t)p->weight.stride[3],
         .bias_stride = (uint32_t)p->bias.stride[3],
-        .rows = plan->rows,
         .cols = p->x.shape[3],
-        .dim1 = dim > 1 ? 1 : p->x.shape[1],
-        .dim2 = dim > 2 ? 1 : p->x.shape[2],
         .epsilon = p->epsilon,
     };
 }
@@ -114,12 +158,6 @@ static void fill_params(const vka__norm_problem *p, vka__norm_plan *plan) {
 vka_status vka__plan_norm(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan,
                           vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
-    if (!choose_slice(caps, p, plan, refusal))
-        return VKA_UNSUPPORTED;
-    plan->slices = 1;
-    plan->rows = 1;
-    for (uint32_t i = 0; i < 3; ++i)
-        *(i < plan->slice_dim ? &plan->slices : &plan->rows) *= p->x.shape[i];
     bool lane = p->path ? p->path == VKA_NORM_PATH_LANE : caps->type == VKA_DEVICE_CPU;
     plan->why = p->path ? "the description asks for it" : lane ? "software driver: no barriers" : "GPU: coalesced rows";
     if (lane)
@@ -127,15 +165,14 @@ vka_status vka__plan_norm(const vka_device_caps *caps, const vka__norm_problem *
     else
         plan_group(caps, p, plan);
     plan->key.spec[VKA_SPEC_FLAGS] = flags_of(p);
-    plan->grid.groups[1] = plan->grid.groups[2] = 1;
-    memcpy(plan->grid.limit, caps->max_groups, sizeof plan->grid.limit);
-    plan->chunks = vka__grid_chunks(&plan->grid);
+    if (!choose_boxes(caps, p, plan, refusal))
+        return VKA_UNSUPPORTED;
     fill_params(p, plan);
     return VKA_OK;
 }
 
 uint64_t vka__norm_dispatches(const vka__norm_plan *plan) {
-    return plan->slices * plan->chunks;
+    return rows_of(plan->parts);
 }
 
 void vka__norm_dispatch(const vka_device_caps *caps, const vka__norm_problem *p, const vka__norm_plan *plan,
@@ -146,31 +183,39 @@ void vka__norm_dispatch(const vka_device_caps *caps, const vka__norm_problem *p,
     const vka__view *views[VIEWS];
     const char *names[VIEWS];
     views_of(p, views, names);
-    uint64_t slice = index / plan->chunks;
-    out->key = plan->key;
+    uint32_t begin[3], size[3];
+    for (uint32_t dim = 3; dim-- > 0; index /= plan->parts[dim]) {
+        begin[dim] = (uint32_t)(index % plan->parts[dim]) * plan->part[dim];
+        size[dim] = vka__min_u32(plan->part[dim], p->x.shape[dim] - begin[dim]);
+    }
     for (int i = 0; i < VIEWS; ++i) {
-        bool row = is_row_tensor(p, views[i]);
-        uint64_t first = 0, rest = slice;
-        for (uint32_t dim = plan->slice_dim; row && dim-- > 0; rest /= p->x.shape[dim])
-            first += rest % p->x.shape[dim] * views[i]->stride[dim];
-        uint64_t elements = views[i]->present ? vka__view_extent(views[i], row ? plan->slice_dim : 0) : 0;
+        vka__view box = *views[i];
+        uint64_t first = 0;
+        for (uint32_t dim = 0; dim < 3 && is_row_tensor(p, views[i]); ++dim) {
+            first += begin[dim] * box.stride[dim];
+            box.shape[dim] = size[dim];
+        }
+        uint64_t elements = box.present ? vka__view_extent(&box, 0) : 0;
         /* The sum is read again by the later passes. */
         vka__access access = i == 4 ? VKA__READ_WRITE : i == 3 || i >= 6 ? VKA__WRITE : VKA__READ;
         out->binding[slots[i]] = vka__bind(caps, views[i], first, elements, access, &out->push.base[slots[i]]);
     }
-    uint32_t first[3];
-    vka__grid_chunk(&plan->grid, index % plan->chunks, first, out->groups);
-    out->push.x0 = first[0];
+    out->key = plan->key;
+    out->push.rows = (uint32_t)rows_of(size);
+    out->push.dim1 = size[1];
+    out->push.dim2 = size[2];
+    out->groups[0] = vka__div_up(out->push.rows, plan->group_rows);
+    out->groups[1] = out->groups[2] = 1;
 }
 
 size_t vka__explain_norm(const vka__norm_problem *p, const vka__norm_plan *plan, char *text, size_t capacity) {
     const uint32_t *spec = plan->key.spec;
     int n = snprintf(text, capacity,
                      "path: %s\nwhy: %s\nkernel: %s\nworkgroup: %u\nregister_vectors: %u\nshared_bytes: %u\n"
-                     "vector_loads: %s\nrows: %u\ncols: %u\nslices: %u\ndispatches: %llu\nworkspace_bytes: 0\n",
+                     "vector_loads: %s\nrows_per_dispatch: %u\ncols: %u\ndispatches: %llu\nworkspace_bytes: 0\n",
                      plan->path == VKA_NORM_PATH_LANE ? "lane" : "group", plan->why,
                      vka__kernel_name((vka__kernel)plan->key.kernel), spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_COLS],
                      plan->shared_bytes, spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4 ? "yes" : "no", plan->rows, p->x.shape[3],
-                     plan->slices, (unsigned long long)vka__norm_dispatches(plan));
+                     (unsigned long long)vka__norm_dispatches(plan));
     return n < 0 ? 0 : (size_t)n;
 }

@@ -61,6 +61,8 @@ typedef struct vka__grid {
     uint32_t groups[3];
     uint32_t limit[3];
 } vka__grid;
+/* Lowers the limits, z's first and x's last, until a dispatch has at most `most` groups, or one. */
+void vka__grid_cap(vka__grid *grid, uint64_t most);
 uint64_t vka__grid_chunks(const vka__grid *grid);
 /* Chunk `index`: its first group and its number of groups. */
 void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
@@ -69,7 +71,8 @@ void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], u
  * binding. */
 vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,
                        vka__access access, uint32_t *base);
-/* Can a binding see that many elements, whatever the alignment? */
+/* Elements that a binding can see, whatever the alignment. */
+uint64_t vka__binding_elements(const vka_device_caps *caps, const vka__view *view);
 bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements);
 
 /* ---- attention ------------------------------------------------------------------------------------------------ */
@@ -139,13 +142,12 @@ typedef struct vka__norm_problem {
 typedef struct vka__norm_plan {
     vka_norm_params params;
     uint32_t path;
-    uint32_t slice_dim; /* rows are cut over dimensions 0 .. slice_dim - 1 so that bindings fit     */
-    uint32_t slices;
-    uint32_t rows; /* of a slice */
+    uint32_t part[3];    /* a dispatch does a box of rows: its size; the last of a dimension may be smaller */
+    uint32_t parts[3];   /* boxes of each dimension                                                         */
+    uint32_t rows;       /* of a whole box                                                                  */
+    uint32_t group_rows; /* of a workgroup                                                                  */
     uint32_t shared_bytes;
     vka__pipeline_key key;
-    vka__grid grid;
-    uint64_t chunks;
     const char *why;
 } vka__norm_plan;
 

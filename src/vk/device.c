@@ -107,35 +107,14 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
 
 static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
     const vka_vulkan_wishes *w = &p->wishes;
-    VkPhysicalDeviceFeatures2 features = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2};
-    VkPhysicalDevice16BitStorageFeatures storage16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
-        .storageBuffer16BitAccess = w->storage_16bit,
-    };
-    VkPhysicalDeviceShaderFloat16Int8Features float16 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
-        .shaderFloat16 = w->shader_float16,
-    };
-    VkPhysicalDeviceSubgroupSizeControlFeatures sizes = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .subgroupSizeControl = w->subgroup_size_control,
-        .computeFullSubgroups = w->compute_full_subgroups,
-    };
-    features.pNext = &storage16;
-    void **tail = &storage16.pNext;
-    if (w->shader_float16) {
-        *tail = &float16;
-        tail = &float16.pNext;
-    }
-    if (w->subgroup_size_control || w->compute_full_subgroups)
-        *tail = &sizes;
+    vka_vulkan_feature_chain features;
     float priority = 1;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueFamilyIndex = p->queue_family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                               .pNext = &features,
+                               .pNext = vka_vulkan_features(w, &features, NULL),
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = w->extension_count,

@@ -21,6 +21,7 @@ typedef struct features {
     VkPhysicalDevice16BitStorageFeatures storage16;
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     VkPhysicalDeviceSubgroupSizeControlFeatures size_control;
+    VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
 } features;
 
 static bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name) {
@@ -138,22 +139,35 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     caps->storage_align = (uint32_t)l->minStorageBufferOffsetAlignment;
 }
 
-static void read_features(const vka__instance *in, VkPhysicalDevice handle, bool float16, bool sizes,
-                          vka_device_caps *caps, vka_vulkan_wishes *wishes) {
+/* Extensions, or versions, that bring feature structures. */
+typedef struct offered {
+    bool driver, float16, sizes, memory_model, matrix, matrix2;
+} offered;
+
+static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
+                          vka_vulkan_wishes *wishes) {
     features f = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                   .storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
                   .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
-                  .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES};
+                  .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
+                  .memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
     chain(&f.base.pNext, &f.storage16);
-    if (float16)
+    if (o->float16)
         chain(&f.base.pNext, &f.float16);
-    if (sizes)
+    if (o->sizes)
         chain(&f.base.pNext, &f.size_control);
+    if (o->memory_model)
+        chain(&f.base.pNext, &f.memory_model);
     in->GetPhysicalDeviceFeatures2(handle, &f.base);
     wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
     wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
     wishes->subgroup_size_control = f.size_control.subgroupSizeControl;
     wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
+    /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
+    wishes->vulkan_memory_model = f.memory_model.vulkanMemoryModel && f.memory_model.vulkanMemoryModelDeviceScope;
+    if (o->matrix)
+        vka__matrix_query(in, handle, o->matrix2, caps, wishes);
+    vka__matrix_restrict(wishes, caps);
 }
 
 vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in, VkPhysicalDevice handle,
@@ -177,9 +191,14 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
     *why = "there is no host memory to query it";
     if (!list)
         return VKA_OUT_OF_MEMORY;
-    bool driver = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME);
-    bool float16 = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME);
-    bool sizes = offers(wishes, api, VK_API_VERSION_1_3, list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME);
+    const offered o = {
+        .driver = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME),
+        .float16 = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME),
+        .sizes = offers(wishes, api, VK_API_VERSION_1_3, list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
+        .memory_model = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME),
+        .matrix = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME),
+        .matrix2 = offers(wishes, api, UINT32_MAX, list, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME),
+    };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
     offers(wishes, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");
     vka__free(ctx, list);
@@ -191,9 +210,9 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
                     .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
     chain(&p.base.pNext, &p.subgroup);
     chain(&p.base.pNext, &p.id);
-    if (driver)
+    if (o.driver)
         chain(&p.base.pNext, &p.driver);
-    if (sizes)
+    if (o.sizes)
         chain(&p.base.pNext, &p.size_control);
     in->GetPhysicalDeviceProperties2(handle, &p.base);
     *why = "it has fewer storage buffers per shader than a kernel needs";
@@ -203,9 +222,9 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
     out->uniform_align = (uint32_t)p.base.properties.limits.minUniformBufferOffsetAlignment;
     read_memory(in, handle, caps);
 
-    read_features(in, handle, float16, sizes, caps, wishes);
+    read_features(in, handle, &o, caps, wishes);
     /* The width a shader sees may be any within this range, whether or not it can be chosen. */
-    if (sizes && p.size_control.minSubgroupSize && p.size_control.maxSubgroupSize) {
+    if (o.sizes && p.size_control.minSubgroupSize && p.size_control.maxSubgroupSize) {
         caps->subgroup_min = p.size_control.minSubgroupSize;
         caps->subgroup_max = p.size_control.maxSubgroupSize;
         caps->subgroup_size_control = out->wishes.subgroup_size_control &&
@@ -235,6 +254,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     caps->subgroup_size_control = caps->subgroup_size_control && real->subgroup_size_control;
     caps->f16_storage = caps->f16_storage && real->f16_storage;
     caps->f16_arithmetic = caps->f16_arithmetic && real->f16_arithmetic;
+    vka__matrix_narrow(caps, real);
     caps->unified_memory = caps->unified_memory && real->unified_memory;
     caps->timestamps = caps->timestamps && real->timestamps;
 }
@@ -245,6 +265,7 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *en
     caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
     caps->subgroup_size_control = caps->subgroup_size_control && enabled->subgroup_size_control;
     caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
+    vka__matrix_restrict(enabled, caps);
     physical->wishes = *enabled;
     if (narrow) {
         vka_device_caps narrowed = *caps;

@@ -114,6 +114,13 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *ins
 void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user);
 
+/* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
+ * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered. */
+void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, vka_device_caps *caps,
+                       vka_vulkan_wishes *wishes);
+void vka__matrix_restrict(const vka_vulkan_wishes *enabled, vka_device_caps *caps);
+void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real);
+
 /* device.c: what creation and import have in common: an empty device, and everything from a VkDevice on. */
 vka_device *vka__device_new(const vka__context *ctx, const char *item, vka_status *status);
 vka_status vka__device_finish(vka_device *device, const char *item, const vka__physical *physical, const void *cache,

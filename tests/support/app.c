@@ -44,20 +44,9 @@ static void create_device(app *a) {
                                      .queueFamilyIndex = a->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
-    VkPhysicalDevice16BitStorageFeatures storage = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
-                                                    .storageBuffer16BitAccess = a->enabled.storage_16bit};
-    VkPhysicalDeviceShaderFloat16Int8Features f16 = {.sType =
-                                                         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
-                                                     .pNext = &storage,
-                                                     .shaderFloat16 = a->enabled.shader_float16};
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroup = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .pNext = f16.shaderFloat16 ? (void *)&f16 : (void *)&storage,
-        .subgroupSizeControl = a->enabled.subgroup_size_control,
-        .computeFullSubgroups = a->enabled.compute_full_subgroups};
-    bool sizes = subgroup.subgroupSizeControl || subgroup.computeFullSubgroups;
+    vka_vulkan_feature_chain features;
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-                               .pNext = sizes ? (void *)&subgroup : subgroup.pNext,
+                               .pNext = vka_vulkan_features(&a->enabled, &features, NULL),
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = a->enabled.extension_count,

@@ -42,6 +42,26 @@ static void few_groups(void *user, vka_device_caps *caps) {
     caps->max_groups[2] = 3;
 }
 
+static void one_shape(vka_device_caps *caps, uint32_t m, uint32_t n, uint32_t k) {
+    caps->matrix_shapes[0] = (vka_matrix_shape){m, n, k};
+    caps->matrix_shape_count = caps->matrix_shape_count ? 1 : 0;
+}
+
+static void matrix_16x16x16(void *user, vka_device_caps *caps) {
+    (void)user;
+    one_shape(caps, 16, 16, 16);
+}
+
+static void matrix_8x16x16(void *user, vka_device_caps *caps) {
+    (void)user;
+    one_shape(caps, 8, 16, 16);
+}
+
+static void matrix_16x8x8(void *user, vka_device_caps *caps) {
+    (void)user;
+    one_shape(caps, 16, 8, 8);
+}
+
 const device_config config_real = {"real", NULL};
 const device_config config_no_f16 = {"no_f16", no_f16};
 const device_config config_tiny = {"tiny", tiny};
@@ -49,6 +69,9 @@ const device_config config_short = {"short", short_range};
 const device_config config_no_sub = {"no_sub", no_sub};
 const device_config config_staged = {"staged", staged};
 const device_config config_few_groups = {"few_groups", few_groups};
+const device_config config_matrix_16x16x16 = {"matrix_16x16x16", matrix_16x16x16};
+const device_config config_matrix_8x16x16 = {"matrix_8x16x16", matrix_8x16x16};
+const device_config config_matrix_16x8x8 = {"matrix_16x8x8", matrix_16x8x8};
 
 vka_device_desc context_desc(const device_config *c) {
     return (vka_device_desc){

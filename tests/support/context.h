@@ -21,6 +21,10 @@ extern const device_config config_short;      /* bindings see 64 KiB */
 extern const device_config config_no_sub;     /* no subgroup arithmetic */
 extern const device_config config_staged;     /* device memory can't be mapped */
 extern const device_config config_few_groups; /* dispatches of a few workgroups */
+/* Matrices of another shape than the device lists, where it can do that. */
+extern const device_config config_matrix_16x16x16; /* NVIDIA, AMD */
+extern const device_config config_matrix_8x16x16;  /* Intel */
+extern const device_config config_matrix_16x8x8;   /* NVIDIA's smallest */
 
 typedef struct context {
     vka_device *device;

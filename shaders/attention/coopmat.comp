@@ -1,0 +1,373 @@
+#version 450
+// Attention by cooperative matrices (VK_KHR_cooperative_matrix) of subgroups that own query rows (Dao 2022).
+//
+// Tiling: a workgroup owns BR rows in blocks of ROWS = RM * MM, each of which belongs to TC subgroups: every one of them
+// scores its share of a step's BC keys, softens its share of the rows, and keeps its share of the output channels. Keys
+// and values pass through shared memory, zero beyond the last key and channel; while a step's scores are computed its
+// values are on their way, and during its outputs the next step's keys. Scores leave the matrices through shared memory,
+// since which lane holds which element is nobody's business: there every row belongs to LANES lanes, which turn its
+// scores into f16 probabilities. Outputs stay in accumulators; a row's factor reaches them as a matrix loaded with a
+// stride of 0.
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define VKA_READ_WORDS 1
+#include "storage.glsl"
+#include "attention.glsl"
+#include "attention_io.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_SUBGROUP) const uint SG = 32u;
+// One product: MM x KK by KK x NN.
+layout(constant_id = VKA_SPEC_M) const uint MM = 16u;
+layout(constant_id = VKA_SPEC_N) const uint NN = 16u;
+layout(constant_id = VKA_SPEC_K) const uint KK = 16u;
+
+const uint ROWS = RM * MM;
+const uint BLOCKS = BR / ROWS;
+const uint THREADS = BLOCKS * TC * SG;
+const uint D_TILES = (D + KK - 1u) / KK;
+const uint DV_TILES = ((DV + NN - 1u) / NN + TC - 1u) / TC; // of a subgroup
+const uint KEY_TILES = BC / NN / TC;                          // of a subgroup
+const uint WEIGHT_TILES = BC / KK;
+// In vectors of four halves; rows are padded by 16 bytes against bank conflicts.
+const uint K_WIDTH = D_TILES * KK / 4u;
+const uint V_WIDTH = DV_TILES * TC * NN / 4u;
+const uint K_STRIDE = K_WIDTH + 2u;
+const uint V_STRIDE = V_WIDTH + 2u;
+const uint S_STRIDE = BC / 4u + 1u; // vectors of four floats
+const uint P_STRIDE = BC / 4u + 2u;
+const uint K_PARTS = (BC * K_WIDTH + THREADS - 1u) / THREADS;
+const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
+// Rows that a subgroup softens; lanes that share a row's scores, or rows that share a lane.
+const uint SOFT_ROWS = ROWS / TC;
+const uint LANES = SOFT_ROWS < SG ? SG / SOFT_ROWS : 1u;
+const uint LANE_ROWS = SOFT_ROWS > SG ? SOFT_ROWS / SG : 1u;
+const uint LANE_VECTORS = BC / 4u / LANES;
+
+shared uvec2 k_tile[BC * K_STRIDE];
+shared uvec2 v_tile[BC * V_STRIDE];
+shared vec4 s_tile[BR * S_STRIDE];
+shared uvec2 p_tile[BR * P_STRIDE];
+shared float row_factor[BR];
+shared int rescale_step[BLOCKS]; // the last step that raised some row's maximum
+shared int strange_step;         // the last step whose values hold NaN or infinities
+
+#define MATRIX_A coopmat<float16_t, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
+#define MATRIX_B coopmat<float16_t, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB>
+#define MATRIX_C coopmat<float, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>
+
+MATRIX_A q_rows[RM * D_TILES];
+MATRIX_C out_rows[RM * DV_TILES];
+State state[LANE_ROWS]; // sums are of this lane's part of the row
+uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
+uint lane, thread;         // place in the subgroup, in the workgroup
+uint block, first, member; // the subgroup's block, that block's first row, place among the block's subgroups
+
+void subgroup_sync() {
+    subgroupMemoryBarrierShared();
+    subgroupBarrier();
+}
+
+// Between subgroups of a block.
+void block_sync() {
+    if (TC > 1u)
+        barrier();
+    else
+        subgroup_sync();
+}
+
+// ---- tiles ------------------------------------------------------------------------------------------------------------
+
+uvec2 half_words(vec4 x) {
+    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw)); // exact: they were halves
+}
+
+bool is_strange(uint pair) {
+    return (pair & 0x7c00u) == 0x7c00u || (pair & 0x7c000000u) == 0x7c000000u;
+}
+
+// Keys j0 .. of a step that begins at `head`; 0 beyond the last key and the last channel.
+void fetch_keys(uint head, int j0, int end) {
+    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
+        uint i = n * gl_WorkGroupSize.x + thread, c = i / K_WIDTH, d = i % K_WIDTH;
+        k_ahead[n] = uvec2(0u);
+        if (j0 + int(c) < end && d < D4 && c < BC) {
+            uint row = head + uint(j0 + int(c)) * p.k.n;
+            k_ahead[n] = has(VKA_FLAG_VEC4_QK) ? k_v[(row >> 2) + d] : half_words(k_row4(row, p.k.d, d, D, false));
+        }
+    }
+}
+
+void fetch_values(uint head, int j0, int end) {
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
+        uint i = n * gl_WorkGroupSize.x + thread, c = i / V_WIDTH, d = i % V_WIDTH;
+        v_ahead[n] = uvec2(0u);
+        if (j0 + int(c) < end && d < DV4 && c < BC) {
+            uint row = head + uint(j0 + int(c)) * p.v.n;
+            v_ahead[n] = has(VKA_FLAG_VEC4_V) ? v_v[(row >> 2) + d] : half_words(v_row4(row, p.v.d, d, DV, false));
+        }
+    }
+}
+
+void stage_keys() {
+    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
+        uint i = n * gl_WorkGroupSize.x + thread;
+        if (i < BC * K_WIDTH)
+            k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = k_ahead[n];
+    }
+}
+
+// In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
+// them to rows that may not see them.
+void stage_values(bool full, int j0) {
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
+        uint i = n * gl_WorkGroupSize.x + thread;
+        uvec2 words = v_ahead[n];
+        if (!full && (is_strange(words.x) || is_strange(words.y))) {
+            strange_step = j0;
+            words = uvec2(0u);
+        }
+        if (i < BC * V_WIDTH)
+            v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = words;
+    }
+}
+
+// Queries pass through the key tile, BC rows at a time.
+void load_queries(Grid g, uint first_row) {
+    for (uint round = 0u; round < (BR + BC - 1u) / BC; ++round) {
+        barrier();
+        for (uint i = thread; i < BC * K_WIDTH; i += gl_WorkGroupSize.x) {
+            uint row = min(first_row + round * BC + i / K_WIDTH, row_count() - 1u), d = i % K_WIDTH;
+            uint at = query_at(g, row_query(g, row));
+            uvec2 words = uvec2(0u);
+            if (d < D4)
+                words = has(VKA_FLAG_VEC4_QK) ? q_v[(at >> 2) + d] : half_words(q_row4(at, p.q.d, d, D, false));
+            k_tile[i / K_WIDTH * K_STRIDE + d] = words;
+        }
+        barrier();
+        if (first / BC == round) {
+            [[unroll]] for (uint r = 0u; r < RM; ++r)
+                [[unroll]] for (uint x = 0u; x < D_TILES; ++x)
+                    coopMatLoad(q_rows[r * D_TILES + x], k_tile, (first % BC + r * MM) * K_STRIDE + x * (KK / 4u),
+                                K_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+        }
+    }
+    barrier();
+    [[unroll]] for (uint i = 0u; i < RM * DV_TILES; ++i) out_rows[i] = MATRIX_C(0.0);
+    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) state[i] = State(LOWEST, 0.0);
+}
+
+// ---- a step -----------------------------------------------------------------------------------------------------------
+
+void multiply_keys() {
+    for (uint i = 0u; i < KEY_TILES; ++i) {
+        uint n = member * KEY_TILES + i;
+        MATRIX_C s[RM];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = MATRIX_C(0.0);
+        [[unroll]] for (uint x = 0u; x < D_TILES; ++x) {
+            MATRIX_B keys;
+            coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 4u), K_STRIDE,
+                        gl_CooperativeMatrixLayoutColumnMajor);
+            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = coopMatMulAdd(q_rows[r * D_TILES + x], keys, s[r]);
+        }
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            coopMatStore(s[r], s_tile, (first + r * MM) * S_STRIDE + n * (NN / 4u), S_STRIDE,
+                         gl_CooperativeMatrixLayoutRowMajor);
+    }
+}
+
+// The row, within the workgroup, of a lane's n-th row, and the part of it that the lane has.
+uint row_of(uint n) {
+    return first + member * SOFT_ROWS + (lane + n * SG) % SOFT_ROWS;
+}
+
+uint part_of() {
+    return SOFT_ROWS < SG ? lane / SOFT_ROWS : 0u;
+}
+
+float over_row_max(float x) {
+    [[unroll]] for (uint step = 1u; step < LANES; step *= 2u) x = max(x, subgroupShuffleXor(x, step * SOFT_ROWS));
+    return x;
+}
+
+float over_row_sum(float x) {
+    [[unroll]] for (uint step = 1u; step < LANES; step *= 2u) x += subgroupShuffleXor(x, step * SOFT_ROWS);
+    return x;
+}
+
+// Scores to probabilities; returns what the row's old results are worth.
+float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
+    uint row = row_of(n), part = part_of();
+    uint query = has(VKA_FLAG_BAND) ? row_query(g, min(first_row + row, row_count() - 1u)).y : 0u;
+    vec4 s[LANE_VECTORS];
+    float highest = LOWEST;
+    [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
+        s[i] = s_tile[row * S_STRIDE + part * LANE_VECTORS + i];
+        [[unroll]] for (uint e = 0u; e < 4u; ++e) {
+            int j = j0 + int((part * LANE_VECTORS + i) * 4u + e);
+            bool visible = full || (j < end && key_visible(query, j));
+            s[i][e] = visible ? score_of(s[i][e]) : negative_infinity();
+            highest = visible ? max(highest, s[i][e]) : highest;
+        }
+    }
+    float maximum = max(state[n].maximum, over_row_max(highest));
+    float rescale = exp2(state[n].maximum - maximum);
+    float sum = state[n].sum * rescale;
+    [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
+        s[i] = exp2(s[i] - maximum);
+        sum += s[i].x + s[i].y + s[i].z + s[i].w;
+        p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = half_words(s[i]);
+    }
+    state[n] = State(maximum, sum);
+    return rescale;
+}
+
+void scale_outputs() {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        MATRIX_C factors;
+        coopMatLoad(factors, row_factor, first + r * MM, 0u, gl_CooperativeMatrixLayoutColumnMajor);
+        [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) out_rows[r * DV_TILES + x] *= factors;
+    }
+}
+
+void soften(Grid g, uint first_row, int j0, int end, bool full) {
+    [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
+        float rescale = soften_row(g, first_row, n, j0, end, full);
+        if (part_of() == 0u)
+            row_factor[row_of(n)] = rescale;
+        if (rescale != 1.0)
+            rescale_step[block] = j0;
+    }
+}
+
+void multiply_values() {
+    for (uint c = 0u; c < WEIGHT_TILES; ++c) {
+        MATRIX_A weights[RM];
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            coopMatLoad(weights[r], p_tile, (first + r * MM) * P_STRIDE + c * (KK / 4u), P_STRIDE,
+                        gl_CooperativeMatrixLayoutRowMajor);
+        [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
+            MATRIX_B values;
+            coopMatLoad(values, v_tile, c * KK * V_STRIDE + (member * DV_TILES + x) * (NN / 4u), V_STRIDE,
+                        gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (uint r = 0u; r < RM; ++r)
+                out_rows[r * DV_TILES + x] = coopMatMulAdd(weights[r], values, out_rows[r * DV_TILES + x]);
+        }
+    }
+}
+
+// What values that were set aside add to vector d of a row: they are read again, for the keys that the row sees.
+vec4 strange_part(Grid g, uint first_row, uint row, uint d, uint v_head, int j0, int end) {
+    uint query = row_query(g, min(first_row + row, row_count() - 1u)).y;
+    vec4 sum = vec4(0.0);
+    for (uint c = 0u; c < BC && d < DV4; ++c) {
+        int j = j0 + int(c);
+        if (j >= end || !key_visible(query, j))
+            continue;
+        vec4 value = v_row4(v_head + uint(j) * p.v.n, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+        uvec2 words = half_words(value), pair = p_tile[row * P_STRIDE + c / 4u];
+        vec4 weights = vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y));
+        // A weight too small for a half is still not 0.
+        if (is_strange(words.x) || is_strange(words.y))
+            sum += max(weights[c % 4u], 1e-30) * value;
+    }
+    return sum;
+}
+
+// A loop over tiles of outputs that holds the long code once, and what touches accumulators once a tile: they can only be
+// indexed by constants.
+#define FOR_TILE(x)                                                                                                    \
+    [[unroll]] for (uint x##_tile = 0u; x##_tile < DV_TILES; ++x##_tile) if (x##_tile == x)                            \
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+
+// Tiles of outputs pass through the scores' tile, where each subgroup of a block has NN columns to itself.
+uint pass_at(uint r) {
+    return (first + r * MM) * S_STRIDE + member * (NN / 4u);
+}
+
+void add_strange_values(Grid g, uint first_row, uint v_head, int j0, int end) {
+    [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
+        subgroup_sync();
+        for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
+            uint row = first + i / (NN / 4u), d = i % (NN / 4u), tile = member * DV_TILES + x;
+            s_tile[row * S_STRIDE + member * (NN / 4u) + d] =
+                strange_part(g, first_row, row, tile * (NN / 4u) + d, v_head, j0, end);
+        }
+        subgroup_sync();
+        FOR_TILE(x) {
+            MATRIX_C part;
+            coopMatLoad(part, s_tile, pass_at(r), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+            out_rows[r * DV_TILES + x_tile] += part;
+        }
+    }
+}
+
+// ---- results ----------------------------------------------------------------------------------------------------------
+
+void store_rows(Grid g, uint first_row) {
+    [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
+        uint row = row_of(n);
+        state[n].sum = over_row_sum(state[n].sum);
+        if (part_of() == 0u) {
+            row_factor[row] = final_scale(state[n]);
+            if (first_row + row < row_count())
+                store_state(g, row_query(g, first_row + row), state[n]);
+        }
+    }
+    block_sync();
+    scale_outputs();
+    [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
+        FOR_TILE(x)
+            coopMatStore(out_rows[r * DV_TILES + x_tile], s_tile, pass_at(r), S_STRIDE,
+                         gl_CooperativeMatrixLayoutRowMajor);
+        subgroup_sync();
+        for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
+            uint row = first + i / (NN / 4u), d = i % (NN / 4u), vector = (member * DV_TILES + x) * (NN / 4u) + d;
+            if (first_row + row < row_count() && vector < DV4)
+                store_vector(g, row_query(g, first_row + row), vector, s_tile[row * S_STRIDE + member * (NN / 4u) + d]);
+        }
+        subgroup_sync();
+    }
+}
+
+void main() {
+    lane = gl_SubgroupInvocationID;
+    thread = gl_SubgroupID * SG + lane;
+    block = gl_SubgroupID / TC;
+    member = gl_SubgroupID % TC;
+    first = block * ROWS;
+    strange_step = -1;
+    rescale_step[block] = -1;
+    Grid g = grid_position();
+    uint first_row = g.tile * BR;
+    load_queries(g, first_row);
+    uint k_head = key_head_at(g), v_head = value_head_at(g);
+    Walk w = walk_keys(g, first_row);
+    fetch_keys(k_head, w.begin, w.end);
+    for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
+        bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+        stage_keys();
+        barrier();
+        fetch_values(v_head, j0, w.end);
+        multiply_keys();
+        block_sync();
+        soften(g, first_row, j0, w.end, full);
+        stage_values(full, j0);
+        barrier();
+        fetch_keys(k_head, j0 + int(BC), w.end);
+        if (rescale_step[block] == j0)
+            scale_outputs();
+        multiply_values();
+        if (!full && strange_step == j0)
+            add_strange_values(g, first_row, v_head, j0, w.end);
+    }
+    // All of a block's subgroups are done with the scores' tile and the factors.
+    barrier();
+    store_rows(g, first_row);
+}

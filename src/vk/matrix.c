@@ -1,0 +1,114 @@
+/* Cooperative matrices of a physical device: VK_KHR_cooperative_matrix and VK_NV_cooperative_matrix2.
+ * SPDX-License-Identifier: MIT */
+#include "vk/vk.h"
+
+#include <string.h>
+
+#include "spirv.h"
+
+/* f16 by f16, summed in f32, by one subgroup. */
+#define IS_OURS(p)                                                                                                     \
+    ((p).AType == VK_COMPONENT_TYPE_FLOAT16_KHR && (p).BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&                       \
+     (p).CType == VK_COMPONENT_TYPE_FLOAT32_KHR && (p).ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&                  \
+     !(p).saturatingAccumulation && (p).scope == VK_SCOPE_SUBGROUP_KHR)
+
+/* More entries than any driver lists; what lies beyond is not looked at. */
+#define MAX_LISTED 128
+
+static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
+    PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)in->get_proc_addr(
+            in->handle, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    VkCooperativeMatrixPropertiesKHR list[MAX_LISTED];
+    uint32_t count = MAX_LISTED;
+    for (uint32_t i = 0; i < MAX_LISTED; ++i)
+        list[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    VkResult result = get ? get(handle, &count, list) : VK_ERROR_UNKNOWN;
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return;
+    for (uint32_t i = 0; i < count && caps->matrix_shape_count < VKA_MAX_MATRIX_SHAPES; ++i)
+        if (IS_OURS(list[i]))
+            caps->matrix_shapes[caps->matrix_shape_count++] =
+                (vka_matrix_shape){list[i].MSize, list[i].NSize, list[i].KSize};
+}
+
+static void read_grain(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
+    PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV get =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)in->get_proc_addr(
+            in->handle, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV");
+    VkCooperativeMatrixFlexibleDimensionsPropertiesNV list[MAX_LISTED];
+    uint32_t count = MAX_LISTED;
+    for (uint32_t i = 0; i < MAX_LISTED; ++i)
+        list[i] = (VkCooperativeMatrixFlexibleDimensionsPropertiesNV){
+            .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV};
+    VkResult result = get ? get(handle, &count, list) : VK_ERROR_UNKNOWN;
+    if (result != VK_SUCCESS && result != VK_INCOMPLETE)
+        return;
+    for (uint32_t i = 0; i < count && !caps->matrix_grain.m; ++i)
+        if (IS_OURS(list[i]))
+            caps->matrix_grain = (vka_matrix_shape){list[i].MGranularity, list[i].NGranularity, list[i].KGranularity};
+}
+
+void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, vka_device_caps *caps,
+                       vka_vulkan_wishes *wishes) {
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV features2 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .pNext = second ? &features2 : NULL};
+    VkPhysicalDeviceFeatures2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features};
+    VkPhysicalDeviceCooperativeMatrixPropertiesKHR properties = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    VkPhysicalDeviceProperties2 properties2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
+                                               .pNext = &properties};
+    in->GetPhysicalDeviceFeatures2(handle, &base);
+    in->GetPhysicalDeviceProperties2(handle, &properties2);
+    /* A driver may list the extension, and not the feature. */
+    if (!features.cooperativeMatrix || !(properties.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
+        return;
+    wishes->cooperative_matrix = true;
+    wishes->matrix_workgroup_scope = features2.cooperativeMatrixWorkgroupScope;
+    wishes->matrix_flexible_dimensions = features2.cooperativeMatrixFlexibleDimensions;
+    wishes->matrix_reductions = features2.cooperativeMatrixReductions;
+    wishes->matrix_conversions = features2.cooperativeMatrixConversions;
+    wishes->matrix_per_element_operations = features2.cooperativeMatrixPerElementOperations;
+    wishes->matrix_tensor_addressing = features2.cooperativeMatrixTensorAddressing;
+    wishes->matrix_block_loads = features2.cooperativeMatrixBlockLoads;
+    read_shapes(in, handle, caps);
+    if (wishes->matrix_flexible_dimensions)
+        read_grain(in, handle, caps);
+}
+
+void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
+    bool compiled = vka__spirv_table[VKA__attention_coopmat_f16].words;
+    if (!compiled || !w->cooperative_matrix || !w->vulkan_memory_model || !w->shader_float16 || !w->storage_16bit)
+        caps->matrix_shape_count = 0;
+    if (!caps->matrix_shape_count || !w->matrix_flexible_dimensions)
+        caps->matrix_grain = (vka_matrix_shape){0};
+    bool any = caps->matrix_shape_count;
+    caps->matrix_operations = any && w->matrix_reductions && w->matrix_conversions && w->matrix_per_element_operations;
+    caps->matrix_workgroup_scope = any && w->matrix_workgroup_scope;
+    caps->matrix_tensor_addressing = any && w->matrix_tensor_addressing;
+}
+
+static bool can_do(const vka_device_caps *caps, const vka_matrix_shape *s) {
+    const vka_matrix_shape *grain = &caps->matrix_grain;
+    if (grain->m && s->m && s->n && s->k && s->m % grain->m == 0 && s->n % grain->n == 0 && s->k % grain->k == 0)
+        return true;
+    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i)
+        if (!memcmp(&caps->matrix_shapes[i], s, sizeof *s))
+            return true;
+    return false;
+}
+
+void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < caps->matrix_shape_count && i < VKA_MAX_MATRIX_SHAPES; ++i)
+        if (can_do(real, &caps->matrix_shapes[i]))
+            caps->matrix_shapes[kept++] = caps->matrix_shapes[i];
+    caps->matrix_shape_count = kept;
+    caps->matrix_grain = caps->matrix_grain.m ? real->matrix_grain : (vka_matrix_shape){0};
+    caps->matrix_operations = caps->matrix_operations && real->matrix_operations;
+    caps->matrix_workgroup_scope = caps->matrix_workgroup_scope && real->matrix_workgroup_scope;
+    caps->matrix_tensor_addressing = caps->matrix_tensor_addressing && real->matrix_tensor_addressing;
+}
