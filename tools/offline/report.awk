@@ -1,5 +1,5 @@
 # Turns what vkattn-offline printed on many devices into docs/portability.md; with -v check=1, into the list of default
-# choices that spill or fail, and exit status 1 if there is one. tools/portability puts each device's name in front.
+# choices that spill or fail, and exit status 1 if there is one or no device started. tools/portability puts each device's name in front.
 # SPDX-License-Identifier: MIT
 BEGIN {
     FS = "\t"
@@ -14,6 +14,7 @@ BEGIN {
 
 NF == 3 {
     absent[$NAME] = $3
+    absent_count++
     next
 }
 
@@ -113,8 +114,8 @@ END {
     if (check) {
         for (i = 0; i < fault_count; i++)
             print faults[i]
-        print count " devices, " fault_count + 0 " faults of default choices"
-        exit fault_count > 0
+        print count - absent_count " of " count " devices started, " fault_count + 0 " faults of default choices"
+        exit fault_count > 0 || count == absent_count
     }
     print "# Portability\n"
     while ((getline line < intro) > 0)
