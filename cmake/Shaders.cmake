@@ -4,15 +4,15 @@
 #
 #   VKA_KERNEL(name, "file under shaders/", "-DX=1 ...", needs)
 #
-# to spirv/<name>.spv in the build directory, validates it, and adds spirv.h and a table of all kernels, in the order of
+# to spirv/<name>.spv in the build directory, for Vulkan 1.1 or what a token VULKAN_<x>_<y> in `needs` says, validates it, and adds spirv.h and a table of all kernels, in the order of
 # the lines, to the target. A token GLSLC_<X> in `needs` asks for a compiler that can compile cmake/probes/<x>.comp; where
 # it can't, the kernel stays in the table without code.
 
-set(shader_flags --quiet --target-env vulkan1.1 -I${PROJECT_SOURCE_DIR}/shaders/include -I${PROJECT_SOURCE_DIR}/shaders
+set(shader_flags --quiet -I${PROJECT_SOURCE_DIR}/shaders/include -I${PROJECT_SOURCE_DIR}/shaders
                  -I${PROJECT_SOURCE_DIR}/src)
 
 # Sets ${result} to whether the compiler passes the probe. Costs milliseconds, so that nothing is cached.
-function(vka_probe_compiler token result)
+function(vka_probe_compiler token target result)
     string(REGEX REPLACE "^GLSLC_" "" probe ${token})
     string(TOLOWER ${probe} probe)
     set(file ${PROJECT_SOURCE_DIR}/cmake/probes/${probe}.comp)
@@ -20,13 +20,13 @@ function(vka_probe_compiler token result)
         message(FATAL_ERROR "src/kernels.def: ${token} needs a probe ${file}")
     endif()
     set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
-    execute_process(COMMAND ${VKATTN_GLSLANG} ${shader_flags} -S comp -o ${PROJECT_BINARY_DIR}/spirv/probe.spv ${file}
+    execute_process(COMMAND ${VKATTN_GLSLANG} ${shader_flags} --target-env ${target} -S comp -o ${PROJECT_BINARY_DIR}/spirv/probe.spv ${file}
                     RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
     set(works TRUE)
     if(failed)
         set(works FALSE)
     elseif(VKATTN_SPIRV_VAL)
-        execute_process(COMMAND ${VKATTN_SPIRV_VAL} --target-env vulkan1.1 ${PROJECT_BINARY_DIR}/spirv/probe.spv
+        execute_process(COMMAND ${VKATTN_SPIRV_VAL} --target-env ${target} ${PROJECT_BINARY_DIR}/spirv/probe.spv
                         RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
         if(failed)
             set(works FALSE)
@@ -63,14 +63,19 @@ function(vka_add_kernels target)
         set(name ${CMAKE_MATCH_1})
         set(source ${PROJECT_SOURCE_DIR}/shaders/${CMAKE_MATCH_2})
         set(define_text "${CMAKE_MATCH_3}")
-        string(REGEX MATCHALL "GLSLC_[A-Z0-9_]+" tokens "${CMAKE_MATCH_4}")
+        set(needs "${CMAKE_MATCH_4}")
         separate_arguments(defines UNIX_COMMAND "${define_text}")
         math(EXPR kernel_count "${kernel_count} + 1")
+        string(REGEX MATCHALL "GLSLC_[A-Z0-9_]+" tokens "${needs}")
+        set(target_env vulkan1.1)
+        if(needs MATCHES "VULKAN_([0-9]+)_([0-9]+)")
+            set(target_env vulkan${CMAKE_MATCH_1}.${CMAKE_MATCH_2})
+        endif()
 
         set(dropped FALSE)
         foreach(token IN LISTS tokens)
             if(NOT DEFINED works_${token})
-                vka_probe_compiler(${token} works_${token})
+                vka_probe_compiler(${token} ${target_env} works_${token})
             endif()
             if(NOT works_${token})
                 set(dropped TRUE)
@@ -93,11 +98,11 @@ function(vka_add_kernels target)
         endif()
         set(validate "")
         if(VKATTN_SPIRV_VAL)
-            set(validate COMMAND ${VKATTN_SPIRV_VAL} --target-env vulkan1.1 ${binary})
+            set(validate COMMAND ${VKATTN_SPIRV_VAL} --target-env ${target_env} ${binary})
         endif()
         add_custom_command(
             OUTPUT ${binary} ${header}
-            COMMAND ${VKATTN_GLSLANG} ${shader_flags} ${defines} ${depfile_flags} -o ${binary} ${source}
+            COMMAND ${VKATTN_GLSLANG} ${shader_flags} --target-env ${target_env} ${defines} ${depfile_flags} -o ${binary} ${source}
             ${validate}
             COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DNAME=${name} -P ${embed}
             DEPENDS ${source} ${all_shaders} ${embed}

@@ -51,7 +51,7 @@ bool attention_can(attention_problem *p, vka_attention_path path);
 /* attention_run by every path that the device can run it by. */
 void attention_run_paths(attention_problem *p, uint32_t splits);
 
-#define LAST_PATH VKA_PATH_COOPMAT
+#define LAST_PATH VKA_PATH_COOPMAT2
 
 /* Asserts on what `out` and `lse` hold after a run of the caller's own. `how` is for the message. */
 void attention_compare(attention_problem *p, const char *how);

@@ -47,7 +47,8 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
         bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
                                     [VKA_PATH_TILE] = thorough || !slow,
                                     [VKA_PATH_DECODE] = true,
-                                    [VKA_PATH_COOPMAT] = matrices || !software};
+                                    [VKA_PATH_COOPMAT] = matrices || !software,
+                                    [VKA_PATH_COOPMAT2] = matrices || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough) {
             runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;

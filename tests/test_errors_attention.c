@@ -192,7 +192,7 @@ Test(errors_attention, numbers) {
     INVALID("window", d.window = ((vka_window){true, 3, -4}));
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, INT32_MIN}));
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, VKA_UNBOUNDED - 1}));
-    INVALID("path", d.path = (vka_attention_path)5);
+    INVALID("path", d.path = (vka_attention_path)6);
     INVALID("path", d.path = (vka_attention_path)-1);
     INVALID("splits", d.splits = 65);
     INVALID("splits", d.splits = UINT32_MAX);

@@ -108,8 +108,12 @@ static void matrices_on(const device_config *config) {
         attention_case a = cases[i];
         a.dtype = VKA_F16;
         attention_problem p = attention_make(&c, a, test_seed());
-        attention_run(&p, VKA_PATH_COOPMAT, 0);
-        attention_run(&p, VKA_PATH_COOPMAT, 3);
+        for (int path = VKA_PATH_COOPMAT; path <= VKA_PATH_COOPMAT2; path++) {
+            if (attention_can(&p, (vka_attention_path)path)) {
+                attention_run(&p, (vka_attention_path)path, 0);
+                attention_run(&p, (vka_attention_path)path, 3);
+            }
+        }
         attention_destroy(&p);
     }
     context_close(&c);

@@ -91,7 +91,7 @@ static vka__attention_problem random_attention(ref_rng *rng) {
                                 .out = view_of(rng, dtype, b, kv * group, nq, dv),
                                 .scale = 0.125f,
                                 .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE,
-                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT),
+                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT, VKA_PATH_COOPMAT2),
                                 .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (ref_rng_below(rng, 2)) {
         p.lse = view_of(rng, VKA_F32, b, kv * group, nq, 1);
@@ -476,7 +476,7 @@ Test(plan, short_attention_in_one_dispatch) {
 
 /* A single workgroup beyond the cap is a dispatch of its own. */
 Test(plan, work_of_a_group_beyond_the_cap) {
-    device d = {"integrated", CAPS(VKA_DEVICE_INTEGRATED, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 64, true)};
+    device d = {"integrated", {CAPS(VKA_DEVICE_INTEGRATED, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 64, true)}};
     vka__attention_problem p = plain(VKA_F16, 1, 1, 1000, 1u << 23, 200);
     vka__attention_plan plan;
     vka__refusal refusal;
@@ -698,7 +698,7 @@ Test(plan, norm_beyond_a_binding) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const uint32_t *n = cases[i].shape, one[4] = {n[0], n[1], n[2], 1}, cols[4] = {1, 1, 1, n[3]};
-        device d = {"discrete", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, cases[i].range, 16, true)};
+        device d = {"discrete", {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, cases[i].range, 16, true)}};
         vka__norm_problem p = {.x = ordered(cases[i].dtype, n, cases[i].order),
                                .residual = ordered(cases[i].dtype, n, cases[i].order),
                                .sum = ordered(cases[i].dtype, n, cases[i].order),
@@ -716,7 +716,7 @@ Test(plan, norm_beyond_a_binding_in_two_orders) {
     static const char *const orders[] = {"0123", "0213", "1023", "1203", "2013", "2103"};
     static const uint32_t shape[4] = {17, 19, 23, 100};
     const uint64_t range = 262144, bytes = UINT64_C(17) * 19 * 23 * 100 * 4;
-    device d = {"discrete", CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, range, 16, true)};
+    device d = {"discrete", {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, range, 16, true)}};
     for (int x = 0; x < 6; x++) {
         for (int out = 0; out < 6; out++) {
             vka__norm_problem p = {.x = ordered(VKA_F32, shape, orders[x]),

@@ -35,6 +35,7 @@ typedef enum vka_attention_path {
     VKA_PATH_TILE = 2,    /* a workgroup owns a query tile, keys are staged in shared memory: GPUs                   */
     VKA_PATH_DECODE = 3,  /* a subgroup owns few query rows, its lanes share each key: decoding                    */
     VKA_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 only               */
+    VKA_PATH_COOPMAT2 = 5, /* matrices span a tile's rows (VK_NV_cooperative_matrix2); f16 only                    */
 } vka_attention_path;
 
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. */

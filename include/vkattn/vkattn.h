@@ -172,12 +172,16 @@ typedef struct vka_device_caps {
     bool f16_arithmetic;        /* shaderFloat16                                                                   */
     vka_matrix_shape matrix_shapes[VKA_MAX_MATRIX_SHAPES]; /* VK_KHR_cooperative_matrix, as listed                 */
     uint32_t matrix_shape_count;                           /* 0: no cooperative matrices                           */
-    vka_matrix_shape matrix_grain; /* every multiple of it works too (VK_NV_cooperative_matrix2); m = 0: none    */
-    bool matrix_operations;        /* reductions, conversions and operations by element on matrices              */
-    bool matrix_workgroup_scope;   /* matrices of a workgroup                                                    */
-    bool matrix_tensor_addressing; /* matrices are loaded and stored with bounds checks                          */
-    bool unified_memory;           /* device-local memory can be mapped                                               */
-    bool timestamps;               /* the compute queue has timestamps                                                */
+    /* VK_NV_cooperative_matrix2: matrices of any multiple of a grain, with reductions, conversions and functions of
+     * elements, held by a subgroup, or by a workgroup of a given size that loads through tensor layouts. m = 0: none.
+     */
+    vka_matrix_shape matrix_grain;
+    vka_matrix_shape matrix_workgroup_grain;
+    uint32_t matrix_workgroup_size;
+    uint32_t matrix_reserved_bytes; /* of shared memory, by matrices of a workgroup                              */
+    bool matrix_operations;         /* those reductions, conversions and functions                               */
+    bool unified_memory; /* device-local memory can be mapped                                               */
+    bool timestamps;     /* the compute queue has timestamps                                                */
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */

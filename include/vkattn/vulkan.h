@@ -5,6 +5,8 @@
  *
  *  1. Before vkCreateDevice ask vka_vulkan_query what the library would like to have, and enable what you agree to.
  *     Nothing is required beyond Vulkan 1.1, a queue with compute, and 8 storage buffers per shader stage.
+ *     vka_vulkan_features makes the pNext chain of it. (If you enable vulkanMemoryModel, for whatever reason, enable
+ *     vulkanMemoryModelDeviceScope too: several kernels have barriers and atomics of device scope.)
  *  2. vka_device_import with your handles and with what you really enabled.
  *  3. vka_buffer_wrap your VkBuffers; vka_recorder_create once per frame in flight.
  *  4. Each frame: vka_recorder_wrap(rec, cmd), operations, vka_recorder_unwrap(rec). When the fence of that frame has

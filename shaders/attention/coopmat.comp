@@ -17,6 +17,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #define VKA_READ_WORDS 1
+#define VKA_STAGE_STEPS 1
 #include "storage.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
@@ -35,39 +36,36 @@ const uint D_TILES = (D + KK - 1u) / KK;
 const uint DV_TILES = ((DV + NN - 1u) / NN + TC - 1u) / TC; // of a subgroup
 const uint KEY_TILES = BC / NN / TC;                          // of a subgroup
 const uint WEIGHT_TILES = BC / KK;
-// In vectors of four halves; rows are padded by 16 bytes against bank conflicts.
+const uint Q_ROWS = BC;
 const uint K_WIDTH = D_TILES * KK / 4u;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
-const uint K_STRIDE = K_WIDTH + 2u;
-const uint V_STRIDE = V_WIDTH + 2u;
-const uint S_STRIDE = BC / 4u + 1u; // vectors of four floats
+// Vectors of four floats, and of four halves; rows are padded by 16 bytes against bank conflicts.
+const uint S_STRIDE = BC / 4u + 1u;
 const uint P_STRIDE = BC / 4u + 2u;
-const uint K_PARTS = (BC * K_WIDTH + THREADS - 1u) / THREADS;
-const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
 // Rows that a subgroup softens; lanes that share a row's scores, or rows that share a lane.
 const uint SOFT_ROWS = ROWS / TC;
 const uint LANES = SOFT_ROWS < SG ? SG / SOFT_ROWS : 1u;
 const uint LANE_ROWS = SOFT_ROWS > SG ? SOFT_ROWS / SG : 1u;
 const uint LANE_VECTORS = BC / 4u / LANES;
 
-shared uvec2 k_tile[BC * K_STRIDE];
-shared uvec2 v_tile[BC * V_STRIDE];
 shared vec4 s_tile[BR * S_STRIDE];
 shared uvec2 p_tile[BR * P_STRIDE];
 shared float row_factor[BR];
 shared int rescale_step[BLOCKS]; // the last step that raised some row's maximum
-shared int strange_step;         // the last step whose values hold NaN or infinities
 
 #define MATRIX_A coopmat<float16_t, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
 #define MATRIX_B coopmat<float16_t, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB>
 #define MATRIX_C coopmat<float, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>
 
+uint lane, thread;         // place in the subgroup, in the workgroup
+uint block, first, member; // the subgroup's block, that block's first row, place among the block's subgroups
+
+#include "strange.glsl"
+#include "matrix_tiles.glsl"
+
 MATRIX_A q_rows[RM * D_TILES];
 MATRIX_C out_rows[RM * DV_TILES];
 State state[LANE_ROWS]; // sums are of this lane's part of the row
-uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
-uint lane, thread;         // place in the subgroup, in the workgroup
-uint block, first, member; // the subgroup's block, that block's first row, place among the block's subgroups
 
 void subgroup_sync() {
     subgroupMemoryBarrierShared();
@@ -82,74 +80,11 @@ void block_sync() {
         subgroup_sync();
 }
 
-// ---- tiles ------------------------------------------------------------------------------------------------------------
-
-uvec2 half_words(vec4 x) {
-    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw)); // exact: they were halves
-}
-
-bool is_strange(uint pair) {
-    return (pair & 0x7c00u) == 0x7c00u || (pair & 0x7c000000u) == 0x7c000000u;
-}
-
-// Keys j0 .. of a step that begins at `head`; 0 beyond the last key and the last channel.
-void fetch_keys(uint head, int j0, int end) {
-    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
-        uint i = n * gl_WorkGroupSize.x + thread, c = i / K_WIDTH, d = i % K_WIDTH;
-        k_ahead[n] = uvec2(0u);
-        if (j0 + int(c) < end && d < D4 && c < BC) {
-            uint row = head + uint(j0 + int(c)) * p.k.n;
-            k_ahead[n] = has(VKA_FLAG_VEC4_QK) ? k_v[(row >> 2) + d] : half_words(k_row4(row, p.k.d, d, D, false));
-        }
-    }
-}
-
-void fetch_values(uint head, int j0, int end) {
-    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
-        uint i = n * gl_WorkGroupSize.x + thread, c = i / V_WIDTH, d = i % V_WIDTH;
-        v_ahead[n] = uvec2(0u);
-        if (j0 + int(c) < end && d < DV4 && c < BC) {
-            uint row = head + uint(j0 + int(c)) * p.v.n;
-            v_ahead[n] = has(VKA_FLAG_VEC4_V) ? v_v[(row >> 2) + d] : half_words(v_row4(row, p.v.d, d, DV, false));
-        }
-    }
-}
-
-void stage_keys() {
-    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
-        uint i = n * gl_WorkGroupSize.x + thread;
-        if (i < BC * K_WIDTH)
-            k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = k_ahead[n];
-    }
-}
-
-// In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
-// them to rows that may not see them.
-void stage_values(bool full, int j0) {
-    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
-        uint i = n * gl_WorkGroupSize.x + thread;
-        uvec2 words = v_ahead[n];
-        if (!full && (is_strange(words.x) || is_strange(words.y))) {
-            strange_step = j0;
-            words = uvec2(0u);
-        }
-        if (i < BC * V_WIDTH)
-            v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = words;
-    }
-}
-
 // Queries pass through the key tile, BC rows at a time.
 void load_queries(Grid g, uint first_row) {
     for (uint round = 0u; round < (BR + BC - 1u) / BC; ++round) {
         barrier();
-        for (uint i = thread; i < BC * K_WIDTH; i += gl_WorkGroupSize.x) {
-            uint row = min(first_row + round * BC + i / K_WIDTH, row_count() - 1u), d = i % K_WIDTH;
-            uint at = query_at(g, row_query(g, row));
-            uvec2 words = uvec2(0u);
-            if (d < D4)
-                words = has(VKA_FLAG_VEC4_QK) ? q_v[(at >> 2) + d] : half_words(q_row4(at, p.q.d, d, D, false));
-            k_tile[i / K_WIDTH * K_STRIDE + d] = words;
-        }
+        stage_queries(g, first_row + round * BC);
         barrier();
         if (first / BC == round) {
             [[unroll]] for (uint r = 0u; r < RM; ++r)
@@ -262,24 +197,6 @@ void multiply_values() {
     }
 }
 
-// What values that were set aside add to vector d of a row: they are read again, for the keys that the row sees.
-vec4 strange_part(Grid g, uint first_row, uint row, uint d, uint v_head, int j0, int end) {
-    uint query = row_query(g, min(first_row + row, row_count() - 1u)).y;
-    vec4 sum = vec4(0.0);
-    for (uint c = 0u; c < BC && d < DV4; ++c) {
-        int j = j0 + int(c);
-        if (j >= end || !key_visible(query, j))
-            continue;
-        vec4 value = v_row4(v_head + uint(j) * p.v.n, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
-        uvec2 words = half_words(value), pair = p_tile[row * P_STRIDE + c / 4u];
-        vec4 weights = vec4(unpackHalf2x16(pair.x), unpackHalf2x16(pair.y));
-        // A weight too small for a half is still not 0.
-        if (is_strange(words.x) || is_strange(words.y))
-            sum += max(weights[c % 4u], 1e-30) * value;
-    }
-    return sum;
-}
-
 // A loop over tiles of outputs that holds the long code once, and what touches accumulators once a tile: they can only be
 // indexed by constants.
 #define FOR_TILE(x)                                                                                                    \
@@ -294,10 +211,11 @@ uint pass_at(uint r) {
 void add_strange_values(Grid g, uint first_row, uint v_head, int j0, int end) {
     [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
         subgroup_sync();
-        for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
-            uint row = first + i / (NN / 4u), d = i % (NN / 4u), tile = member * DV_TILES + x;
-            s_tile[row * S_STRIDE + member * (NN / 4u) + d] =
-                strange_part(g, first_row, row, tile * (NN / 4u) + d, v_head, j0, end);
+        for (uint i = lane; i < ROWS * NN; i += SG) {
+            uint row = first + i / NN, n = i % NN, column = member * NN + n;
+            uint query = row_query(g, min(first_row + row, row_count() - 1u)).y;
+            s_tile[row * S_STRIDE + column / 4u][column % 4u] =
+                strange_part(query, (member * DV_TILES + x) * NN + n, v_head, j0, end);
         }
         subgroup_sync();
         FOR_TILE(x) {

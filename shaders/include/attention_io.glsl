@@ -42,6 +42,15 @@ void store_vector(Grid g, uvec2 query, uint d, vec4 x) {
     }
 }
 
+// Channel d of a row's result.
+void store_scalar(Grid g, uvec2 query, uint d, float x) {
+    if (has(VKA_FLAG_SPLIT))
+        ws_put(workspace_row(g, query) * DV + d, x);
+    else
+        out_put(push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n + d * p.out_.d,
+                x);
+}
+
 // What a row's outputs are multiplied by before they are stored.
 float final_scale(State s) {
     return has(VKA_FLAG_SPLIT) ? 1.0 : normaliser(s.sum);

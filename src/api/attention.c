@@ -92,7 +92,7 @@ static vka_status check_options(const vka__check *c, const vka_attention_desc *d
     if (d->window.enabled && bounded && (int64_t)d->window.left + d->window.right < 0)
         return vka__check_fail(c, VKA_INVALID, "window", "left %d + right %d is negative: it keeps nothing",
                                d->window.left, d->window.right);
-    if ((unsigned)d->path > VKA_PATH_COOPMAT)
+    if ((unsigned)d->path > VKA_PATH_COOPMAT2)
         return vka__check_fail(c, VKA_INVALID, "path", "%d is not a vka_attention_path", (int)d->path);
     if (d->splits > VKA_MAX_SPLITS)
         return vka__check_fail(c, VKA_INVALID, "splits", "is %u, but at most %d", d->splits, VKA_MAX_SPLITS);

@@ -47,6 +47,9 @@ static inline uint64_t vka__max_u64(uint64_t a, uint64_t b) {
 static inline uint32_t vka__div_up(uint32_t a, uint32_t b) {
     return a / b + (a % b != 0);
 }
+static inline uint32_t vka__round_up(uint32_t a, uint32_t multiple) {
+    return vka__div_up(a, multiple) * multiple;
+}
 static inline uint64_t vka__align_up(uint64_t a, uint64_t power_of_two) {
     return (a + power_of_two - 1) & ~(power_of_two - 1);
 }

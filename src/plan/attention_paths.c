@@ -211,8 +211,8 @@ static const vka_matrix_shape *matrix_shape(const vka_device_caps *caps) {
 /* Bytes of shared memory that coopmat.comp declares. */
 static uint32_t matrix_shared_bytes(const matrix_block *b, const struct matrix_tile *t, uint32_t d, uint32_t dv) {
     uint32_t share = b->shape.n * b->subgroups, br = t->blocks * b->rows;
-    uint32_t k_stride = vka__div_up(d, b->shape.k) * b->shape.k / 4 + 2;
-    uint32_t v_stride = vka__div_up(dv, share) * share / 4 + 2;
+    uint32_t k_stride = vka__round_up(d, b->shape.k) / 4 + 2;
+    uint32_t v_stride = vka__round_up(dv, share) / 4 + 2;
     return 8 * t->bc * (k_stride + v_stride) + br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) + 4 * t->blocks +
            4;
 }
@@ -306,6 +306,79 @@ static bool plan_coopmat(const vka_device_caps *caps, const vka__attention_probl
     return true;
 }
 
+/* ---- matrices of a tile's rows --------------------------------------------------------------------------------- */
+
+/* Who holds the matrices: a workgroup where it can, else a subgroup. */
+typedef struct matrix2_holder {
+    vka__kernel kernel;
+    vka_matrix_shape grain;
+    uint32_t threads, br, bc;
+    uint32_t shared; /* bytes left */
+} matrix2_holder;
+
+static bool choose_holder(const vka_device_caps *caps, matrix2_holder *h) {
+    if (caps->matrix_workgroup_grain.m) {
+        *h = (matrix2_holder){VKA__attention_coopmat2_f16,
+                              caps->matrix_workgroup_grain,
+                              caps->matrix_workgroup_size,
+                              64,
+                              64,
+                              caps->shared_bytes - vka__min_u32(caps->matrix_reserved_bytes, caps->shared_bytes)};
+        return true;
+    }
+    /* A software driver compiles every element's operation: small matrices. */
+    bool cpu = caps->type == VKA_DEVICE_CPU;
+    *h = (matrix2_holder){VKA__attention_coopmat2_f16_sg,
+                          caps->matrix_grain,
+                          matrix_width(caps),
+                          cpu ? 8 : 16,
+                          cpu ? 16 : 32,
+                          caps->shared_bytes};
+    return h->grain.m && h->threads;
+}
+
+static uint32_t matrix2_shared_bytes(const matrix2_holder *h, uint32_t d, uint32_t dv) {
+    uint32_t k_stride = vka__round_up(d, h->grain.k) / 4 + 2, v_stride = vka__round_up(dv, h->grain.n) / 4 + 2;
+    bool staged = h->kernel == VKA__attention_coopmat2_f16_sg;
+    return 8 * vka__max_u32(h->bc, h->br) * k_stride + (staged ? 8 * h->bc * v_stride : 0) + 4;
+}
+
+static bool plan_coopmat2(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                          vka__refusal *refusal) {
+    matrix2_holder h;
+    uint32_t d = p->q.shape[3], dv = p->v.shape[3], *spec = plan->main.spec;
+    const char *why = p->q.dtype != VKA_F16 ? "only f16 tensors have cooperative matrices"
+                      : !caps->matrix_operations || !choose_holder(caps, &h)
+                          ? "this device has no matrices of any size with reductions"
+                          : NULL;
+    if (!why) {
+        h.br = vka__round_up(h.br, h.grain.m);
+        h.bc = vka__round_up(vka__round_up(h.bc, h.grain.n), h.grain.k);
+        while (matrix2_shared_bytes(&h, d, dv) > h.shared && h.bc % (2 * h.grain.n) == 0 && h.bc % (2 * h.grain.k) == 0)
+            h.bc /= 2;
+        if (matrix2_shared_bytes(&h, d, dv) > h.shared || h.threads > caps->max_invocations)
+            why = "no tile of this head dimension fits the shared memory";
+    }
+    if (why) {
+        snprintf(refusal->reason, sizeof refusal->reason, "is COOPMAT2, but %s", why);
+        return false;
+    }
+    bool pack = wants_pack(p, h.br);
+    plan->rows = pack ? p->q.shape[2] * vka__group_of(p) : p->q.shape[2];
+    plan->shared_bytes = matrix2_shared_bytes(&h, d, dv);
+    plan->main.kernel = h.kernel;
+    spec[VKA_SPEC_GROUP_SIZE] = h.threads;
+    spec[VKA_SPEC_SUBGROUP] = h.kernel == VKA__attention_coopmat2_f16_sg ? h.threads : 0;
+    spec[VKA_SPEC_BR] = h.br;
+    spec[VKA_SPEC_BC] = h.bc;
+    spec[VKA_SPEC_RM] = spec[VKA_SPEC_TC] = 1;
+    spec[VKA_SPEC_M] = h.grain.m;
+    spec[VKA_SPEC_N] = h.grain.n;
+    spec[VKA_SPEC_K] = h.grain.k;
+    spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
+    return true;
+}
+
 /* ---- choice --------------------------------------------------------------------------------------------------- */
 
 typedef bool (*plan_function)(const vka_device_caps *, const vka__attention_problem *, vka__attention_plan *,
@@ -319,6 +392,7 @@ static const struct path {
     [VKA_PATH_TILE] = {"tile", plan_tile},
     [VKA_PATH_DECODE] = {"decode", plan_decode},
     [VKA_PATH_COOPMAT] = {"coopmat", plan_coopmat},
+    [VKA_PATH_COOPMAT2] = {"coopmat2", plan_coopmat2},
 };
 
 const char *vka__path_name(uint32_t path) {
@@ -348,6 +422,9 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         return true;
     if (cpu)
         return try_path(caps, p, VKA_PATH_ROW, "software driver: uniform loads, no barriers", plan, refusal);
+    if (caps->matrix_workgroup_grain.m &&
+        try_path(caps, p, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup", plan, refusal))
+        return true;
     if (try_path(caps, p, VKA_PATH_COOPMAT, "f16 and cooperative matrices", plan, refusal))
         return true;
     return try_path(caps, p, VKA_PATH_TILE, "GPU: keys staged in shared memory", plan, refusal) ||

@@ -6,11 +6,11 @@
 
 #include "spirv.h"
 
-/* f16 by f16, summed in f32, by one subgroup. */
-#define IS_OURS(p)                                                                                                     \
+/* f16 by f16, summed in f32. */
+#define IS_OURS(p, scope_)                                                                                             \
     ((p).AType == VK_COMPONENT_TYPE_FLOAT16_KHR && (p).BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&                       \
      (p).CType == VK_COMPONENT_TYPE_FLOAT32_KHR && (p).ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&                  \
-     !(p).saturatingAccumulation && (p).scope == VK_SCOPE_SUBGROUP_KHR)
+     !(p).saturatingAccumulation && (p).scope == scope_)
 
 /* More entries than any driver lists; what lies beyond is not looked at. */
 #define MAX_LISTED 128
@@ -27,12 +27,12 @@ static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, vka_de
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
     for (uint32_t i = 0; i < count && caps->matrix_shape_count < VKA_MAX_MATRIX_SHAPES; ++i)
-        if (IS_OURS(list[i]))
+        if (IS_OURS(list[i], VK_SCOPE_SUBGROUP_KHR))
             caps->matrix_shapes[caps->matrix_shape_count++] =
                 (vka_matrix_shape){list[i].MSize, list[i].NSize, list[i].KSize};
 }
 
-static void read_grain(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
+static void read_grains(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
     PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV get =
         (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)in->get_proc_addr(
             in->handle, "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV");
@@ -44,9 +44,18 @@ static void read_grain(const vka__instance *in, VkPhysicalDevice handle, vka_dev
     VkResult result = get ? get(handle, &count, list) : VK_ERROR_UNKNOWN;
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
-    for (uint32_t i = 0; i < count && !caps->matrix_grain.m; ++i)
-        if (IS_OURS(list[i]))
-            caps->matrix_grain = (vka_matrix_shape){list[i].MGranularity, list[i].NGranularity, list[i].KGranularity};
+    for (uint32_t i = 0; i < count; ++i) {
+        vka_matrix_shape grain = {list[i].MGranularity, list[i].NGranularity, list[i].KGranularity};
+        if (IS_OURS(list[i], VK_SCOPE_SUBGROUP_KHR) && !caps->matrix_grain.m)
+            caps->matrix_grain = grain;
+        /* The smallest workgroup: its matrices leave the most registers to each invocation. */
+        uint32_t size = list[i].workgroupInvocations;
+        if (IS_OURS(list[i], VK_SCOPE_WORKGROUP_KHR) && size >= 128 &&
+            (!caps->matrix_workgroup_grain.m || size < caps->matrix_workgroup_size)) {
+            caps->matrix_workgroup_grain = grain;
+            caps->matrix_workgroup_size = size;
+        }
+    }
 }
 
 void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, vka_device_caps *caps,
@@ -59,8 +68,10 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
     VkPhysicalDeviceFeatures2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features};
     VkPhysicalDeviceCooperativeMatrixPropertiesKHR properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    VkPhysicalDeviceCooperativeMatrix2PropertiesNV properties_nv = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV, .pNext = &properties};
     VkPhysicalDeviceProperties2 properties2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-                                               .pNext = &properties};
+                                               .pNext = second ? (void *)&properties_nv : (void *)&properties};
     in->GetPhysicalDeviceFeatures2(handle, &base);
     in->GetPhysicalDeviceProperties2(handle, &properties2);
     /* A driver may list the extension, and not the feature. */
@@ -76,19 +87,24 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
     wishes->matrix_block_loads = features2.cooperativeMatrixBlockLoads;
     read_shapes(in, handle, caps);
     if (wishes->matrix_flexible_dimensions)
-        read_grain(in, handle, caps);
+        read_grains(in, handle, caps);
+    caps->matrix_reserved_bytes = properties_nv.cooperativeMatrixWorkgroupScopeReservedSharedMemory;
 }
 
 void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
     bool compiled = vka__spirv_table[VKA__attention_coopmat_f16].words;
     if (!compiled || !w->cooperative_matrix || !w->vulkan_memory_model || !w->shader_float16 || !w->storage_16bit)
         caps->matrix_shape_count = 0;
-    if (!caps->matrix_shape_count || !w->matrix_flexible_dimensions)
+    bool flexible = caps->matrix_shape_count && w->matrix_flexible_dimensions;
+    if (!flexible)
         caps->matrix_grain = (vka_matrix_shape){0};
-    bool any = caps->matrix_shape_count;
-    caps->matrix_operations = any && w->matrix_reductions && w->matrix_conversions && w->matrix_per_element_operations;
-    caps->matrix_workgroup_scope = any && w->matrix_workgroup_scope;
-    caps->matrix_tensor_addressing = any && w->matrix_tensor_addressing;
+    caps->matrix_operations = flexible && w->matrix_reductions && w->matrix_conversions &&
+                              w->matrix_per_element_operations && caps->api_version >= VK_API_VERSION_1_3 &&
+                              vka__spirv_table[VKA__attention_coopmat2_f16].words;
+    if (!caps->matrix_operations || !w->matrix_workgroup_scope || !w->matrix_tensor_addressing) {
+        caps->matrix_workgroup_grain = (vka_matrix_shape){0};
+        caps->matrix_workgroup_size = caps->matrix_reserved_bytes = 0;
+    }
 }
 
 static bool can_do(const vka_device_caps *caps, const vka_matrix_shape *s) {
@@ -109,6 +125,12 @@ void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real) {
     caps->matrix_shape_count = kept;
     caps->matrix_grain = caps->matrix_grain.m ? real->matrix_grain : (vka_matrix_shape){0};
     caps->matrix_operations = caps->matrix_operations && real->matrix_operations;
-    caps->matrix_workgroup_scope = caps->matrix_workgroup_scope && real->matrix_workgroup_scope;
-    caps->matrix_tensor_addressing = caps->matrix_tensor_addressing && real->matrix_tensor_addressing;
+    if (!caps->matrix_workgroup_grain.m || !caps->matrix_operations) {
+        caps->matrix_workgroup_grain = (vka_matrix_shape){0};
+        caps->matrix_workgroup_size = 0;
+    } else {
+        caps->matrix_workgroup_grain = real->matrix_workgroup_grain;
+        caps->matrix_workgroup_size = real->matrix_workgroup_size;
+    }
+    caps->matrix_reserved_bytes = real->matrix_reserved_bytes;
 }

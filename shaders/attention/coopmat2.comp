@@ -1,0 +1,220 @@
+#version 450
+// Attention by matrices that span a whole tile of query rows (VK_NV_cooperative_matrix2).
+//
+// Tiling: BR rows, BC keys a step, one matrix each for q, scores, probabilities and outputs. Row maxima and sums are
+// reductions that stay matrices, one value repeated along each row; masks, exponentials and the results' stores are
+// functions called for each element, which get its row and column. Two flavours differ in who holds the matrices and how
+// keys and values reach them:
+//   VKA_WORKGROUP = 1: the workgroup, through tensor layouts that clamp beyond the last key and channel
+//   VKA_WORKGROUP = 0: the one subgroup of a workgroup, through shared memory
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_NV_cooperative_matrix2 : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define VKA_READ_WORDS (!VKA_WORKGROUP)
+#define VKA_STAGE_STEPS (!VKA_WORKGROUP)
+#include "storage.glsl"
+#include "attention.glsl"
+#include "attention_io.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_SUBGROUP) const uint THREADS = 32u;
+// The granularity of matrices' dimensions.
+layout(constant_id = VKA_SPEC_M) const uint MM = 16u;
+layout(constant_id = VKA_SPEC_N) const uint NN = 16u;
+layout(constant_id = VKA_SPEC_K) const uint KK = 16u;
+
+const uint D_PADDED = (D + KK - 1u) / KK * KK;
+const uint DV_PADDED = (DV + NN - 1u) / NN * NN;
+const uint Q_ROWS = BR;
+const uint K_WIDTH = D_PADDED / 4u;
+const uint V_WIDTH = DV_PADDED / 4u;
+
+#if VKA_WORKGROUP
+#define SCOPE gl_ScopeWorkgroup
+#else
+#define SCOPE gl_ScopeSubgroup
+#endif
+#define MATRIX_Q coopmat<float16_t, SCOPE, BR, D_PADDED, gl_MatrixUseA>
+#define MATRIX_K coopmat<float16_t, SCOPE, D_PADDED, BC, gl_MatrixUseB>
+#define MATRIX_S coopmat<float, SCOPE, BR, BC, gl_MatrixUseAccumulator>
+#define MATRIX_P coopmat<float16_t, SCOPE, BR, BC, gl_MatrixUseA>
+#define MATRIX_V coopmat<float16_t, SCOPE, BC, DV_PADDED, gl_MatrixUseB>
+#define MATRIX_O coopmat<float, SCOPE, BR, DV_PADDED, gl_MatrixUseAccumulator>
+
+uint thread;
+Grid g;
+uint first_row, v_head;
+Walk w;
+
+#include "strange.glsl"
+#include "matrix_tiles.glsl"
+
+// ---- functions of elements ------------------------------------------------------------------------------------------
+
+uvec2 query_of(uint row) {
+    return row_query(g, min(first_row + row, row_count() - 1u));
+}
+
+float score_element(const in uint row, const in uint column, const in float x) {
+    return score_of(x);
+}
+
+float masked_score_element(const in uint row, const in uint column, const in float x, const in int j0) {
+    int j = j0 + int(column);
+    return j < w.end && key_visible(query_of(row).y, j) ? score_of(x) : negative_infinity();
+}
+
+float exp_element(const in uint row, const in uint column, const in float x) {
+    return exp2(x);
+}
+
+float larger(const in float a, const in float b) {
+    return max(a, b);
+}
+
+float larger_element(const in uint row, const in uint column, const in float a, const in float b) {
+    return max(a, b);
+}
+
+float plus(const in float a, const in float b) {
+    return a + b;
+}
+
+float16_t drop_strange_element(const in uint row, const in uint column, const in float16_t x) {
+    return is_strange(float(x)) ? float16_t(0.0) : x;
+}
+
+float add_strange_element(const in uint row, const in uint column, const in float x, const in int j0) {
+    return x + strange_part(query_of(row).y, column, v_head, j0, w.end);
+}
+
+float scale_element(const in uint row, const in uint column, const in float sum) {
+    return final_scale(State(0.0, sum));
+}
+
+float store_element(const in uint row, const in uint column, const in float x) {
+    if (first_row + row < row_count() && column < DV)
+        store_scalar(g, query_of(row), column, x);
+    return x;
+}
+
+float store_state_element(const in uint row, const in uint column, const in float maximum, const in float sum) {
+    if (first_row + row < row_count() && column == 0u)
+        store_state(g, query_of(row), State(maximum, sum));
+    return sum;
+}
+
+// ---- operands -------------------------------------------------------------------------------------------------------
+
+#if VKA_WORKGROUP
+// Does the step hold values that have to be set aside?
+void find_strange(int j0) {
+    for (uint i = thread; i < BC * DV; i += THREADS) {
+        int j = j0 + int(i / DV);
+        if (j < w.end && is_strange(v_at(v_head + uint(j) * p.v.n + i % DV * p.v.d)))
+            strange_step = j0;
+    }
+    barrier();
+}
+
+MATRIX_K load_keys(uint k_head, int j0) {
+    tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_k =
+        createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
+    tensorViewNV<2, false, 1, 0> transposed = createTensorViewNV(2, false, 1, 0);
+    layout_k = setTensorLayoutDimensionNV(layout_k, uint(w.end), D);
+    layout_k = setTensorLayoutStrideNV(layout_k, p.k.n, max(p.k.d, 1u));
+    MATRIX_K keys;
+    coopMatLoadTensorNV(keys, k_s, k_head, sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED), transposed);
+    return keys;
+}
+
+MATRIX_V load_values(int j0, bool full) {
+    tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_v =
+        createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
+    layout_v = setTensorLayoutDimensionNV(layout_v, uint(w.end), DV);
+    layout_v = setTensorLayoutStrideNV(layout_v, p.v.n, max(p.v.d, 1u));
+    MATRIX_V values;
+    coopMatLoadTensorNV(values, v_s, v_head, sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED));
+    if (!full) {
+        find_strange(j0);
+        coopMatPerElementNV(values, values, drop_strange_element);
+    }
+    return values;
+}
+
+#else
+MATRIX_K load_keys(uint k_head, int j0) {
+    MATRIX_K keys;
+    fetch_keys(k_head, j0, w.end);
+    fetch_values(v_head, j0, w.end);
+    barrier();
+    stage_keys();
+    barrier();
+    coopMatLoad(keys, k_tile, 0u, K_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+    return keys;
+}
+
+MATRIX_V load_values(int j0, bool full) {
+    MATRIX_V values;
+    stage_values(full, j0);
+    barrier();
+    coopMatLoad(values, v_tile, 0u, V_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+    return values;
+}
+#endif
+
+// ---- main -----------------------------------------------------------------------------------------------------------
+
+MATRIX_Q load_queries() {
+    MATRIX_Q q;
+    stage_queries(g, first_row); // through shared memory: packed rows are not evenly spaced
+    barrier();
+    coopMatLoad(q, k_tile, 0u, K_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+    barrier();
+    return q;
+}
+
+void main() {
+    thread = gl_LocalInvocationIndex;
+    strange_step = -1;
+    g = grid_position();
+    first_row = g.tile * BR;
+    w = walk_keys(g, first_row);
+    v_head = value_head_at(g);
+    uint k_head = key_head_at(g);
+    MATRIX_Q q = load_queries();
+    MATRIX_O rows = MATRIX_O(0.0);
+    MATRIX_S maximum = MATRIX_S(LOWEST), sum = MATRIX_S(0.0);
+    for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
+        bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+        MATRIX_S s = coopMatMulAdd(q, load_keys(k_head, j0), MATRIX_S(0.0));
+        if (full)
+            coopMatPerElementNV(s, s, score_element);
+        else
+            coopMatPerElementNV(s, s, masked_score_element, j0);
+        MATRIX_S highest, rescale, part;
+        MATRIX_O rescale_rows;
+        coopMatReduceNV(highest, s, gl_CooperativeMatrixReduceRowNV, larger);
+        coopMatPerElementNV(highest, highest, larger_element, maximum);
+        coopMatPerElementNV(rescale, maximum - highest, exp_element);
+        maximum = highest;
+        coopMatPerElementNV(s, s - maximum, exp_element);
+        coopMatReduceNV(part, s, gl_CooperativeMatrixReduceRowNV, plus);
+        sum = sum * rescale + part;
+        // A reduction of equal values, to get them in the shape of the outputs.
+        coopMatReduceNV(rescale_rows, rescale, gl_CooperativeMatrixReduceRowNV, larger);
+        rows = coopMatMulAdd(MATRIX_P(s), load_values(j0, full), rows * rescale_rows);
+        if (!full && strange_step == j0)
+            coopMatPerElementNV(rows, rows, add_strange_element, j0);
+    }
+    MATRIX_S scale;
+    MATRIX_O scale_rows;
+    coopMatPerElementNV(scale, sum, scale_element);
+    coopMatReduceNV(scale_rows, scale, gl_CooperativeMatrixReduceRowNV, larger);
+    rows *= scale_rows;
+    coopMatPerElementNV(rows, rows, store_element);
+    coopMatPerElementNV(sum, maximum, store_state_element, sum);
+}

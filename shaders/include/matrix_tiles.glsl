@@ -1,0 +1,85 @@
+// Keys and values of a step in shared memory, for kernels that multiply matrices of halves: zero beyond the last key and
+// the last channel. Expects VKA_READ_WORDS, BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four halves a row), and
+// Q_ROWS, queries that pass through the keys' tile at a time. VKA_STAGE_STEPS = 0: only queries do.
+// SPDX-License-Identifier: MIT
+
+// Rows are padded by 16 bytes against bank conflicts.
+const uint K_STRIDE = K_WIDTH + 2u;
+const uint V_STRIDE = V_WIDTH + 2u;
+const uint K_PARTS = (BC * K_WIDTH + THREADS - 1u) / THREADS;
+const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
+
+shared uvec2 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
+
+uvec2 half_words(vec4 x) {
+    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw)); // exact: they were halves
+}
+
+#if VKA_STAGE_STEPS
+shared uvec2 v_tile[BC * V_STRIDE];
+
+// What an invocation has on its way to shared memory.
+uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
+
+// Keys j0 .. of a step that begins at `head`; 0 beyond the last key and the last channel.
+void fetch_keys(uint head, int j0, int end) {
+    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
+        uint i = n * THREADS + thread, c = i / K_WIDTH, d = i % K_WIDTH;
+        k_ahead[n] = uvec2(0u);
+        if (j0 + int(c) < end && d < D4 && c < BC) {
+            uint row = head + uint(j0 + int(c)) * p.k.n;
+            k_ahead[n] = has(VKA_FLAG_VEC4_QK) ? k_v[(row >> 2) + d] : half_words(k_row4(row, p.k.d, d, D, false));
+        }
+    }
+}
+
+void fetch_values(uint head, int j0, int end) {
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
+        uint i = n * THREADS + thread, c = i / V_WIDTH, d = i % V_WIDTH;
+        v_ahead[n] = uvec2(0u);
+        if (j0 + int(c) < end && d < DV4 && c < BC) {
+            uint row = head + uint(j0 + int(c)) * p.v.n;
+            v_ahead[n] = has(VKA_FLAG_VEC4_V) ? v_v[(row >> 2) + d] : half_words(v_row4(row, p.v.d, d, DV, false));
+        }
+    }
+}
+
+void stage_keys() {
+    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
+        uint i = n * THREADS + thread;
+        if (i < BC * K_WIDTH)
+            k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = k_ahead[n];
+    }
+}
+
+// In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
+// them to rows that may not see them.
+void stage_values(bool full, int j0) {
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
+        uint i = n * THREADS + thread;
+        uvec2 words = v_ahead[n];
+        if (!full && (is_strange(words.x) || is_strange(words.y))) {
+            strange_step = j0;
+            words = uvec2(0u);
+        }
+        if (i < BC * V_WIDTH)
+            v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = words;
+    }
+}
+
+#endif
+
+// Queries of Q_ROWS rows into the keys' tile.
+void stage_queries(Grid g, uint first_row) {
+    for (uint i = thread; i < Q_ROWS * K_WIDTH; i += THREADS) {
+        uint at = query_at(g, row_query(g, min(first_row + i / K_WIDTH, row_count() - 1u))), d = i % K_WIDTH;
+        uvec2 words = uvec2(0u);
+        if (d < D4)
+#if VKA_READ_WORDS
+            words = has(VKA_FLAG_VEC4_QK) ? q_v[(at >> 2) + d] : half_words(q_row4(at, p.q.d, d, D, false));
+#else
+            words = half_words(q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)));
+#endif
+        k_tile[i / K_WIDTH * K_STRIDE + d] = words;
+    }
+}

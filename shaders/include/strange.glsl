@@ -1,0 +1,25 @@
+// Values that are NaN or infinite, where probabilities and values are multiplied as matrices: a probability of 0 would
+// spread them to rows that may not see them. In a step that some rows see only in part they are set aside, and added to
+// the rows that do see them: what they add is NaN or infinite whatever the probability, which is never 0.
+// SPDX-License-Identifier: MIT
+
+shared int strange_step; // the last step that set values aside
+
+bool is_strange(uint pair) {
+    return (pair & 0x7c00u) == 0x7c00u || (pair & 0x7c000000u) == 0x7c000000u;
+}
+
+bool is_strange(float x) {
+    return isnan(x) || isinf(x);
+}
+
+// What the values of a step that were set aside add to channel d of a row.
+float strange_part(uint query, uint d, uint v_head, int j0, int end) {
+    float sum = 0.0;
+    for (int j = j0; j < min(end, j0 + int(BC)) && d < DV; ++j) {
+        float value = v_at(v_head + uint(j) * p.v.n + d * p.v.d);
+        if (is_strange(value) && key_visible(query, j))
+            sum += value;
+    }
+    return sum;
+}
