@@ -22,6 +22,7 @@ die() { echo "setup: $*" >&2; exit 1; }
 
 packages=(
     gcc g++ libc6-dev binutils cmake ninja-build pkgconf git # to build
+    libjsmn-dev                                              # tuning records
     libcriterion-dev                                         # tests
     libcjson-dev libpopt-dev                                 # bench
     libpng-dev                                               # examples
@@ -47,7 +48,7 @@ ubuntu)
     dpkg --compare-versions "$VERSION_ID" ge 24.04 || die "Ubuntu $VERSION_ID is too old: 24.04 is the oldest that may work"
     say "note: nobody has tested this on Ubuntu yet"
     ;;
-*) die "no recipe for '$ID'. By hand: C11 and C++17 compilers, CMake 3.25, Ninja, pkg-config, Criterion, cJSON, popt, libpng, volk, \
+*) die "no recipe for '$ID'. By hand: C11 and C++17 compilers, CMake 3.25, Ninja, pkg-config, Criterion, jsmn, cJSON, popt, libpng, volk, \
 VMA, Vulkan headers and loader, glslang, spirv-tools, validation layers, and a Vulkan driver such as Mesa's lavapipe" ;;
 esac
 $private || packages+=("${newer[@]}")

@@ -15,7 +15,7 @@ typedef struct raw {
     int causal, residual, all, explain;
     long long seed;
     double seconds;
-    char *suite, *op, *dtype, *path, *json;
+    char *suite, *op, *dtype, *path, *json, *tuning;
     bool shaped; /* an option that describes one shape was seen */
 } raw;
 
@@ -23,34 +23,39 @@ typedef struct raw {
 enum { SHAPE = 1 };
 
 void bench_usage(FILE *file) {
-    fputs("usage: vkattn-bench devices\n"
-          "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all] [OPTION ...]\n"
-          "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
-          "       vkattn-bench compare A.json B.json\n"
-          "\n"
-          "Every case is verified against a float64 reference before it is timed.\n"
-          "\n"
-          "  --device N          number as listed by `devices`; default: the best\n"
-          "  --suite NAME        default: quick\n"
-          "shape of one attention, default in brackets:\n"
-          "  --op attention  --batch [1]  --heads [8]  --kv-heads [= heads]  --q-len [1024]  --kv-len [= q-len]\n"
-          "  --head-dim [64]  --value-dim [= head-dim]  --causal  --window-left [none]  --window-right [none]\n"
-          "shape of one layer norm:\n"
-          "  --op layer_norm  --rows [4096]  --cols [1024]  --residual\n"
-          "options:\n"
-          "  --dtype f32|f16     one shape: its type [f32]; a suite: only this type\n"
-          "  --path NAME         kernel: auto, row, tile, decode, coopmat, coopmat2 (attention), lane, group "
-          "(layer_norm)\n"
-          "  --splits N          workgroups that share the keys of a query tile\n"
-          "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"
-          "  --seconds S         time for the samples of a case [1]\n"
-          "  --seed N            of inputs and of the rows that are compared [1]\n"
-          "  --all               also cases of a suite that take long on a software driver\n"
-          "  --explain           print the plan of every case\n"
-          "  --json FILE         write the results to FILE\n"
-          "\n"
-          "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
-          file);
+    fputs(
+        "usage: vkattn-bench devices\n"
+        "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all] [OPTION ...]\n"
+        "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
+        "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
+        "       vkattn-bench compare A.json B.json\n"
+        "\n"
+        "Every case is verified against a float64 reference before it is timed.\n"
+        "\n"
+        "  --device N          number as listed by `devices`; default: the best\n"
+        "  --suite NAME        default: quick\n"
+        "shape of one attention, default in brackets:\n"
+        "  --op attention  --batch [1]  --heads [8]  --kv-heads [= heads]  --q-len [1024]  --kv-len [= q-len]\n"
+        "  --head-dim [64]  --value-dim [= head-dim]  --causal  --window-left [none]  --window-right [none]\n"
+        "shape of one layer norm:\n"
+        "  --op layer_norm  --rows [4096]  --cols [1024]  --residual\n"
+        "options:\n"
+        "  --dtype TYPE        f32, f16, bf16; one shape: its type [f32]; a suite: only this type\n"
+        "  --path NAME         kernel: auto, row, tile, decode, coopmat, coopmat2 (attention), lane, group "
+        "(layer_norm)\n"
+        "  --splits N          workgroups that share the keys of a query tile\n"
+        "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"
+        "  --seconds S         time for the samples of a case [1]\n"
+        "  --seed N            of inputs and of the rows that are compared [1]\n"
+        "  --all               also cases of a suite that take long on a software driver\n"
+        "  --explain           print the plan of every case\n"
+        "  --json FILE         write the results to FILE\n"
+        "  --tuning FILE       use what `tune` measured\n"
+        "tune: measures which path and tile is fastest, in --seconds [120] altogether, and writes the record to FILE\n"
+        "      [vkattn-tuning.json], which may hold records of other devices\n"
+        "\n"
+        "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
+        file);
 }
 
 #if defined(__GNUC__)
@@ -98,6 +103,7 @@ static bool read_options(int argc, const char **argv, raw *r) {
         {"all", 0, POPT_ARG_NONE, &r->all, 0, NULL, NULL},
         {"explain", 0, POPT_ARG_NONE, &r->explain, 0, NULL, NULL},
         {"json", 0, POPT_ARG_STRING, &r->json, 0, NULL, NULL},
+        {"tuning", 0, POPT_ARG_STRING, &r->tuning, 0, NULL, NULL},
         POPT_TABLEEND,
     };
     poptContext context = poptGetContext("vkattn-bench", argc, argv, table, 0);
@@ -194,13 +200,27 @@ static bool take_single(const raw *r, bench_options *o) {
     return broken ? complain("%s", broken) : true;
 }
 
+/* With nothing but common options. */
+static bool take_tune(const raw *r, bench_options *o) {
+    if (r->suite || r->op || r->shaped || r->tuning || r->path) {
+        return complain("tune takes --device, --dtype, --seconds, --seed and --json");
+    }
+    memcpy(o->suite, "tune", sizeof "tune");
+    return true;
+}
+
 static bool parse_run(int argc, const char **argv, bench_options *o) {
     raw r = {.device = UNSET, .batch = UNSET, .heads = UNSET, .kv_heads = UNSET, .q_len = UNSET, .kv_len = UNSET};
     r.head_dim = r.value_dim = r.rows = r.cols = r.splits = r.repeats = r.window_left = r.window_right = UNSET;
     r.seed = 1;
-    r.seconds = 1;
-    bool ok = read_options(argc, argv, &r) && take_common(&r, o) && (r.op ? take_single(&r, o) : take_suite(&r, o));
+    bool tune = o->command == BENCH_COMMAND_TUNE;
+    r.seconds = tune ? 120 : 1;
+    bool ok = read_options(argc, argv, &r) && take_common(&r, o) &&
+              (tune   ? take_tune(&r, o)
+               : r.op ? take_single(&r, o)
+                      : take_suite(&r, o));
     o->json = r.json;
+    o->tuning = r.tuning;
     free(r.suite);
     free(r.op);
     free(r.dtype);
@@ -243,8 +263,8 @@ bool bench_options_parse(int argc, const char **argv, bench_options *o) {
         o->compare_b = argv[3];
         return true;
     }
-    if (strcmp(command, "run") == 0) {
-        o->command = BENCH_COMMAND_RUN;
+    if (strcmp(command, "run") == 0 || strcmp(command, "tune") == 0) {
+        o->command = *command == 'r' ? BENCH_COMMAND_RUN : BENCH_COMMAND_TUNE;
         return parse_run(argc - 1, argv + 1, o);
     }
     return *command ? complain("unknown command '%s'", command) : complain("a command is missing");
@@ -252,5 +272,6 @@ bool bench_options_parse(int argc, const char **argv, bench_options *o) {
 
 void bench_options_free(bench_options *o) {
     free(o->json);
-    o->json = NULL;
+    free(o->tuning);
+    o->json = o->tuning = NULL;
 }

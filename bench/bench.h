@@ -49,7 +49,8 @@ typedef struct bench_case {
     uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, value_dim;
     bool causal;
     int32_t window_left, window_right;
-    uint32_t splits; /* 0: chosen by the library */
+    uint32_t splits;         /* 0: chosen by the library */
+    vka_attention_tile tile; /* zero: likewise           */
     /* layer_norm; with residual: x + residual is normalised and stored as well */
     uint32_t rows, cols;
     bool residual;
@@ -107,6 +108,7 @@ typedef enum bench_command {
     BENCH_COMMAND_RUN = 2,
     BENCH_COMMAND_COMPARE = 3,
     BENCH_COMMAND_HELP = 4,
+    BENCH_COMMAND_TUNE = 5,
 } bench_command;
 
 typedef struct bench_options {
@@ -114,13 +116,14 @@ typedef struct bench_options {
     uint32_t device;   /* number as in `devices`; 0 = best                 */
     char suite[16];    /* empty: one shape, `single`                       */
     bench_case single; /* path and splits also apply to suites             */
-    vka_dtype only;    /* with a suite: run only this type; INVALID = both */
+    vka_dtype only;    /* with a suite: run only this type; INVALID = all  */
     uint32_t repeats;  /* 0: as many as fit into `seconds`                 */
     double seconds;    /* time budget of a case's measurement              */
     uint64_t seed;
     bool all; /* also big cases on software drivers               */
     bool explain;
     char *json;            /* file to write; NULL: none. Freed by bench_options_free */
+    char *tuning;          /* record that the library reads; NULL: none. Freed likewise */
     const char *compare_a; /* files to compare; of argv */
     const char *compare_b;
 } bench_options;
@@ -137,8 +140,9 @@ typedef struct bench_device bench_device;
 /* Lists the devices on stdout. */
 bench_exit bench_devices_print(void);
 
-/* Opens device `number` as in vka_device_enumerate, 0 = the first. NULL: the reason went to stderr. */
-bench_device *bench_device_open(uint32_t number);
+/* Opens device `number` as in vka_device_enumerate, 0 = the first, with the tuning record in a file, or none. NULL: the
+ * reason went to stderr. */
+bench_device *bench_device_open(uint32_t number, const char *tuning);
 void bench_device_close(bench_device *d);
 vka_device *bench_device_vka(const bench_device *d);
 const vka_device_caps *bench_device_caps(const bench_device *d);
@@ -228,6 +232,10 @@ vka_status bench_problem_record(vka_recorder *recorder, void *problem); /* a ben
 vka_status bench_problem_prepare(const bench_problem *p);
 vka_status bench_problem_workspace(const bench_problem *p, uint64_t *bytes);
 vka_status bench_problem_explain(const bench_problem *p, char *text, size_t capacity);
+/* Every path and tile that can run an attention. */
+vka_status bench_problem_candidates(const bench_problem *p, vka_attention_candidate *list, uint32_t capacity,
+                                    uint32_t *count);
+bench_path bench_path_of(vka_attention_path path);
 
 /* ---- verify.c: is it right? ----------------------------------------------------------------------------------------
  */
@@ -246,6 +254,8 @@ bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_SLOTS
 
 /* ---- run.c: a case from beginning to end
  * ------------------------------------------------------------------------------ */
+
+typedef struct bench_report bench_report;
 
 typedef enum bench_state {
     BENCH_DONE = 0,
@@ -269,17 +279,27 @@ typedef struct bench_result {
 
 bench_exit bench_run(const bench_options *options);
 
+/* One case: first call, verification, measurement. */
+bench_result bench_run_case(const bench_options *options, bench_device *d, const bench_report *report,
+                            const bench_case *c);
+
+/* ---- tune.c: which path and tile is the fastest for each class of problems? ----------------------------------------
+ */
+
+/* Measures within options->seconds, prints what it found and writes the record to options->json. */
+bench_exit bench_tune(const bench_options *options);
+
 /* ---- report.c: for people -------------------------------------------------------------------------------------------
  */
 
-typedef struct bench_report {
+struct bench_report {
     char device[256], driver[256];
     char commit[64], date[32];
     uint64_t seed;
     bench_peaks peaks;
     bench_result *results;
     size_t count;
-} bench_report;
+};
 
 void bench_report_header(const bench_report *report);
 void bench_report_result(const bench_result *result);
@@ -298,6 +318,19 @@ void bench_progress(const char *text);
 #define BENCH_SCHEMA "vkattn-bench/1"
 
 bool bench_json_write(const bench_report *report, const char *path);
+
+/* What tuning found for a class: as in docs/tuning.md. */
+typedef struct bench_tuned {
+    vka_dtype dtype;
+    uint32_t head_dim, rows; /* at most; rows = 0: any */
+    bench_path path;
+    vka_attention_tile tile;
+    uint32_t workgroups; /* 0: not measured */
+    double ms, default_ms;
+} bench_tuned;
+
+/* Writes the record of a device into a file, in place of one that the file may have of the same device and driver. */
+bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rules, size_t count, const char *path);
 /* Fills a report, whose results are to be freed. false: the reason went to stderr. */
 bool bench_json_read(const char *path, bench_report *report);
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const op_names[] = {"invalid", "attention", "layer_norm"};
-static const char *const dtype_names[] = {"invalid", "f32", "f16"};
+static const char *const dtype_names[] = {"invalid", "f32", "f16", "bf16"};
 static const char *const path_names[] = {"auto", "row", "tile", "decode", "coopmat", "coopmat2", "lane", "group"};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))

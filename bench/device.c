@@ -216,7 +216,7 @@ static bool load_device(bench_device *d) {
     return complete;
 }
 
-static bool import(bench_device *d, const vka_vulkan_wishes *enabled) {
+static bool import(bench_device *d, const vka_vulkan_wishes *enabled, const char *tuning) {
     vka_import_desc desc = {
         .get_instance_proc_addr = d->vk.GetInstanceProcAddr,
         .instance = d->instance,
@@ -226,6 +226,7 @@ static bool import(bench_device *d, const vka_vulkan_wishes *enabled) {
         .queue_family = d->family,
         .queue = d->queue,
         .enabled = *enabled,
+        .tuning_file = tuning,
         .log = {.fn = on_log, .user = d},
     };
     return vka_device_import(&desc, &d->vka) == VKA_OK;
@@ -235,7 +236,7 @@ static bool import(bench_device *d, const vka_vulkan_wishes *enabled) {
  * ---------------------------------------------------------------------------------------------------------- */
 
 /* What could not be done; NULL when everything was. */
-static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE]) {
+static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE], const char *tuning) {
     vka_vulkan_wishes wishes = {0};
     if (!load_loader(d)) {
         return "the Vulkan loader can't be opened";
@@ -249,16 +250,16 @@ static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE])
     if (!create_device(d, &wishes) || !load_device(d)) {
         return "vkCreateDevice failed";
     }
-    return import(d, &wishes) ? NULL : "the library refused it";
+    return import(d, &wishes, tuning) ? NULL : "the library refused it";
 }
 
-bench_device *bench_device_open(uint32_t number) {
+bench_device *bench_device_open(uint32_t number, const char *tuning) {
     uint8_t uuid[VK_UUID_SIZE];
     if (!find_uuid(number, uuid)) {
         return NULL;
     }
     bench_device *d = calloc(1, sizeof *d);
-    const char *failed = d ? open_steps(d, uuid) : "out of memory";
+    const char *failed = d ? open_steps(d, uuid, tuning) : "out of memory";
     if (failed) {
         fprintf(stderr, "vkattn-bench: device %u can't be used: %s %s\n", number ? number : 1, failed,
                 d ? d->error : "");

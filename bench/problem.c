@@ -159,8 +159,24 @@ static vka_attention_desc attention_desc(const bench_problem *p) {
         .causal = c->causal,
         .window = {windowed, windowed ? c->window_left : 0, windowed ? c->window_right : 0},
         .path = attention_paths[c->path],
+        .tile = c->tile,
         .splits = c->splits,
     };
+}
+
+bench_path bench_path_of(vka_attention_path path) {
+    for (int i = BENCH_PATH_ROW; i < (int)(sizeof attention_paths / sizeof *attention_paths); i++) {
+        if (attention_paths[i] == path) {
+            return (bench_path)i;
+        }
+    }
+    return BENCH_PATH_AUTO;
+}
+
+vka_status bench_problem_candidates(const bench_problem *p, vka_attention_candidate *list, uint32_t capacity,
+                                    uint32_t *count) {
+    vka_attention_desc desc = attention_desc(p);
+    return vka_attention_candidates(p->device, &desc, list, capacity, count);
 }
 
 static vka_layer_norm_desc layer_norm_desc(const bench_problem *p) {

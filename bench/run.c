@@ -181,6 +181,10 @@ static void collect(const bench_options *o, bench_list *list) {
     size_t kept = 0;
     for (size_t i = 0; i < list->count; i++) {
         bench_case c = list->cases[i];
+        /* Suites have no bf16 of their own. */
+        if (o->only == VKA_BF16 && c.dtype == VKA_F16) {
+            c.dtype = VKA_BF16;
+        }
         if (o->only && c.dtype != o->only) {
             continue;
         }
@@ -203,6 +207,13 @@ static bench_result unmeasured(const bench_case *c) {
     };
 }
 
+bench_result bench_run_case(const bench_options *o, bench_device *d, const bench_report *report, const bench_case *c) {
+    bench_result r = unmeasured(c);
+    journey j = {.options = o, .report = report, .bench_device = d, .device = bench_device_vka(d), .r = &r};
+    run_case(&j);
+    return r;
+}
+
 static void run_list(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
     bool software = bench_device_caps(d)->type == VKA_DEVICE_CPU;
     for (size_t i = 0; i < list->count; i++) {
@@ -216,8 +227,7 @@ static void run_list(const bench_options *o, bench_device *d, const bench_list *
             bench_case_label(&r->c, label);
             snprintf(text, sizeof text, "[%zu/%zu] %s", i + 1, list->count, label);
             bench_progress(text);
-            journey j = {.options = o, .report = report, .bench_device = d, .device = bench_device_vka(d), .r = r};
-            run_case(&j);
+            *r = bench_run_case(o, d, report, &list->cases[i]);
             bench_progress(NULL);
         }
         bench_report_result(r);
@@ -249,7 +259,7 @@ static bench_exit run_report(const bench_options *o, bench_device *d, const benc
 }
 
 bench_exit bench_run(const bench_options *o) {
-    bench_device *d = bench_device_open(o->device);
+    bench_device *d = bench_device_open(o->device, o->tuning);
     if (!d) {
         return BENCH_EXIT_NO_DEVICE;
     }

@@ -48,8 +48,18 @@ expect 3 'no device 99' run --device 99
 tiny='--op attention --heads 2 --q-len 33 --kv-len 65 --head-dim 8 --causal --repeats 2'
 expect 0 '^attention f32 B1 H2 Nq33 Nk65 D8 causal' run $tiny --json "$work/a.json"
 expect 0 'first ms' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 --explain
+expect 0 '^attention bf16 B1 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
 expect 0 'geometric mean of A / B 1.000' compare "$work/a.json" "$work/a.json"
 expect 1 "can't be written" run $tiny --json "$work/no/such/folder.json"
+expect 2 'tune takes' tune --suite quick
+expect 0 "wrote $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
+expect 0 "wrote $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
+[ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || {
+    echo "FAIL: tuning twice leaves two records"
+    exit 1
+}
+expect 0 "tuning record's measurements" run $tiny --explain --tuning "$work/tuning.json"
+expect 1 'no tuning record' tune --dtype f32 --seconds 1 --json "$work/a.json"
 for field in schema device driver commit date peaks cases ms_median first_call_ms verified share_of_peak bytes_peak; do
     grep -q "\"$field\"" "$work/a.json" || {
         echo "FAIL: the JSON file has no field $field"

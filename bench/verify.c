@@ -17,8 +17,9 @@
 static bool all_finite(const void *storage, vka_dtype dtype, size_t count) {
     const uint16_t *half = storage;
     const uint32_t *single = storage;
+    uint16_t exponent = dtype == VKA_F16 ? 0x7c00 : 0x7f80;
     for (size_t i = 0; i < count; i++) {
-        bool finite = dtype == VKA_F16 ? (half[i] & 0x7c00) != 0x7c00 : (single[i] & 0x7f800000) != 0x7f800000;
+        bool finite = dtype == VKA_F32 ? (single[i] & 0x7f800000) != 0x7f800000 : (half[i] & exponent) != exponent;
         if (!finite) {
             return false;
         }

@@ -3,6 +3,7 @@
 #   vka::vulkan_headers   vulkan/vulkan_core.h and friends
 #   vka::volk             volk.h (header only: define VOLK_IMPLEMENTATION in one file)
 #   vka::vma              vk_mem_alloc.h
+#   vka::jsmn             jsmn.h (header only): reads tuning records
 #   vka::cjson vka::popt  bench
 #   Criterion::criterion  tests
 #   PNG::PNG              examples
@@ -26,6 +27,8 @@ vka_header_library(vka::volk volk.h)
 target_link_libraries(vka::volk INTERFACE vka::vulkan_headers ${CMAKE_DL_LIBS})
 vka_header_library(vka::vma vk_mem_alloc.h)
 target_link_libraries(vka::vma INTERFACE vka::vulkan_headers)
+
+vka_header_library(vka::jsmn jsmn.h)
 
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)

@@ -25,8 +25,8 @@ static const char *describe(const attention_problem *p, char *text, size_t size)
     const attention_case *a = &p->a;
     snprintf(text, size,
              "%s: %s B %u H %u/%u N %ux%u D %u/%u order %s+%u%s diagonal %lld%s left %d right %d, VKATTN_SEED=%llu",
-             p->c->config->name, a->dtype == VKA_F16 ? "f16" : "f32", a->batch, a->q_heads, a->kv_heads, a->q_len,
-             a->kv_len, a->head_dim, a->value_dim, a->layout.order ? a->layout.order : "dense", a->layout.pad,
+             p->c->config->name, dtype_name(a->dtype), a->batch, a->q_heads, a->kv_heads, a->q_len, a->kv_len,
+             a->head_dim, a->value_dim, a->layout.order ? a->layout.order : "dense", a->layout.pad,
              a->causal ? " causal" : "", (long long)p->ref.diagonal, a->window.enabled ? " window" : "", a->window.left,
              a->window.right, (unsigned long long)p->seed);
     return text;

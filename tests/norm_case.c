@@ -10,7 +10,7 @@ static const char *describe(const norm_problem *p, char *text, size_t size) {
     const norm_case *n = &p->n;
     snprintf(text, size,
              "%s: %s rank %u %ux%u order %s+%u affine %d:%s%s%s%s%s%s alias %d center %g epsilon %g, VKATTN_SEED=%llu",
-             p->c->config->name, n->dtype == VKA_F16 ? "f16" : "f32", n->rank, p->rows, p->cols,
+             p->c->config->name, dtype_name(n->dtype), n->rank, p->rows, p->cols,
              n->layout.order ? n->layout.order : "dense", n->layout.pad, n->affine, n->weight ? " weight" : "",
              n->bias ? " bias" : "", n->residual ? " residual" : "", n->sum ? " sum" : "", n->mean ? " mean" : "",
              n->inv_std ? " inv_std" : "", n->alias, (double)n->center, (double)n->epsilon,

@@ -13,22 +13,30 @@ static const struct device {
     vka_device_type type;
     uint32_t subgroup_min, subgroup_max, shared_kib, invocations, range_mib;
     bool f16;
+    uint32_t vendor;
+    vka_matrix_shape matrices;
 } devices[] = {
-    {"AMD RDNA (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true},
-    {"AMD Polaris (RADV)", VKA_DEVICE_DISCRETE, 64, 64, 64, 1024, 4095, true},
-    {"Intel Arc (ANV)", VKA_DEVICE_DISCRETE, 8, 32, 48, 1024, 4095, true},
-    {"NVIDIA", VKA_DEVICE_DISCRETE, 32, 32, 48, 1024, 4095, true},
-    {"Apple M1 (Honeykrisp)", VKA_DEVICE_INTEGRATED, 32, 32, 32, 1024, 2048, true},
-    {"Adreno 7xx (Turnip)", VKA_DEVICE_INTEGRATED, 64, 128, 32, 1024, 128, true},
-    {"Mali G52 (PanVK)", VKA_DEVICE_INTEGRATED, 8, 8, 32, 256, 4095, false},
-    {"PowerVR BXS", VKA_DEVICE_INTEGRATED, 1, 1, 16, 128, 128, false},
-    {"Mesa software driver", VKA_DEVICE_CPU, 8, 8, 32, 1024, 128, true},
-    {"SwiftShader", VKA_DEVICE_CPU, 4, 4, 32, 256, 1024, false},
+    {"AMD RDNA3, RDNA4 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0x1002, {16, 16, 16, VKA_F16}},
+    {"AMD RDNA1, RDNA2 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0, {0}},
+    {"AMD Polaris (RADV)", VKA_DEVICE_DISCRETE, 64, 64, 64, 1024, 4095, true, 0, {0}},
+    {"Intel Arc (ANV)", VKA_DEVICE_DISCRETE, 8, 32, 48, 1024, 4095, true, 0x8086, {8, 8, 16, VKA_F16}},
+    {"Intel Xe2 (ANV)", VKA_DEVICE_INTEGRATED, 16, 32, 48, 1024, 4095, true, 0x8086, {8, 16, 16, VKA_F16}},
+    {"NVIDIA Turing and later", VKA_DEVICE_DISCRETE, 32, 32, 48, 1024, 4095, true, 0x10de, {16, 16, 16, VKA_F16}},
+    {"NVIDIA Pascal", VKA_DEVICE_DISCRETE, 32, 32, 48, 1024, 4095, false, 0, {0}},
+    {"Apple M1 (Honeykrisp)", VKA_DEVICE_INTEGRATED, 32, 32, 32, 1024, 2048, true, 0, {0}},
+    {"Adreno 7xx (Turnip)", VKA_DEVICE_INTEGRATED, 64, 128, 32, 1024, 128, true, 0, {0}},
+    {"Mali G52 (PanVK)", VKA_DEVICE_INTEGRATED, 8, 8, 32, 256, 4095, false, 0, {0}},
+    {"PowerVR BXS", VKA_DEVICE_INTEGRATED, 1, 1, 16, 128, 128, false, 0, {0}},
+    {"Mesa software driver", VKA_DEVICE_CPU, 8, 8, 32, 1024, 128, true, 0, {0}},
+    {"SwiftShader", VKA_DEVICE_CPU, 4, 4, 32, 256, 1024, false, 0, {0}},
 };
 
 static vka_device_caps caps_of(const struct device *d) {
     return (vka_device_caps){.type = d->type,
-                             .subgroup_size = d->subgroup_min,
+                             .vendor_id = d->vendor,
+                             .matrix_shapes = {d->matrices},
+                             .matrix_shape_count = d->matrices.m ? 1 : 0,
+                             .subgroup_size = d->vendor == 0x1002 ? d->subgroup_max : d->subgroup_min,
                              .subgroup_min = d->subgroup_min,
                              .subgroup_max = d->subgroup_max,
                              .shared_bytes = d->shared_kib << 10,

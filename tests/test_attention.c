@@ -43,15 +43,16 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
     for (size_t d = 0; d < count; d++) {
         bool thorough = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
         /* Matrices are compiled as hundreds of instructions each where they are not hardware. */
-        bool matrices = thorough || dims[d] == 256;
+        bool matrices = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
         bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
                                     [VKA_PATH_TILE] = thorough || !slow,
                                     [VKA_PATH_DECODE] = true,
                                     [VKA_PATH_COOPMAT] = matrices || !software,
-                                    [VKA_PATH_COOPMAT2] = matrices || !software};
+                                    [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough) {
             runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;
+            runs[VKA_PATH_COOPMAT] = dims[d] == 59 || !software;
             run_lengths(&c, dtype, dims[d], elsewhere, 5, runs);
         }
     }
@@ -76,13 +77,19 @@ Test(attention, f16_large_dimensions) {
     sizes(VKA_F16, large_dims, 6);
 }
 
+/* bf16 differs from f16 in how elements are read and written, nothing else: fewer dimensions. */
+Test(attention, bf16_dimensions) {
+    static const uint32_t dims[] = {1, 59, 256};
+    sizes(VKA_BF16, dims, 3);
+}
+
 /* Keys and values of different width, as in MLA. */
 Test(attention, value_dimension) {
     static const uint32_t dims[][2] = {{1, 40}, {64, 1}, {24, 59}, {192, 8}, {7, 256}, {16, 128}};
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
-        attention_on_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
+        attention_on_paths(&c, (attention_case){.dtype = dtypes[i % DTYPES],
                                                 .q_heads = 2,
                                                 .q_len = 33,
                                                 .kv_len = 71,
@@ -103,7 +110,7 @@ static void layouts(vka_dtype dtype) {
     context c;
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < 24; i++) {
-        /* The padding makes every distance between rows odd, the shift makes f16 start between two words. */
+        /* The padding makes every distance between rows odd, the shift makes 16-bit types start between two words. */
         attention_on_paths(&c, (attention_case){.dtype = dtype,
                                                 .batch = 2,
                                                 .q_heads = 4,
@@ -123,6 +130,10 @@ Test(attention, layouts_f32) {
 
 Test(attention, layouts_f16) {
     layouts(VKA_F16);
+}
+
+Test(attention, layouts_bf16) {
+    layouts(VKA_BF16);
 }
 
 /* Several heads and batches interleaved in one buffer, [B,N,3,H,D] as a projection to q, k and v writes it. */
@@ -169,7 +180,7 @@ Test(attention, grouped_queries) {
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         for (int decode = 0; decode < 2; decode++) {
-            attention_on_paths(&c, (attention_case){.dtype = i % 2 ? VKA_F16 : VKA_F32,
+            attention_on_paths(&c, (attention_case){.dtype = dtypes[i % DTYPES],
                                                     .batch = 2,
                                                     .q_heads = heads[i][0],
                                                     .kv_heads = heads[i][1],
@@ -232,6 +243,11 @@ Test(attention, splits_decode_f32) {
 Test(attention, splits_decode_f16) {
     splits((attention_case){
         .dtype = VKA_F16, .batch = 2, .q_heads = 3, .kv_heads = 1, .q_len = 3, .kv_len = 239, .head_dim = 13});
+}
+
+Test(attention, splits_decode_bf16) {
+    splits((attention_case){
+        .dtype = VKA_BF16, .batch = 2, .q_heads = 6, .kv_heads = 2, .q_len = 3, .kv_len = 239, .head_dim = 13});
 }
 
 /* More splits than keys, and dead rows: most partial results are empty. */

@@ -12,9 +12,9 @@ static const uint32_t lengths[][2] = {{1, 1}, {1, 50}, {65, 63}, {63, 130}, {113
 /* Masks do not depend on the head dimension: a small one compiles quickly. */
 #define DIM 8
 
-static void masked(context *c, attention_case a) {
+static void masked(context *c, attention_case a, size_t number) {
     for (size_t n = 0; n < LENGTHS; n++) {
-        a.dtype = n % 2 ? VKA_F16 : VKA_F32;
+        a.dtype = dtypes[(number + n) % DTYPES];
         a.q_heads = 2;
         a.q_len = lengths[n][0];
         a.kv_len = lengths[n][1];
@@ -28,7 +28,7 @@ static void all_masked(const attention_case *cases, size_t count) {
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < count; i++) {
-        masked(&c, cases[i]);
+        masked(&c, cases[i], i);
     }
     context_close(&c);
 }
@@ -93,15 +93,15 @@ Test(attention_masks, windows_and_diagonals) {
 Test(attention_masks, no_keys) {
     context c;
     context_open(&c, &config_real);
-    for (int n = 0; n < 4; n++) {
-        attention_case a = {.dtype = n % 2 ? VKA_F16 : VKA_F32,
+    for (int n = 0; n < 2 * DTYPES; n++) {
+        attention_case a = {.dtype = dtypes[n % DTYPES],
                             .batch = 2,
                             .q_heads = 3,
                             .q_len = 37,
                             .no_keys = true,
                             .head_dim = DIM,
                             .value_dim = 11,
-                            .causal = n >= 2,
+                            .causal = n >= DTYPES,
                             .layout = {"0213", 3, 1}};
         attention_problem p = attention_make(&c, a, test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
@@ -173,11 +173,13 @@ static void one_nan(vka_dtype dtype, bool in_values) {
 Test(attention_masks, nan_in_key) {
     one_nan(VKA_F32, false);
     one_nan(VKA_F16, false);
+    one_nan(VKA_BF16, false);
 }
 
 Test(attention_masks, nan_in_value) {
     one_nan(VKA_F32, true);
     one_nan(VKA_F16, true);
+    one_nan(VKA_BF16, true);
 }
 
 Test(attention_masks, nan_in_query) {

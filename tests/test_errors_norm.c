@@ -71,7 +71,7 @@ static void bad_tensor(fixture *fixture_, size_t where, const char *field) {
     fixture f = *fixture_;
 #define T ((vka_tensor *)(void *)((char *)&d + where))
     INVALID(field, T->dtype = VKA_DTYPE_INVALID);
-    INVALID(field, T->dtype = (vka_dtype)3);
+    INVALID(field, T->dtype = (vka_dtype)77);
     INVALID(field, T->rank = 0);
     INVALID(field, T->rank = 5);
     INVALID(field, T->rank = UINT32_MAX);

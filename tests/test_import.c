@@ -51,6 +51,7 @@ static void record_in_app(uint32_t api_version, bool wishes, vka_dtype dtype) {
 Test(import, vulkan_1_1_without_wishes) {
     record_in_app(VK_API_VERSION_1_1, false, VKA_F32);
     record_in_app(VK_API_VERSION_1_1, false, VKA_F16);
+    record_in_app(VK_API_VERSION_1_1, false, VKA_BF16);
 }
 
 Test(import, vulkan_1_1) {

@@ -40,6 +40,10 @@ Test(norm, widths_f16) {
     all_widths(VKA_F16, 0);
 }
 
+Test(norm, widths_bf16) {
+    all_widths(VKA_BF16, 0);
+}
+
 /* E[y^2] - E[y]^2 would have no correct digit left here. */
 Test(norm, offset_f32) {
     all_widths(VKA_F32, 1000);
@@ -47,6 +51,10 @@ Test(norm, offset_f32) {
 
 Test(norm, offset_f16) {
     all_widths(VKA_F16, 1000);
+}
+
+Test(norm, offset_bf16) {
+    all_widths(VKA_BF16, 1000);
 }
 
 /* Every combination of optional tensors; odd and even widths take scalar and vector loads. */
@@ -81,6 +89,14 @@ Test(norm, optional_f16) {
 
 Test(norm, optional_f16_affine_f32) {
     combinations(VKA_F16, VKA_F32);
+}
+
+Test(norm, optional_bf16) {
+    combinations(VKA_BF16, VKA_BF16);
+}
+
+Test(norm, optional_bf16_affine_f32) {
+    combinations(VKA_BF16, VKA_F32);
 }
 
 static void layouts(vka_dtype dtype) {
@@ -127,13 +143,17 @@ Test(norm, layouts_f16) {
     layouts(VKA_F16);
 }
 
+Test(norm, layouts_bf16) {
+    layouts(VKA_BF16);
+}
+
 Test(norm, in_place) {
     context c;
     context_open(&c, &config_real);
     for (int alias = ALIAS_NONE; alias < ALIAS_COUNT; alias++) {
-        for (uint32_t n = 0; n < 4; n++) {
-            bool wide = n >= 2;
-            norm_both_paths(&c, (norm_case){.dtype = n % 2 ? VKA_F16 : VKA_F32,
+        for (uint32_t n = 0; n < 2 * DTYPES; n++) {
+            bool wide = n >= DTYPES;
+            norm_both_paths(&c, (norm_case){.dtype = dtypes[n % DTYPES],
                                             .rank = 2,
                                             .shape = {wide ? 2 : 19, wide ? 5001 : 63},
                                             .weight = true,
@@ -160,15 +180,11 @@ Test(norm, epsilon) {
 Test(norm, constant_rows) {
     context c;
     context_open(&c, &config_real);
-    for (int half = 0; half < 2; half++) {
-        norm_problem p = norm_make(&c,
-                                   (norm_case){.dtype = half ? VKA_F16 : VKA_F32,
-                                               .rank = 2,
-                                               .shape = {3, 300},
-                                               .weight = true,
-                                               .bias = true,
-                                               .mean = true},
-                                   test_seed());
+    for (int n = 0; n < DTYPES; n++) {
+        norm_problem p = norm_make(
+            &c,
+            (norm_case){.dtype = dtypes[n], .rank = 2, .shape = {3, 300}, .weight = true, .bias = true, .mean = true},
+            test_seed());
         for (size_t i = 0; i < p.x.count; i++) {
             p.x_values[i] = i / 300 == 0 ? 0 : i / 300 == 1 ? 1024 : -0.5f;
         }
@@ -183,10 +199,9 @@ Test(norm, constant_rows) {
 Test(norm, nan_stays_in_its_row) {
     context c;
     context_open(&c, &config_real);
-    for (int half = 0; half < 2; half++) {
+    for (int n = 0; n < DTYPES; n++) {
         norm_problem p =
-            norm_make(&c, (norm_case){.dtype = half ? VKA_F16 : VKA_F32, .rank = 2, .shape = {40, 51}, .mean = true},
-                      test_seed());
+            norm_make(&c, (norm_case){.dtype = dtypes[n], .rank = 2, .shape = {40, 51}, .mean = true}, test_seed());
         p.x_values[7 * 51 + 3] = NAN;
         norm_run(&p, VKA_NORM_PATH_LANE);
         norm_run(&p, VKA_NORM_PATH_GROUP);

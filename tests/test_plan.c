@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 #include "plan/plan.h"
 #include "reference.h"
-#include "support/context.h"
+#include "support/tensor.h"
 
 /* ---- devices ------------------------------------------------------------------------------------------------- */
 
@@ -26,6 +27,10 @@ typedef struct device {
     .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                    \
     .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16, .f16_arithmetic = f16
 #define MIB (UINT64_C(1) << 20)
+#define F16(m, n, k)                                                                                                   \
+    { m, n, k, VKA_F16 }
+#define BF16(m, n, k)                                                                                                  \
+    { m, n, k, VKA_BF16 }
 #define MATRICES(...)                                                                                                  \
     .matrix_shapes = {__VA_ARGS__},                                                                                    \
     .matrix_shape_count = sizeof(vka_matrix_shape[]){__VA_ARGS__} / sizeof(vka_matrix_shape)
@@ -42,18 +47,23 @@ static const device devices[] = {
     {"smallest", {CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)}},
     {"nvidia with matrices",
      {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true),
-      MATRICES({16, 16, 16}, {16, 8, 16}, {16, 8, 8})}},
+      MATRICES(F16(16, 16, 16), F16(16, 8, 16), F16(16, 8, 8))}},
     {"rdna3",
-     {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), MATRICES({16, 16, 16}),
+     {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), MATRICES(F16(16, 16, 16)),
       .vendor_id = 0x1002}},
+    {"rdna4",
+     {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true),
+      MATRICES(F16(16, 16, 16), BF16(16, 16, 16)), .vendor_id = 0x1002}},
     {"arc",
-     {CAPS(VKA_DEVICE_DISCRETE, 32, 8, 32, 49152, 1024, 4096 * MIB - 1, 64, true), MATRICES({8, 8, 16}),
-      .vendor_id = 0x8086}},
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 8, 32, 49152, 1024, 4096 * MIB - 1, 64, true),
+      MATRICES(F16(8, 8, 16), BF16(8, 8, 16)), .vendor_id = 0x8086}},
     {"xe2",
-     {CAPS(VKA_DEVICE_INTEGRATED, 32, 16, 32, 49152, 1024, 4096 * MIB - 1, 64, true), MATRICES({8, 16, 16}),
-      .vendor_id = 0x8086}},
-    {"software with matrices", {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true), MATRICES({8, 8, 8})}},
-    {"adreno 830", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 64, 32768, 1024, 128 * MIB, 64, true), MATRICES({64, 16, 16})}},
+     {CAPS(VKA_DEVICE_INTEGRATED, 32, 16, 32, 49152, 1024, 4096 * MIB - 1, 64, true),
+      MATRICES(BF16(8, 16, 16), F16(8, 16, 16)), .vendor_id = 0x8086}},
+    {"software with matrices",
+     {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true), MATRICES(F16(8, 8, 8))}},
+    {"adreno 830",
+     {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 64, 32768, 1024, 128 * MIB, 64, true), MATRICES(F16(64, 16, 16))}},
     {"wide", {CAPS(VKA_DEVICE_VIRTUAL, 128, 128, 128, 16384, 128, 1 * MIB, 32, true)}},
 };
 #define DEVICES (sizeof devices / sizeof *devices)
@@ -81,7 +91,7 @@ static uint32_t one_of(ref_rng *rng, const uint32_t *list, size_t count) {
     one_of(rng, (const uint32_t[]){__VA_ARGS__}, sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
 static vka__attention_problem random_attention(ref_rng *rng) {
-    vka_dtype dtype = ref_rng_below(rng, 2) ? VKA_F16 : VKA_F32;
+    vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)];
     uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
     uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
@@ -109,8 +119,10 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
     cr_assert_leq(key->spec[VKA_SPEC_GROUP_SIZE], d->caps.max_invocations, "%s: %s", d->name, name);
     cr_assert_gt(key->spec[VKA_SPEC_GROUP_SIZE], 0);
     cr_assert_leq(shared, d->caps.shared_bytes, "%s: %s", d->name, name);
-    bool half = strstr(name, "_f16"), packed = strstr(name, "_packed");
-    cr_assert_eq(half, dtype == VKA_F16, "%s: %s", d->name, name);
+    char type[8];
+    snprintf(type, sizeof type, "_%s", dtype_name(dtype));
+    bool packed = strstr(name, "_packed");
+    cr_assert(strstr(name, type), "%s: %s for%s", d->name, name, type);
     cr_assert_eq(packed, dtype == VKA_F16 && !d->caps.f16_storage, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "decode") || d->caps.subgroup_shuffle, "%s: %s", d->name, name);
@@ -124,14 +136,14 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
 }
 
 /* What coopmat.comp divides must come out even, and its shape be one that the device lists. */
-static void check_matrices(const device *d, const vka__attention_plan *plan) {
+static void check_matrices(const device *d, vka_dtype dtype, const vka__attention_plan *plan) {
     const uint32_t *spec = plan->main.spec, m = spec[VKA_SPEC_M], n = spec[VKA_SPEC_N], k = spec[VKA_SPEC_K];
     uint32_t rows = spec[VKA_SPEC_RM] * m, members = spec[VKA_SPEC_TC], width = spec[VKA_SPEC_SUBGROUP];
     uint32_t bc = spec[VKA_SPEC_BC], soft = rows / members, lanes = soft < width ? width / soft : 1;
     bool listed = false;
     for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
         const vka_matrix_shape *s = &d->caps.matrix_shapes[i];
-        listed = listed || (s->m == m && s->n == n && s->k == k);
+        listed = listed || (s->m == m && s->n == n && s->k == k && s->dtype == dtype);
     }
     cr_assert(listed, "%s: %ux%ux%u", d->name, m, n, k);
     cr_assert_eq(spec[VKA_SPEC_BR] % rows, 0);
@@ -246,7 +258,7 @@ static void check_attention(const device *d, const vka__attention_problem *p) {
     }
     cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
     if (plan.path == VKA_PATH_COOPMAT) {
-        check_matrices(d, &plan);
+        check_matrices(d, p->q.dtype, &plan);
     }
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
     cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
@@ -300,24 +312,61 @@ static vka__attention_problem plain(vka_dtype dtype, uint32_t heads, uint32_t kv
                                     .scale = 1};
 }
 
+static bool lists(const device *d, vka_dtype dtype) {
+    for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
+        if (d->caps.matrix_shapes[i].dtype == dtype) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Every head dimension has a plan on every device, for a head that a binding can see. */
 Test(plan, attention_never_without_kernel) {
     for (size_t i = 0; i < DEVICES; i++) {
         for (uint32_t d = 1; d <= VKA_MAX_HEAD_DIM; d++) {
-            for (int half = 0; half < 2; half++) {
-                vka__attention_problem p = plain(half ? VKA_F16 : VKA_F32, 4, 2, 50, 50, d);
+            for (int t = 0; t < DTYPES; t++) {
+                vka__attention_problem p = plain(dtypes[t], 4, 2, 50, 50, d);
                 vka__attention_plan plan;
                 vka__refusal refusal;
                 cr_assert_eq(vka__plan_attention(&devices[i].caps, &p, &plan, &refusal), VKA_OK, "%s, D = %u",
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                bool matrices = half && devices[i].caps.matrix_shape_count && plan.path == VKA_PATH_COOPMAT;
+                bool matrices = lists(&devices[i], dtypes[t]) && plan.path == VKA_PATH_COOPMAT;
                 cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW : matrices || plan.path == VKA_PATH_TILE,
                           "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
     }
+}
+
+/* Matrices of one type promise none of another: without its own, a type takes the other paths, and asked for matrices
+ * the refusal names it. */
+Test(plan, matrices_are_of_a_type) {
+    static const vka__kernel kernels[DTYPES] = {VKA__KERNEL_COUNT, VKA__attention_coopmat_f16,
+                                                VKA__attention_coopmat_bf16};
+    unsigned planned[DTYPES] = {0};
+    for (size_t i = 0; i < DEVICES; i++) {
+        for (int t = 0; t < DTYPES; t++) {
+            vka__attention_problem p = plain(dtypes[t], 4, 2, 50, 50, 64);
+            vka__attention_plan plan;
+            vka__refusal refusal = {0};
+            cr_assert_eq(vka__plan_attention(&devices[i].caps, &p, &plan, &refusal), VKA_OK);
+            cr_assert(plan.path != VKA_PATH_COOPMAT || lists(&devices[i], dtypes[t]), "%s", devices[i].name);
+            p.path = VKA_PATH_COOPMAT;
+            if (vka__plan_attention(&devices[i].caps, &p, &plan, &refusal) == VKA_OK) {
+                cr_assert(lists(&devices[i], dtypes[t]), "%s", devices[i].name);
+                cr_assert_eq(plan.main.kernel, kernels[t]);
+                planned[t]++;
+            } else {
+                cr_assert(!strcmp(refusal.field, "path") &&
+                              strstr(refusal.reason, dtypes[t] == VKA_BF16 ? "bf16" : "f16"),
+                          "%s: %s", devices[i].name, refusal.reason);
+            }
+        }
+    }
+    cr_assert(!planned[0] && planned[1] > planned[2] && planned[2] == 3);
 }
 
 /* Scratch grows with the rows, never with rows times keys. */
@@ -518,7 +567,7 @@ Test(plan, grid_cap) {
 /* ---- layer norm ---------------------------------------------------------------------------------------------- */
 
 static vka__norm_problem random_norm(ref_rng *rng) {
-    vka_dtype dtype = ref_rng_below(rng, 2) ? VKA_F16 : VKA_F32, affine = ref_rng_below(rng, 2) ? VKA_F32 : dtype;
+    vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)], affine = ref_rng_below(rng, 2) ? VKA_F32 : dtype;
     uint32_t a = ONE_OF(rng, 1, 1, 2, 5), b = ONE_OF(rng, 1, 3, 64), c = ONE_OF(rng, 1, 2, 77, 3000);
     uint32_t cols = ONE_OF(rng, 1, 2, 3, 7, 8, 31, 64, 127, 768, 1024, 4095, 5000, 65536);
     vka__norm_problem p = {.x = view_of(rng, dtype, a, b, c, cols),

@@ -29,6 +29,43 @@ Test(reference, f16) {
     cr_expect(isnan(ref_f32_from_f16(ref_f16_from_f32(NAN))));
 }
 
+Test(reference, bf16) {
+    static const struct {
+        float f;
+        uint16_t h;
+    } pairs[] = {
+        {0.0f, 0x0000},          {-0.0f, 0x8000},
+        {1.0f, 0x3f80},          {-2.0f, 0xc000},
+        {0x1.01p0f, 0x3f80},     {0x1.03p0f, 0x3f82},
+        {0x1.010002p0f, 0x3f81}, {0x1.00fffep0f, 0x3f80},
+        {0x1.fep127f, 0x7f7f},   {0x1.fefffep127f, 0x7f7f},
+        {0x1.ffp127f, 0x7f80},   {-INFINITY, 0xff80},
+        {0x1p-133f, 0x0001},     {0x1p-134f, 0x0000},
+        {0x1.8p-133f, 0x0002},   {0x1.8p-134f, 0x0001},
+        {0x1.fffp-127f, 0x0080}, {0.1f, 0x3dcd},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        cr_expect_eq(ref_bf16_from_f32(pairs[i].f), pairs[i].h, "%a gives %x", (double)pairs[i].f,
+                     ref_bf16_from_f32(pairs[i].f));
+    }
+    for (uint32_t h = 0; h < 65536; h++) {
+        float f = ref_f32_from_bf16((uint16_t)h);
+        cr_assert(isnan(f) ? (h & 0x7fff) > 0x7f80 : ref_bf16_from_f32(f) == h, "%x", h);
+    }
+    /* A NaN whose upper half alone would be an infinity. */
+    static const uint32_t low_nan = 0xff800001;
+    float nan;
+    memcpy(&nan, &low_nan, 4);
+    cr_expect(isnan(ref_f32_from_bf16(ref_bf16_from_f32(nan))) && isnan(ref_round(VKA_BF16, NAN)));
+    /* Halfway between two neighbours goes to the even one; nearer ones go there. */
+    for (uint32_t h = 0; h < 0x7f7f; h += 7) {
+        float between = ref_f32_from_bf16((uint16_t)h) / 2 + ref_f32_from_bf16((uint16_t)(h + 1)) / 2;
+        cr_assert_eq(ref_bf16_from_f32(between), h + h % 2, "%x", h);
+        cr_assert_eq(ref_bf16_from_f32(nextafterf(between, 0)), h, "%x", h);
+        cr_assert_eq(ref_bf16_from_f32(nextafterf(between, INFINITY)), h + 1, "%x", h);
+    }
+}
+
 Test(reference, attention) {
     static const float q[2] = {0, 1}, k[6] = {1, 1, 0, 1, 0, 0}, v[3] = {3, 5, NAN};
     ref_attention a = {1, 1, 1, 1, 3, 2, 1, q, k, v, 1, true, 1, false, 0, 0};

@@ -34,13 +34,22 @@ typedef enum vka_attention_path {
     VKA_PATH_ROW = 1,     /* an invocation owns query rows, keys come by uniform loads: software drivers              */
     VKA_PATH_TILE = 2,    /* a workgroup owns a query tile, keys are staged in shared memory: GPUs                   */
     VKA_PATH_DECODE = 3,  /* a subgroup owns few query rows, its lanes share each key: decoding                    */
-    VKA_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 only               */
+    VKA_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 and bf16           */
     VKA_PATH_COOPMAT2 = 5, /* matrices span a tile's rows (VK_NV_cooperative_matrix2); f16 only                    */
 } vka_attention_path;
 
+/* How a path cuts its work: the numbers that vka_attention_explain prints. All zero: chosen. */
+typedef struct vka_attention_tile {
+    uint32_t query_tile;          /* query rows of a workgroup                                                     */
+    uint32_t key_tile;            /* keys of a step                                                                */
+    uint32_t rows_per_invocation; /* COOPMAT: products stacked in a block of rows                                  */
+    uint32_t team;                /* invocations that share rows; DECODE: lanes that share a key; COOPMAT:          */
+                                  /*   subgroups that share a block                                                */
+} vka_attention_tile;
+
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. */
 typedef struct vka_attention_desc {
-    vka_tensor q;   /* required: [B, Hq, Nq, D]                                                                   */
+    vka_tensor q;   /* required: [B, Hq, Nq, D], any type                                                         */
     vka_tensor k;   /* required: [B, Hkv, Nk, D], same type as q; Hq is a multiple of Hkv, and query head h reads  */
                     /*   key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1)                             */
     vka_tensor v;   /* required: [B, Hkv, Nk, Dv], same type as q                                                 */
@@ -56,6 +65,7 @@ typedef struct vka_attention_desc {
 
     /* Measurements and tests; leave at zero. */
     vka_attention_path path;
+    vka_attention_tile tile; /* one of vka_attention_candidates; needs a path                                     */
     uint32_t splits; /* workgroups that share the keys of one query tile; 0 = chosen; 1 = not split. At most 64.   */
 
     /* Scratch memory. NULL: the recorder's own. Otherwise at least vka_attention_workspace bytes at the offset, which
@@ -96,6 +106,18 @@ VKA_API vka_status vka_attention_workspace(vka_device *device, const vka_attenti
  * not NULL, receives the length that the whole text has without the NUL. @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_explain(vka_device *device, const vka_attention_desc *desc, char *text,
                                          size_t capacity, size_t *length);
+
+/* A path and a tile that can run a problem. */
+typedef struct vka_attention_candidate {
+    vka_attention_path path;
+    vka_attention_tile tile;
+} vka_attention_candidate;
+
+/* Lists every path and tile that can run an attention with this description (whose path, tile and splits are ignored),
+ * for whoever measures them. *count receives how many there are; at most `capacity` are written.
+ * @return as vka_attention. Threads: any. */
+VKA_API vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc *desc,
+                                            vka_attention_candidate *candidates, uint32_t capacity, uint32_t *count);
 
 #ifdef __cplusplus
 }

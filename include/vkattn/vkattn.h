@@ -126,6 +126,19 @@ typedef struct vka_allocator {
     void *user;
 } vka_allocator;
 
+/* ---- types ------------------------------------------------------------------------------------------------- */
+
+typedef enum vka_dtype {
+    VKA_DTYPE_INVALID = 0,
+    VKA_F32 = 1,  /* IEEE 754 binary32                                                                              */
+    VKA_F16 = 2,  /* IEEE 754 binary16                                                                              */
+    VKA_BF16 = 3, /* bfloat16, the upper half of a binary32. Results are rounded to nearest even and NaN stays NaN; */
+                  /*   no device feature is needed                                                                  */
+} vka_dtype;
+
+/* Bytes of an element; 0 for an invalid type. */
+VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
+
 /* ---- device ------------------------------------------------------------------------------------------------ */
 
 typedef struct vka_device vka_device;
@@ -140,9 +153,10 @@ typedef enum vka_device_type {
 
 #define VKA_MAX_MATRIX_SHAPES 16
 
-/* A product that cooperative matrices of one subgroup can do: [m, k] by [k, n], f16 summed in f32. */
+/* A product that cooperative matrices of one subgroup can do: [m, k] by [k, n] of this type, summed in f32. */
 typedef struct vka_matrix_shape {
     uint32_t m, n, k;
+    vka_dtype dtype; /* VKA_F16 or VKA_BF16 */
 } vka_matrix_shape;
 
 /* What a device can do, as far as the library uses it: everything that a plan depends on, and nothing else. */
@@ -172,7 +186,7 @@ typedef struct vka_device_caps {
     bool f16_arithmetic;        /* shaderFloat16                                                                   */
     vka_matrix_shape matrix_shapes[VKA_MAX_MATRIX_SHAPES]; /* VK_KHR_cooperative_matrix, as listed                 */
     uint32_t matrix_shape_count;                           /* 0: no cooperative matrices                           */
-    /* VK_NV_cooperative_matrix2: matrices of any multiple of a grain, with reductions, conversions and functions of
+    /* VK_NV_cooperative_matrix2: f16 matrices of any multiple of a grain, with reductions, conversions and functions of
      * elements, held by a subgroup, or by a workgroup of a given size that loads through tensor layouts. m = 0: none.
      */
     vka_matrix_shape matrix_grain;
@@ -193,6 +207,11 @@ typedef struct vka_device_desc {
     vka_allocator allocator;
     const void *cache; /* pipeline cache blob of vka_device_save_cache; NULL = none. A damaged or foreign one */
     size_t cache_size; /*   is dropped with a warning.                                                        */
+    /* What vkattn-bench tune measured, as JSON (docs/tuning.md): text in memory, or the name of a file; the text goes
+     * first. A malformed record, and one of another device or driver, is ignored with a line in the log. */
+    const char *tuning;
+    size_t tuning_size;
+    const char *tuning_file;
     /* Lowers what the library believes about the device, to test the plans of smaller devices. Called once with the
      * real capabilities; raised values are taken back. */
     void (*narrow)(void *user, vka_device_caps *caps);
@@ -274,15 +293,6 @@ VKA_API vka_status vka_buffer_read(vka_buffer *buffer, uint64_t offset, void *da
 VKA_API void *vka_buffer_map(vka_buffer *buffer);
 
 /* ---- tensor ------------------------------------------------------------------------------------------------ */
-
-typedef enum vka_dtype {
-    VKA_DTYPE_INVALID = 0,
-    VKA_F32 = 1, /* IEEE 754 binary32 */
-    VKA_F16 = 2, /* IEEE 754 binary16 */
-} vka_dtype;
-
-/* Bytes of an element; 0 for an invalid type. */
-VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
 
 #define VKA_MAX_RANK 4
 

@@ -49,7 +49,10 @@ typedef struct vka_vulkan_wishes {
     bool compute_full_subgroups; /* VkPhysicalDeviceSubgroupSizeControlFeatures.computeFullSubgroups              */
     bool vulkan_memory_model;    /* VkPhysicalDeviceVulkanMemoryModelFeatures.vulkanMemoryModel and               */
                                  /*   .vulkanMemoryModelDeviceScope                                               */
+    bool maintenance4;           /* VkPhysicalDeviceMaintenance4Features.maintenance4                             */
     bool cooperative_matrix;     /* VkPhysicalDeviceCooperativeMatrixFeaturesKHR.cooperativeMatrix                */
+    bool shader_bfloat16; /* VkPhysicalDeviceShaderBfloat16FeaturesKHR.shaderBFloat16Type                          */
+    bool matrix_bfloat16; /* VkPhysicalDeviceShaderBfloat16FeaturesKHR.shaderBFloat16CooperativeMatrix             */
     /* VkPhysicalDeviceCooperativeMatrix2FeaturesNV.cooperativeMatrix.. */
     bool matrix_workgroup_scope;
     bool matrix_flexible_dimensions;
@@ -100,6 +103,9 @@ typedef struct vka_import_desc {
     vka_allocator allocator;
     const void *cache; /* as in vka_device_desc */
     size_t cache_size;
+    const char *tuning; /* as in vka_device_desc */
+    size_t tuning_size;
+    const char *tuning_file;
     void (*narrow)(void *user, vka_device_caps *caps); /* as in vka_device_desc */
     void *narrow_user;
 } vka_import_desc;
@@ -111,8 +117,8 @@ VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **d
 /* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and
  * for vka_copy the transfer usages.
  *
- *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`. An
- *                  f16 tensor may not end in an incomplete 32-bit word at the very end: it is refused as UNSUPPORTED.
+ *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`. A
+ *                  16-bit tensor may not end in an incomplete 32-bit word at the very end: refused as UNSUPPORTED.
  *
  * VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY. Threads: any. */
 VKA_API vka_status vka_buffer_wrap(vka_device *device, VkBuffer buffer, uint64_t offset, uint64_t size,

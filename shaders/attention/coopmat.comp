@@ -6,8 +6,8 @@
 // and values pass through shared memory, zero beyond the last key and channel; while a step's scores are computed its
 // values are on their way, and during its outputs the next step's keys. Scores leave the matrices through shared memory,
 // since which lane holds which element is nobody's business: there every row belongs to LANES lanes, which turn its
-// scores into f16 probabilities. Outputs stay in accumulators; a row's factor reaches them as a matrix loaded with a
-// stride of 0.
+// scores into probabilities of the storage type. Outputs stay in accumulators; a row's factor reaches them as a matrix
+// loaded with a stride of 0.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -15,7 +15,11 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#if VKA_STORAGE == 4
+#extension GL_EXT_bfloat16 : require
+#else
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #define VKA_READ_WORDS 1
 #define VKA_STAGE_STEPS 1
 #include "storage.glsl"
@@ -39,7 +43,7 @@ const uint WEIGHT_TILES = BC / KK;
 const uint Q_ROWS = BC;
 const uint K_WIDTH = D_TILES * KK / 4u;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
-// Vectors of four floats, and of four halves; rows are padded by 16 bytes against bank conflicts.
+// Vectors of four floats, and of four elements; rows are padded by 16 bytes against bank conflicts.
 const uint S_STRIDE = BC / 4u + 1u;
 const uint P_STRIDE = BC / 4u + 2u;
 // Rows that a subgroup softens; lanes that share a row's scores, or rows that share a lane.
@@ -53,8 +57,8 @@ shared uvec2 p_tile[BR * P_STRIDE];
 shared float row_factor[BR];
 shared int rescale_step[BLOCKS]; // the last step that raised some row's maximum
 
-#define MATRIX_A coopmat<float16_t, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
-#define MATRIX_B coopmat<float16_t, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB>
+#define MATRIX_A coopmat<ELEMENT, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
+#define MATRIX_B coopmat<ELEMENT, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB>
 #define MATRIX_C coopmat<float, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>
 
 uint lane, thread;         // place in the subgroup, in the workgroup
@@ -157,7 +161,7 @@ float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
         s[i] = exp2(s[i] - maximum);
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
-        p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = half_words(s[i]);
+        p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = element_words(s[i]);
     }
     state[n] = State(maximum, sum);
     return rescale;

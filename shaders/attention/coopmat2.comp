@@ -112,6 +112,7 @@ float store_state_element(const in uint row, const in uint column, const in floa
 #if VKA_WORKGROUP
 // Does the step hold values that have to be set aside?
 void find_strange(int j0) {
+    barrier(); // all have read what the step before left
     for (uint i = thread; i < BC * DV; i += THREADS) {
         int j = j0 + int(i / DV);
         if (j < w.end && is_strange(v_at(v_head + uint(j) * p.v.n + i % DV * p.v.d)))

@@ -1,6 +1,6 @@
-// Keys and values of a step in shared memory, for kernels that multiply matrices of halves: zero beyond the last key and
-// the last channel. Expects VKA_READ_WORDS, BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four halves a row), and
-// Q_ROWS, queries that pass through the keys' tile at a time. VKA_STAGE_STEPS = 0: only queries do.
+// Keys and values of a step in shared memory, for kernels that multiply matrices of 16-bit elements: zero beyond the last
+// key and the last channel. Expects VKA_READ_WORDS, BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four elements a
+// row), and Q_ROWS, queries that pass through the keys' tile at a time. VKA_STAGE_STEPS = 0: only queries do.
 // SPDX-License-Identifier: MIT
 
 // Rows are padded by 16 bytes against bank conflicts.
@@ -11,9 +11,18 @@ const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
 
 shared uvec2 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
 
-uvec2 half_words(vec4 x) {
-    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw)); // exact: they were halves
+// Exact for what was an element; anything else may be rounded either way.
+#if VKA_STORAGE == 4
+#define ELEMENT bfloat16_t
+uvec2 element_words(vec4 x) {
+    return uvec2(pack_pair(x.xy), pack_pair(x.zw));
 }
+#else
+#define ELEMENT float16_t
+uvec2 element_words(vec4 x) {
+    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
+}
+#endif
 
 #if VKA_STAGE_STEPS
 shared uvec2 v_tile[BC * V_STRIDE];
@@ -28,7 +37,7 @@ void fetch_keys(uint head, int j0, int end) {
         k_ahead[n] = uvec2(0u);
         if (j0 + int(c) < end && d < D4 && c < BC) {
             uint row = head + uint(j0 + int(c)) * p.k.n;
-            k_ahead[n] = has(VKA_FLAG_VEC4_QK) ? k_v[(row >> 2) + d] : half_words(k_row4(row, p.k.d, d, D, false));
+            k_ahead[n] = has(VKA_FLAG_VEC4_QK) ? k_v[(row >> 2) + d] : element_words(k_row4(row, p.k.d, d, D, false));
         }
     }
 }
@@ -39,7 +48,7 @@ void fetch_values(uint head, int j0, int end) {
         v_ahead[n] = uvec2(0u);
         if (j0 + int(c) < end && d < DV4 && c < BC) {
             uint row = head + uint(j0 + int(c)) * p.v.n;
-            v_ahead[n] = has(VKA_FLAG_VEC4_V) ? v_v[(row >> 2) + d] : half_words(v_row4(row, p.v.d, d, DV, false));
+            v_ahead[n] = has(VKA_FLAG_VEC4_V) ? v_v[(row >> 2) + d] : element_words(v_row4(row, p.v.d, d, DV, false));
         }
     }
 }
@@ -58,9 +67,10 @@ void stage_values(bool full, int j0) {
     [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
         uint i = n * THREADS + thread;
         uvec2 words = v_ahead[n];
-        if (!full && (is_strange(words.x) || is_strange(words.y))) {
-            strange_step = j0;
-            words = uvec2(0u);
+        if (!full) {
+            words = uvec2(drop_strange(words.x), drop_strange(words.y));
+            if (words != v_ahead[n])
+                strange_step = j0;
         }
         if (i < BC * V_WIDTH)
             v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = words;
@@ -76,9 +86,9 @@ void stage_queries(Grid g, uint first_row) {
         uvec2 words = uvec2(0u);
         if (d < D4)
 #if VKA_READ_WORDS
-            words = has(VKA_FLAG_VEC4_QK) ? q_v[(at >> 2) + d] : half_words(q_row4(at, p.q.d, d, D, false));
+            words = has(VKA_FLAG_VEC4_QK) ? q_v[(at >> 2) + d] : element_words(q_row4(at, p.q.d, d, D, false));
 #else
-            words = half_words(q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)));
+            words = element_words(q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)));
 #endif
         k_tile[i / K_WIDTH * K_STRIDE + d] = words;
     }

@@ -50,7 +50,7 @@ vec4 to_storage_and_back(vec4 y) {
 #if VKA_STORAGE == 1
     return y;
 #else
-    return vec4(unpackHalf2x16(half_pair(y.xy)), unpackHalf2x16(half_pair(y.zw)));
+    return vec4(unpack_pair(pack_pair(y.xy)), unpack_pair(pack_pair(y.zw)));
 #endif
 }
 

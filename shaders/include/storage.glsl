@@ -1,6 +1,7 @@
 // Tensors in memory, read and written as float whatever they are stored as.
 //
-// VKA_STORAGE: 1 f32; 2 f16 with 16-bit loads and stores; 3 f16 packed in 32-bit words, for devices without them.
+// VKA_STORAGE: 1 f32; 2 f16 with 16-bit loads and stores; 3 f16 packed in 32-bit words, for devices without them; 4 bf16
+// packed in 32-bit words.
 //
 //   VKA_INPUT(slot, name)    float name_at(uint i), vec4 name_at4(uint i): element i, or elements 4 i .. 4 i + 3
 //   VKA_OUTPUT(slot, name)   void name_put(uint i, float x), void name_put4(uint i, vec4 x)
@@ -26,6 +27,36 @@ layout(constant_id = VKA_SPEC_FLAGS) const uint FLAGS = 0u;
 
 bool has(uint flag) {
     return (FLAGS & flag) != 0u;
+}
+
+// A word of two elements as floats, and the bits of the element nearest to a float, ties to even.
+#if VKA_STORAGE == 4
+// bf16 is the upper half of a float; rounding carries into it.
+vec2 unpack_pair(uint word) {
+    return vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+}
+
+uint nearest_bits(float x) {
+    uint bits = floatBitsToUint(x), rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    return (bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 0x40u : rounded;
+}
+#else
+vec2 unpack_pair(uint word) {
+    return unpackHalf2x16(word);
+}
+
+// In integers, as how packHalf2x16 rounds is the driver's choice.
+uint nearest_bits(float x) {
+    uint bits = floatBitsToUint(x), sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
+    uint subnormal = floatBitsToUint(uintBitsToFloat(a) + 0.5) - 0x3f000000u;
+    uint normal = (a + 0xc8000fffu + (a >> 13 & 1u)) >> 13;
+    uint big = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    return sign | (a >= 0x47800000u ? big : a < 0x38800000u ? subnormal : normal);
+}
+#endif
+
+uint pack_pair(vec2 x) {
+    return nearest_bits(x.x) | nearest_bits(x.y) << 16;
 }
 
 #define VKA_DECLARE(slot, name, scalar, vector, access)                                                                \
@@ -54,36 +85,23 @@ bool has(uint flag) {
 
 #define VKA_READERS_PACKED(name)                                                                                       \
     float name##_at(uint i) {                                                                                          \
-        vec2 pair = unpackHalf2x16(name##_s[i >> 1]);                                                                  \
+        vec2 pair = unpack_pair(name##_s[i >> 1]);                                                                     \
         return (i & 1u) == 0u ? pair.x : pair.y;                                                                       \
     }                                                                                                                  \
     vec4 name##_at4(uint i) {                                                                                          \
-        uvec2 words = name##_v[i];                                                                                \
-        return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));                                                 \
+        uvec2 words = name##_v[i];                                                                                     \
+        return vec4(unpack_pair(words.x), unpack_pair(words.y));                                                       \
     }
-
-// The bits of the nearest half, ties to even: how packHalf2x16 rounds is the driver's choice.
-uint half_bits(float x) {
-    uint bits = floatBitsToUint(x), sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
-    uint subnormal = floatBitsToUint(uintBitsToFloat(a) + 0.5) - 0x3f000000u;
-    uint normal = (a + 0xc8000fffu + (a >> 13 & 1u)) >> 13;
-    uint big = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
-    return sign | (a >= 0x47800000u ? big : a < 0x38800000u ? subnormal : normal);
-}
-
-uint half_pair(vec2 x) {
-    return half_bits(x.x) | half_bits(x.y) << 16;
-}
 
 // Two invocations may own the halves of one word, so each changes its own half atomically.
 #define VKA_WRITERS_PACKED(name)                                                                                       \
     void name##_put(uint i, float x) {                                                                                 \
-        uint bits = half_bits(x), shift = (i & 1u) * 16u;                                                \
+        uint bits = nearest_bits(x), shift = (i & 1u) * 16u;                                                           \
         atomicAnd(name##_s[i >> 1], ~(0xffffu << shift));                                                              \
         atomicOr(name##_s[i >> 1], bits << shift);                                                                     \
     }                                                                                                                  \
     void name##_put4(uint i, vec4 x) {                                                                                 \
-        name##_v[i] = uvec2(half_pair(x.xy), half_pair(x.zw));                                              \
+        name##_v[i] = uvec2(pack_pair(x.xy), pack_pair(x.zw));                                                         \
     }
 
 #define VKA_INPUT_F32(slot, name) VKA_DECLARE(slot, name, float, vec4, readonly) VKA_READERS_DIRECT(name)

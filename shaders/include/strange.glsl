@@ -5,8 +5,12 @@
 
 shared int strange_step; // the last step that set values aside
 
-bool is_strange(uint pair) {
-    return (pair & 0x7c00u) == 0x7c00u || (pair & 0x7c000000u) == 0x7c000000u;
+// Two elements without those that are NaN or infinite.
+uint drop_strange(uint pair) {
+    const uint exponent = VKA_STORAGE == 4 ? 0x7f80u : 0x7c00u;
+    uint low = (pair & exponent) == exponent ? 0u : 0xffffu;
+    uint high = (pair >> 16 & exponent) == exponent ? 0u : 0xffff0000u;
+    return pair & (low | high);
 }
 
 bool is_strange(float x) {

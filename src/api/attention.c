@@ -3,6 +3,7 @@
 #include <vkattn/attention.h>
 
 #include "api/check.h"
+#include "plan/attention_paths.h"
 
 #include <math.h>
 #include <string.h>
@@ -94,6 +95,10 @@ static vka_status check_options(const vka__check *c, const vka_attention_desc *d
                                d->window.left, d->window.right);
     if ((unsigned)d->path > VKA_PATH_COOPMAT2)
         return vka__check_fail(c, VKA_INVALID, "path", "%d is not a vka_attention_path", (int)d->path);
+    const vka_attention_tile *t = &d->tile;
+    bool any = t->query_tile || t->key_tile || t->rows_per_invocation || t->team;
+    if (any && (!d->path || !t->key_tile))
+        return vka__check_fail(c, VKA_INVALID, "tile", "needs a path and a key_tile");
     if (d->splits > VKA_MAX_SPLITS)
         return vka__check_fail(c, VKA_INVALID, "splits", "is %u, but at most %d", d->splits, VKA_MAX_SPLITS);
     return VKA_OK;
@@ -148,6 +153,8 @@ static vka_status prepare(vka_device *device, const vka_attention_desc *d, prepa
         return VKA_OK;
     p->scale = d->scale ? d->scale : 1 / sqrtf((float)d->q.shape[3]);
     p->path = d->path;
+    p->tile = (vka__tile){d->tile.query_tile, d->tile.key_tile, d->tile.rows_per_invocation, d->tile.team};
+    p->tuning = vka__device_tuning(device);
     p->splits = d->splits;
     fill_band(d, p);
     vka__refusal refusal = {0};
@@ -258,5 +265,30 @@ vka_status vka_attention_explain(vka_device *device, const vka_attention_desc *d
     size_t n = vka__explain_attention(&p.problem, &p.plan, text, capacity);
     if (length)
         *length = n;
+    return VKA_OK;
+}
+
+vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc *desc,
+                                    vka_attention_candidate *candidates, uint32_t capacity, uint32_t *count) {
+    if (!device)
+        return VKA_INVALID;
+    if (!count || (!candidates && capacity))
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_candidates.count",
+                         "and the list must not be NULL");
+    *count = 0;
+    if (!desc)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_candidates.desc", "must not be NULL");
+    vka_attention_desc plain = *desc;
+    plain.path = VKA_PATH_AUTO;
+    plain.tile = (vka_attention_tile){0};
+    plain.splits = 0;
+    prepared p;
+    vka_status status = prepare(device, &plain, &p);
+    if (status != VKA_OK || p.nothing)
+        return status;
+    uint32_t path;
+    for (vka__tile t; vka__attention_candidate(p.caps, &p.problem, *count, &path, &t); ++*count)
+        if (*count < capacity)
+            candidates[*count] = (vka_attention_candidate){(vka_attention_path)path, {t.br, t.bc, t.rm, t.tc}};
     return VKA_OK;
 }

@@ -47,9 +47,9 @@ static vka_status check_range(const vka__check *c, const char *field, const vka_
     if (t->offset > size || span > size - t->offset)
         return vka__check_fail(c, VKA_INVALID, field, "bytes %llu + %llu lie outside its buffer of %llu",
                                (unsigned long long)t->offset, (unsigned long long)span, (unsigned long long)size);
-    /* Some kernels access f16 tensors in words: the last one must exist. */
+    /* Some kernels access 16-bit tensors in words: the last one must exist. */
     uint64_t word_end = vka__align_up(vka__buffer_base(t->buffer) + t->offset + span, 4);
-    if (t->dtype == VKA_F16 && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
+    if (vka_dtype_size(t->dtype) == 2 && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
         return vka__check_fail(c, VKA_UNSUPPORTED, field,
                                "ends within the last, incomplete 32-bit word of a wrapped buffer, which this device's "
                                "kernels can't access");

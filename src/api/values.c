@@ -22,6 +22,7 @@ uint32_t vka_dtype_size(vka_dtype dtype) {
     case VKA_F32:
         return 4;
     case VKA_F16:
+    case VKA_BF16:
         return 2;
     case VKA_DTYPE_INVALID:
         break;

@@ -50,10 +50,12 @@ static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
 /* Splits are worth their merge when the grid alone leaves the device idle. Nobody tells how many workgroups a device
  * holds, so the targets are by class: a few per core of a CPU, several hundred on a large GPU. */
 static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_problem *p, uint64_t groups,
-                              uint32_t tile_rows) {
+                              const vka__attention_plan *plan) {
     if (p->splits)
         return p->splits;
+    uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
+    target = plan->workgroups ? plan->workgroups : target;
     uint32_t least = caps->type == VKA_DEVICE_CPU ? 1024 : 256; /* keys that repay a split */
     uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least;
     uint64_t splits = vka__min_u64(vka__min_u64(wanted, possible), VKA_MAX_SPLITS);
@@ -89,7 +91,7 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
     plan->heads = pack ? slice_q_heads / vka__group_of(p) : slice_q_heads;
     plan->tiles = vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]);
     uint64_t groups = (uint64_t)plan->tiles * plan->heads * slice_batches;
-    plan->splits = choose_splits(caps, p, groups, plan->main.spec[VKA_SPEC_BR]);
+    plan->splits = choose_splits(caps, p, groups, plan);
     plan->params.ws_rows = slice_q_heads * p->q.shape[2];
     uint64_t floats = workspace_floats(plan, slice_batches, p->v.shape[3]);
     /* A workspace beyond one binding: unsplit is slower, but always possible. */

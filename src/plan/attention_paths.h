@@ -4,15 +4,52 @@
 
 #include "plan/plan.h"
 
+/* One way to run an attention: where it can, its tiles, and the pipeline of a tile. */
+typedef struct vka__path {
+    const char *name;
+    /* Why the path can't run a problem here, whatever the tile; NULL: it can. */
+    const char *(*why_not)(const vka_device_caps *caps, const vka__attention_problem *problem);
+    /* Number `index` of the path's tiles, fitting or not; false: there are no more. */
+    bool (*tile)(const vka_device_caps *caps, const vka__attention_problem *problem, uint32_t index, vka__tile *tile);
+    bool (*fits)(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile);
+    /* The tile it takes when nothing was measured; false: none fits. */
+    bool (*choose)(const vka_device_caps *caps, const vka__attention_problem *problem, vka__tile *tile);
+    /* Kernel, shared memory, and specialization constants but for flags, dimensions and the tile. */
+    void (*fill)(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile,
+                 vka__attention_plan *plan);
+    /* Query heads that share a key head share a tile when twice their queries are at most this many rows. */
+    uint32_t (*pack_rows)(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile);
+    bool rows_follow; /* a tile's rows follow from the problem: only its keys are a choice */
+} vka__path;
+
+extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__path_coopmat, vka__path_coopmat2;
+
+/* What the paths share. */
+
 /* Query heads of a key head. */
 uint32_t vka__group_of(const vka__attention_problem *problem);
+/* Rows of a grid head when packed. */
+uint32_t vka__packed_rows(const vka__attention_problem *problem);
+/* The smallest of the path's first `count` tiles that holds `rows`, or the first that fits. */
+bool vka__first_fitting(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *problem,
+                        uint32_t rows, uint32_t count, vka__tile *tile);
+/* The width that a workgroup of one subgroup is made for; 0: nobody knows how wide subgroups are here. */
+uint32_t vka__subgroup_width(const vka_device_caps *caps);
+/* The width that matrices are made for; 0 likewise. */
+uint32_t vka__matrix_width(const vka_device_caps *caps);
 
 /* "row", "tile", .. */
 const char *vka__path_name(uint32_t path);
+/* VKA_PATH_AUTO: there is no such path. */
+uint32_t vka__path_named(const char *name);
 
-/* Fills in kernel, tile, rows, shared memory, path and reason; false with the refusal: the path that the description
- * asks for can't run here. */
+/* Fills in kernel, tile, rows, shared memory, path and reason; false with the refusal: the path or the tile that the
+ * description asks for can't run here. */
 bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem *problem, vka__attention_plan *plan,
                       vka__refusal *refusal);
+
+/* Number `index` of all paths' tiles that fit a problem, in the order of paths; false: there are no more. */
+bool vka__attention_candidate(const vka_device_caps *caps, const vka__attention_problem *problem, uint32_t index,
+                              uint32_t *path, vka__tile *tile);
 
 #endif

@@ -11,6 +11,6 @@ const char *vka__kernel_name(vka__kernel kernel) {
 }
 
 vka__kernel vka__kernel_for_storage(vka__kernel f32_variant, vka_dtype dtype, const vka_device_caps *caps) {
-    uint32_t flavour = dtype == VKA_F32 ? 0 : caps->f16_storage ? 1 : 2;
+    uint32_t flavour = dtype == VKA_F32 ? 0 : dtype == VKA_BF16 ? 3 : caps->f16_storage ? 1 : 2;
     return (vka__kernel)((uint32_t)f32_variant + flavour);
 }

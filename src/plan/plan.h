@@ -18,7 +18,7 @@ typedef enum vka__kernel {
 /* The source-independent name of a kernel. */
 const char *vka__kernel_name(vka__kernel kernel);
 
-/* Three storage flavours of one kernel stand next to each other in the table: f32, f16, f16 packed. */
+/* Four storage flavours of one kernel stand next to each other in the table: f32, f16, f16 packed, bf16. */
 vka__kernel vka__kernel_for_storage(vka__kernel f32_variant, vka_dtype dtype, const vka_device_caps *caps);
 
 /* A pipeline: a kernel and its specialization constants. Compared bytewise. */
@@ -80,15 +80,25 @@ bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint6
 #define VKA_MAX_HEAD_DIM 256
 #define VKA_MAX_SPLITS   64
 
+/* Query rows of a workgroup, keys of a step, rows of an invocation (matrices: products stacked in a block), invocations
+ * that share a row (decode: lanes; matrices: subgroups). */
+typedef struct vka__tile {
+    uint32_t br, bc, rm, tc;
+} vka__tile;
+
+typedef struct vka__tuning vka__tuning;
+
 /* A checked description. q, k, v, out and lse are [B, H, N, D]-shaped views (lse has D = 1). */
 typedef struct vka__attention_problem {
     vka__view q, k, v, out, lse;
     float scale;     /* as applied                                          */
     int32_t band_lo; /* query i sees i + band_lo <= j <= i + band_hi        */
     int32_t band_hi;
-    bool band;       /* false: every query sees every key                   */
-    uint32_t path;   /* vka_attention_path                                  */
-    uint32_t splits; /* 0 = choose                                          */
+    bool band;                 /* false: every query sees every key                   */
+    uint32_t path;             /* vka_attention_path                                  */
+    vka__tile tile;            /* bc = 0: choose                                      */
+    uint32_t splits;           /* 0 = choose                                          */
+    const vka__tuning *tuning; /* what was measured on this device; may be NULL */
 } vka__attention_problem;
 
 /* What a binding sees at a time: everything; one batch entry; in it, one key head with its query heads; one query head.
@@ -110,6 +120,7 @@ typedef struct vka__attention_plan {
     uint32_t heads; /* heads of the grid: key heads when packed        */
     uint32_t rows;  /* rows of a grid head                             */
     uint32_t shared_bytes;
+    uint32_t workgroups;           /* that splits aim at; 0: the class's default  */
     vka__pipeline_key main, merge; /* merge only when splits > 1            */
     vka__grid main_grid, merge_grid;
     uint64_t main_chunks, merge_chunks; /* dispatches of a slice            */

@@ -182,6 +182,8 @@ vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
         vka__physical_restrict(&physical, &enabled, desc->narrow, desc->narrow_user);
         status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
     }
+    if (status == VKA_OK)
+        status = vka__tuning_load(d, "vka_device_create.tuning", desc->tuning, desc->tuning_size, desc->tuning_file);
     if (status == VKA_OK && d->handle)
         d->vk.vkGetDeviceQueue(d->handle, d->queue_family, 0, &d->queue);
     if (status != VKA_OK)

@@ -10,8 +10,12 @@ typedef struct structures {
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     VkPhysicalDeviceSubgroupSizeControlFeatures sizes;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
+#ifdef VK_KHR_shader_bfloat16
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
+#endif
 } structures;
 
 static_assert(sizeof(structures) <= sizeof(vka_vulkan_feature_chain), "vka_vulkan_feature_chain is too small");
@@ -43,6 +47,8 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
         .memory_model = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
                          .vulkanMemoryModel = w->vulkan_memory_model,
                          .vulkanMemoryModelDeviceScope = w->vulkan_memory_model},
+        .maintenance4 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+                         .maintenance4 = w->maintenance4},
         .matrix = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
                    .cooperativeMatrix = w->cooperative_matrix},
         .matrix2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
@@ -53,6 +59,11 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
                     .cooperativeMatrixPerElementOperations = w->matrix_per_element_operations,
                     .cooperativeMatrixTensorAddressing = w->matrix_tensor_addressing,
                     .cooperativeMatrixBlockLoads = w->matrix_block_loads},
+#ifdef VK_KHR_shader_bfloat16
+        .bf16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+                 .shaderBFloat16Type = w->shader_bfloat16,
+                 .shaderBFloat16CooperativeMatrix = w->matrix_bfloat16},
+#endif
     };
     structures *out = (structures *)chain;
     memcpy(out, &f, sizeof f);
@@ -60,7 +71,11 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
     chain_if(w->shader_float16, &next, &out->float16);
     chain_if(w->subgroup_size_control || w->compute_full_subgroups, &next, &out->sizes);
     chain_if(w->vulkan_memory_model, &next, &out->memory_model);
+    chain_if(w->maintenance4, &next, &out->maintenance4);
     chain_if(w->cooperative_matrix, &next, &out->matrix);
     chain_if(wants_matrix2(w), &next, &out->matrix2);
+#ifdef VK_KHR_shader_bfloat16
+    chain_if(w->shader_bfloat16 || w->matrix_bfloat16, &next, &out->bf16);
+#endif
     return next;
 }

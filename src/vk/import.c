@@ -91,6 +91,8 @@ vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
     }
     if (status == VKA_OK)
         status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
+    if (status == VKA_OK)
+        status = vka__tuning_load(d, "vka_device_import.tuning", desc->tuning, desc->tuning_size, desc->tuning_file);
     if (status != VKA_OK)
         vka_device_destroy(&d);
     *device = d;

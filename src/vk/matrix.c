@@ -1,4 +1,5 @@
-/* Cooperative matrices of a physical device: VK_KHR_cooperative_matrix and VK_NV_cooperative_matrix2.
+/* Cooperative matrices of a physical device: VK_KHR_cooperative_matrix, also of VK_KHR_shader_bfloat16's type, and
+ * VK_NV_cooperative_matrix2.
  * SPDX-License-Identifier: MIT */
 #include "vk/vk.h"
 
@@ -6,14 +7,23 @@
 
 #include "spirv.h"
 
-/* f16 by f16, summed in f32. */
-#define IS_OURS(p, scope_)                                                                                             \
-    ((p).AType == VK_COMPONENT_TYPE_FLOAT16_KHR && (p).BType == VK_COMPONENT_TYPE_FLOAT16_KHR &&                       \
-     (p).CType == VK_COMPONENT_TYPE_FLOAT32_KHR && (p).ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR &&                  \
-     !(p).saturatingAccumulation && (p).scope == scope_)
+/* Elements by elements of a type, summed in f32. */
+#define IS_OURS(p, type, scope_)                                                                                       \
+    ((p).AType == (type) && (p).BType == (type) && (p).CType == VK_COMPONENT_TYPE_FLOAT32_KHR &&                       \
+     (p).ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && !(p).saturatingAccumulation && (p).scope == scope_)
 
 /* More entries than any driver lists; what lies beyond is not looked at. */
 #define MAX_LISTED 128
+
+static const struct {
+    VkComponentTypeKHR type;
+    vka_dtype dtype;
+} types[] = {
+    {VK_COMPONENT_TYPE_FLOAT16_KHR, VKA_F16},
+#ifdef VK_KHR_shader_bfloat16
+    {VK_COMPONENT_TYPE_BFLOAT16_KHR, VKA_BF16},
+#endif
+};
 
 static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
@@ -27,9 +37,10 @@ static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, vka_de
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
     for (uint32_t i = 0; i < count && caps->matrix_shape_count < VKA_MAX_MATRIX_SHAPES; ++i)
-        if (IS_OURS(list[i], VK_SCOPE_SUBGROUP_KHR))
-            caps->matrix_shapes[caps->matrix_shape_count++] =
-                (vka_matrix_shape){list[i].MSize, list[i].NSize, list[i].KSize};
+        for (uint32_t t = 0; t < sizeof types / sizeof *types; ++t)
+            if (IS_OURS(list[i], types[t].type, VK_SCOPE_SUBGROUP_KHR))
+                caps->matrix_shapes[caps->matrix_shape_count++] =
+                    (vka_matrix_shape){list[i].MSize, list[i].NSize, list[i].KSize, types[t].dtype};
 }
 
 static void read_grains(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
@@ -45,12 +56,12 @@ static void read_grains(const vka__instance *in, VkPhysicalDevice handle, vka_de
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
     for (uint32_t i = 0; i < count; ++i) {
-        vka_matrix_shape grain = {list[i].MGranularity, list[i].NGranularity, list[i].KGranularity};
-        if (IS_OURS(list[i], VK_SCOPE_SUBGROUP_KHR) && !caps->matrix_grain.m)
+        vka_matrix_shape grain = {list[i].MGranularity, list[i].NGranularity, list[i].KGranularity, VKA_F16};
+        if (IS_OURS(list[i], VK_COMPONENT_TYPE_FLOAT16_KHR, VK_SCOPE_SUBGROUP_KHR) && !caps->matrix_grain.m)
             caps->matrix_grain = grain;
         /* The smallest workgroup: its matrices leave the most registers to each invocation. */
         uint32_t size = list[i].workgroupInvocations;
-        if (IS_OURS(list[i], VK_SCOPE_WORKGROUP_KHR) && size >= 128 &&
+        if (IS_OURS(list[i], VK_COMPONENT_TYPE_FLOAT16_KHR, VK_SCOPE_WORKGROUP_KHR) && size >= 128 &&
             (!caps->matrix_workgroup_grain.m || size < caps->matrix_workgroup_size)) {
             caps->matrix_workgroup_grain = grain;
             caps->matrix_workgroup_size = size;
@@ -58,7 +69,20 @@ static void read_grains(const vka__instance *in, VkPhysicalDevice handle, vka_de
     }
 }
 
-void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, vka_device_caps *caps,
+static void query_bf16(const vka__instance *in, VkPhysicalDevice handle, vka_vulkan_wishes *wishes) {
+#ifdef VK_KHR_shader_bfloat16
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR};
+    VkPhysicalDeviceFeatures2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features};
+    in->GetPhysicalDeviceFeatures2(handle, &base);
+    wishes->shader_bfloat16 = features.shaderBFloat16Type;
+    wishes->matrix_bfloat16 = features.shaderBFloat16CooperativeMatrix;
+#else
+    (void)in, (void)handle, (void)wishes;
+#endif
+}
+
+void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, bool bf16, vka_device_caps *caps,
                        vka_vulkan_wishes *wishes) {
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV features2 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
@@ -85,22 +109,37 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
     wishes->matrix_per_element_operations = features2.cooperativeMatrixPerElementOperations;
     wishes->matrix_tensor_addressing = features2.cooperativeMatrixTensorAddressing;
     wishes->matrix_block_loads = features2.cooperativeMatrixBlockLoads;
+    if (bf16)
+        query_bf16(in, handle, wishes);
     read_shapes(in, handle, caps);
     if (wishes->matrix_flexible_dimensions)
         read_grains(in, handle, caps);
     caps->matrix_reserved_bytes = properties_nv.cooperativeMatrixWorkgroupScopeReservedSharedMemory;
 }
 
+static bool is_compiled(vka__kernel kernel) {
+    return vka__spirv_table[kernel].words;
+}
+
 void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
-    bool compiled = vka__spirv_table[VKA__attention_coopmat_f16].words;
-    if (!compiled || !w->cooperative_matrix || !w->vulkan_memory_model || !w->shader_float16 || !w->storage_16bit)
-        caps->matrix_shape_count = 0;
-    bool flexible = caps->matrix_shape_count && w->matrix_flexible_dimensions;
+    bool matrices = w->cooperative_matrix && w->vulkan_memory_model;
+    bool f16 = matrices && w->shader_float16 && w->storage_16bit && is_compiled(VKA__attention_coopmat_f16);
+    bool bf16 = matrices && w->shader_bfloat16 && w->matrix_bfloat16 && is_compiled(VKA__attention_coopmat_bf16);
+    uint32_t kept = 0, kept_f16 = 0;
+    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
+        bool is_f16 = caps->matrix_shapes[i].dtype == VKA_F16;
+        if (is_f16 ? f16 : bf16)
+            caps->matrix_shapes[kept++] = caps->matrix_shapes[i];
+        kept_f16 += is_f16 && f16;
+    }
+    caps->matrix_shape_count = kept;
+    bool flexible = kept_f16 && w->matrix_flexible_dimensions;
     if (!flexible)
         caps->matrix_grain = (vka_matrix_shape){0};
-    caps->matrix_operations = flexible && w->matrix_reductions && w->matrix_conversions &&
+    /* SPIR-V 1.6, which they need, sets the size of workgroups in a way that maintenance4 allows. */
+    caps->matrix_operations = flexible && w->maintenance4 && w->matrix_reductions && w->matrix_conversions &&
                               w->matrix_per_element_operations && caps->api_version >= VK_API_VERSION_1_3 &&
-                              vka__spirv_table[VKA__attention_coopmat2_f16].words;
+                              is_compiled(VKA__attention_coopmat2_f16);
     if (!caps->matrix_operations || !w->matrix_workgroup_scope || !w->matrix_tensor_addressing) {
         caps->matrix_workgroup_grain = (vka_matrix_shape){0};
         caps->matrix_workgroup_size = caps->matrix_reserved_bytes = 0;
@@ -109,7 +148,8 @@ void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
 
 static bool can_do(const vka_device_caps *caps, const vka_matrix_shape *s) {
     const vka_matrix_shape *grain = &caps->matrix_grain;
-    if (grain->m && s->m && s->n && s->k && s->m % grain->m == 0 && s->n % grain->n == 0 && s->k % grain->k == 0)
+    if (grain->m && s->dtype == grain->dtype && s->m && s->n && s->k && s->m % grain->m == 0 && s->n % grain->n == 0 &&
+        s->k % grain->k == 0)
         return true;
     for (uint32_t i = 0; i < caps->matrix_shape_count; ++i)
         if (!memcmp(&caps->matrix_shapes[i], s, sizeof *s))

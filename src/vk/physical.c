@@ -22,6 +22,7 @@ typedef struct features {
     VkPhysicalDeviceShaderFloat16Int8Features float16;
     VkPhysicalDeviceSubgroupSizeControlFeatures size_control;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
+    VkPhysicalDeviceMaintenance4Features maintenance4;
 } features;
 
 static bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name) {
@@ -141,7 +142,7 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
 
 /* Extensions, or versions, that bring feature structures. */
 typedef struct offered {
-    bool driver, float16, sizes, memory_model, matrix, matrix2;
+    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16;
 } offered;
 
 static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
@@ -150,7 +151,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
                   .storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
                   .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
                   .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-                  .memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES};
+                  .memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
+                  .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES};
     chain(&f.base.pNext, &f.storage16);
     if (o->float16)
         chain(&f.base.pNext, &f.float16);
@@ -158,6 +160,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
         chain(&f.base.pNext, &f.size_control);
     if (o->memory_model)
         chain(&f.base.pNext, &f.memory_model);
+    if (caps->api_version >= VK_API_VERSION_1_3)
+        chain(&f.base.pNext, &f.maintenance4);
     in->GetPhysicalDeviceFeatures2(handle, &f.base);
     wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
     wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
@@ -165,8 +169,9 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
     /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
     wishes->vulkan_memory_model = f.memory_model.vulkanMemoryModel && f.memory_model.vulkanMemoryModelDeviceScope;
+    wishes->maintenance4 = f.maintenance4.maintenance4;
     if (o->matrix)
-        vka__matrix_query(in, handle, o->matrix2, caps, wishes);
+        vka__matrix_query(in, handle, o->matrix2, o->bf16, caps, wishes);
     vka__matrix_restrict(wishes, caps);
 }
 
@@ -198,6 +203,9 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
         .memory_model = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME),
         .matrix = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME),
         .matrix2 = offers(wishes, api, UINT32_MAX, list, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME),
+#ifdef VK_KHR_shader_bfloat16
+        .bf16 = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME),
+#endif
     };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
     offers(wishes, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");

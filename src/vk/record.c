@@ -8,6 +8,10 @@ const vka__context *vka__device_context(const vka_device *device) {
     return &device->ctx;
 }
 
+const vka__tuning *vka__device_tuning(const vka_device *device) {
+    return &device->tuning;
+}
+
 vka_device *vka__buffer_device(const vka_buffer *buffer) {
     return buffer->device;
 }

@@ -10,7 +10,7 @@
 
 #include "core/core.h"
 #include "core/sync.h"
-#include "plan/plan.h"
+#include "plan/tuning.h"
 
 typedef struct VmaAllocator_T *vka__vma;
 typedef struct VmaAllocation_T *vka__vma_allocation;
@@ -72,6 +72,8 @@ struct vka_device {
     vka__mutex memory_mutex;
     vka_memory_stats memory;
 
+    vka__tuning tuning;
+
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout pipeline_layout;
     vka__pipeline_cache *pipelines;
@@ -114,10 +116,13 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *ins
 void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user);
 
+/* tuning.c: reads the device's part of a tuning record; only VKA_OUT_OF_MEMORY is an error. */
+vka_status vka__tuning_load(vka_device *device, const char *item, const char *text, size_t size, const char *file);
+
 /* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
- * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered. */
-void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, vka_device_caps *caps,
-                       vka_vulkan_wishes *wishes);
+ * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered; `bf16`: VK_KHR_shader_bfloat16 is. */
+void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, bool bf16,
+                       vka_device_caps *caps, vka_vulkan_wishes *wishes);
 void vka__matrix_restrict(const vka_vulkan_wishes *enabled, vka_device_caps *caps);
 void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real);
 

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-/* The value that is normalised. x + residual is exact in float64 for f16 and all but exact for f32. */
+/* The value that is normalised. x + residual is exact in float64 for f16 and all but exact for others. */
 static double input(const ref_layer_norm *n, vka_dtype dtype, uint32_t row, uint32_t c) {
     size_t at = (size_t)row * n->cols + c;
     double y = n->x[at];

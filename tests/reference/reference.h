@@ -60,6 +60,8 @@ bool ref_error_ok(const ref_error *e);
 /* Storage conversions: round to nearest even, subnormals kept. */
 uint16_t ref_f16_from_f32(float x);
 float ref_f32_from_f16(uint16_t x);
+uint16_t ref_bf16_from_f32(float x);
+float ref_f32_from_bf16(uint16_t x);
 float ref_round(vka_dtype dtype, float x);
 /* dense float array <-> storage */
 void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n);

@@ -35,14 +35,41 @@ float ref_f32_from_f16(uint16_t x) {
     return x & 0x8000 ? -magnitude : magnitude;
 }
 
+uint16_t ref_bf16_from_f32(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, 4);
+    uint32_t upper = bits >> 16, lower = bits & 0xffff;
+    if (isnan(x)) {
+        return (uint16_t)(upper | 0x40); /* quiet: what made it a NaN may be in the lower half */
+    }
+    /* A carry into the exponent is right as it is, up to infinity. */
+    return (uint16_t)(upper + (lower > 0x8000 || (lower == 0x8000 && upper % 2)));
+}
+
+float ref_f32_from_bf16(uint16_t x) {
+    uint32_t bits = (uint32_t)x << 16;
+    float f;
+    memcpy(&f, &bits, 4);
+    return f;
+}
+
 float ref_round(vka_dtype dtype, float x) {
-    return dtype == VKA_F16 ? ref_f32_from_f16(ref_f16_from_f32(x)) : x;
+    switch (dtype) {
+    case VKA_F16:
+        return ref_f32_from_f16(ref_f16_from_f32(x));
+    case VKA_BF16:
+        return ref_f32_from_bf16(ref_bf16_from_f32(x));
+    default:
+        return x;
+    }
 }
 
 void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (dtype == VKA_F16) {
             ((uint16_t *)dst)[i] = ref_f16_from_f32(src[i]);
+        } else if (dtype == VKA_BF16) {
+            ((uint16_t *)dst)[i] = ref_bf16_from_f32(src[i]);
         } else {
             memcpy((char *)dst + 4 * i, &src[i], 4);
         }
@@ -53,6 +80,8 @@ void ref_load(vka_dtype dtype, float *dst, const void *src, size_t n) {
     for (size_t i = 0; i < n; i++) {
         if (dtype == VKA_F16) {
             dst[i] = ref_f32_from_f16(((const uint16_t *)src)[i]);
+        } else if (dtype == VKA_BF16) {
+            dst[i] = ref_f32_from_bf16(((const uint16_t *)src)[i]);
         } else {
             memcpy(&dst[i], (const char *)src + 4 * i, 4);
         }

@@ -43,7 +43,7 @@ static void few_groups(void *user, vka_device_caps *caps) {
 }
 
 static void one_shape(vka_device_caps *caps, uint32_t m, uint32_t n, uint32_t k) {
-    caps->matrix_shapes[0] = (vka_matrix_shape){m, n, k};
+    caps->matrix_shapes[0] = (vka_matrix_shape){m, n, k, VKA_F16};
     caps->matrix_shape_count = caps->matrix_shape_count ? 1 : 0;
 }
 

@@ -7,6 +7,12 @@
 
 #define GUARD 64 /* bytes before and after; a multiple of every element size */
 
+const vka_dtype dtypes[DTYPES] = {VKA_F32, VKA_F16, VKA_BF16};
+
+const char *dtype_name(vka_dtype dtype) {
+    return dtype == VKA_F32 ? "f32" : dtype == VKA_F16 ? "f16" : "bf16";
+}
+
 static void *must(void *memory) {
     cr_assert_not_null(memory, "the test itself is out of memory");
     return memory;

@@ -23,6 +23,11 @@ typedef struct tensor {
     size_t size;
 } tensor;
 
+/* The types of tensors, for loops over them. */
+#define DTYPES 3
+extern const vka_dtype dtypes[DTYPES];
+const char *dtype_name(vka_dtype dtype);
+
 /* A buffer full of 0xff bytes, which are NaN in every type, with room for the tensor. */
 tensor tensor_create(context *c, vka_dtype dtype, uint32_t rank, const uint32_t *shape, layout l);
 void tensor_destroy(tensor *t);

@@ -3,15 +3,16 @@
 
 #include <stdio.h>
 
-static const vka_dtype dtypes[] = {VKA_F16, VKA_F32};
+/* The last one is left out where it would show nothing new. */
+static const vka_dtype dtypes[] = {VKA_F16, VKA_F32, VKA_BF16};
 
 static const char *dtype_name(vka_dtype dtype) {
-    return dtype == VKA_F16 ? "f16" : "f32";
+    return dtype == VKA_F16 ? "f16" : dtype == VKA_BF16 ? "bf16" : "f32";
 }
 
-static uint32_t add_attention(offline_case *cases, uint32_t count, const char *name, offline_case c) {
+static uint32_t add_attention(offline_case *cases, uint32_t count, const char *name, int types, offline_case c) {
     static const uint32_t dims[] = {64, 128};
-    for (int t = 0; t < 2; ++t)
+    for (int t = 0; t < types; ++t)
         for (int d = 0; d < 2; ++d) {
             c.dtype = dtypes[t];
             c.head_dim = dims[d];
@@ -35,10 +36,10 @@ static uint32_t add_norm(offline_case *cases, uint32_t count) {
 uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     offline_case prefill = {.heads = 8, .kv_heads = 8, .queries = 4096, .keys = 4096}, causal = prefill;
     causal.causal = true;
-    uint32_t count = add_attention(cases, 0, "prefill", prefill);
-    count = add_attention(cases, count, "causal", causal);
-    count =
-        add_attention(cases, count, "decode", (offline_case){.heads = 32, .kv_heads = 8, .queries = 1, .keys = 4096});
+    offline_case decode = {.heads = 32, .kv_heads = 8, .queries = 1, .keys = 4096};
+    uint32_t count = add_attention(cases, 0, "prefill", 3, prefill);
+    count = add_attention(cases, count, "causal", 2, causal);
+    count = add_attention(cases, count, "decode", 3, decode);
     return add_norm(cases, count);
 }
 

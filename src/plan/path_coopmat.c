@@ -1,0 +1,141 @@
+/* The coopmat path: subgroups own query rows and multiply by cooperative matrices.
+ * SPDX-License-Identifier: MIT */
+#include "plan/attention_paths.h"
+
+/* Workgroups, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32 keys keep a workgroup's
+ * shared memory small enough for several of them on one core. The last ones are only measured. */
+static const uint32_t groups[][2] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}, {1, 16}, {8, 32}, {4, 64}, {2, 64}};
+#define GROUPS   (sizeof groups / sizeof *groups)
+#define DEFAULTS 6
+
+/* Blocks that are measured: rows, subgroups that share them. */
+static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2}};
+#define BLOCKS (sizeof blocks / sizeof *blocks)
+
+/* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
+ * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
+#define MAX_REGISTERS 96
+
+static bool is_power_of_two(uint32_t x) {
+    return x && !(x & (x - 1));
+}
+
+/* The largest product of the type: the most arithmetic for one load of its operands. */
+static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__attention_problem *p) {
+    const vka_matrix_shape *best = NULL;
+    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
+        const vka_matrix_shape *s = &caps->matrix_shapes[i];
+        bool usable = s->dtype == p->q.dtype && is_power_of_two(s->m) && is_power_of_two(s->n) &&
+                      is_power_of_two(s->k) && s->m <= 32 && s->n >= 4 && s->n <= 32 && s->k >= 8 && s->k <= 32;
+        if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
+            best = s;
+    }
+    return best;
+}
+
+/* Intel's matrices are made for the narrowest subgroups, AMD's lose registers and speed there. */
+uint32_t vka__matrix_width(const vka_device_caps *caps) {
+    enum { INTEL = 0x8086 };
+    if (caps->subgroup_min == caps->subgroup_max || !caps->subgroup_size_control)
+        return caps->subgroup_min == caps->subgroup_max ? caps->subgroup_size : 0;
+    return caps->vendor_id == INTEL ? caps->subgroup_min : caps->subgroup_size;
+}
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (p->q.dtype == VKA_F32)
+        return "only f16 and bf16 tensors have cooperative matrices";
+    if (p->q.dtype == VKA_F16 && (!shape_of(caps, p) || !caps->f16_storage))
+        return "this device has no cooperative matrices that sum products of f16 in f32";
+    if (p->q.dtype == VKA_BF16 && !shape_of(caps, p))
+        return "this device has no cooperative matrices that sum products of bf16 in f32";
+    if (vka__matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
+        return "this device has no subgroups of known width with arithmetic and shuffles";
+    return NULL;
+}
+
+static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    return t->rm * shape_of(caps, p)->m;
+}
+
+static uint32_t registers(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows,
+                          uint32_t subgroups) {
+    return rows * (p->v.shape[3] / subgroups + p->q.shape[3] / 2) / vka__matrix_width(caps);
+}
+
+/* Bytes of shared memory that coopmat.comp declares. */
+static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    const vka_matrix_shape *s = shape_of(caps, p);
+    uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
+    uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
+    return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
+           4 * (t->br / block_rows(caps, p, t)) + 4;
+}
+
+static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+    if (index >= GROUPS * BLOCKS)
+        return false;
+    const uint32_t *group = groups[index % GROUPS], *block = blocks[index / GROUPS];
+    *tile = (vka__tile){group[0] * block[0], group[1], block[0] / shape_of(caps, p)->m, block[1]};
+    return true;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    const vka_matrix_shape *s = shape_of(caps, p);
+    if (!t->rm)
+        return false;
+    uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
+    uint32_t soft_rows = rows / t->tc; /* of a subgroup, whose lanes take four scores at least each */
+    uint32_t lanes = soft_rows < width ? width / soft_rows : 1;
+    return t->br / rows * t->tc * width <= caps->max_invocations && t->bc % (s->n * t->tc) == 0 && t->bc % s->k == 0 &&
+           t->bc >= rows && t->bc >= 4 * lanes && shared_bytes(caps, p, t) <= caps->shared_bytes;
+}
+
+/* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
+ * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
+static void choose_block(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t *rows,
+                         uint32_t *subgroups) {
+    uint32_t least = shape_of(caps, p)->m;
+    *rows = least;
+    *subgroups = 1;
+    while (*rows < 16 && caps->type != VKA_DEVICE_CPU)
+        *rows *= 2;
+    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > least)
+        *rows /= 2;
+    if (registers(caps, p, *rows, 1) > MAX_REGISTERS)
+        *subgroups = 2;
+}
+
+static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    (void)caps, (void)p, (void)tile;
+    return 32;
+}
+
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    uint32_t rows, subgroups, all = p->q.shape[2] * 2 <= 32 ? vka__packed_rows(p) : p->q.shape[2];
+    choose_block(caps, p, &rows, &subgroups);
+    bool found = false;
+    for (uint32_t i = 0; i < DEFAULTS; ++i) {
+        vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps, p)->m, subgroups};
+        bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
+        if ((!found || smaller) && fits(caps, p, &t)) {
+            *tile = t;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
+                 vka__attention_plan *plan) {
+    const vka_matrix_shape *s = shape_of(caps, p);
+    uint32_t *spec = plan->main.spec, width = vka__matrix_width(caps);
+    plan->shared_bytes = shared_bytes(caps, p, tile);
+    plan->main.kernel = p->q.dtype == VKA_BF16 ? VKA__attention_coopmat_bf16 : VKA__attention_coopmat_f16;
+    spec[VKA_SPEC_GROUP_SIZE] = tile->br / block_rows(caps, p, tile) * tile->tc * width;
+    spec[VKA_SPEC_SUBGROUP] = width;
+    spec[VKA_SPEC_M] = s->m;
+    spec[VKA_SPEC_N] = s->n;
+    spec[VKA_SPEC_K] = s->k;
+}
+
+const vka__path vka__path_coopmat = {"coopmat", why_not, tile_at, fits, choose, fill, pack_rows, false};

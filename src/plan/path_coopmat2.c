@@ -1,0 +1,86 @@
+/* The coopmat2 path: matrices span all rows of a tile (VK_NV_cooperative_matrix2).
+ * SPDX-License-Identifier: MIT */
+#include "plan/attention_paths.h"
+
+/* Query rows, keys of a step. Of a workgroup; of a subgroup; of a subgroup on a software driver, which compiles every
+ * element's operation. */
+static const uint32_t workgroup_tiles[][2] = {{64, 64}, {64, 32}, {32, 64}, {32, 32}, {128, 64}, {128, 32}, {16, 64}};
+static const uint32_t subgroup_tiles[][2] = {{16, 32}, {16, 16}, {32, 32}, {8, 32}, {8, 16}};
+static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
+
+/* Mesa's drivers, the only ones where subgroups hold such matrices, refuse pipelines with larger ones. */
+#define MAX_SUBGROUP_DIM 240
+
+static bool by_workgroup(const vka_device_caps *caps) {
+    return caps->matrix_workgroup_grain.m;
+}
+
+static const vka_matrix_shape *grain_of(const vka_device_caps *caps) {
+    return by_workgroup(caps) ? &caps->matrix_workgroup_grain : &caps->matrix_grain;
+}
+
+static uint32_t threads(const vka_device_caps *caps) {
+    return by_workgroup(caps) ? caps->matrix_workgroup_size : vka__matrix_width(caps);
+}
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (p->q.dtype != VKA_F16)
+        return "only f16 tensors have matrices of any size";
+    if (!caps->matrix_operations || !grain_of(caps)->m || !threads(caps) || threads(caps) > caps->max_invocations)
+        return "this device has no matrices of any size with reductions";
+    if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)
+        return "Mesa keeps a matrix's dimensions in eight bits";
+    return NULL;
+}
+
+static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+    (void)p;
+    bool cpu = caps->type == VKA_DEVICE_CPU;
+    const uint32_t(*list)[2] = by_workgroup(caps) ? workgroup_tiles : cpu ? software_tiles : subgroup_tiles;
+    uint32_t count = by_workgroup(caps) ? sizeof workgroup_tiles : cpu ? sizeof software_tiles : sizeof subgroup_tiles;
+    if (index >= count / sizeof *list)
+        return false;
+    const vka_matrix_shape *grain = grain_of(caps);
+    *tile = (vka__tile){vka__round_up(list[index][0], grain->m),
+                        vka__round_up(vka__round_up(list[index][1], grain->n), grain->k), 1, 1};
+    return true;
+}
+
+/* Bytes of shared memory that coopmat2.comp declares. */
+static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    const vka_matrix_shape *grain = grain_of(caps);
+    uint32_t k_stride = vka__round_up(p->q.shape[3], grain->k) / 4 + 2;
+    uint32_t v_stride = vka__round_up(p->v.shape[3], grain->n) / 4 + 2;
+    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 4;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    const vka_matrix_shape *grain = grain_of(caps);
+    uint32_t reserved = by_workgroup(caps) ? caps->matrix_reserved_bytes : 0;
+    return t->br % grain->m == 0 && t->bc % grain->n == 0 && t->bc % grain->k == 0 &&
+           shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
+}
+
+static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    (void)caps, (void)p;
+    return tile->br;
+}
+
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    return vka__first_fitting(&vka__path_coopmat2, caps, p, UINT32_MAX, UINT32_MAX, tile);
+}
+
+static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
+                 vka__attention_plan *plan) {
+    const vka_matrix_shape *grain = grain_of(caps);
+    uint32_t *spec = plan->main.spec;
+    plan->shared_bytes = shared_bytes(caps, p, tile);
+    plan->main.kernel = by_workgroup(caps) ? VKA__attention_coopmat2_f16 : VKA__attention_coopmat2_f16_sg;
+    spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
+    spec[VKA_SPEC_SUBGROUP] = by_workgroup(caps) ? 0 : threads(caps);
+    spec[VKA_SPEC_M] = grain->m;
+    spec[VKA_SPEC_N] = grain->n;
+    spec[VKA_SPEC_K] = grain->k;
+}
+
+const vka__path vka__path_coopmat2 = {"coopmat2", why_not, tile_at, fits, choose, fill, pack_rows, false};

@@ -1,0 +1,59 @@
+/* The tile path: a workgroup owns query rows and stages keys in shared memory.
+ * SPDX-License-Identifier: MIT */
+#include "plan/attention_paths.h"
+
+/* Largest first: query rows, keys of a step, rows of an invocation, invocations of a row. Register tiles of 4 x 4 spill
+ * on no known GPU; a row's invocations times four channels make one channel chunk. */
+static const vka__tile tiles[] = {
+    {64, 32, 4, 8}, {32, 32, 4, 8}, {16, 32, 2, 8}, {8, 32, 1, 8},   {4, 32, 1, 16}, {4, 16, 1, 8},
+    {4, 8, 1, 4},   {64, 16, 4, 8}, {32, 16, 4, 8}, {64, 32, 4, 16}, {32, 32, 2, 8},
+};
+/* What is chosen without measurement comes from the first ones. */
+#define DEFAULTS 7
+
+/* Bytes of shared memory that tile.comp declares for a shape: q, a chunk of k or v, probabilities, row reductions. */
+static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
+    uint32_t d4 = vka__div_up(d, 4);
+    return 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) + 4 * s->br * s->tc;
+}
+
+/* Sixteen vectors of four outputs an invocation, beside the scores, are what every known GPU has registers for. */
+#define MAX_OUT_VECTORS 16
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    (void)caps, (void)p;
+    return NULL;
+}
+
+static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+    (void)caps, (void)p;
+    if (index >= sizeof tiles / sizeof *tiles)
+        return false;
+    *tile = tiles[index];
+    return true;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
+    uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), s->tc);
+    return s->br / s->rm * s->tc <= caps->max_invocations && shared_bytes(s, p->q.shape[3]) <= caps->shared_bytes &&
+           out_vectors <= MAX_OUT_VECTORS;
+}
+
+static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    (void)caps, (void)p, (void)tile;
+    return 16;
+}
+
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    uint32_t rows = p->q.shape[2] * 2 <= 16 ? vka__packed_rows(p) : p->q.shape[2];
+    return vka__first_fitting(&vka__path_tile, caps, p, rows, DEFAULTS, tile);
+}
+
+static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
+                 vka__attention_plan *plan) {
+    plan->shared_bytes = shared_bytes(tile, p->q.shape[3]);
+    plan->main.kernel = vka__kernel_for_storage(VKA__attention_tile_f32, p->q.dtype, caps);
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
+}
+
+const vka__path vka__path_tile = {"tile", why_not, tile_at, fits, choose, fill, pack_rows, false};
