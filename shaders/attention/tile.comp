@@ -155,6 +155,28 @@ void store_rows(Grid g, uint first_row) {
     }
 }
 
+void value_chunk(uint chunk, uint head, int j0, int end, bool full) {
+    barrier();
+    stage_values(head, j0, end, chunk);
+    barrier();
+    if (full)
+        multiply_values(chunk, true);
+    else
+        multiply_values(chunk, false);
+}
+
+// Chunks are constants here and not of a loop to be unrolled: compilers unroll one with barriers and loops inside too late
+// to keep the outputs in registers (NVK), or not at all, and then choose among all of them at every step (ANV: ten times
+// the code, and half a minute to compile it). There are at most 16: 64 vectors in chunks of 4.
+#define VALUE_CHUNK(x)                                                                                                 \
+    if (DV_CHUNKS > (x))                                                                                               \
+    value_chunk(x, v_head, j0, w.end, full)
+#define VALUE_CHUNKS(x)                                                                                                \
+    VALUE_CHUNK(x);                                                                                                    \
+    VALUE_CHUNK(x + 1u);                                                                                               \
+    VALUE_CHUNK(x + 2u);                                                                                               \
+    VALUE_CHUNK(x + 3u)
+
 void main() {
     tr = gl_LocalInvocationIndex / TC;
     tc = gl_LocalInvocationIndex % TC;
@@ -173,15 +195,10 @@ void main() {
             multiply_keys(chunk);
         }
         soften(j0, w.end, full);
-        [[unroll]] for (uint chunk = 0u; chunk < DV_CHUNKS; ++chunk) {
-            barrier();
-            stage_values(v_head, j0, w.end, chunk);
-            barrier();
-            if (full)
-                multiply_values(chunk, true);
-            else
-                multiply_values(chunk, false);
-        }
+        VALUE_CHUNKS(0u);
+        VALUE_CHUNKS(4u);
+        VALUE_CHUNKS(8u);
+        VALUE_CHUNKS(12u);
     }
     store_rows(g, first_row);
 }

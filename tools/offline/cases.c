@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "cases.h"
+
+#include <stdio.h>
+
+/* The last one is left out where it would show nothing new. */
+static const vka_dtype dtypes[] = {VKA_F16, VKA_F32, VKA_BF16};
+
+static const char *dtype_name(vka_dtype dtype) {
+    return dtype == VKA_F16 ? "f16" : dtype == VKA_BF16 ? "bf16" : "f32";
+}
+
+static uint32_t add_attention(offline_case *cases, uint32_t count, const char *name, int types, offline_case c) {
+    static const uint32_t dims[] = {64, 128};
+    for (int t = 0; t < types; ++t)
+        for (int d = 0; d < 2; ++d) {
+            c.dtype = dtypes[t];
+            c.head_dim = dims[d];
+            snprintf(c.name, sizeof c.name, "%s %s D%u", name, dtype_name(c.dtype), c.head_dim);
+            cases[count++] = c;
+        }
+    return count;
+}
+
+static uint32_t add_norm(offline_case *cases, uint32_t count) {
+    static const uint32_t cols[] = {1024, 4096};
+    for (int t = 0; t < 2; ++t)
+        for (int i = 0; i < 2; ++i) {
+            offline_case c = {.dtype = dtypes[t], .rows = 4096, .cols = cols[i]};
+            snprintf(c.name, sizeof c.name, "layer norm %s C%u", dtype_name(c.dtype), c.cols);
+            cases[count++] = c;
+        }
+    return count;
+}
+
+uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
+    offline_case prefill = {.heads = 8, .kv_heads = 8, .queries = 4096, .keys = 4096}, causal = prefill;
+    causal.causal = true;
+    offline_case decode = {.heads = 32, .kv_heads = 8, .queries = 1, .keys = 4096};
+    uint32_t count = add_attention(cases, 0, "prefill", 3, prefill);
+    count = add_attention(cases, count, "causal", 2, causal);
+    count = add_attention(cases, count, "decode", 3, decode);
+    return add_norm(cases, count);
+}
+
+/* The tensor in a buffer of its own, which dies with the process. */
+static vka_status give_buffer(vka_device *device, vka_tensor *t) {
+    vka_buffer_desc desc = {.size = vka_dtype_size(t->dtype)};
+    for (uint32_t i = 0; i < t->rank; ++i)
+        desc.size *= t->shape[i];
+    return vka_buffer_create(device, &desc, &t->buffer);
+}
+
+static vka_status give_buffers(vka_device *device, vka_tensor *const *tensors, int count) {
+    vka_status status = VKA_OK;
+    for (int i = 0; i < count && status == VKA_OK; ++i)
+        status = give_buffer(device, tensors[i]);
+    return status;
+}
+
+static vka_status compile_attention(vka_device *device, const offline_case *c, uint32_t path, char *text,
+                                    size_t capacity) {
+    vka_attention_desc d = {
+        .q = vka_tensor_4d(NULL, c->dtype, 1, c->heads, c->queries, c->head_dim),
+        .k = vka_tensor_4d(NULL, c->dtype, 1, c->kv_heads, c->keys, c->head_dim),
+        .v = vka_tensor_4d(NULL, c->dtype, 1, c->kv_heads, c->keys, c->head_dim),
+        .out = vka_tensor_4d(NULL, c->dtype, 1, c->heads, c->queries, c->head_dim),
+        .causal = c->causal,
+        .path = (vka_attention_path)path,
+    };
+    vka_status status = give_buffers(device, (vka_tensor *[]){&d.q, &d.k, &d.v, &d.out}, 4);
+    if (status == VKA_OK)
+        status = vka_attention_explain(device, &d, text, capacity, NULL);
+    return status == VKA_OK ? vka_attention_prepare(device, &d) : status;
+}
+
+static vka_status compile_norm(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity) {
+    vka_layer_norm_desc d = {
+        .x = vka_tensor_2d(NULL, c->dtype, c->rows, c->cols),
+        .out = vka_tensor_2d(NULL, c->dtype, c->rows, c->cols),
+        .weight = vka_tensor_1d(NULL, c->dtype, c->cols),
+        .bias = vka_tensor_1d(NULL, c->dtype, c->cols),
+        .path = (vka_norm_path)path,
+    };
+    vka_status status = give_buffers(device, (vka_tensor *[]){&d.x, &d.out, &d.weight, &d.bias}, 4);
+    if (status == VKA_OK)
+        status = vka_layer_norm_explain(device, &d, text, capacity, NULL);
+    return status == VKA_OK ? vka_layer_norm_prepare(device, &d) : status;
+}
+
+vka_status offline_compile(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity) {
+    return (c->head_dim ? compile_attention : compile_norm)(device, c, path, text, capacity);
+}

@@ -1,0 +1,27 @@
+/* What is compiled: attention and layer norm at the sizes of transformers in use.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_OFFLINE_CASES_H
+#define VKATTN_OFFLINE_CASES_H
+
+#include <vkattn/attention.h>
+#include <vkattn/norm.h>
+
+typedef struct offline_case {
+    char name[64];
+    vka_dtype dtype;
+    uint32_t head_dim; /* 0: layer norm */
+    uint32_t heads, kv_heads, queries, keys;
+    bool causal;
+    uint32_t rows, cols;
+} offline_case;
+
+#define OFFLINE_MAX_CASES 64
+
+/* Returns how many there are. */
+uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]);
+
+/* Compiles a case for a path (0 = the library's choice), and writes what it explains into `text`. VKA_INVALID: there is
+ * no such path; VKA_UNSUPPORTED: it is not for this case or device. */
+vka_status offline_compile(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity);
+
+#endif
