@@ -15,6 +15,9 @@ static void count_memory(vka_device *d, uint64_t add, uint64_t remove) {
 vka_status vka__buffer_create(vka_device *d, const char *item, uint64_t size, vka_memory memory,
                               VkBufferUsageFlags usage, vka_buffer **buffer) {
     *buffer = NULL;
+    if (vka__align_up(size, 16) > d->max_buffer)
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "%llu bytes are more than a buffer can have here: %llu",
+                         (unsigned long long)size, (unsigned long long)d->max_buffer);
     vka_buffer *b = vka__alloc(&d->ctx, 1, sizeof *b);
     if (!b)
         return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");

@@ -239,6 +239,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
     d->physical = physical->handle;
     d->caps = physical->caps;
     d->uniform_align = physical->uniform_align;
+    d->max_buffer = physical->max_buffer;
     d->full_subgroups = physical->wishes.compute_full_subgroups;
     if (d->owned)
         d->queue_family = physical->queue_family;

@@ -14,6 +14,7 @@ typedef struct properties {
     VkPhysicalDeviceIDProperties id;
     VkPhysicalDeviceDriverProperties driver;
     VkPhysicalDeviceSubgroupSizeControlProperties size_control;
+    VkPhysicalDeviceMaintenance4Properties maintenance4;
 } properties;
 
 typedef struct features {
@@ -215,18 +216,22 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
                     .subgroup.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES,
                     .id.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES,
                     .driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES,
-                    .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES};
+                    .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES,
+                    .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_PROPERTIES};
     chain(&p.base.pNext, &p.subgroup);
     chain(&p.base.pNext, &p.id);
     if (o.driver)
         chain(&p.base.pNext, &p.driver);
     if (o.sizes)
         chain(&p.base.pNext, &p.size_control);
+    if (api >= VK_API_VERSION_1_3)
+        chain(&p.base.pNext, &p.maintenance4);
     in->GetPhysicalDeviceProperties2(handle, &p.base);
     *why = "it has fewer storage buffers per shader than a kernel needs";
     if (p.base.properties.limits.maxPerStageDescriptorStorageBuffers < STORAGE_BINDINGS)
         return VKA_UNSUPPORTED;
     fill_caps(&p, caps);
+    out->max_buffer = p.maintenance4.maxBufferSize ? p.maintenance4.maxBufferSize : UINT64_MAX;
     out->uniform_align = (uint32_t)p.base.properties.limits.minUniformBufferOffsetAlignment;
     read_memory(in, handle, caps);
 

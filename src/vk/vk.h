@@ -45,6 +45,7 @@ typedef struct vka__physical {
     vka_vulkan_wishes wishes;
     uint32_t queue_family; /* first with compute, without graphics where there is a choice */
     uint32_t uniform_align;
+    uint64_t max_buffer; /* bytes of a buffer; UINT64_MAX where the driver sets no limit */
 } vka__physical;
 
 typedef struct vka__pipeline_cache vka__pipeline_cache;
@@ -58,6 +59,7 @@ struct vka_device {
     struct VolkDeviceTable vk;
     vka_device_caps caps;
     uint32_t uniform_align;
+    uint64_t max_buffer;
     bool full_subgroups; /* computeFullSubgroups is enabled */
     uint32_t queue_family;
     VkQueue queue; /* VK_NULL_HANDLE: none was given */
