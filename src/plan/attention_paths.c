@@ -165,6 +165,10 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         vka__tile tile;
         /* Matrices of a subgroup that come by functions of elements have nothing over plain ones. */
         bool useful = r->path != VKA_PATH_COOPMAT2 || caps->matrix_workgroup_grain.m;
+        /* A subgroup of Intel's has a fraction of others' registers: what keeps whole keys, rows or steps in them was
+         * seen to spill hundreds. */
+        bool keeps = r->path == VKA_PATH_DECODE || r->path == VKA_PATH_COOPMAT;
+        useful = useful && !(keeps && caps->vendor_id == VKA_VENDOR_INTEL);
         if (useful && r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
             !paths[r->path]->why_not(caps, p) && paths[r->path]->choose(caps, p, &tile)) {
             take(caps, p, r->path, &tile, r->why, plan);

@@ -4,6 +4,8 @@
 
 #include "plan/plan.h"
 
+#define VKA_VENDOR_INTEL 0x8086
+
 /* One way to run an attention: where it can, its tiles, and the pipeline of a tile. */
 typedef struct vka__path {
     const char *name;

@@ -35,10 +35,9 @@ static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__
 
 /* Intel's matrices are made for the narrowest subgroups, AMD's lose registers and speed there. */
 uint32_t vka__matrix_width(const vka_device_caps *caps) {
-    enum { INTEL = 0x8086 };
     if (caps->subgroup_min == caps->subgroup_max || !caps->subgroup_size_control)
         return caps->subgroup_min == caps->subgroup_max ? caps->subgroup_size : 0;
-    return caps->vendor_id == INTEL ? caps->subgroup_min : caps->subgroup_size;
+    return caps->vendor_id == VKA_VENDOR_INTEL ? caps->subgroup_min : caps->subgroup_size;
 }
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
