@@ -126,7 +126,7 @@ bool context_compiles_slowly(const context *c) {
     bool old = caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
     if (old && !getenv("VKATTN_TEST_ALL")) {
         fprintf(stderr,
-                "SKIP: some tile kernels: this driver compiles for seconds each (VKATTN_TEST_ALL=1 runs them)\n");
+                "SKIP: some kernels: this driver compiles for seconds each (VKATTN_TEST_ALL=1 runs them)\n");
         return true;
     }
     return false;

@@ -50,7 +50,7 @@ void context_finish(context *c);
 /* Skips when the machine has no Vulkan device. */
 void context_require_device(void);
 
-/* A software driver that takes seconds to compile a tile kernel (Mesa before 26.1). Tests that would compile dozens of
+/* A software driver that takes seconds to compile a kernel (Mesa before 26.1). Tests that would compile dozens of
  * them leave some out there, and say so; VKATTN_TEST_ALL=1 runs them all the same. */
 bool context_compiles_slowly(const context *c);
 
