@@ -21,13 +21,15 @@ static const attention_case attentions[] = {
 static void attention_on(const device_config *config, bool forced_paths) {
     context c;
     context_open(&c, config);
-    size_t step = forced_paths && context_compiles_slowly(&c) ? 2 : 1;
-    for (size_t i = 0; i < ATTENTIONS; i += step) {
+    bool slow = forced_paths && context_compiles_slowly(&c);
+    for (size_t i = 0; i < ATTENTIONS; i += slow ? 2 : 1) {
         attention_problem p = attention_make(&c, attentions[i], test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
         attention_run(&p, VKA_PATH_AUTO, 3);
-        if (forced_paths) {
-            attention_run_paths(&p, 0);
+        for (int path = VKA_PATH_ROW; forced_paths && path <= LAST_PATH; path++) {
+            if (!(slow && path == VKA_PATH_TILE && i > 0) && attention_can(&p, (vka_attention_path)path)) {
+                attention_run(&p, (vka_attention_path)path, 0);
+            }
         }
         attention_destroy(&p);
     }
