@@ -17,8 +17,12 @@ static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
     return 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) + 4 * s->br * s->tc;
 }
 
-/* Sixteen vectors of four outputs an invocation, beside the scores, are what every known GPU has registers for. */
-#define MAX_OUT_VECTORS 16
+/* Vectors of four outputs that an invocation keeps beside the scores: what every known GPU has registers for, but for
+ * Apple's, whose 128 they would fill alone with what the code around them needs. */
+static uint32_t most_out_vectors(const vka_device_caps *caps) {
+    enum { MOLTENVK = 14, HONEYKRISP = 26 }; /* VkDriverId */
+    return caps->driver_id == MOLTENVK || caps->driver_id == HONEYKRISP ? 8 : 16;
+}
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     (void)caps, (void)p;
@@ -36,7 +40,7 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
     uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), s->tc);
     return s->br / s->rm * s->tc <= caps->max_invocations && shared_bytes(s, p->q.shape[3]) <= caps->shared_bytes &&
-           out_vectors <= MAX_OUT_VECTORS;
+           out_vectors <= most_out_vectors(caps);
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {

@@ -125,8 +125,7 @@ bool context_compiles_slowly(const context *c) {
     const vka_device_caps *caps = vka_device_get_caps(c->device);
     bool old = caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
     if (old && !getenv("VKATTN_TEST_ALL")) {
-        fprintf(stderr,
-                "SKIP: some kernels: this driver compiles for seconds each (VKATTN_TEST_ALL=1 runs them)\n");
+        fprintf(stderr, "SKIP: some kernels: this driver compiles for seconds each (VKATTN_TEST_ALL=1 runs them)\n");
         return true;
     }
     return false;
