@@ -43,6 +43,7 @@ static vka_device_caps caps_of(const struct device *d) {
                              .max_invocations = d->invocations,
                              .max_groups = {65535, 65535, 65535},
                              .storage_range = (uint64_t)d->range_mib << 20,
+                             .storage_buffers = 64,
                              .storage_align = 64,
                              .subgroup_arithmetic = d->subgroup_max > 1,
                              .subgroup_shuffle = d->subgroup_max > 1,

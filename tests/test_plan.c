@@ -24,8 +24,9 @@ typedef struct device {
 #define CAPS(type_, subgroup, least, most, shared, invocations, range, align, f16)                                     \
     .type = type_, .subgroup_size = subgroup, .subgroup_min = least, .subgroup_max = most, .shared_bytes = shared,     \
     .max_invocations = invocations, .max_groups = {65535, 65535, 65535}, .storage_range = range,                       \
-    .storage_align = align, .memory_bytes = UINT64_C(1) << 32, .subgroup_arithmetic = subgroup > 1,                    \
-    .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least, .f16_storage = f16, .f16_arithmetic = f16
+    .storage_buffers = 64, .storage_align = align, .memory_bytes = UINT64_C(1) << 32,                                  \
+    .subgroup_arithmetic = subgroup > 1, .subgroup_shuffle = subgroup > 1, .subgroup_size_control = most > least,      \
+    .f16_storage = f16, .f16_arithmetic = f16
 #define MIB (UINT64_C(1) << 20)
 #define F16(m, n, k)                                                                                                   \
     { m, n, k, VKA_F16 }
@@ -73,7 +74,7 @@ static const device devices[] = {
 static vka__view view_of(ref_rng *rng, vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
     static const char *const orders[] = {"0123", "0213", "2013", "0132"};
     const char *order = orders[ref_rng_below(rng, 4)];
-    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .shape = {b, h, n, d}};
+    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .block = 1, .shape = {b, h, n, d}};
     uint64_t stride = 1;
     v.offset = (uint64_t)v.size * ref_rng_below(rng, 300);
     for (int level = 3; level >= 0; level--) {
@@ -295,7 +296,7 @@ Test(plan, attention_in_small_dispatches) {
 }
 
 static vka__view dense(vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
-    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .shape = {b, h, n, d}};
+    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .block = 1, .shape = {b, h, n, d}};
     uint64_t stride = 1;
     for (int i = 3; i >= 0; stride *= v.shape[i--]) {
         v.stride[i] = v.shape[i] < 2 ? 0 : stride;
@@ -713,7 +714,7 @@ static uint64_t check_norm_rows(const device *d, const vka__norm_problem *p) {
 }
 
 static vka__view ordered(vka_dtype dtype, const uint32_t shape[4], const char *order) {
-    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype)};
+    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .block = 1};
     uint64_t stride = 1;
     memcpy(v.shape, shape, sizeof v.shape);
     for (int level = 3; level >= 0; level--) {

@@ -21,6 +21,7 @@ static const vka_device_caps caps = {.type = VKA_DEVICE_DISCRETE,
                                      .max_invocations = 1024,
                                      .max_groups = {65535, 65535, 65535},
                                      .storage_range = UINT64_C(1) << 32,
+                                     .storage_buffers = 64,
                                      .storage_align = 16,
                                      .f16_storage = true};
 

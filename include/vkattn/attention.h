@@ -47,21 +47,86 @@ typedef struct vka_attention_tile {
                                   /*   subgroups that share a block                                                */
 } vka_attention_tile;
 
-/* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. */
+/* How probabilities come from a row's scores. */
+typedef enum vka_selection {
+    VKA_SELECTION_SOFTMAX = 0,
+    VKA_SELECTION_ARGMAX = 1, /* hard attention: the key with the highest score, the first of equals, gets all        */
+    VKA_SELECTION_SAMPLE = 2, /* one key, drawn with the probabilities of softmax (Gumbel-max, Maddison 2014)        */
+} vka_selection;
+
+/* Which stage of a score vka_attention_desc.scores receives: the modes of ONNX Attention's qk_matmul_output_mode. */
+typedef enum vka_score_stage {
+    VKA_SCORES_SCALED = 0,        /* scale * q k^T                                                                  */
+    VKA_SCORES_CAPPED = 1,        /* after softcap                                                                  */
+    VKA_SCORES_MASKED = 2,        /* after biases and masks: -inf where a query may not see a key                   */
+    VKA_SCORES_PROBABILITIES = 3, /* after softmax; rows that see nothing are 0. Needs lse, and VKA_SELECTION_SOFTMAX */
+} vka_score_stage;
+
+/* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. Position
+ * of query i: p = i + diagonal. */
 typedef struct vka_attention_desc {
-    vka_tensor q;   /* required: [B, Hq, Nq, D], any type                                                         */
-    vka_tensor k;   /* required: [B, Hkv, Nk, D], same type as q; Hq is a multiple of Hkv, and query head h reads  */
-                    /*   key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1)                             */
-    vka_tensor v;   /* required: [B, Hkv, Nk, Dv], same type as q                                                 */
-    vka_tensor out; /* required: [B, Hq, Nq, Dv], same type as q                                                  */
+    vka_tensor q;   /* required: [B, Hq, Nq, D]; f32, f16 or bf16                                                 */
+    vka_tensor k;   /* required: [B, Hkv, Nk, D]; f32, f16, bf16, q8_0 or i8; Hq is a multiple of Hkv, and query   */
+                    /*   head h reads key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1). A batch of 1   */
+                    /*   serves all of q's                                                                        */
+    vka_tensor v;   /* required: [B, Hkv, Nk, Dv]; types and batch as k's, each of its own                        */
+    vka_tensor out; /* required: [B, Hq, Nq, Dv]; f32, f16 or bf16                                                */
     vka_tensor lse; /* optional: f32 [B, Hq, Nq], natural log of the sum of exponentials of a row's scores        */
 
     float scale; /* of q k^T; 0 = 1 / sqrt(D); negative or not finite is refused                                  */
+
+    /* A score is scaled, capped, biased, masked, in this order. */
+    float softcap;   /* c: score becomes c tanh(score / c) (Gemma 2); 0 = none; negative or not finite is refused  */
+    vka_tensor mask; /* optional: rank 2 to 4, [.., Nq, Nk] right-aligned to [B, Hq, Nq, Nk], sizes of 1 broadcast. */
+                     /*   u8: 0 masks. f32, f16, bf16: added to the score; -inf masks, +inf and NaN propagate     */
+    vka_tensor alibi_slopes;  /* optional: f32 [Hq]; -slope |p - j| is added (Press 2021)                          */
+    vka_tensor relative_bias; /* optional: f32 [Hq, L] or [1, L]; element clamp(j - p + relative_zero, 0, L - 1) of */
+                              /*   a head's row is added: any bias of relative positions, T5's with                 */
+                              /*   vka_relative_bias_t5. -inf masks                                                */
+    uint32_t relative_zero;   /* where in a row j = p lies; below L                                                */
+    vka_tensor sinks;         /* optional: f32 [Hq]: a logit that joins a row's softmax and has no value           */
+                              /*   (Xiao 2023; gpt-oss). Neither scaled nor capped                                 */
 
     bool causal; /* keep j <= p                                                                                   */
     vka_diagonal diagonal;
     int32_t diagonal_offset; /* for VKA_DIAGONAL_EXPLICIT; otherwise must be 0                                    */
     vka_window window;
+
+    /* Sequences of different length. A side (q with out, lse and so on; k with v) has lengths or offsets, not both.
+     *   lengths  int32 [B]: entry b has that many queries (keys), at its beginning
+     *   offsets  int32 [sequences + 1], monotone: the tensors have a batch of 1, and sequence b lies in the rows
+     *            offsets[b] .. offsets[b + 1] - 1 (cu_seqlens)
+     * Values from a tensor are clamped to what exists; wrong values of the host are refused. Rows of queries that no
+     * sequence has are not written. VKA_DIAGONAL_BOTTOM_RIGHT takes the sequence's own lengths. Masks, scores and
+     * positions count from a sequence's beginning. */
+    vka_integers q_lengths, kv_lengths;
+    vka_integers q_offsets, kv_offsets;
+    uint32_t sequences;  /* of offsets: B of the whole attention; 0 without offsets                                */
+    uint32_t max_q_len;  /* no sequence has more queries, or they are left out; 0 = Nq. Work follows it           */
+    uint32_t max_kv_len; /* likewise of keys; 0 = Nk                                                               */
+
+    /* Paged keys and values (PagedAttention, Kwon 2023): k [pages, Hkv, page size, D], v likewise; key j of sequence
+     * b lies in row j % page size of page page_table[b][j / page size]. The page size is a multiple of 8. Nk is page
+     * table columns * page size. Pages that do not exist count as the last one. Not with kv_offsets. */
+    vka_tensor page_table; /* optional: i32 [B, columns]                                                           */
+
+    /* Scales of i8 keys and values, for each key and head: f32 [B, Hkv, Nk], or [pages, Hkv, page size]. */
+    vka_tensor k_scale, v_scale;
+
+    vka_selection selection;
+    float dropout; /* probability, 0 .. below 1, with which a key's weight becomes 0; the others grow by            */
+                   /*   1 / (1 - dropout). lse, stats and scores are those without                                */
+    /* Randomness of dropout and VKA_SELECTION_SAMPLE: word j % 4 of Philox4x32-10 (Salmon 2011) with the counter
+     * {j / 4, i, b Hq + h, random_offset} and the key seed (low word first), for query i, key j. Dropout drops where
+     * word < dropout 2^32; a sample adds -log(-log((word / 256 + 0.5) 2^-24)) to the score. */
+    uint64_t seed;
+    uint32_t random_offset;
+
+    vka_tensor stats;  /* optional: f32 [B, Hq, Nq, 2]: a row's highest score m and its sum of exp(score - m), sinks  */
+                       /*   included; -inf and 0 where it sees nothing                                              */
+    vka_tensor scores; /* optional, to look at: f32, f16 or bf16 [B, Hq, Nq, Nk]. The one thing here that needs      */
+                       /*   memory for every pair; costs a pass of its own                                          */
+    vka_score_stage score_stage;
 
     /* Measurements and tests; leave at zero. */
     vka_attention_path path;
@@ -74,16 +139,24 @@ typedef struct vka_attention_desc {
     uint64_t workspace_offset;
 } vka_attention_desc;
 
-/* out = softmax(scale * q k^T, masked) v, in O(N) memory, with scores, softmax state and sums in f32
+/* out = softmax(scale * q k^T, capped, biased, masked) v, in O(N) memory, with scores, softmax state and sums in f32
  * (Vaswani 2017; tiled with an online softmax as in Dao 2022; keys split and merged as in Flash-Decoding, Dao 2023).
  *
  *   q   [B, Hq, Nq, D]    k  [B, Hkv, Nk, D]    v  [B, Hkv, Nk, Dv]    out  [B, Hq, Nq, Dv]    lse  [B, Hq, Nq]
  *
- * D and Dv are independent, 1 .. 256. Any strides. Layouts [B, N, H, D] are the same call with transposed tensors.
+ * D is 1 .. 576, Dv 1 .. 512, independently. Any strides. Layouts [B, N, H, D] are the same call with transposed
+ * tensors. Types of q, k, v and out mix freely.
  *
- * Edges: a row that sees no key gives out = 0 and lse = -inf, and so does Nk = 0. B = 0 or Nq = 0 records nothing and
- * succeeds. Keys and values that no query may see never reach the output, not even NaN or Inf. NaN in a visible input
- * propagates. The same inputs on the same device give the same bits, every time.
+ * Everything composes with everything, but for what is said above. Options beyond causal, window, scale and lse need a
+ * device with 16 storage buffers (vka_device_caps.storage_buffers). vka_attention_candidates tells which paths take a
+ * description; AUTO takes one that does.
+ *
+ * Edges: a row that sees no key gives out = 0 and lse = -inf (its sink, if there is one), and so does Nk = 0. B = 0 or
+ * Nq = 0 records nothing and succeeds. Keys and values that a query may not see never reach its output, not even NaN or
+ * Inf. NaN in a visible input propagates. The same inputs on the same device give the same bits, every time.
+ *
+ * Replay: a recording whose lengths and page table are tensors stays valid while their contents change: append to the
+ * cache, raise the length, submit again.
  *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.

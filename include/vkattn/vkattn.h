@@ -134,10 +134,17 @@ typedef enum vka_dtype {
     VKA_F16 = 2,  /* IEEE 754 binary16                                                                              */
     VKA_BF16 = 3, /* bfloat16, the upper half of a binary32. Results are rounded to nearest even and NaN stays NaN; */
                   /*   no device feature is needed                                                                  */
+    VKA_U8 = 4,   /* boolean masks: 0 is false, anything else true                                                  */
+    VKA_I8 = 5,   /* quantised keys and values: an element is this times a scale from a tensor of its own           */
+    VKA_I32 = 6,  /* lengths, offsets, page tables                                                                  */
+    VKA_Q8_0 = 7, /* quantised keys and values in blocks of 32 elements of the last dimension: a binary16 scale and */
+                  /*   32 bytes, 34 bytes in all (GGUF's Q8_0)                                                      */
 } vka_dtype;
 
-/* Bytes of an element; 0 for an invalid type. */
+/* Bytes of a block: of an element, but for Q8_0. 0 for an invalid type. */
 VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
+/* Elements of a block: 32 for Q8_0, otherwise 1. 0 for an invalid type. */
+VKA_API uint32_t vka_dtype_block(vka_dtype dtype);
 
 /* ---- device ------------------------------------------------------------------------------------------------ */
 
@@ -177,6 +184,7 @@ typedef struct vka_device_caps {
     uint32_t max_invocations;   /* of a workgroup                                                                  */
     uint32_t max_groups[3];     /* workgroups of a dispatch                                                        */
     uint64_t storage_range;     /* bytes one binding can see                                                       */
+    uint32_t storage_buffers;   /* that one kernel can bind, at least 8; some operations' options need 16          */
     uint32_t storage_align;     /* alignment of a binding's offset, in bytes                                       */
     uint64_t memory_bytes;      /* largest device-local heap                                                       */
     bool subgroup_arithmetic;   /* subgroup reductions in compute shaders                                          */
@@ -298,12 +306,15 @@ VKA_API void *vka_buffer_map(vka_buffer *buffer);
 
 /* A view of a buffer: element [i0, .., in] lies at offset + dtype size * (i0 * stride[0] + .. + in * stride[n]).
  *
+ * Types with blocks (Q8_0): the last dimension and all other strides are multiples of the block, the last stride is 1,
+ * and element e of that sum lies in block e / 32.
+ *
  * Strides are in elements and never negative. All strides zero means dense, last index fastest. A dimension of size 1
  * ignores its stride; otherwise a single zero stride is refused (broadcast with a size of 1 instead). Output tensors
  * must not overlap themselves or an input, except where an operation says so. */
 typedef struct vka_tensor {
     vka_buffer *buffer; /* NULL: the tensor is absent (optional tensors)                                          */
-    uint64_t offset;    /* bytes, multiple of the element size                                                    */
+    uint64_t offset;    /* bytes, multiple of the element size (Q8_0: of 2)                                       */
     vka_dtype dtype;
     uint32_t rank; /* 1 .. VKA_MAX_RANK                                                                           */
     uint32_t shape[VKA_MAX_RANK];
@@ -320,6 +331,13 @@ VKA_API vka_tensor vka_tensor_4d(vka_buffer *buffer, vka_dtype dtype, uint32_t n
 /* The same tensor with dimensions a and b exchanged: a [B,N,H,D] buffer becomes [B,H,N,D] by exchanging 1 and 2.
  * Fills in dense strides first. Dimensions outside the rank leave the tensor unchanged. */
 VKA_API vka_tensor vka_tensor_transpose(vka_tensor tensor, uint32_t a, uint32_t b);
+
+/* A list of integers in a description: host values, which are copied while the operation is recorded, or a VKA_I32
+ * tensor of rank 1, which is read each time the commands run. Both absent: no list. */
+typedef struct vka_integers {
+    const int32_t *values;
+    vka_tensor tensor;
+} vka_integers;
 
 /* ---- recorder ---------------------------------------------------------------------------------------------- */
 

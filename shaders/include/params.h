@@ -64,10 +64,12 @@ VKA_END(vka_norm_params);
 
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
-    VKA_U32 base[9]; /* first element of each tensor within its binding                             */
-    VKA_U32 x0;      /* attention: first workgroup in x, y, z                                       */
+    VKA_U32 base[17]; /* first element of each tensor within its binding                            */
+    VKA_U32 x0;       /* attention: first workgroup in x, y, z                                      */
     VKA_U32 y0;
     VKA_U32 z0;
+    VKA_U32 b0; /* attention: batch entry and query head where the slice begins                     */
+    VKA_U32 h0;
     VKA_U32 rows;    /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
     VKA_U32 dim1;
     VKA_U32 dim2;
@@ -114,6 +116,17 @@ VKA_END(vka_push);
 #define VKA_BIND_OUT 4
 #define VKA_BIND_LSE 5
 #define VKA_BIND_WORKSPACE 6
+/* Of attention kernels with options (VKA_RICH = 1). */
+#define VKA_BIND_MASK 7
+#define VKA_BIND_RELATIVE 8
+#define VKA_BIND_ALIBI 9
+#define VKA_BIND_SINKS 10
+#define VKA_BIND_Q_LIST 11
+#define VKA_BIND_KV_LIST 12
+#define VKA_BIND_PAGES 13
+#define VKA_BIND_K_SCALE 14
+#define VKA_BIND_V_SCALE 15
+#define VKA_BIND_STATS 16
 
 #define VKA_BIND_X 1
 #define VKA_BIND_RESIDUAL 2
@@ -124,6 +137,6 @@ VKA_END(vka_push);
 #define VKA_BIND_STATS_MEAN 7
 #define VKA_BIND_STATS_INV 8
 
-#define VKA_MAX_BINDINGS 9
+#define VKA_MAX_BINDINGS 17
 
 #endif

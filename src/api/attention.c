@@ -26,7 +26,7 @@ static vka_status check_tensors(const vka__check *c, const vka_attention_desc *d
         vka__view *view;
     } tensors[] = {{"q", &d->q, &p->q}, {"k", &d->k, &p->k}, {"v", &d->v, &p->v}, {"out", &d->out, &p->out}};
     for (int i = 0; i < 4; ++i) {
-        vka_status status = vka__check_tensor(c, tensors[i].field, tensors[i].t, true, tensors[i].view);
+        vka_status status = vka__check_tensor(c, tensors[i].field, tensors[i].t, VKA__FLOATS, true, tensors[i].view);
         if (status == VKA_OK && tensors[i].t->rank != 4)
             status = vka__check_fail(c, VKA_INVALID, tensors[i].field, "rank is %u, but must be 4: [B, H, N, D]",
                                      tensors[i].t->rank);
@@ -35,7 +35,7 @@ static vka_status check_tensors(const vka__check *c, const vka_attention_desc *d
         if (status != VKA_OK)
             return status;
     }
-    return vka__check_tensor(c, "lse", &d->lse, false, &p->lse);
+    return vka__check_tensor(c, "lse", &d->lse, VKA__FLOATS, false, &p->lse);
 }
 
 static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d) {

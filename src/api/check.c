@@ -14,6 +14,18 @@ vka_status vka__check_fail(const vka__check *c, vka_status status, const char *f
     return vka__fail(c->ctx, status, item, "%s", message);
 }
 
+/* Blocks lie along the last dimension, and no stride leads into one. */
+static vka_status check_blocks(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v) {
+    if (v->shape[3] % v->block)
+        return vka__check_fail(c, VKA_INVALID, field, "shape[%u] is %u, but must be a multiple of %u for this dtype",
+                               t->rank - 1, v->shape[3], v->block);
+    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
+        if (i < 3 ? v->stride[i] % v->block : v->stride[i] > 1)
+            return vka__check_fail(c, VKA_INVALID, field,
+                                   "strides must be multiples of %u for this dtype, and the last one 1", v->block);
+    return VKA_OK;
+}
+
 /* Right-aligns shape and strides, fills in dense strides. *span: bytes from first to last element. */
 static vka_status fill_view(const vka__check *c, const char *field, const vka_tensor *t, vka__view *v, uint64_t *span) {
     bool dense = true;
@@ -38,8 +50,8 @@ static vka_status fill_view(const vka__check *c, const char *field, const vka_te
         last += steps * v->stride[i];
         step *= v->shape[i] ? v->shape[i] : 1;
     }
-    *span = empty ? 0 : (last + 1) * v->size;
-    return VKA_OK;
+    *span = empty ? 0 : vka__view_bytes(v, last + 1);
+    return v->block > 1 ? check_blocks(c, field, t, v) : VKA_OK;
 }
 
 static vka_status check_range(const vka__check *c, const char *field, const vka_tensor *t, uint64_t span) {
@@ -47,16 +59,16 @@ static vka_status check_range(const vka__check *c, const char *field, const vka_
     if (t->offset > size || span > size - t->offset)
         return vka__check_fail(c, VKA_INVALID, field, "bytes %llu + %llu lie outside its buffer of %llu",
                                (unsigned long long)t->offset, (unsigned long long)span, (unsigned long long)size);
-    /* Some kernels access 16-bit tensors in words: the last one must exist. */
+    /* Kernels access small elements in words: the last one must exist. */
     uint64_t word_end = vka__align_up(vka__buffer_base(t->buffer) + t->offset + span, 4);
-    if (vka_dtype_size(t->dtype) == 2 && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
+    if (vka_dtype_size(t->dtype) % 4 && word_end > vka__buffer_base(t->buffer) + vka__buffer_bytes(t->buffer))
         return vka__check_fail(c, VKA_UNSUPPORTED, field,
                                "ends within the last, incomplete 32-bit word of a wrapped buffer, which this device's "
                                "kernels can't access");
     return VKA_OK;
 }
 
-vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, bool required,
+vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, uint32_t types, bool required,
                              vka__view *view) {
     *view = (vka__view){.present = t->buffer, .dtype = t->dtype};
     if (!t->buffer)
@@ -64,13 +76,17 @@ vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_t
     if (vka__buffer_device(t->buffer) != c->device)
         return vka__check_fail(c, VKA_INVALID, field, "its buffer belongs to another device");
     view->size = vka_dtype_size(t->dtype);
+    view->block = vka_dtype_block(t->dtype);
     if (!view->size)
         return vka__check_fail(c, VKA_INVALID, field, "dtype %d is not a vka_dtype", (int)t->dtype);
+    if (!(types & VKA__TYPE(t->dtype)))
+        return vka__check_fail(c, VKA_INVALID, field, "dtype %d is none that it can have", (int)t->dtype);
     if (t->rank < 1 || t->rank > VKA_MAX_RANK)
         return vka__check_fail(c, VKA_INVALID, field, "rank %u is not 1 .. %d", t->rank, VKA_MAX_RANK);
-    if (t->offset % view->size)
+    uint32_t align = view->block > 1 ? 2 : view->size;
+    if (t->offset % align)
         return vka__check_fail(c, VKA_INVALID, field, "offset %llu is not a multiple of the element size %u",
-                               (unsigned long long)t->offset, view->size);
+                               (unsigned long long)t->offset, align);
     uint64_t span = 0;
     vka_status status = fill_view(c, field, t, view, &span);
     if (status == VKA_OK)
@@ -146,7 +162,7 @@ vka_status vka__check_apart(const vka__check *c, const char *field, const vka_te
     if (!v->present || !o->present || !vka__buffer_same_memory(t->buffer, other->buffer))
         return VKA_OK;
     uint64_t ve = vka__view_extent(v, 0), oe = vka__view_extent(o, 0);
-    bool meet = v->offset < o->offset + oe * o->size && o->offset < v->offset + ve * v->size;
+    bool meet = v->offset < o->offset + vka__view_bytes(o, oe) && o->offset < v->offset + vka__view_bytes(v, ve);
     /* Views with gaps may interleave without touching; one without gaps can't. */
     bool gapless = ve == elements_of(v) || oe == elements_of(o);
     if (!meet || !gapless || (same_allowed && same_view(v, o)))

@@ -16,8 +16,14 @@ typedef struct vka__check {
 vka_status vka__check_fail(const vka__check *c, vka_status status, const char *field, const char *format, ...)
     VKA_PRINTF(4, 5);
 
-/* Absent tensors (buffer NULL) give an absent view, unless they are required. */
-vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, bool required,
+/* Sets of types. */
+#define VKA__TYPE(dtype) (1u << (dtype))
+#define VKA__FLOATS      (VKA__TYPE(VKA_F32) | VKA__TYPE(VKA_F16) | VKA__TYPE(VKA_BF16))
+#define VKA__CACHES      (VKA__FLOATS | VKA__TYPE(VKA_I8) | VKA__TYPE(VKA_Q8_0))
+#define VKA__MASKS       (VKA__FLOATS | VKA__TYPE(VKA_U8))
+
+/* Absent tensors (buffer NULL) give an absent view, unless they are required. `types` is the set of legal types. */
+vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, uint32_t types, bool required,
                              vka__view *view);
 
 /* The shape must be [s0, s1, s2, s3], right-aligned to the tensor's rank. */

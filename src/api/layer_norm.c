@@ -111,7 +111,7 @@ static vka_status check(const vka__check *c, const vka_layer_norm_desc *d, vka__
     tensors all = tensors_of(d, p);
     vka_status status = VKA_OK;
     for (int i = 0; i < TENSORS && status == VKA_OK; ++i)
-        status = vka__check_tensor(c, names[i], all.t[i], i == X || i == OUT, all.view[i]);
+        status = vka__check_tensor(c, names[i], all.t[i], VKA__FLOATS, i == X || i == OUT, all.view[i]);
     if (status == VKA_OK)
         status = check_dtypes(c, d);
     if (status == VKA_OK)

@@ -20,14 +20,24 @@ uint32_t vka_version(void) {
 uint32_t vka_dtype_size(vka_dtype dtype) {
     switch (dtype) {
     case VKA_F32:
+    case VKA_I32:
         return 4;
     case VKA_F16:
     case VKA_BF16:
         return 2;
+    case VKA_U8:
+    case VKA_I8:
+        return 1;
+    case VKA_Q8_0:
+        return 34;
     case VKA_DTYPE_INVALID:
         break;
     }
     return 0;
+}
+
+uint32_t vka_dtype_block(vka_dtype dtype) {
+    return dtype == VKA_Q8_0 ? 32 : vka_dtype_size(dtype) ? 1 : 0;
 }
 
 vka_tensor vka_tensor_1d(vka_buffer *buffer, vka_dtype dtype, uint32_t n0) {

@@ -41,7 +41,7 @@ static uint64_t bind_alignment(const vka_device_caps *caps) {
 
 uint64_t vka__binding_elements(const vka_device_caps *caps, const vka__view *view) {
     uint64_t limit = vka__min_u64(caps->storage_range, UINT64_C(1) << 32), slack = bind_alignment(caps) + 4;
-    return limit > slack ? (limit - slack) / view->size : 0;
+    return limit > slack ? (limit - slack) / view->size * vka__max_u32(view->block, 1) : 0;
 }
 
 bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint64_t elements) {
@@ -53,8 +53,9 @@ vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint6
     *base = 0;
     if (!view->present || !elements)
         return (vka__binding){.access = VKA__UNUSED};
-    uint64_t begin = view->offset + first * view->size, aligned = begin & ~(bind_alignment(caps) - 1);
-    *base = (uint32_t)((begin - aligned) / view->size);
-    uint64_t range = vka__align_up(begin + elements * view->size - aligned, 4);
+    uint64_t begin = view->offset + vka__view_bytes(view, first), aligned = begin & ~(bind_alignment(caps) - 1);
+    /* Blocks lie at any even place: their base counts pairs of bytes. */
+    *base = (uint32_t)((begin - aligned) / (view->block > 1 ? 2 : view->size));
+    uint64_t range = vka__align_up(begin + vka__view_bytes(view, elements) - aligned, 4);
     return (vka__binding){.access = access, .offset = aligned, .range = range};
 }

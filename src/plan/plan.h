@@ -68,7 +68,7 @@ uint64_t vka__grid_chunks(const vka__grid *grid);
 void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
 
 /* Binds `elements` elements of a view from element `first` on; *base receives the first element's index within the
- * binding. */
+ * binding, or of blocks the first one's place in pairs of bytes. */
 vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,
                        vka__access access, uint32_t *base);
 /* Elements that a binding can see, whatever the alignment. */

@@ -8,7 +8,8 @@
 typedef struct vka__view {
     bool present;
     vka_dtype dtype;
-    uint32_t size;                 /* bytes of an element                                                       */
+    uint32_t size;                 /* bytes of a block                                                          */
+    uint32_t block;                /* elements of a block: 1 but for quantised types                            */
     uint64_t offset;               /* bytes from the start of the VkBuffer                                      */
     uint32_t shape[VKA_MAX_RANK];  /* right-aligned: missing leading dimensions are 1              */
     uint64_t stride[VKA_MAX_RANK]; /* elements; 0 for dimensions of size 1                        */
@@ -25,9 +26,16 @@ static inline uint64_t vka__view_extent(const vka__view *v, uint32_t first) {
     return last + 1;
 }
 
+/* Bytes of a number of elements that is a multiple of the block. */
+static inline uint64_t vka__view_bytes(const vka__view *v, uint64_t elements) {
+    return v->block > 1 ? elements / v->block * v->size : elements * v->size;
+}
+
 /* Can rows (the last dimension) be read and written four elements at a time? */
 static inline bool vka__view_vec4(const vka__view *v) {
     if (!v->present)
+        return true;
+    if (v->block > 1)
         return true;
     bool ok = v->shape[3] % 4 == 0 && v->stride[3] == 1 && v->offset % (4 * (uint64_t)v->size) == 0;
     for (uint32_t i = 0; i < 3; ++i)

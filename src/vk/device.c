@@ -194,7 +194,8 @@ vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
 
 static vka_status create_layouts(vka_device *d, const char *item) {
     VkDescriptorSetLayoutBinding bindings[VKA_MAX_BINDINGS];
-    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
+    d->binding_count = vka__min_u32(VKA_MAX_BINDINGS, d->caps.storage_buffers + 1);
+    for (uint32_t i = 0; i < d->binding_count; ++i)
         bindings[i] = (VkDescriptorSetLayoutBinding){
             .binding = i,
             .descriptorType =
@@ -203,7 +204,7 @@ static vka_status create_layouts(vka_device *d, const char *item) {
             .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
         };
     VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                           .bindingCount = VKA_MAX_BINDINGS,
+                                           .bindingCount = d->binding_count,
                                            .pBindings = bindings};
     VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &d->set_layout);
     if (result != VK_SUCCESS) {

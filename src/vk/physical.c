@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Storage buffers of the one descriptor set layout. */
-#define STORAGE_BINDINGS (VKA_MAX_BINDINGS - 1)
+#define STORAGE_BINDINGS 8 /* without which nothing runs */
 
 typedef struct properties {
     VkPhysicalDeviceProperties2 base;
@@ -138,6 +138,7 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     for (int i = 0; i < 3; ++i)
         caps->max_groups[i] = l->maxComputeWorkGroupCount[i];
     caps->storage_range = l->maxStorageBufferRange;
+    caps->storage_buffers = l->maxPerStageDescriptorStorageBuffers;
     caps->storage_align = (uint32_t)l->minStorageBufferOffsetAlignment;
 }
 
@@ -258,6 +259,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     for (int i = 0; i < 3; ++i)
         caps->max_groups[i] = vka__max_u32(vka__min_u32(caps->max_groups[i], real->max_groups[i]), 1);
     caps->storage_range = vka__min_u64(caps->storage_range, real->storage_range);
+    caps->storage_buffers = vka__max_u32(vka__min_u32(caps->storage_buffers, real->storage_buffers), STORAGE_BINDINGS);
     uint32_t align = real->storage_align;
     while (align < caps->storage_align && align < 1u << 16)
         align *= 2;

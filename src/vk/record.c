@@ -66,18 +66,18 @@ static bound bind_one(const vka_recorder *r, const vka__operation *op, uint32_t 
 
 /* Kernels name every binding, whatever their specialization uses. A slot without a tensor shows memory that the
  * dispatch writes anyway: whatever validation then assumes about the slot is covered by the barriers of that tensor. */
-static void fill_unused(bound bounds[VKA_MAX_BINDINGS]) {
+static void fill_unused(bound bounds[VKA_MAX_BINDINGS], uint32_t count) {
     uint32_t written = 1;
-    while (written < VKA_MAX_BINDINGS - 1 && !(bounds[written].access & VKA__WRITE))
+    while (written < count - 1 && !(bounds[written].access & VKA__WRITE))
         ++written;
-    for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
+    for (uint32_t i = 1; i < count; ++i)
         if (bounds[i].access == VKA__UNUSED)
             bounds[i].info = bounds[written].info;
 }
 
 static void write_set(vka_device *d, VkDescriptorSet set, const bound *bounds) {
     VkWriteDescriptorSet writes[VKA_MAX_BINDINGS];
-    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
+    for (uint32_t i = 0; i < d->binding_count; ++i)
         writes[i] = (VkWriteDescriptorSet){
             .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
             .dstSet = set,
@@ -87,7 +87,7 @@ static void write_set(vka_device *d, VkDescriptorSet set, const bound *bounds) {
                 i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
             .pBufferInfo = &bounds[i].info,
         };
-    d->vk.vkUpdateDescriptorSets(d->handle, VKA_MAX_BINDINGS, writes, 0, NULL);
+    d->vk.vkUpdateDescriptorSets(d->handle, d->binding_count, writes, 0, NULL);
 }
 
 static void add_hazards(vka_recorder *r, const bound *bounds) {
@@ -118,7 +118,7 @@ static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka
         if (dispatch->binding[i].access)
             bounds[i] = bind_one(r, op, i, &dispatch->binding[i]);
     add_hazards(r, bounds);
-    fill_unused(bounds);
+    fill_unused(bounds, d->binding_count);
     write_set(d, page->sets[index], bounds);
     d->vk.vkCmdBindPipeline(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
     d->vk.vkCmdBindDescriptorSets(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, d->pipeline_layout, 0, 1, &page->sets[index],

@@ -19,7 +19,7 @@ static vka_status allocate_sets(vka_recorder *r, const char *item, vka__page *pa
     vka_device *d = r->device;
     VkDescriptorPoolSize sizes[] = {
         {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, page->capacity},
-        {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, page->capacity * (VKA_MAX_BINDINGS - 1)},
+        {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, page->capacity * (d->binding_count - 1)},
     };
     VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
                                        .maxSets = page->capacity,

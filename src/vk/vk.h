@@ -76,6 +76,7 @@ struct vka_device {
 
     vka__tuning tuning;
 
+    uint32_t binding_count; /* of the one set layout: less than VKA_MAX_BINDINGS on few devices */
     VkDescriptorSetLayout set_layout;
     VkPipelineLayout pipeline_layout;
     vka__pipeline_cache *pipelines;
