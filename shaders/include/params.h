@@ -1,20 +1,20 @@
-/* Layouts that C and GLSL share: parameter blocks (uniform buffer, binding 0), push constants, specialization constants.
- * Structures of four 32-bit members first, then single ones: so std140 and C agree.
- * SPDX-License-Identifier: MIT */
+/* Layouts that C and GLSL share: parameter blocks (uniform buffer, binding 0), push constants, specialization
+ * constants. Structures of four 32-bit members first, then single ones: so std140 and C agree. SPDX-License-Identifier:
+ * MIT */
 #ifndef VKA_PARAMS_H
 #define VKA_PARAMS_H
 
 #ifndef VKA_GLSL
 #    include <stdint.h>
-#    define VKA_U32 uint32_t
-#    define VKA_I32 int32_t
-#    define VKA_F32_ float
+#    define VKA_U32          uint32_t
+#    define VKA_I32          int32_t
+#    define VKA_F32_         float
 #    define VKA_STRUCT(name) typedef struct name
-#    define VKA_END(name) name
+#    define VKA_END(name)    name
 #else
-#    define VKA_U32 uint
-#    define VKA_I32 int
-#    define VKA_F32_ float
+#    define VKA_U32          uint
+#    define VKA_I32          int
+#    define VKA_F32_         float
 #    define VKA_STRUCT(name) struct name
 #    define VKA_END(name)
 #endif
@@ -37,7 +37,7 @@ VKA_STRUCT(vka_attention_params) {
     vka_strides lse;
     VKA_U32 q_len;
     VKA_U32 kv_len;
-    VKA_U32 group;  /* query heads per key head                                                     */
+    VKA_U32 group;   /* query heads per key head                                                     */
     VKA_I32 band_lo; /* query i sees keys i + band_lo .. i + band_hi, inclusive, and 0 .. kv_len - 1 */
     VKA_I32 band_hi;
     VKA_F32_ scale_log2; /* scale * log2(e): softmax works on powers of two                          */
@@ -70,7 +70,7 @@ VKA_STRUCT(vka_push) {
     VKA_U32 z0;
     VKA_U32 b0; /* attention: batch entry and query head where the slice begins                     */
     VKA_U32 h0;
-    VKA_U32 rows;    /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
+    VKA_U32 rows; /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
     VKA_U32 dim1;
     VKA_U32 dim2;
 }
@@ -78,65 +78,84 @@ VKA_END(vka_push);
 
 /* Specialization constant ids, shared by all kernels. */
 #define VKA_SPEC_GROUP_SIZE 0 /* invocations of a workgroup                                          */
-#define VKA_SPEC_D 1          /* head dimension                                                      */
-#define VKA_SPEC_DV 2         /* value dimension                                                     */
-#define VKA_SPEC_FLAGS 3      /* VKA_FLAG_*                                                          */
-#define VKA_SPEC_BR 4         /* query rows of a workgroup                                           */
-#define VKA_SPEC_BC 5         /* keys of a step                                                      */
-#define VKA_SPEC_RM 6         /* rows of an invocation                                               */
-#define VKA_SPEC_TC 7         /* invocations that share a row                                        */
-#define VKA_SPEC_COLS 8       /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again */
-#define VKA_SPEC_SUBGROUP 9   /* subgroup size that the kernel is made for; 0: any                   */
-#define VKA_SPEC_M 10         /* matrices: one product is M x K by K x N                             */
-#define VKA_SPEC_N 11
-#define VKA_SPEC_K 12
-#define VKA_SPEC_COUNT 13
+#define VKA_SPEC_D          1 /* head dimension                                                      */
+#define VKA_SPEC_DV         2 /* value dimension                                                     */
+#define VKA_SPEC_FLAGS      3 /* VKA_FLAG_*                                                          */
+#define VKA_SPEC_BR         4 /* query rows of a workgroup                                           */
+#define VKA_SPEC_BC         5 /* keys of a step                                                      */
+#define VKA_SPEC_RM         6 /* rows of an invocation                                               */
+#define VKA_SPEC_TC         7 /* invocations that share a row                                        */
+#define VKA_SPEC_COLS       8 /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again */
+#define VKA_SPEC_SUBGROUP   9 /* subgroup size that the kernel is made for; 0: any                   */
+#define VKA_SPEC_M          10 /* matrices: one product is M x K by K x N                             */
+#define VKA_SPEC_N          11
+#define VKA_SPEC_K          12
+#define VKA_SPEC_TYPES      13 /* types of tensors, a field of four bits each: VKA_TYPE_* << 4 * VKA_ROLE_*       */
+#define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */
+#define VKA_SPEC_COUNT      15
 
-#define VKA_FLAG_BAND 1     /* band_lo or band_hi excludes something                                 */
-#define VKA_FLAG_LSE 2      /* the log-sum-exp is wanted                                             */
-#define VKA_FLAG_SPLIT 4    /* keys are split: partial results go to the workspace                   */
-#define VKA_FLAG_PACK 8     /* query heads of a key head share a tile                                */
-#define VKA_FLAG_VEC4_QK 16 /* q and k can be read four channels at a time                           */
-#define VKA_FLAG_VEC4_V 32
-#define VKA_FLAG_VEC4_OUT 64
-#define VKA_FLAG_WEIGHT 128 /* norms: optional tensors                                               */
-#define VKA_FLAG_BIAS 256
-#define VKA_FLAG_RESIDUAL 512
-#define VKA_FLAG_SUM 1024
-#define VKA_FLAG_MEAN 2048
-#define VKA_FLAG_INV_STD 4096
-#define VKA_FLAG_VEC4 8192 /* norms: all rows can be read and written four columns at a time         */
+/* Types as in vka_dtype; 0: absent. */
+#define VKA_TYPE_F32  1
+#define VKA_TYPE_F16  2
+#define VKA_TYPE_BF16 3
+#define VKA_TYPE_U8   4
+#define VKA_TYPE_I8   5
+#define VKA_TYPE_I32  6
+#define VKA_TYPE_Q8_0 7
+
+/* Roles of tensors that have types. */
+#define VKA_ROLE_Q         0
+#define VKA_ROLE_K         1
+#define VKA_ROLE_V         2
+#define VKA_ROLE_OUT       3
+#define VKA_ROLE_MASK      4
+#define VKA_ROLE_SCORES    5
+
+#define VKA_FLAG_BAND      1  /* band_lo or band_hi excludes something                                 */
+#define VKA_FLAG_LSE       2  /* the log-sum-exp is wanted                                             */
+#define VKA_FLAG_SPLIT     4  /* keys are split: partial results go to the workspace                   */
+#define VKA_FLAG_PACK      8  /* query heads of a key head share a tile                                */
+#define VKA_FLAG_VEC4_QK   16 /* q and k can be read four channels at a time                           */
+#define VKA_FLAG_VEC4_V    32
+#define VKA_FLAG_VEC4_OUT  64
+#define VKA_FLAG_WEIGHT    128 /* norms: optional tensors                                               */
+#define VKA_FLAG_BIAS      256
+#define VKA_FLAG_RESIDUAL  512
+#define VKA_FLAG_SUM       1024
+#define VKA_FLAG_MEAN      2048
+#define VKA_FLAG_INV_STD   4096
+#define VKA_FLAG_VEC4      8192  /* norms: all rows can be read and written four columns at a time         */
 #define VKA_FLAG_PARAM_F32 16384 /* norms: weight and bias are f32 whatever the storage              */
 
 /* Bindings. 0 is always the parameter block. */
-#define VKA_BIND_PARAMS 0
-#define VKA_BIND_Q 1
-#define VKA_BIND_K 2
-#define VKA_BIND_V 3
-#define VKA_BIND_OUT 4
-#define VKA_BIND_LSE 5
+#define VKA_BIND_PARAMS    0
+#define VKA_BIND_Q         1
+#define VKA_BIND_K         2
+#define VKA_BIND_V         3
+#define VKA_BIND_OUT       4
+#define VKA_BIND_LSE       5
 #define VKA_BIND_WORKSPACE 6
 /* Of attention kernels with options (VKA_RICH = 1). */
-#define VKA_BIND_MASK 7
-#define VKA_BIND_RELATIVE 8
-#define VKA_BIND_ALIBI 9
-#define VKA_BIND_SINKS 10
-#define VKA_BIND_Q_LIST 11
-#define VKA_BIND_KV_LIST 12
-#define VKA_BIND_PAGES 13
-#define VKA_BIND_K_SCALE 14
-#define VKA_BIND_V_SCALE 15
-#define VKA_BIND_STATS 16
+#define VKA_BIND_MASK       7
+#define VKA_BIND_RELATIVE   8
+#define VKA_BIND_ALIBI      9
+#define VKA_BIND_SINKS      10
+#define VKA_BIND_Q_LIST     11
+#define VKA_BIND_KV_LIST    12
+#define VKA_BIND_PAGES      13
+#define VKA_BIND_K_SCALE    14
+#define VKA_BIND_V_SCALE    15
+#define VKA_BIND_STATS      16
 
-#define VKA_BIND_X 1
-#define VKA_BIND_RESIDUAL 2
-#define VKA_BIND_WEIGHT 3
-#define VKA_BIND_NORM_OUT 4
-#define VKA_BIND_SUM 5
-#define VKA_BIND_BIAS 6
+#define VKA_BIND_X          1
+#define VKA_BIND_RESIDUAL   2
+#define VKA_BIND_WEIGHT     3
+#define VKA_BIND_NORM_OUT   4
+#define VKA_BIND_SUM        5
+#define VKA_BIND_BIAS       6
 #define VKA_BIND_STATS_MEAN 7
-#define VKA_BIND_STATS_INV 8
+#define VKA_BIND_STATS_INV  8
 
-#define VKA_MAX_BINDINGS 17
+#define VKA_MAX_BINDINGS    17
 
 #endif

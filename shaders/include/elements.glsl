@@ -1,0 +1,250 @@
+// Tensors in memory, read and written as float whatever their type: a bit field of the specialization constant
+// VKA_SPEC_TYPES, so that one kernel serves every mixture and compilers drop what is not asked for.
+//
+// Inputs are declared as 32-bit words, which every device can load; the loads are as wide as the elements asked for.
+//
+//   VKA_INPUT(slot, name)          declares the binding
+//   VKA_READERS(name, slot, type)  float name_at(uint i), vec4 name_at4(uint i): element i, or elements 4 i .. 4 i + 3;
+//                                  vec4 name_row4(..): a vector of a row
+//   VKA_OUTPUT(slot, name)         declares it; VKA_WRITERS(name, type): void name_put(uint i, float x), name_put4, name_put_row4
+//   VKA_INOUT(slot, name)          declares a binding for both
+//
+// Q8_0 tensors have blocks at any even address: their indices count elements from the binding's start plus the base that
+// push.base[slot] counts in pairs of bytes; so for them `i` leaves the base out, see element_base. They are read in
+// vectors of four only.
+// VKA_HALF_STORES = 1: f16 is written by 16-bit stores; 0: devices without them change half a word.
+// SPDX-License-Identifier: MIT
+
+#define VKA_GLSL 1
+#if VKA_HALF_STORES
+#extension GL_EXT_shader_16bit_storage : require
+#endif
+#extension GL_EXT_control_flow_attributes : require
+
+#include "params.h"
+
+layout(push_constant) uniform Push {
+    vka_push push;
+};
+
+layout(constant_id = VKA_SPEC_FLAGS) const uint FLAGS = 0u;
+layout(constant_id = VKA_SPEC_TYPES) const uint TYPES = 0u;
+
+bool has(uint flag) {
+    return (FLAGS & flag) != 0u;
+}
+
+// The field of a role, as VKA_TYPE_*.
+#define TYPE_OF(role) (TYPES >> (4u * (role)) & 15u)
+
+// ---- conversions ------------------------------------------------------------------------------------------------------
+
+// bf16 is the upper half of a float.
+vec2 unpack_bf16(uint word) {
+    return vec2(uintBitsToFloat(word << 16), uintBitsToFloat(word & 0xffff0000u));
+}
+
+// The bits of the bf16 nearest to a float, ties to even; rounding carries into the exponent.
+uint nearest_bf16(float x) {
+    uint bits = floatBitsToUint(x), rounded = (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+    return (bits & 0x7fffffffu) > 0x7f800000u ? bits >> 16 | 0x40u : rounded;
+}
+
+// Of the f16; in integers, as how packHalf2x16 rounds is the driver's choice.
+uint nearest_f16(float x) {
+    uint bits = floatBitsToUint(x), sign = bits >> 16 & 0x8000u, a = bits & 0x7fffffffu;
+    uint subnormal = floatBitsToUint(uintBitsToFloat(a) + 0.5) - 0x3f000000u;
+    uint normal = (a + 0xc8000fffu + (a >> 13 & 1u)) >> 13;
+    uint big = a > 0x7f800000u ? 0x7e00u : 0x7c00u;
+    return sign | (a >= 0x47800000u ? big : a < 0x38800000u ? subnormal : normal);
+}
+
+uint nearest_bits(uint type, float x) {
+    return type == VKA_TYPE_F16 ? nearest_f16(x) : nearest_bf16(x);
+}
+
+uint pack_pair(uint type, vec2 x) {
+    return nearest_bits(type, x.x) | nearest_bits(type, x.y) << 16;
+}
+
+vec2 unpack_pair(uint type, uint word) {
+    return type == VKA_TYPE_F16 ? unpackHalf2x16(word) : unpack_bf16(word);
+}
+
+vec4 unpack_signed_bytes(uint word) {
+    int bits = int(word);
+    return vec4(bits << 24 >> 24, bits << 16 >> 24, bits << 8 >> 24, bits >> 24);
+}
+
+// Where element 0 of a tensor lies in its binding, for indices of elements.
+uint element_base(uint slot, uint type) {
+    return type == VKA_TYPE_Q8_0 ? 0u : push.base[slot];
+}
+
+// ---- inputs -----------------------------------------------------------------------------------------------------------
+
+#define VKA_DECLARE(slot, name, access)                                                                                \
+    layout(set = 0, binding = slot, std430) access buffer name##_words {                                               \
+        uint name##_w[];                                                                                               \
+    };                                                                                                                 \
+    layout(set = 0, binding = slot, std430) access buffer name##_pairs {                                               \
+        uvec2 name##_w2[];                                                                                             \
+    };                                                                                                                 \
+    layout(set = 0, binding = slot, std430) access buffer name##_quads {                                               \
+        uvec4 name##_w4[];                                                                                             \
+    };
+
+#define VKA_INPUT(slot, name) VKA_DECLARE(slot, name, readonly)
+#define VKA_INOUT(slot, name) VKA_DECLARE(slot, name, )
+
+// Four elements of a Q8_0 block: its scale and four bytes, which lie across two words in every second block.
+#define VKA_BLOCK_READER(name, slot)                                                                                   \
+    vec4 name##_block4(uint i) {                                                                                       \
+        uint block = push.base[slot] + (i >> 3) * 17u;                                                                 \
+        uint scale_word = name##_w[block >> 1], at = block + 1u + (i & 7u) * 2u;                                       \
+        uint word = name##_w[at >> 1];                                                                                 \
+        if ((at & 1u) != 0u)                                                                                           \
+            word = word >> 16 | name##_w[(at >> 1) + 1u] << 16;                                                        \
+        vec2 scales = unpackHalf2x16(scale_word);                                                                      \
+        return unpack_signed_bytes(word) * ((block & 1u) == 0u ? scales.x : scales.y);                                 \
+    }
+
+// A vector of a row: channels 4 d .. 4 d + 3 of the row that begins at element `row`; channels from `size` on are 0 and
+// are not read. `fast` is constant: rows are contiguous and aligned. The index is a sum of a common term and a small
+// constant, which is one instruction where others would cost more than the load.
+#define VKA_READERS(name, slot, type)                                                                                  \
+    VKA_BLOCK_READER(name, slot)                                                                                       \
+    float name##_at(uint i) {                                                                                          \
+        if (type == VKA_TYPE_F32)                                                                                      \
+            return uintBitsToFloat(name##_w[i]);                                                                       \
+        if (type == VKA_TYPE_F16 || type == VKA_TYPE_BF16) {                                                           \
+            vec2 pair = unpack_pair(type, name##_w[i >> 1]);                                                           \
+            return (i & 1u) == 0u ? pair.x : pair.y;                                                                   \
+        }                                                                                                              \
+        uint shifted = name##_w[i >> 2] >> (i & 3u) * 8u;                                                              \
+        return type == VKA_TYPE_I8 ? float(int(shifted << 24) >> 24) : float(shifted & 255u);                          \
+    }                                                                                                                  \
+    vec4 name##_at4(uint i) {                                                                                          \
+        if (type == VKA_TYPE_F32)                                                                                      \
+            return uintBitsToFloat(name##_w4[i]);                                                                      \
+        if (type == VKA_TYPE_F16 || type == VKA_TYPE_BF16) {                                                           \
+            uvec2 words = name##_w2[i];                                                                                \
+            return vec4(unpack_pair(type, words.x), unpack_pair(type, words.y));                                       \
+        }                                                                                                              \
+        if (type == VKA_TYPE_Q8_0)                                                                                     \
+            return name##_block4(i);                                                                                   \
+        uint word = name##_w[i];                                                                                       \
+        return type == VKA_TYPE_I8 ? unpack_signed_bytes(word)                                                         \
+                                   : vec4(word & 255u, word >> 8 & 255u, word >> 16 & 255u, word >> 24);               \
+    }                                                                                                                  \
+    vec4 name##_row4(uint row, uint stride, uint d, uint size, bool fast) {                                            \
+        if (fast || type == VKA_TYPE_Q8_0)                                                                             \
+            return name##_at4((row >> 2) + d);                                                                         \
+        vec4 x = vec4(0.0);                                                                                            \
+        uint at = row + 4u * d * stride;                                                                               \
+        x.x = name##_at(at);                                                                                           \
+        if (4u * d + 1u < size)                                                                                        \
+            x.y = name##_at(at + stride);                                                                              \
+        if (4u * d + 2u < size)                                                                                        \
+            x.z = name##_at(at + 2u * stride);                                                                         \
+        if (4u * d + 3u < size)                                                                                        \
+            x.w = name##_at(at + 3u * stride);                                                                         \
+        return x;                                                                                                      \
+    }
+
+// ---- outputs ----------------------------------------------------------------------------------------------------------
+
+#if VKA_HALF_STORES
+#define VKA_OUTPUT(slot, name)                                                                                         \
+    VKA_DECLARE(slot, name, writeonly)                                                                                 \
+    layout(set = 0, binding = slot, std430) writeonly buffer name##_halves {                                           \
+        float16_t name##_h[];                                                                                          \
+    };                                                                                                                 \
+    layout(set = 0, binding = slot, std430) writeonly buffer name##_half_quads {                                       \
+        f16vec4 name##_h4[];                                                                                           \
+    };
+#define VKA_STORE_HALF(name, i, x) name##_h[i] = float16_t(x)
+#define VKA_STORE_HALVES(name, i, x) name##_h4[i] = f16vec4(x)
+#else
+#define VKA_OUTPUT(slot, name) VKA_DECLARE(slot, name, )
+// Two invocations may own the halves of one word, so each changes its own half atomically.
+#define VKA_STORE_HALF(name, i, x) put_half(name##_w[(i) >> 1], i, nearest_f16(x))
+#define VKA_STORE_HALVES(name, i, x) name##_w2[i] = uvec2(pack_pair(VKA_TYPE_F16, x.xy), pack_pair(VKA_TYPE_F16, x.zw))
+#endif
+
+#define put_half(word, i, bits)                                                                                        \
+    {                                                                                                                  \
+        uint shift = ((i) & 1u) * 16u, half_bits = bits;                                                               \
+        atomicAnd(word, ~(0xffffu << shift));                                                                          \
+        atomicOr(word, half_bits << shift);                                                                            \
+    }
+
+#if VKA_HALF_STORES
+// bf16 goes by words, which are then read too: kernels with 16-bit stores are not used for it.
+#define VKA_STORE_BF16(name, i, x)
+#else
+#define VKA_STORE_BF16(name, i, x) put_half(name##_w[(i) >> 1], i, nearest_bf16(x))
+#endif
+
+#define VKA_WRITERS(name, type)                                                                                        \
+    void name##_put(uint i, float x) {                                                                                 \
+        if (type == VKA_TYPE_F32)                                                                                      \
+            name##_w[i] = floatBitsToUint(x);                                                                          \
+        else if (type == VKA_TYPE_F16) {                                                                               \
+            VKA_STORE_HALF(name, i, x);                                                                                \
+        } else {                                                                                                       \
+            VKA_STORE_BF16(name, i, x);                                                                                \
+        }                                                                                                              \
+    }                                                                                                                  \
+    void name##_put4(uint i, vec4 x) {                                                                                 \
+        if (type == VKA_TYPE_F32)                                                                                      \
+            name##_w4[i] = floatBitsToUint(x);                                                                         \
+        else if (type == VKA_TYPE_F16) {                                                                               \
+            VKA_STORE_HALVES(name, i, x);                                                                              \
+        } else                                                                                                         \
+            name##_w2[i] = uvec2(pack_pair(type, x.xy), pack_pair(type, x.zw));                                        \
+    }                                                                                                                  \
+    void name##_put_row4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                                \
+        if (fast) {                                                                                                    \
+            name##_put4((row >> 2) + d, x);                                                                            \
+            return;                                                                                                    \
+        }                                                                                                              \
+        uint at = row + 4u * d * stride;                                                                               \
+        name##_put(at, x.x);                                                                                           \
+        if (4u * d + 1u < size)                                                                                        \
+            name##_put(at + stride, x.y);                                                                              \
+        if (4u * d + 2u < size)                                                                                        \
+            name##_put(at + 2u * stride, x.z);                                                                         \
+        if (4u * d + 3u < size)                                                                                        \
+            name##_put(at + 3u * stride, x.w);                                                                         \
+    }
+
+// Tensors that are always f32.
+#define VKA_INPUT_F32(slot, name)                                                                                      \
+    layout(set = 0, binding = slot, std430) readonly buffer name##_floats {                                            \
+        float name##_f[];                                                                                              \
+    };                                                                                                                 \
+    float name##_at(uint i) {                                                                                          \
+        return name##_f[i];                                                                                            \
+    }
+#define VKA_OUTPUT_F32(slot, name)                                                                                     \
+    layout(set = 0, binding = slot, std430) writeonly buffer name##_floats {                                           \
+        float name##_f[];                                                                                              \
+    };                                                                                                                 \
+    void name##_put(uint i, float x) {                                                                                 \
+        name##_f[i] = x;                                                                                               \
+    }
+
+// Lists of integers.
+#define VKA_INPUT_I32(slot, name)                                                                                      \
+    layout(set = 0, binding = slot, std430) readonly buffer name##_ints {                                              \
+        int name##_i[];                                                                                                \
+    };                                                                                                                 \
+    int name##_at(uint i) {                                                                                            \
+        return name##_i[push.base[slot] + i];                                                                          \
+    }
+
+// A loop over 0 .. n-1 that compilers unroll completely: they give up on long loops, not on nested short ones.
+#define VKA_UNROLL(i, n)                                                                                               \
+    [[unroll]] for (uint i##_block = 0u; i##_block < ((n) + 7u) / 8u; ++i##_block)                                     \
+        [[unroll]] for (uint i##_step = 0u, i = i##_block * 8u; i##_step < 8u; ++i##_step, ++i) if (i < (n))
