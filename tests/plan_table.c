@@ -55,6 +55,7 @@ static vka__view view(uint32_t h, uint32_t n, uint32_t d) {
     return (vka__view){.present = true,
                        .dtype = VKA_F16,
                        .size = 2,
+                       .block = 1,
                        .shape = {1, h, n, d},
                        .stride = {0, (uint64_t)n * d, n > 1 ? d : 0, 1}};
 }
@@ -66,6 +67,7 @@ static vka__attention_plan plan_of(const vka_device_caps *caps, uint32_t heads, 
                                 .v = view(kv_heads, keys, d),
                                 .out = view(heads, queries, d),
                                 .scale = 0.125f};
+    vka__attention_sizes(&p);
     vka__attention_plan plan;
     vka__refusal refusal;
     if (vka__plan_attention(caps, &p, &plan, &refusal) != VKA_OK)

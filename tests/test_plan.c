@@ -110,6 +110,7 @@ static vka__attention_problem random_attention(ref_rng *rng) {
     p.band = ref_rng_below(rng, 2);
     p.band_lo = p.band ? -(int32_t)ref_rng_below(rng, 300) : -(1 << 29);
     p.band_hi = p.band ? (int32_t)ref_rng_below(rng, 300) : 1 << 29;
+    vka__attention_sizes(&p);
     return p;
 }
 
@@ -306,11 +307,13 @@ static vka__view dense(vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint
 
 static vka__attention_problem plain(vka_dtype dtype, uint32_t heads, uint32_t kv, uint32_t nq, uint32_t nk,
                                     uint32_t d) {
-    return (vka__attention_problem){.q = dense(dtype, 1, heads, nq, d),
-                                    .k = dense(dtype, 1, kv, nk, d),
-                                    .v = dense(dtype, 1, kv, nk, d),
-                                    .out = dense(dtype, 1, heads, nq, d),
-                                    .scale = 1};
+    vka__attention_problem p = {.q = dense(dtype, 1, heads, nq, d),
+                                .k = dense(dtype, 1, kv, nk, d),
+                                .v = dense(dtype, 1, kv, nk, d),
+                                .out = dense(dtype, 1, heads, nq, d),
+                                .scale = 1};
+    vka__attention_sizes(&p);
+    return p;
 }
 
 static bool lists(const device *d, vka_dtype dtype) {
@@ -470,6 +473,7 @@ static vka__attention_problem batched(uint32_t batch, uint32_t heads, uint32_t n
     for (int i = 0; i < 4; i++) {
         *views[i] = dense(VKA_F16, batch, heads, n, d);
     }
+    vka__attention_sizes(&p);
     return p;
 }
 

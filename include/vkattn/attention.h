@@ -47,7 +47,7 @@ typedef struct vka_attention_tile {
                                   /*   subgroups that share a block                                                */
 } vka_attention_tile;
 
-/* How probabilities come from a row's scores. */
+/* How probabilities come from a row's scores. Where one key gets all, lse is its score (with a sample's noise). */
 typedef enum vka_selection {
     VKA_SELECTION_SOFTMAX = 0,
     VKA_SELECTION_ARGMAX = 1, /* hard attention: the key with the highest score, the first of equals, gets all        */
@@ -85,7 +85,7 @@ typedef struct vka_attention_desc {
                               /*   vka_relative_bias_t5. -inf masks                                                */
     uint32_t relative_zero;   /* where in a row j = p lies; below L                                                */
     vka_tensor sinks;         /* optional: f32 [Hq]: a logit that joins a row's softmax and has no value           */
-                              /*   (Xiao 2023; gpt-oss). Neither scaled nor capped                                 */
+                              /*   (Xiao 2023; gpt-oss). Neither scaled nor capped. Softmax only                   */
 
     bool causal; /* keep j <= p                                                                                   */
     vka_diagonal diagonal;
@@ -115,7 +115,7 @@ typedef struct vka_attention_desc {
 
     vka_selection selection;
     float dropout; /* probability, 0 .. below 1, with which a key's weight becomes 0; the others grow by            */
-                   /*   1 / (1 - dropout). lse, stats and scores are those without                                */
+                   /*   1 / (1 - dropout). lse, stats and scores are those without. Softmax only                  */
     /* Randomness of dropout and VKA_SELECTION_SAMPLE: word j % 4 of Philox4x32-10 (Salmon 2011) with the counter
      * {j / 4, i, b Hq + h, random_offset} and the key seed (low word first), for query i, key j. Dropout drops where
      * word < dropout 2^32; a sample adds -log(-log((word / 256 + 0.5) 2^-24)) to the score. */

@@ -350,6 +350,8 @@ typedef struct vka_recorder_desc {
                              /* where tensors or work are large: see vka_<op>_explain.                            */
     uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. See vka_<op>_workspace: the    */
                              /* largest one suffices, operations share it.                                        */
+    uint64_t value_bytes;    /* memory for host values of descriptions (vka_integers), 256 bytes more a list than  */
+                             /*   it has; 0 = none yet                                                            */
     uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none                            */
 } vka_recorder_desc;
 

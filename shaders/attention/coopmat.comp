@@ -15,14 +15,13 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#if VKA_STORAGE == 4
+#if VKA_BF16
 #extension GL_EXT_bfloat16 : require
 #else
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #endif
-#define VKA_READ_WORDS 1
 #define VKA_STAGE_STEPS 1
-#include "storage.glsl"
+#include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
 
@@ -122,7 +121,7 @@ void multiply_keys() {
 }
 
 // The row, within the workgroup, of a lane's n-th row, and the part of it that the lane has.
-uint row_of(uint n) {
+uint lane_row(uint n) {
     return first + member * SOFT_ROWS + (lane + n * SG) % SOFT_ROWS;
 }
 
@@ -142,16 +141,19 @@ float over_row_sum(float x) {
 
 // Scores to probabilities; returns what the row's old results are worth.
 float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
-    uint row = row_of(n), part = part_of();
-    uint query = has(VKA_FLAG_BAND) ? row_query(g, min(first_row + row, row_count() - 1u)).y : 0u;
+    uint row = lane_row(n), part = part_of();
+    Row r = row_of(g, row_query(g, min(first_row + row, row_count(g) - 1u)));
     vec4 s[LANE_VECTORS];
     float highest = LOWEST;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
         s[i] = s_tile[row * S_STRIDE + part * LANE_VECTORS + i];
         [[unroll]] for (uint e = 0u; e < 4u; ++e) {
             int j = j0 + int((part * LANE_VECTORS + i) * 4u + e);
-            bool visible = full || (j < end && key_visible(query, j));
-            s[i][e] = visible ? score_of(s[i][e]) : negative_infinity();
+            bool visible = full || (j < end && in_band(g, r.query, j));
+            float score = score_of(s[i][e]);
+            if (biased() && visible)
+                visible = bias_score(g, r, j, score);
+            s[i][e] = visible ? score : negative_infinity();
             highest = visible ? max(highest, s[i][e]) : highest;
         }
     }
@@ -161,6 +163,8 @@ float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
         s[i] = exp2(s[i] - maximum);
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
+        [[unroll]] for (uint e = 0u; e < 4u; ++e)
+            s[i][e] = kept(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
         p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = element_words(s[i]);
     }
     state[n] = State(maximum, sum);
@@ -179,7 +183,7 @@ void soften(Grid g, uint first_row, int j0, int end, bool full) {
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
         float rescale = soften_row(g, first_row, n, j0, end, full);
         if (part_of() == 0u)
-            row_factor[row_of(n)] = rescale;
+            row_factor[lane_row(n)] = rescale;
         if (rescale != 1.0)
             rescale_step[block] = j0;
     }
@@ -217,9 +221,9 @@ void add_strange_values(Grid g, uint first_row, uint v_head, int j0, int end) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * NN; i += SG) {
             uint row = first + i / NN, n = i % NN, column = member * NN + n;
-            uint query = row_query(g, min(first_row + row, row_count() - 1u)).y;
+            Row r = row_of(g, row_query(g, min(first_row + row, row_count(g) - 1u)));
             s_tile[row * S_STRIDE + column / 4u][column % 4u] =
-                strange_part(query, (member * DV_TILES + x) * NN + n, v_head, j0, end);
+                strange_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end);
         }
         subgroup_sync();
         FOR_TILE(x) {
@@ -234,12 +238,13 @@ void add_strange_values(Grid g, uint first_row, uint v_head, int j0, int end) {
 
 void store_rows(Grid g, uint first_row) {
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
-        uint row = row_of(n);
+        uint row = lane_row(n);
+        uvec2 query = row_query(g, min(first_row + row, row_count(g) - 1u));
         state[n].sum = over_row_sum(state[n].sum);
         if (part_of() == 0u) {
-            row_factor[row] = final_scale(state[n]);
-            if (first_row + row < row_count())
-                store_state(g, row_query(g, first_row + row), state[n]);
+            row_factor[row] = final_scale(state[n], query.x);
+            if (first_row + row < row_count(g))
+                store_state(g, query, state[n]);
         }
     }
     block_sync();
@@ -251,7 +256,7 @@ void store_rows(Grid g, uint first_row) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
             uint row = first + i / (NN / 4u), d = i % (NN / 4u), vector = (member * DV_TILES + x) * (NN / 4u) + d;
-            if (first_row + row < row_count() && vector < DV4)
+            if (first_row + row < row_count(g) && vector < DV4)
                 store_vector(g, row_query(g, first_row + row), vector, s_tile[row * S_STRIDE + member * (NN / 4u) + d]);
         }
         subgroup_sync();
@@ -267,22 +272,24 @@ void main() {
     strange_step = -1;
     rescale_step[block] = -1;
     Grid g = grid_position();
+    if (is_idle(g))
+        return;
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk w = walk_keys(g, first_row);
-    fetch_keys(k_head, w.begin, w.end);
+    fetch_keys(g, k_head, w.begin, w.end);
     for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
-        bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+        bool full = !careful() && j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
         stage_keys();
         barrier();
-        fetch_values(v_head, j0, w.end);
+        fetch_values(g, v_head, j0, w.end);
         multiply_keys();
         block_sync();
         soften(g, first_row, j0, w.end, full);
         stage_values(full, j0);
         barrier();
-        fetch_keys(k_head, j0 + int(BC), w.end);
+        fetch_keys(g, k_head, j0 + int(BC), w.end);
         if (rescale_step[block] == j0)
             scale_outputs();
         multiply_values();

@@ -13,11 +13,20 @@
 #extension GL_NV_cooperative_matrix2 : require
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
-#define VKA_READ_WORDS (!VKA_WORKGROUP)
+#extension GL_EXT_shader_16bit_storage : require
+#define VKA_BF16 0
 #define VKA_STAGE_STEPS (!VKA_WORKGROUP)
-#include "storage.glsl"
+#include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
+#if VKA_WORKGROUP
+layout(set = 0, binding = VKA_BIND_K, std430) readonly buffer KeyHalves {
+    float16_t k_halves[];
+};
+layout(set = 0, binding = VKA_BIND_V, std430) readonly buffer ValueHalves {
+    float16_t v_halves[];
+};
+#endif
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_SUBGROUP) const uint THREADS = 32u;
@@ -55,7 +64,7 @@ Walk w;
 // ---- functions of elements ------------------------------------------------------------------------------------------
 
 uvec2 query_of(uint row) {
-    return row_query(g, min(first_row + row, row_count() - 1u));
+    return row_query(g, min(first_row + row, row_count(g) - 1u));
 }
 
 float score_element(const in uint row, const in uint column, const in float x) {
@@ -64,7 +73,16 @@ float score_element(const in uint row, const in uint column, const in float x) {
 
 float masked_score_element(const in uint row, const in uint column, const in float x, const in int j0) {
     int j = j0 + int(column);
-    return j < w.end && key_visible(query_of(row).y, j) ? score_of(x) : negative_infinity();
+    uvec2 query = query_of(row);
+    float score = score_of(x);
+    bool visible = j < w.end && in_band(g, query.y, j);
+    if (biased() && visible)
+        visible = bias_score(g, row_of(g, query), j, score);
+    return visible ? score : negative_infinity();
+}
+
+float kept_element(const in uint row, const in uint column, const in float x, const in int j0) {
+    return kept(g, row_of(g, query_of(row)), j0 + int(column), x);
 }
 
 float exp_element(const in uint row, const in uint column, const in float x) {
@@ -88,21 +106,21 @@ float16_t drop_strange_element(const in uint row, const in uint column, const in
 }
 
 float add_strange_element(const in uint row, const in uint column, const in float x, const in int j0) {
-    return x + strange_part(query_of(row).y, column, v_head, j0, w.end);
+    return x + strange_part(g, row_of(g, query_of(row)), column, v_head, j0, w.end);
 }
 
-float scale_element(const in uint row, const in uint column, const in float sum) {
-    return final_scale(State(0.0, sum));
+float scale_element(const in uint row, const in uint column, const in float maximum, const in float sum) {
+    return final_scale(State(maximum, sum), query_of(row).x);
 }
 
 float store_element(const in uint row, const in uint column, const in float x) {
-    if (first_row + row < row_count() && column < DV)
+    if (first_row + row < row_count(g) && column < DV)
         store_scalar(g, query_of(row), column, x);
     return x;
 }
 
 float store_state_element(const in uint row, const in uint column, const in float maximum, const in float sum) {
-    if (first_row + row < row_count() && column == 0u)
+    if (first_row + row < row_count(g) && column == 0u)
         store_state(g, query_of(row), State(maximum, sum));
     return sum;
 }
@@ -115,7 +133,7 @@ void find_strange(int j0) {
     barrier(); // all have read what the step before left
     for (uint i = thread; i < BC * DV; i += THREADS) {
         int j = j0 + int(i / DV);
-        if (j < w.end && is_strange(v_at(v_head + uint(j) * p.v.n + i % DV * p.v.d)))
+        if (j < w.end && is_strange(value_scalar(value_source(g, v_head, j), i % DV)))
             strange_step = j0;
     }
     barrier();
@@ -128,7 +146,7 @@ MATRIX_K load_keys(uint k_head, int j0) {
     layout_k = setTensorLayoutDimensionNV(layout_k, uint(w.end), D);
     layout_k = setTensorLayoutStrideNV(layout_k, p.k.n, max(p.k.d, 1u));
     MATRIX_K keys;
-    coopMatLoadTensorNV(keys, k_s, k_head, sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED), transposed);
+    coopMatLoadTensorNV(keys, k_halves, k_head, sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED), transposed);
     return keys;
 }
 
@@ -138,7 +156,7 @@ MATRIX_V load_values(int j0, bool full) {
     layout_v = setTensorLayoutDimensionNV(layout_v, uint(w.end), DV);
     layout_v = setTensorLayoutStrideNV(layout_v, p.v.n, max(p.v.d, 1u));
     MATRIX_V values;
-    coopMatLoadTensorNV(values, v_s, v_head, sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED));
+    coopMatLoadTensorNV(values, v_halves, v_head, sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED));
     if (!full) {
         find_strange(j0);
         coopMatPerElementNV(values, values, drop_strange_element);
@@ -149,8 +167,8 @@ MATRIX_V load_values(int j0, bool full) {
 #else
 MATRIX_K load_keys(uint k_head, int j0) {
     MATRIX_K keys;
-    fetch_keys(k_head, j0, w.end);
-    fetch_values(v_head, j0, w.end);
+    fetch_keys(g, k_head, j0, w.end);
+    fetch_values(g, v_head, j0, w.end);
     barrier();
     stage_keys();
     barrier();
@@ -182,6 +200,8 @@ void main() {
     thread = gl_LocalInvocationIndex;
     strange_step = -1;
     g = grid_position();
+    if (is_idle(g))
+        return;
     first_row = g.tile * BR;
     w = walk_keys(g, first_row);
     v_head = value_head_at(g);
@@ -190,9 +210,9 @@ void main() {
     MATRIX_O rows = MATRIX_O(0.0);
     MATRIX_S maximum = MATRIX_S(LOWEST), sum = MATRIX_S(0.0);
     for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
-        bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+        bool full = !careful() && j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
         MATRIX_S s = coopMatMulAdd(q, load_keys(k_head, j0), MATRIX_S(0.0));
-        if (full)
+        if (full && !biased())
             coopMatPerElementNV(s, s, score_element);
         else
             coopMatPerElementNV(s, s, masked_score_element, j0);
@@ -205,6 +225,8 @@ void main() {
         coopMatPerElementNV(s, s - maximum, exp_element);
         coopMatReduceNV(part, s, gl_CooperativeMatrixReduceRowNV, plus);
         sum = sum * rescale + part;
+        if (rich(VKA_FLAG_DROPOUT))
+            coopMatPerElementNV(s, s, kept_element, j0);
         // A reduction of equal values, to get them in the shape of the outputs.
         coopMatReduceNV(rescale_rows, rescale, gl_CooperativeMatrixReduceRowNV, larger);
         rows = coopMatMulAdd(MATRIX_P(s), load_values(j0, full), rows * rescale_rows);
@@ -213,7 +235,7 @@ void main() {
     }
     MATRIX_S scale;
     MATRIX_O scale_rows;
-    coopMatPerElementNV(scale, sum, scale_element);
+    coopMatPerElementNV(scale, maximum, scale_element, sum);
     coopMatReduceNV(scale_rows, scale, gl_CooperativeMatrixReduceRowNV, larger);
     rows *= scale_rows;
     coopMatPerElementNV(rows, rows, store_element);

@@ -10,8 +10,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#define VKA_READ_WORDS 1
-#include "storage.glsl"
+#include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
 
@@ -25,22 +24,23 @@ const uint DV_PARTS = (DV4 + TC - 1u) / TC;
 vec4 q_rows[RM * D_PARTS];
 vec4 out_rows[RM * DV_PARTS];
 State state[RM];
-uint query_of[RM];
+Row row_info[RM];
+int winner[RM]; // of hard attention: the key that has all
 uint lane, team; // place among the lanes of a key; which of the keys
 
-vec4 key_part(uint row, uint i) {
+vec4 key_part(Source from, uint i) {
     uint d = i * TC + lane;
-    return D4 % TC == 0u || d < D4 ? k_row4(row, p.k.d, d, D, has(VKA_FLAG_VEC4_QK)) : vec4(0.0);
+    return D4 % TC == 0u || d < D4 ? key_vector4(from, d) : vec4(0.0);
 }
 
-vec4 value_part(uint row, uint i) {
+vec4 value_part(Source from, uint i) {
     uint d = i * TC + lane;
-    return DV4 % TC == 0u || d < DV4 ? v_row4(row, p.v.d, d, DV, has(VKA_FLAG_VEC4_V)) : vec4(0.0);
+    return DV4 % TC == 0u || d < DV4 ? value_vector4(from, d) : vec4(0.0);
 }
 
 void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        uvec2 query = row_query(g, min(first_row + r, row_count() - 1u));
+        uvec2 query = row_query(g, min(first_row + r, row_count(g) - 1u));
         uint at = query_at(g, query);
         [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) {
             uint d = i * TC + lane;
@@ -49,8 +49,9 @@ void load_queries(Grid g, uint first_row) {
                 q_rows[r * D_PARTS + i] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
         }
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) out_rows[r * DV_PARTS + i] = vec4(0.0);
-        query_of[r] = query.y;
+        row_info[r] = row_of(g, query);
         state[r] = State(LOWEST, 0.0);
+        winner[r] = 0x7fffffff;
     }
 }
 
@@ -62,55 +63,102 @@ float team_sum(float x) {
     return x;
 }
 
+// What the keys of a step do to a row: weights, and what its old results are worth. `seen` says which keys have a value
+// that counts.
+float soften_row(Grid g, uint r, int j, uint count, inout float s[BC], inout bool seen[BC]) {
+    float highest = LOWEST;
+    [[unroll]] for (uint c = 0u; c < count; ++c) highest = seen[c] ? max(highest, s[c]) : highest;
+    float maximum = max(state[r].maximum, highest), rescale = exp2(state[r].maximum - maximum);
+    state[r] = State(maximum, state[r].sum * rescale);
+    [[unroll]] for (uint c = 0u; c < count; ++c) {
+        s[c] = seen[c] ? exp2(s[c] - maximum) : 0.0;
+        state[r].sum += s[c];
+        s[c] = kept(g, row_info[r], j + int(c * TEAMS + team), s[c]);
+    }
+    return rescale;
+}
+
+// The first key with the highest score so far gets all; a NaN spoils the row.
+float harden_row(uint r, int j, uint count, inout float s[BC], inout bool seen[BC]) {
+    float rescale = 1.0;
+    [[unroll]] for (uint c = 0u; c < count; ++c) {
+        bool wins = seen[c] && s[c] > state[r].maximum;
+        if (seen[c] && isnan(s[c]))
+            state[r].sum = s[c];
+        if (wins) {
+            [[unroll]] for (uint before = 0u; before < c; ++before) seen[before] = false;
+            state[r] = State(s[c], isnan(state[r].sum) ? state[r].sum : 1.0);
+            winner[r] = j + int(c * TEAMS + team);
+            rescale = 0.0;
+        }
+        seen[c] = wins;
+        s[c] = 1.0;
+    }
+    return rescale;
+}
+
+vec4 times(vec4 x, float factor) {
+    // What lost to a higher score may be NaN.
+    return rich(VKA_FLAG_HARD) && factor == 0.0 ? vec4(0.0) : x * factor;
+}
+
 // BC keys a team from j on. A masked step takes one a team, which some rows may not see, or which may lie beyond the end:
 // for those the value counts as 0, whatever it holds. `masked` is constant.
-void step_keys(bool masked, int j, int end, uint k_head, uint v_head) {
+void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
     const uint count = masked ? 1u : BC;
     vec4 keys[BC * D_PARTS], values[BC * DV_PARTS];
     [[unroll]] for (uint c = 0u; c < count; ++c) {
-        int key = j + int(c * TEAMS + team);
-        uint at = uint(masked ? min(key, end - 1) : key);
-        [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) keys[c * D_PARTS + i] = key_part(k_head + at * p.k.n, i);
-        [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) values[c * DV_PARTS + i] = value_part(v_head + at * p.v.n, i);
+        int key = j + int(c * TEAMS + team), at = masked ? min(key, end - 1) : key;
+        Source k_from = key_source(g, k_head, at), v_from = value_source(g, v_head, at);
+        [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) keys[c * D_PARTS + i] = key_part(k_from, i);
+        [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) values[c * DV_PARTS + i] = value_part(v_from, i);
     }
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        float s[BC], highest = LOWEST;
-        bool seen = !masked || (j + int(team) < end && key_visible(query_of[r], j + int(team)));
+        float s[BC];
+        bool seen[BC];
         [[unroll]] for (uint c = 0u; c < count; ++c) {
+            int key = j + int(c * TEAMS + team);
             float part = 0.0;
             [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
                 part = dot_add(q_rows[r * D_PARTS + i], keys[c * D_PARTS + i], part);
             s[c] = score_of(team_sum(part));
-            highest = seen ? max(highest, s[c]) : highest;
+            seen[c] = !masked || (key < end && in_band(g, row_info[r].query, key));
+            if (biased() && seen[c])
+                seen[c] = bias_score(g, row_info[r], key, s[c]);
         }
-        float maximum = max(state[r].maximum, highest);
-        float rescale = exp2(state[r].maximum - maximum);
-        state[r] = State(maximum, state[r].sum * rescale);
-        [[unroll]] for (uint c = 0u; c < count; ++c) {
-            s[c] = seen ? exp2(s[c] - maximum) : 0.0;
-            state[r].sum += s[c];
-        }
+        float rescale = rich(VKA_FLAG_HARD) ? harden_row(r, j, count, s, seen) : soften_row(g, r, j, count, s, seen);
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
-            vec4 x = out_rows[r * DV_PARTS + i] * rescale;
+            vec4 x = times(out_rows[r * DV_PARTS + i], rescale);
             [[unroll]] for (uint c = 0u; c < count; ++c)
-                x = fma(vec4(s[c]), seen ? values[c * DV_PARTS + i] : vec4(0.0), x);
+                x = fma(vec4(s[c]), seen[c] ? values[c * DV_PARTS + i] : vec4(0.0), x);
             out_rows[r * DV_PARTS + i] = x;
         }
     }
+}
+
+// What a team's results are worth among two teams', and the better of them.
+float merge_state(uint r, uint step) {
+    float other = subgroupShuffleXor(state[r].maximum, step), other_sum = subgroupShuffleXor(state[r].sum, step);
+    float maximum = max(state[r].maximum, other), scale = exp2(state[r].maximum - maximum);
+    if (rich(VKA_FLAG_HARD)) {
+        int other_winner = subgroupShuffleXor(winner[r], step);
+        bool wins = state[r].maximum > other || (state[r].maximum == other && winner[r] <= other_winner);
+        bool spoilt = isnan(state[r].sum) || isnan(other_sum);
+        state[r] = State(maximum, spoilt ? state[r].sum + other_sum : max(state[r].sum, other_sum));
+        winner[r] = wins ? winner[r] : other_winner;
+        return wins ? 1.0 : 0.0;
+    }
+    state[r] = State(maximum, state[r].sum * scale + other_sum * exp2(other - maximum));
+    return scale;
 }
 
 // All teams' states and outputs become those of all keys.
 void merge_teams() {
     [[unroll]] for (uint step = TC; step < SG; step *= 2u) {
         [[unroll]] for (uint r = 0u; r < RM; ++r) {
-            float other = subgroupShuffleXor(state[r].maximum, step);
-            float maximum = max(state[r].maximum, other);
-            float scale = exp2(state[r].maximum - maximum);
-            state[r].maximum = maximum;
-            state[r].sum *= scale;
-            state[r].sum += subgroupShuffleXor(state[r].sum, step);
+            float scale = merge_state(r, step);
             [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
-                vec4 x = out_rows[r * DV_PARTS + i] * scale;
+                vec4 x = times(out_rows[r * DV_PARTS + i], scale);
                 out_rows[r * DV_PARTS + i] = x + subgroupShuffleXor(x, step);
             }
         }
@@ -123,14 +171,14 @@ State final_state[RM];
 
 void store_rows(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        float scale = final_scale(state[r]);
+        float scale = final_scale(state[r], row_info[r].head);
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i)
             final_rows[r * DV_PARTS + i] = out_rows[r * DV_PARTS + i] * scale;
         final_state[r] = state[r];
     }
     if (team != 0u)
         return;
-    [[dont_unroll]] for (uint r = 0u; r < min(RM, row_count() - first_row); ++r) {
+    [[dont_unroll]] for (uint r = 0u; r < min(RM, row_count(g) - first_row); ++r) {
         uvec2 query = row_query(g, first_row + r);
         [[dont_unroll]] for (uint i = 0u; i < DV_PARTS; ++i)
             if (i * TC + lane < DV4)
@@ -144,6 +192,8 @@ void main() {
     lane = gl_SubgroupInvocationID % TC;
     team = gl_SubgroupInvocationID / TC;
     Grid g = grid_position();
+    if (is_idle(g))
+        return;
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
@@ -153,9 +203,9 @@ void main() {
     for (uint round = 0u; round < 2u; ++round) {
         int stop = round == 0u ? min(w.full_begin, w.end) : w.end;
         for (; j < stop; j += int(TEAMS))
-            step_keys(true, j, w.end, k_head, v_head);
+            step_keys(true, g, j, w.end, k_head, v_head);
         for (; j + int(BC * TEAMS) <= full_end; j += int(BC * TEAMS))
-            step_keys(false, j, w.end, k_head, v_head);
+            step_keys(false, g, j, w.end, k_head, v_head);
     }
     merge_teams();
     store_rows(g, first_row);

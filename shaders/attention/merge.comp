@@ -5,7 +5,7 @@
 // each scaled to it. Splits that saw nothing have a sum of 0 and the lowest maximum, and weigh nothing.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
-#include "storage.glsl"
+#include "elements.glsl"
 #include "attention.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
@@ -13,24 +13,52 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 VKA_OUTPUT(VKA_BIND_OUT, out)
 VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
 VKA_INPUT_F32(VKA_BIND_WORKSPACE, ws)
+VKA_WRITERS(out, OUT_TYPE)
+#if VKA_RICH
+VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
+#endif
+#include "attention_final.glsl"
 
-void main() {
-    uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-    uint query = item / DV, d = item % DV;
-    uint head = gl_WorkGroupID.y + push.y0, batch = gl_WorkGroupID.z + push.z0;
-    if (query >= p.q_len)
-        return;
-    uint row = (batch * p.ws_rows + head * p.q_len + query) * p.splits;
-    float maximum = LOWEST, sum = 0.0, x = 0.0;
-    for (uint s = 0u; s < p.splits; ++s)
-        maximum = max(maximum, ws_at(p.ws_stats + (row + s) * 2u));
-    for (uint s = 0u; s < p.splits; ++s) {
-        float weight = exp2(ws_at(p.ws_stats + (row + s) * 2u) - maximum);
-        sum += weight * ws_at(p.ws_stats + (row + s) * 2u + 1u);
+// The first split with the highest score has the key that takes all; a NaN anywhere spoils the row.
+State merge_hard(uint row, uint splits, uint d, out float x) {
+    State state = State(LOWEST, 0.0);
+    uint best = 0u;
+    for (uint s = 0u; s < splits; ++s) {
+        float maximum = ws_at(p.ws_stats + (row + s) * 2u), sum = ws_at(p.ws_stats + (row + s) * 2u + 1u);
+        state.sum = isnan(sum) || isnan(state.sum) ? state.sum + sum : max(state.sum, sum);
+        if (maximum > state.maximum) {
+            state.maximum = maximum;
+            best = s;
+        }
+    }
+    x = ws_at((row + best) * DV + d);
+    return state;
+}
+
+State merge_soft(uint row, uint splits, uint d, out float x) {
+    State state = State(LOWEST, 0.0);
+    x = 0.0;
+    for (uint s = 0u; s < splits; ++s)
+        state.maximum = max(state.maximum, ws_at(p.ws_stats + (row + s) * 2u));
+    for (uint s = 0u; s < splits; ++s) {
+        float weight = exp2(ws_at(p.ws_stats + (row + s) * 2u) - state.maximum);
+        state.sum += weight * ws_at(p.ws_stats + (row + s) * 2u + 1u);
         x += weight * ws_at((row + s) * DV + d);
     }
-    out_put(push.base[VKA_BIND_OUT] + batch * p.out_.b + head * p.out_.h + query * p.out_.n + d * p.out_.d,
-            x * normaliser(sum));
-    if (has(VKA_FLAG_LSE) && d == 0u)
-        lse_put(push.base[VKA_BIND_LSE] + batch * p.lse.b + head * p.lse.h + query * p.lse.n, lse_of(maximum, sum));
+    return state;
+}
+
+void main() {
+    uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex, d = item % DV;
+    Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
+    uvec2 query = uvec2(g.head, item / DV);
+    if (query.y >= g.q_len)
+        return;
+    uint row = workspace_row(g, query);
+    float x, rescale;
+    State state = rich(VKA_FLAG_HARD) ? merge_hard(row, g.splits, d, x) : merge_soft(row, g.splits, d, x);
+    state = with_sink(state, query.x, rescale);
+    out_put(out_at(g, query) + d * p.out_.d, x * (rescale * normaliser(state.sum)));
+    if (d == 0u)
+        store_final(g, query, state);
 }

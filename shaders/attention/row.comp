@@ -12,8 +12,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
-#define VKA_READ_WORDS 1
-#include "storage.glsl"
+#include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
 
@@ -22,7 +21,7 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 vec4 q_rows[RM * D4];
 vec4 out_rows[RM * DV4];
 State state[RM];
-uint query_of[RM];
+Row row_info[RM];
 
 // ---- keys and values, one at a time, for all invocations ------------------------------------------------------------
 
@@ -34,56 +33,56 @@ const uint V_PARTS = (DV4 + SG - 1u) / SG;
 vec4 k_parts[BC * K_PARTS];
 vec4 v_parts[BC * V_PARTS];
 
-void fetch_key(uint c, uint at) {
+void fetch_key(uint c, Source at) {
     [[unroll]] for (uint i = 0u; i < K_PARTS; ++i) {
         uint d = i * SG + gl_SubgroupInvocationID;
         k_parts[c * K_PARTS + i] = vec4(0.0);
         if (d < D4)
-            k_parts[c * K_PARTS + i] = k_row4(at, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
+            k_parts[c * K_PARTS + i] = key_vector4(at, d);
     }
 }
 
-void fetch_value(uint c, uint at) {
+void fetch_value(uint c, Source at) {
     [[unroll]] for (uint i = 0u; i < V_PARTS; ++i) {
         uint d = i * SG + gl_SubgroupInvocationID;
         v_parts[c * V_PARTS + i] = vec4(0.0);
         if (d < DV4)
-            v_parts[c * V_PARTS + i] = v_row4(at, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+            v_parts[c * V_PARTS + i] = value_vector4(at, d);
     }
 }
 
-vec4 key_vector(uint c, uint at, uint d) {
+vec4 key_vector(uint c, Source at, uint d) {
     return subgroupShuffle(k_parts[c * K_PARTS + d / SG], d % SG);
 }
 
-vec4 value_vector(uint c, uint at, uint d) {
+vec4 value_vector(uint c, Source at, uint d) {
     return subgroupShuffle(v_parts[c * V_PARTS + d / SG], d % SG);
 }
 #else
 // Every invocation loads at the same address.
-void fetch_key(uint c, uint at) {
+void fetch_key(uint c, Source at) {
 }
 
-void fetch_value(uint c, uint at) {
+void fetch_value(uint c, Source at) {
 }
 
-vec4 key_vector(uint c, uint at, uint d) {
-    return k_row4(at, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
+vec4 key_vector(uint c, Source at, uint d) {
+    return key_vector4(at, d);
 }
 
-vec4 value_vector(uint c, uint at, uint d) {
-    return v_row4(at, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+vec4 value_vector(uint c, Source at, uint d) {
+    return value_vector4(at, d);
 }
 #endif
 
 void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        uint row = min(first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex, row_count() - 1u);
+        uint row = min(first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex, row_count(g) - 1u);
         uvec2 query = row_query(g, row);
         uint at = query_at(g, query);
         VKA_UNROLL(d, D4) q_rows[r * D4 + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
         VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] = vec4(0.0);
-        query_of[r] = query.y;
+        row_info[r] = row_of(g, query);
         state[r] = State(LOWEST, 0.0);
     }
 }
@@ -96,38 +95,91 @@ float raise_maximum(uint r, float candidate) {
     return scale;
 }
 
-// BC keys that every row sees.
-void full_step(uint k_at, uint v_at) {
-    float s[RM * BC];
+float s[RM * BC]; // scores of a step, then weights
+float rescale[RM];
+
+// Masks and biases of a step's keys; what a row may not see gets -inf.
+void bias_step(Grid g, int j) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+#if VKA_RICH
+        if (BC == 4u && has(VKA_FLAG_VEC4_MASK)) {
+            vec4 masks = mask_values(row_info[r], j);
+            [[unroll]] for (uint c = 0u; c < BC; ++c)
+                if (!add_biases(g, row_info[r], j + int(c), masks[c], s[r * BC + c]))
+                    s[r * BC + c] = negative_infinity();
+            continue;
+        }
+#endif
+        [[unroll]] for (uint c = 0u; c < BC; ++c)
+            if (!bias_score(g, row_info[r], j + int(c), s[r * BC + c]))
+                s[r * BC + c] = negative_infinity();
+    }
+}
+
+// Scores to weights, by softmax.
+void soften_row(Grid g, uint r, int j) {
+    float highest = LOWEST;
+    [[unroll]] for (uint c = 0u; c < BC; ++c) highest = max(highest, s[r * BC + c]);
+    rescale[r] = raise_maximum(r, highest);
+    float sum = state[r].sum * rescale[r];
+    [[unroll]] for (uint c = 0u; c < BC; ++c) {
+        s[r * BC + c] = exp2(s[r * BC + c] - state[r].maximum);
+        sum += s[r * BC + c];
+        s[r * BC + c] = kept(g, row_info[r], j + int(c), s[r * BC + c]);
+    }
+    state[r].sum = sum;
+}
+
+// The first key with the highest score so far gets all; a NaN spoils the row.
+void harden_row(uint r) {
+    rescale[r] = 1.0;
+    float weight[BC];
+    [[unroll]] for (uint c = 0u; c < BC; ++c) {
+        weight[c] = 0.0;
+        if (isnan(s[r * BC + c]))
+            state[r].sum = s[r * BC + c];
+        if (s[r * BC + c] > state[r].maximum) {
+            [[unroll]] for (uint before = 0u; before < c; ++before) weight[before] = 0.0;
+            weight[c] = 1.0;
+            rescale[r] = 0.0;
+            state[r] = State(s[r * BC + c], isnan(state[r].sum) ? state[r].sum : 1.0);
+        }
+    }
+    [[unroll]] for (uint c = 0u; c < BC; ++c) s[r * BC + c] = weight[c];
+}
+
+// BC keys of the band; of those that a row may not see the values are known to be finite.
+void full_step(Grid g, int j, uint k_head, uint v_head) {
     [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = 0.0;
-    [[unroll]] for (uint c = 0u; c < BC; ++c) fetch_key(c, k_at + c * p.k.n);
+    Source from[BC];
+    [[unroll]] for (uint c = 0u; c < BC; ++c) {
+        from[c] = key_source(g, k_head, j + int(c));
+        fetch_key(c, from[c]);
+    }
     VKA_UNROLL(d, D4) {
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
-            vec4 key = key_vector(c, k_at + c * p.k.n, d);
+            vec4 key = key_vector(c, from[c], d);
             [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * BC + c] = dot_add(q_rows[r * D4 + d], key, s[r * BC + c]);
         }
     }
-    float rescale[RM];
+    [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = score_of(s[i]);
+    if (biased())
+        bias_step(g, j);
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        float highest = LOWEST;
-        [[unroll]] for (uint c = 0u; c < BC; ++c) {
-            s[r * BC + c] = score_of(s[r * BC + c]);
-            highest = max(highest, s[r * BC + c]);
-        }
-        rescale[r] = raise_maximum(r, highest);
-        float sum = state[r].sum * rescale[r];
-        [[unroll]] for (uint c = 0u; c < BC; ++c) {
-            s[r * BC + c] = exp2(s[r * BC + c] - state[r].maximum);
-            sum += s[r * BC + c];
-        }
-        state[r].sum = sum;
+        if (rich(VKA_FLAG_HARD))
+            harden_row(r);
+        else
+            soften_row(g, r, j);
     }
-    [[unroll]] for (uint c = 0u; c < BC; ++c) fetch_value(c, v_at + c * p.v.n);
+    [[unroll]] for (uint c = 0u; c < BC; ++c) {
+        from[c] = value_source(g, v_head, j + int(c));
+        fetch_value(c, from[c]);
+    }
     VKA_UNROLL(d, DV4) {
         vec4 o[RM];
         [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = out_rows[r * DV4 + d] * rescale[r];
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
-            vec4 value = value_vector(c, v_at + c * p.v.n, d);
+            vec4 value = value_vector(c, from[c], d);
             [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = fma(vec4(s[r * BC + c]), value, o[r]);
         }
         [[unroll]] for (uint r = 0u; r < RM; ++r) out_rows[r * DV4 + d] = o[r];
@@ -135,32 +187,69 @@ void full_step(uint k_at, uint v_at) {
 }
 
 // One key that some rows may not see. For those the value counts as 0, whatever it holds.
-void masked_step(int j, uint k_at, uint v_at) {
+void masked_step(Grid g, int j, uint k_head, uint v_head) {
     float weight[RM];
     bool visible[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = 0.0;
-    fetch_key(0u, k_at);
+    Source from = key_source(g, k_head, j);
+    fetch_key(0u, from);
     VKA_UNROLL(d, D4) {
-        vec4 key = key_vector(0u, k_at, d);
+        vec4 key = key_vector(0u, from, d);
         [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = dot_add(q_rows[r * D4 + d], key, weight[r]);
     }
-    float rescale[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        visible[r] = key_visible(query_of[r], j);
-        float s = score_of(weight[r]);
-        rescale[r] = raise_maximum(r, visible[r] ? s : LOWEST);
-        weight[r] = visible[r] ? exp2(s - state[r].maximum) : 0.0;
+        float score = score_of(weight[r]);
+        visible[r] = in_band(g, row_info[r].query, j);
+        if (biased())
+            visible[r] = bias_score(g, row_info[r], j, score) && visible[r];
+        if (rich(VKA_FLAG_HARD)) {
+            if (visible[r] && isnan(score))
+                state[r].sum = score;
+            visible[r] = visible[r] && score > state[r].maximum;
+            rescale[r] = visible[r] ? 0.0 : 1.0;
+            weight[r] = 1.0;
+            if (visible[r])
+                state[r] = State(score, isnan(state[r].sum) ? state[r].sum : 1.0);
+            continue;
+        }
+        rescale[r] = raise_maximum(r, visible[r] ? score : LOWEST);
+        weight[r] = visible[r] ? exp2(score - state[r].maximum) : 0.0;
         state[r].sum = state[r].sum * rescale[r] + weight[r];
+        weight[r] = kept(g, row_info[r], j, weight[r]);
     }
-    fetch_value(0u, v_at);
+    from = value_source(g, v_head, j);
+    fetch_value(0u, from);
     VKA_UNROLL(d, DV4) {
-        vec4 value = value_vector(0u, v_at, d);
+        vec4 value = value_vector(0u, from, d);
         [[unroll]] for (uint r = 0u; r < RM; ++r) {
-            vec4 seen = visible[r] ? value : vec4(0.0);
-            out_rows[r * DV4 + d] = fma(vec4(weight[r]), seen, out_rows[r * DV4 + d] * rescale[r]);
+            vec4 seen = visible[r] ? value : vec4(0.0), old = out_rows[r * DV4 + d] * rescale[r];
+            if (rich(VKA_FLAG_HARD)) // the value that lost may be NaN
+                old = rescale[r] == 0.0 ? vec4(0.0) : old;
+            out_rows[r * DV4 + d] = fma(vec4(weight[r]), seen, old);
         }
     }
 }
+
+#if VKA_RICH
+// Is a value of a step's keys NaN or infinite? A weight of 0 would spread it to rows that may not see it.
+bool has_strange_value(Grid g, int j, uint v_head) {
+    vec4 zero = vec4(0.0);
+#if VKA_SUBGROUP
+    [[unroll]] for (uint c = 0u; c < BC; ++c) fetch_value(c, value_source(g, v_head, j + int(c)));
+    [[unroll]] for (uint i = 0u; i < BC * V_PARTS; ++i) zero += v_parts[i] * 0.0;
+    uint strange = dot(zero, vec4(1.0)) == 0.0 ? 0u : 1u;
+    [[unroll]] for (uint step = 1u; step < SG; step *= 2u) strange |= subgroupShuffleXor(strange, step);
+    return strange != 0u;
+#else
+    [[unroll]] for (uint c = 0u; c < BC; ++c) {
+        Source from = value_source(g, v_head, j + int(c));
+        [[dont_unroll]] for (uint d = 0u; d < DV4; ++d)
+            zero += value_vector4(from, d) * 0.0;
+    }
+    return !(dot(zero, vec4(1.0)) == 0.0);
+#endif
+}
+#endif
 
 // ---- results --------------------------------------------------------------------------------------------------------
 
@@ -171,13 +260,13 @@ State final_state[RM];
 
 void store_rows(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        float scale = final_scale(state[r]);
+        float scale = final_scale(state[r], row_info[r].head);
         VKA_UNROLL(d, DV4) final_rows[r * DV4 + d] = out_rows[r * DV4 + d] * scale;
         final_state[r] = state[r];
     }
     [[dont_unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-        if (row < row_count()) {
+        if (row < row_count(g)) {
             uvec2 query = row_query(g, row);
             [[dont_unroll]] for (uint d = 0u; d < DV4; ++d)
                 store_vector(g, query, d, final_rows[r * DV4 + d]);
@@ -188,6 +277,8 @@ void store_rows(Grid g, uint first_row) {
 
 void main() {
     Grid g = grid_position();
+    if (is_idle(g))
+        return;
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
@@ -195,12 +286,30 @@ void main() {
     // Masked keys, full steps, masked keys: written as two rounds of the same two loops, so that each body is compiled
     // once, and without a branch inside that would have to merge all rows' registers.
     int j = w.begin, full_end = min(w.full_end, w.end);
+#if VKA_RICH
+    int strange_end = 0; // a step with values that are NaN or infinite goes key by key
+    while (j < w.end) {
+        int stop = j < w.full_begin ? min(w.full_begin, w.end) : j + int(BC) > full_end ? w.end : min(strange_end, w.end);
+        if (has(VKA_FLAG_VEC4_MASK))
+            stop = min((max(stop, j) + 3) & ~3, w.end);
+        for (; j < stop; ++j)
+            masked_step(g, j, k_head, v_head);
+        for (; j + int(BC) <= full_end; j += int(BC)) {
+            if (careful() && has_strange_value(g, j, v_head)) {
+                strange_end = j + int(BC);
+                break;
+            }
+            full_step(g, j, k_head, v_head);
+        }
+    }
+#else
     for (uint round = 0u; round < 2u; ++round) {
         int stop = round == 0u ? min(w.full_begin, w.end) : w.end;
         for (; j < stop; ++j)
-            masked_step(j, k_head + uint(j) * p.k.n, v_head + uint(j) * p.v.n);
+            masked_step(g, j, k_head, v_head);
         for (; j + int(BC) <= full_end; j += int(BC))
-            full_step(k_head + uint(j) * p.k.n, v_head + uint(j) * p.v.n);
+            full_step(g, j, k_head, v_head);
     }
+#endif
     store_rows(g, first_row);
 }

@@ -9,7 +9,7 @@
 // probability marks a key that the row may not see, whose value counts as 0 whatever it holds.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
-#include "storage.glsl"
+#include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
 
@@ -30,19 +30,19 @@ shared float row_parts[BR * TC];
 vec4 out_rows[RM * DV_CHUNKS];
 float s[RM * CN]; // scores of the step
 float row_max[RM], row_sum[RM];
-uint query_of[RM];
+Row row_info[RM];
 
 uint tr, tc; // row group, and place within it
 
 void load_queries(Grid g, uint first_row) {
     for (uint i = gl_LocalInvocationIndex; i < BR * D4; i += gl_WorkGroupSize.x) {
         uint d = i % D4;
-        uvec2 query = row_query(g, min(first_row + i / D4, row_count() - 1u));
+        uvec2 query = row_query(g, min(first_row + i / D4, row_count(g) - 1u));
         uint at = query_at(g, query);
         q_tile[i / D4 * Q_STRIDE + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
     }
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        query_of[r] = row_query(g, min(first_row + tr * RM + r, row_count() - 1u)).y;
+        row_info[r] = row_of(g, row_query(g, min(first_row + tr * RM + r, row_count(g) - 1u)));
         row_max[r] = LOWEST;
         row_sum[r] = 0.0;
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] = vec4(0.0);
@@ -50,22 +50,22 @@ void load_queries(Grid g, uint first_row) {
 }
 
 // Keys j0 .. of a step, channels of a chunk; 0 beyond the last key and the last channel.
-void stage_keys(uint head, int j0, int end, uint chunk) {
+void stage_keys(Grid g, uint head, int j0, int end, uint chunk) {
     for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
         uint c = i / TC, d = chunk * TC + i % TC;
         vec4 x = vec4(0.0);
         if (j0 + int(c) < end && d < D4)
-            x = k_row4(head + uint(j0 + int(c)) * p.k.n, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
+            x = key_vector4(key_source(g, head, j0 + int(c)), d);
         kv_tile[c * KV_STRIDE + i % TC] = x;
     }
 }
 
-void stage_values(uint head, int j0, int end, uint chunk) {
+void stage_values(Grid g, uint head, int j0, int end, uint chunk) {
     for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
         uint c = i / TC, d = chunk * TC + i % TC;
         vec4 x = vec4(0.0);
         if (j0 + int(c) < end && d < DV4)
-            x = v_row4(head + uint(j0 + int(c)) * p.v.n, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+            x = value_vector4(value_source(g, head, j0 + int(c)), d);
         kv_tile[c * KV_STRIDE + i % TC] = x;
     }
 }
@@ -83,14 +83,16 @@ void multiply_keys(uint chunk) {
 }
 
 // Scores to probabilities in shared memory; state and outputs move to the new maximum.
-void soften(int j0, int end, bool full) {
+void soften(Grid g, int j0, int end, bool full) {
     bool visible[RM * CN];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         float highest = LOWEST;
         [[unroll]] for (uint n = 0u; n < CN; ++n) {
             int j = j0 + int(tc + n * TC);
-            visible[r * CN + n] = full || (j < end && key_visible(query_of[r], j));
+            visible[r * CN + n] = full || (j < end && in_band(g, row_info[r].query, j));
             s[r * CN + n] = score_of(s[r * CN + n]);
+            if (biased() && visible[r * CN + n])
+                visible[r * CN + n] = bias_score(g, row_info[r], j, s[r * CN + n]);
             highest = visible[r * CN + n] ? max(highest, s[r * CN + n]) : highest;
         }
         row_parts[(tr * RM + r) * TC + tc] = highest;
@@ -108,6 +110,7 @@ void soften(int j0, int end, bool full) {
             uint c = tc + n * TC;
             float weight = visible[r * CN + n] ? exp2(s[r * CN + n] - maximum) : 0.0;
             row_sum[r] += weight;
+            weight = kept(g, row_info[r], j0 + int(c), weight);
             p_tile[row * P_STRIDE + c / 4u][c % 4u] = visible[r * CN + n] ? weight : -1.0;
         }
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescale;
@@ -131,7 +134,7 @@ void multiply_values(uint chunk, bool full) {
 
 void store_row(Grid g, uint r, uvec2 query, float sum) {
     State final_state = State(row_max[r], sum);
-    float scale = final_scale(final_state);
+    float scale = final_scale(final_state, query.x);
     [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) {
         uint d = x * TC + tc;
         if (d < DV4)
@@ -150,14 +153,14 @@ void store_rows(Grid g, uint first_row) {
         for (uint i = 0u; i < TC; ++i)
             sum += row_parts[(tr * RM + r) * TC + i];
         uint row = first_row + tr * RM + r;
-        if (row < row_count())
+        if (row < row_count(g))
             store_row(g, r, row_query(g, row), sum);
     }
 }
 
-void value_chunk(uint chunk, uint head, int j0, int end, bool full) {
+void value_chunk(Grid g, uint chunk, uint head, int j0, int end, bool full) {
     barrier();
-    stage_values(head, j0, end, chunk);
+    stage_values(g, head, j0, end, chunk);
     barrier();
     if (full)
         multiply_values(chunk, true);
@@ -170,7 +173,7 @@ void value_chunk(uint chunk, uint head, int j0, int end, bool full) {
 // the code, and half a minute to compile it). There are at most 16: 64 vectors in chunks of 4.
 #define VALUE_CHUNK(x)                                                                                                 \
     if (DV_CHUNKS > (x))                                                                                               \
-    value_chunk(x, v_head, j0, w.end, full)
+    value_chunk(g, x, v_head, j0, w.end, full)
 #define VALUE_CHUNKS(x)                                                                                                \
     VALUE_CHUNK(x);                                                                                                    \
     VALUE_CHUNK(x + 1u);                                                                                               \
@@ -181,20 +184,22 @@ void main() {
     tr = gl_LocalInvocationIndex / TC;
     tc = gl_LocalInvocationIndex % TC;
     Grid g = grid_position();
+    if (is_idle(g))
+        return;
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk w = walk_keys(g, first_row);
     for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
-        bool full = j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+        bool full = !careful() && j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
         [[unroll]] for (uint i = 0u; i < RM * CN; ++i) s[i] = 0.0;
         for (uint chunk = 0u; chunk < D_CHUNKS; ++chunk) {
             barrier();
-            stage_keys(k_head, j0, w.end, chunk);
+            stage_keys(g, k_head, j0, w.end, chunk);
             barrier();
             multiply_keys(chunk);
         }
-        soften(j0, w.end, full);
+        soften(g, j0, w.end, full);
         VALUE_CHUNKS(0u);
         VALUE_CHUNKS(4u);
         VALUE_CHUNKS(8u);

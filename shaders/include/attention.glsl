@@ -1,8 +1,11 @@
-// What every attention path shares: the walk over keys, a score's journey, the online softmax, the results.
+// What every attention path shares: sequences, the walk over keys, a score's journey, the online softmax, the results.
 //
 // A grid head has `rows` query rows: the queries of one query head or, packed, of all query heads that share a key head.
 // Scores live on the powers-of-two scale: softmax(x) = 2^(x log2 e - max) / sum, so that one multiplication by
 // scale * log2(e) is all that exp costs (Dao 2023).
+//
+// VKA_RICH = 1: kernels with options (masks, biases, lengths, pages, ..; see options.glsl). Without, they don't even
+// have the bindings, and `rich` is false.
 // SPDX-License-Identifier: MIT
 
 layout(constant_id = VKA_SPEC_D) const uint D = 64u;
@@ -11,17 +14,31 @@ layout(constant_id = VKA_SPEC_BR) const uint BR = 32u;
 layout(constant_id = VKA_SPEC_BC) const uint BC = 4u;
 layout(constant_id = VKA_SPEC_RM) const uint RM = 4u;
 layout(constant_id = VKA_SPEC_TC) const uint TC = 1u;
+layout(constant_id = VKA_SPEC_PAGE) const uint PAGE = 0u;
 
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_attention_params p;
 };
 
+const uint Q_TYPE = TYPE_OF(VKA_ROLE_Q);
+const uint K_TYPE = TYPE_OF(VKA_ROLE_K);
+const uint V_TYPE = TYPE_OF(VKA_ROLE_V);
+const uint OUT_TYPE = TYPE_OF(VKA_ROLE_OUT);
+const uint MASK_TYPE = TYPE_OF(VKA_ROLE_MASK);
+
 const uint D4 = (D + 3u) / 4u;
 const uint DV4 = (DV + 3u) / 4u;
+
+#if VKA_RICH
+#define rich(flag) has(flag)
+#else
+#define rich(flag) false
+#endif
 
 // Below every finite score, and finite itself: the difference of two is 0 and not NaN.
 const float LOWEST = -3.0e38;
 const float LN2 = 0.69314718055994531;
+const float LOG2E = 1.4426950408889634;
 
 float negative_infinity() {
     return uintBitsToFloat(0xff800000u);
@@ -30,21 +47,55 @@ float negative_infinity() {
 // ---- rows ---------------------------------------------------------------------------------------------------------
 
 struct Grid {
-    uint split, tile, head, batch; // of the grid: key heads when packed
+    uint split, splits, tile, head, batch; // of the grid: key heads when packed
+    uint q_len, q_begin, kv_begin;         // of the sequence
+    int kv_len, band_lo, band_hi, diagonal;
 };
 
-Grid grid_position() {
-    Grid g;
-    uint x = gl_WorkGroupID.x + push.x0;
-    g.split = has(VKA_FLAG_SPLIT) ? x % p.splits : 0u;
-    g.tile = has(VKA_FLAG_SPLIT) ? x / p.splits : x;
-    g.head = gl_WorkGroupID.y + push.y0;
-    g.batch = gl_WorkGroupID.z + push.z0;
+// What a row's scores depend on besides q and k.
+struct Row {
+    uint query, head;          // within its sequence; of the slice
+    uint mask_at, relative_at; // where its masks and biases begin
+    float slope;
+};
+
+// A row's running softmax: its maximum score and its sum of exponentials relative to it.
+struct State {
+    float maximum, sum;
+};
+
+#if VKA_RICH
+#include "options.glsl"
+#endif
+
+// The sequence of a batch entry.
+Grid sequence_of(uint head, uint batch) {
+    Grid g = Grid(0u, p.splits, 0u, head, batch, p.q_len, 0u, 0u, int(p.kv_len), p.band_lo, p.band_hi, p.diagonal);
+#if VKA_RICH
+    measure_sequence(g);
+#endif
     return g;
 }
 
-uint row_count() {
-    return has(VKA_FLAG_PACK) ? p.group * p.q_len : p.q_len;
+Grid grid_position() {
+    Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0);
+    uint x = gl_WorkGroupID.x + push.x0;
+    g.split = has(VKA_FLAG_SPLIT) ? x % p.splits : 0u;
+    g.tile = has(VKA_FLAG_SPLIT) ? x / p.splits : x;
+    return g;
+}
+
+uint row_count(Grid g) {
+    return has(VKA_FLAG_PACK) ? p.group * g.q_len : g.q_len;
+}
+
+// Does the workgroup have nothing to do? Only where sequences are shorter than planned for.
+bool is_idle(Grid g) {
+#if VKA_RICH
+    return g.tile * BR >= row_count(g) || g.split >= g.splits;
+#else
+    return false;
+#endif
 }
 
 uint kv_head(Grid g) {
@@ -53,32 +104,32 @@ uint kv_head(Grid g) {
 
 // Query head and query of a row.
 uvec2 row_query(Grid g, uint row) {
-    return has(VKA_FLAG_PACK) ? uvec2(g.head * p.group + row / p.q_len, row % p.q_len) : uvec2(g.head, row);
+    return has(VKA_FLAG_PACK) ? uvec2(g.head * p.group + row / g.q_len, row % g.q_len) : uvec2(g.head, row);
 }
 
 // ---- walk -----------------------------------------------------------------------------------------------------------
 
-// Keys begin .. end-1 are seen by some row of a tile, full_begin .. full_end-1 by every one.
+// Keys begin .. end-1 are seen by some row of a tile, full_begin .. full_end-1 by every one, but for masks.
 struct Walk {
     int begin, end, full_begin, full_end;
 };
 
 Walk walk_keys(Grid g, uint first_row) {
-    Walk w = Walk(0, int(p.kv_len), 0, int(p.kv_len));
+    Walk w = Walk(0, g.kv_len, 0, g.kv_len);
     if (has(VKA_FLAG_BAND)) {
-        uint last_row = min(first_row + BR, row_count()) - 1u;
+        uint last_row = min(first_row + BR, row_count(g)) - 1u;
         uint lo = row_query(g, first_row).y, hi = row_query(g, last_row).y;
-        if (has(VKA_FLAG_PACK) && first_row / p.q_len != last_row / p.q_len) {
+        if (has(VKA_FLAG_PACK) && first_row / g.q_len != last_row / g.q_len) {
             lo = 0u;
-            hi = p.q_len - 1u;
+            hi = g.q_len - 1u;
         }
-        w.begin = clamp(int(lo) + p.band_lo, 0, w.end);
-        w.full_begin = max(int(hi) + p.band_lo, w.begin);
-        w.full_end = min(int(lo) + p.band_hi + 1, w.end);
-        w.end = clamp(int(hi) + p.band_hi + 1, w.begin, w.end);
+        w.begin = clamp(int(lo) + g.band_lo, 0, w.end);
+        w.full_begin = max(int(hi) + g.band_lo, w.begin);
+        w.full_end = min(int(lo) + g.band_hi + 1, w.end);
+        w.end = clamp(int(hi) + g.band_hi + 1, w.begin, w.end);
     }
     if (has(VKA_FLAG_SPLIT)) {
-        int step = int(BC), keys = w.end - w.begin, splits = int(p.splits);
+        int step = int(BC), keys = w.end - w.begin, splits = int(g.splits);
         int share = ((keys + splits - 1) / splits + step - 1) / step * step;
         w.begin = min(w.begin + int(g.split) * share, w.end);
         w.end = min(w.begin + share, w.end);
@@ -86,19 +137,65 @@ Walk walk_keys(Grid g, uint first_row) {
     return w;
 }
 
-bool key_visible(uint query, int key) {
-    return !has(VKA_FLAG_BAND) || (key >= int(query) + p.band_lo && key <= int(query) + p.band_hi);
+bool in_band(Grid g, uint query, int key) {
+    return !has(VKA_FLAG_BAND) || (key >= int(query) + g.band_lo && key <= int(query) + g.band_hi);
 }
 
 // ---- scores and softmax -----------------------------------------------------------------------------------------------
 
-// q . k to a score on the powers-of-two scale. Softcap and biases go here.
+// q . k to a score on the powers-of-two scale, capped.
 float score_of(float qk) {
+    if (rich(VKA_FLAG_SOFTCAP)) // tanh(x) = 1 - 2 / (e^2x + 1), which neither overflows nor needs a driver's own
+        return p.cap_log2 - 2.0 * p.cap_log2 / (exp2(qk * p.cap_scale) + 1.0);
     return qk * p.scale_log2;
 }
 
 float dot_add(vec4 a, vec4 b, float sum) {
     return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+
+// ---- rows of options --------------------------------------------------------------------------------------------------
+
+Row row_of(Grid g, uvec2 query) {
+#if VKA_RICH
+    return option_row(g, query);
+#else
+    return Row(query.y, query.x, 0u, 0u, 0.0);
+#endif
+}
+
+// Do scores need more than their own key: is there a bias or a mask?
+bool biased() {
+    return MASK_TYPE != 0u || rich(VKA_FLAG_ALIBI) || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_SAMPLE);
+}
+
+// Can a key within the band be one that a row must not see, or must not take the value of?
+bool careful() {
+    return MASK_TYPE != 0u || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_HARD);
+}
+
+// Adds the biases of a key that lies in the band; false: it is masked, whatever the score is.
+bool bias_score(Grid g, Row r, int key, inout float score) {
+#if VKA_RICH
+    return add_options(g, r, key, score);
+#else
+    return true;
+#endif
+}
+
+// Does a row see a key?
+bool sees(Grid g, Row r, int key) {
+    float score = 0.0;
+    return in_band(g, r.query, key) && bias_score(g, r, key, score);
+}
+
+// What dropout leaves of a key's weight.
+float kept(Grid g, Row r, int key, float weight) {
+#if VKA_RICH
+    return has(VKA_FLAG_DROPOUT) ? weight * dropout_factor(g, r, key) : weight;
+#else
+    return weight;
+#endif
 }
 
 // ---- results ------------------------------------------------------------------------------------------------------------
@@ -107,11 +204,24 @@ uint workspace_row(Grid g, uvec2 query) {
     return (g.batch * p.ws_rows + query.x * p.q_len + query.y) * p.splits + g.split;
 }
 
-float lse_of(float maximum, float sum) {
-    return sum > 0.0 || isnan(sum) ? maximum * LN2 + log(sum) : negative_infinity();
+float lse_of(State s) {
+    return s.sum > 0.0 || isnan(s.sum) ? s.maximum * LN2 + log(s.sum) : negative_infinity();
 }
 
 // What an unnormalised output is multiplied by; a row that saw nothing gives 0.
 float normaliser(float sum) {
     return sum > 0.0 || isnan(sum) ? 1.0 / sum : 0.0;
+}
+
+// A row's state with its sink, and what that makes of its outputs.
+State with_sink(State s, uint head, out float rescale) {
+    rescale = 1.0;
+#if VKA_RICH
+    if (has(VKA_FLAG_SINKS)) {
+        float sink = sink_of(head), maximum = max(s.maximum, sink);
+        rescale = exp2(s.maximum - maximum);
+        s = State(maximum, s.sum * rescale + exp2(sink - maximum));
+    }
+#endif
+    return s;
 }

@@ -7,27 +7,46 @@ VKA_INPUT(VKA_BIND_V, v)
 VKA_OUTPUT(VKA_BIND_OUT, out)
 VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
 VKA_OUTPUT_F32(VKA_BIND_WORKSPACE, ws)
-VKA_ROW_READER(q)
-VKA_ROW_READER(k)
-VKA_ROW_READER(v)
-VKA_ROW_WRITER(out)
+VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
+VKA_READERS(k, VKA_BIND_K, K_TYPE)
+VKA_READERS(v, VKA_BIND_V, V_TYPE)
+VKA_WRITERS(out, OUT_TYPE)
+#if VKA_RICH
+VKA_INPUT_F32(VKA_BIND_K_SCALE, k_scale)
+VKA_INPUT_F32(VKA_BIND_V_SCALE, v_scale)
+VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
+#endif
 
-// A row's running softmax: its maximum score and its sum of exponentials relative to it.
-struct State {
-    float maximum, sum;
-};
-
-uint query_at(Grid g, uvec2 query) {
-    return push.base[VKA_BIND_Q] + g.batch * p.q.b + query.x * p.q.h + query.y * p.q.n;
-}
-
-uint key_head_at(Grid g) {
-    return push.base[VKA_BIND_K] + g.batch * p.k.b + kv_head(g) * p.k.h;
-}
+#include "attention_keys.glsl"
 
 uint value_head_at(Grid g) {
-    return push.base[VKA_BIND_V] + g.batch * p.v.b + kv_head(g) * p.v.h;
+    return element_base(VKA_BIND_V, V_TYPE) + head_at(g, p.v);
 }
+
+Source value_source(Grid g, uint head, int key) {
+    Source s = Source(head + kv_row(g, key, p.v), 1.0);
+#if VKA_RICH
+    if (V_TYPE == VKA_TYPE_I8)
+        s.scale = v_scale_at(push.base[VKA_BIND_V_SCALE] + head_at(g, p.v_scale) + kv_row(g, key, p.v_scale));
+#endif
+    return s;
+}
+
+vec4 value_vector4(Source s, uint d) {
+    vec4 x = v_row4(s.row, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+    return V_TYPE == VKA_TYPE_I8 ? x * s.scale : x;
+}
+
+float value_scalar(Source s, uint d) {
+    if (V_TYPE == VKA_TYPE_Q8_0)
+        return v_at4((s.row + d) >> 2)[d & 3u];
+    float x = v_at(s.row + d * p.v.d);
+    return V_TYPE == VKA_TYPE_I8 ? x * s.scale : x;
+}
+
+// ---- results ------------------------------------------------------------------------------------------------------------
+
+#include "attention_final.glsl"
 
 // Vector d of a row's result: normalised, or a split's part of it.
 void store_vector(Grid g, uvec2 query, uint d, vec4 x) {
@@ -37,8 +56,7 @@ void store_vector(Grid g, uvec2 query, uint d, vec4 x) {
             if (d * 4u + e < DV)
                 ws_put(at + e, x[e]);
     } else {
-        uint at = push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n;
-        out_put_row4(at, p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), x);
+        out_put_row4(out_at(g, query), p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), x);
     }
 }
 
@@ -47,13 +65,14 @@ void store_scalar(Grid g, uvec2 query, uint d, float x) {
     if (has(VKA_FLAG_SPLIT))
         ws_put(workspace_row(g, query) * DV + d, x);
     else
-        out_put(push.base[VKA_BIND_OUT] + g.batch * p.out_.b + query.x * p.out_.h + query.y * p.out_.n + d * p.out_.d,
-                x);
+        out_put(out_at(g, query) + d * p.out_.d, x);
 }
 
 // What a row's outputs are multiplied by before they are stored.
-float final_scale(State s) {
-    return has(VKA_FLAG_SPLIT) ? 1.0 : normaliser(s.sum);
+float final_scale(State s, uint head) {
+    float rescale;
+    s = with_sink(s, head, rescale);
+    return has(VKA_FLAG_SPLIT) ? 1.0 : rescale * normaliser(s.sum);
 }
 
 void store_state(Grid g, uvec2 query, State s) {
@@ -61,8 +80,8 @@ void store_state(Grid g, uvec2 query, State s) {
         uint row = workspace_row(g, query);
         ws_put(p.ws_stats + row * 2u, s.maximum);
         ws_put(p.ws_stats + row * 2u + 1u, s.sum);
-    } else if (has(VKA_FLAG_LSE)) {
-        lse_put(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + query.y * p.lse.n,
-                lse_of(s.maximum, s.sum));
+    } else {
+        float rescale;
+        store_final(g, query, with_sink(s, query.x, rescale));
     }
 }

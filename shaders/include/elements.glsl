@@ -1,7 +1,7 @@
 // Tensors in memory, read and written as float whatever their type: a bit field of the specialization constant
 // VKA_SPEC_TYPES, so that one kernel serves every mixture and compilers drop what is not asked for.
 //
-// Inputs are declared as 32-bit words, which every device can load; the loads are as wide as the elements asked for.
+// Tensors are declared as 32-bit words, which every device has; loads and stores are as wide as the elements asked for.
 //
 //   VKA_INPUT(slot, name)          declares the binding
 //   VKA_READERS(name, slot, type)  float name_at(uint i), vec4 name_at4(uint i): element i, or elements 4 i .. 4 i + 3;
@@ -12,13 +12,9 @@
 // Q8_0 tensors have blocks at any even address: their indices count elements from the binding's start plus the base that
 // push.base[slot] counts in pairs of bytes; so for them `i` leaves the base out, see element_base. They are read in
 // vectors of four only.
-// VKA_HALF_STORES = 1: f16 is written by 16-bit stores; 0: devices without them change half a word.
 // SPDX-License-Identifier: MIT
 
 #define VKA_GLSL 1
-#if VKA_HALF_STORES
-#extension GL_EXT_shader_16bit_storage : require
-#endif
 #extension GL_EXT_control_flow_attributes : require
 
 #include "params.h"
@@ -154,54 +150,27 @@ uint element_base(uint slot, uint type) {
 
 // ---- outputs ----------------------------------------------------------------------------------------------------------
 
-#if VKA_HALF_STORES
-#define VKA_OUTPUT(slot, name)                                                                                         \
-    VKA_DECLARE(slot, name, writeonly)                                                                                 \
-    layout(set = 0, binding = slot, std430) writeonly buffer name##_halves {                                           \
-        float16_t name##_h[];                                                                                          \
-    };                                                                                                                 \
-    layout(set = 0, binding = slot, std430) writeonly buffer name##_half_quads {                                       \
-        f16vec4 name##_h4[];                                                                                           \
-    };
-#define VKA_STORE_HALF(name, i, x) name##_h[i] = float16_t(x)
-#define VKA_STORE_HALVES(name, i, x) name##_h4[i] = f16vec4(x)
-#else
 #define VKA_OUTPUT(slot, name) VKA_DECLARE(slot, name, )
+
 // Two invocations may own the halves of one word, so each changes its own half atomically.
-#define VKA_STORE_HALF(name, i, x) put_half(name##_w[(i) >> 1], i, nearest_f16(x))
-#define VKA_STORE_HALVES(name, i, x) name##_w2[i] = uvec2(pack_pair(VKA_TYPE_F16, x.xy), pack_pair(VKA_TYPE_F16, x.zw))
-#endif
-
-#define put_half(word, i, bits)                                                                                        \
+#define VKA_PUT_HALF(word, i, bits)                                                                                    \
     {                                                                                                                  \
-        uint shift = ((i) & 1u) * 16u, half_bits = bits;                                                               \
-        atomicAnd(word, ~(0xffffu << shift));                                                                          \
-        atomicOr(word, half_bits << shift);                                                                            \
+        uint half_shift = ((i) & 1u) * 16u, half_bits = bits;                                                          \
+        atomicAnd(word, ~(0xffffu << half_shift));                                                                     \
+        atomicOr(word, half_bits << half_shift);                                                                       \
     }
-
-#if VKA_HALF_STORES
-// bf16 goes by words, which are then read too: kernels with 16-bit stores are not used for it.
-#define VKA_STORE_BF16(name, i, x)
-#else
-#define VKA_STORE_BF16(name, i, x) put_half(name##_w[(i) >> 1], i, nearest_bf16(x))
-#endif
 
 #define VKA_WRITERS(name, type)                                                                                        \
     void name##_put(uint i, float x) {                                                                                 \
         if (type == VKA_TYPE_F32)                                                                                      \
             name##_w[i] = floatBitsToUint(x);                                                                          \
-        else if (type == VKA_TYPE_F16) {                                                                               \
-            VKA_STORE_HALF(name, i, x);                                                                                \
-        } else {                                                                                                       \
-            VKA_STORE_BF16(name, i, x);                                                                                \
-        }                                                                                                              \
+        else                                                                                                           \
+            VKA_PUT_HALF(name##_w[i >> 1], i, nearest_bits(type, x))                                                   \
     }                                                                                                                  \
     void name##_put4(uint i, vec4 x) {                                                                                 \
         if (type == VKA_TYPE_F32)                                                                                      \
             name##_w4[i] = floatBitsToUint(x);                                                                         \
-        else if (type == VKA_TYPE_F16) {                                                                               \
-            VKA_STORE_HALVES(name, i, x);                                                                              \
-        } else                                                                                                         \
+        else                                                                                                           \
             name##_w2[i] = uvec2(pack_pair(type, x.xy), pack_pair(type, x.zw));                                        \
     }                                                                                                                  \
     void name##_put_row4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                                \

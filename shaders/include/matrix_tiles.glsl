@@ -12,13 +12,15 @@ const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
 shared uvec2 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
 
 // Exact for what was an element; anything else may be rounded either way.
-#if VKA_STORAGE == 4
+#if VKA_BF16
 #define ELEMENT bfloat16_t
+#define ELEMENT_TYPE VKA_TYPE_BF16
 uvec2 element_words(vec4 x) {
-    return uvec2(pack_pair(x.xy), pack_pair(x.zw));
+    return uvec2(pack_pair(VKA_TYPE_BF16, x.xy), pack_pair(VKA_TYPE_BF16, x.zw));
 }
 #else
 #define ELEMENT float16_t
+#define ELEMENT_TYPE VKA_TYPE_F16
 uvec2 element_words(vec4 x) {
     return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
 }
@@ -31,24 +33,26 @@ shared uvec2 v_tile[BC * V_STRIDE];
 uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
 
 // Keys j0 .. of a step that begins at `head`; 0 beyond the last key and the last channel.
-void fetch_keys(uint head, int j0, int end) {
+void fetch_keys(Grid g, uint head, int j0, int end) {
     [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
         uint i = n * THREADS + thread, c = i / K_WIDTH, d = i % K_WIDTH;
         k_ahead[n] = uvec2(0u);
         if (j0 + int(c) < end && d < D4 && c < BC) {
-            uint row = head + uint(j0 + int(c)) * p.k.n;
-            k_ahead[n] = has(VKA_FLAG_VEC4_QK) ? k_v[(row >> 2) + d] : element_words(k_row4(row, p.k.d, d, D, false));
+            Source from = key_source(g, head, j0 + int(c));
+            bool ready = K_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_QK);
+            k_ahead[n] = ready ? k_w2[(from.row >> 2) + d] : element_words(key_vector4(from, d));
         }
     }
 }
 
-void fetch_values(uint head, int j0, int end) {
+void fetch_values(Grid g, uint head, int j0, int end) {
     [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
         uint i = n * THREADS + thread, c = i / V_WIDTH, d = i % V_WIDTH;
         v_ahead[n] = uvec2(0u);
         if (j0 + int(c) < end && d < DV4 && c < BC) {
-            uint row = head + uint(j0 + int(c)) * p.v.n;
-            v_ahead[n] = has(VKA_FLAG_VEC4_V) ? v_v[(row >> 2) + d] : element_words(v_row4(row, p.v.d, d, DV, false));
+            Source from = value_source(g, head, j0 + int(c));
+            bool ready = V_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_V);
+            v_ahead[n] = ready ? v_w2[(from.row >> 2) + d] : element_words(value_vector4(from, d));
         }
     }
 }
@@ -82,14 +86,10 @@ void stage_values(bool full, int j0) {
 // Queries of Q_ROWS rows into the keys' tile.
 void stage_queries(Grid g, uint first_row) {
     for (uint i = thread; i < Q_ROWS * K_WIDTH; i += THREADS) {
-        uint at = query_at(g, row_query(g, min(first_row + i / K_WIDTH, row_count() - 1u))), d = i % K_WIDTH;
+        uint at = query_at(g, row_query(g, min(first_row + i / K_WIDTH, row_count(g) - 1u))), d = i % K_WIDTH;
         uvec2 words = uvec2(0u);
         if (d < D4)
-#if VKA_READ_WORDS
-            words = has(VKA_FLAG_VEC4_QK) ? q_v[(at >> 2) + d] : element_words(q_row4(at, p.q.d, d, D, false));
-#else
-            words = element_words(q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)));
-#endif
+            words = has(VKA_FLAG_VEC4_QK) ? q_w2[(at >> 2) + d] : element_words(q_row4(at, p.q.d, d, D, false));
         k_tile[i / K_WIDTH * K_STRIDE + d] = words;
     }
 }

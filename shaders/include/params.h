@@ -6,25 +6,25 @@
 
 #ifndef VKA_GLSL
 #    include <stdint.h>
-#    define VKA_U32          uint32_t
-#    define VKA_I32          int32_t
-#    define VKA_F32_         float
+#    define VKA_UINT_        uint32_t
+#    define VKA_INT_         int32_t
+#    define VKA_FLOAT_       float
 #    define VKA_STRUCT(name) typedef struct name
 #    define VKA_END(name)    name
 #else
-#    define VKA_U32          uint
-#    define VKA_I32          int
-#    define VKA_F32_         float
+#    define VKA_UINT_        uint
+#    define VKA_INT_         int
+#    define VKA_FLOAT_       float
 #    define VKA_STRUCT(name) struct name
 #    define VKA_END(name)
 #endif
 
 /* Strides in elements of batch, head, sequence and channel; 0 where a slice never steps. */
 VKA_STRUCT(vka_strides) {
-    VKA_U32 b;
-    VKA_U32 h;
-    VKA_U32 n;
-    VKA_U32 d;
+    VKA_UINT_ b;
+    VKA_UINT_ h;
+    VKA_UINT_ n;
+    VKA_UINT_ d;
 }
 VKA_END(vka_strides);
 
@@ -35,15 +35,43 @@ VKA_STRUCT(vka_attention_params) {
     vka_strides v;
     vka_strides out_;
     vka_strides lse;
-    VKA_U32 q_len;
-    VKA_U32 kv_len;
-    VKA_U32 group;   /* query heads per key head                                                     */
-    VKA_I32 band_lo; /* query i sees keys i + band_lo .. i + band_hi, inclusive, and 0 .. kv_len - 1 */
-    VKA_I32 band_hi;
-    VKA_F32_ scale_log2; /* scale * log2(e): softmax works on powers of two                          */
-    VKA_U32 splits;
-    VKA_U32 ws_rows;  /* rows (head, query) of one batch of a slice in the workspace                 */
-    VKA_U32 ws_stats; /* where the workspace's (max, sum) pairs begin, in floats                     */
+    vka_strides mask; /* n: of a query, d: of a key */
+    vka_strides stats;
+    vka_strides k_scale;
+    vka_strides v_scale;
+    vka_strides scores;
+    VKA_UINT_ q_len; /* of the longest sequence */
+    VKA_UINT_ kv_len;
+    VKA_UINT_ group;       /* query heads per key head                                                 */
+    VKA_INT_ band_lo;      /* query i sees keys i + band_lo .. i + band_hi, inclusive, and 0 .. kv_len - 1; */
+    VKA_INT_ band_hi;      /*   with VKA_FLAG_OWN_DIAGONAL relative to kv_len - q_len of the sequence  */
+    VKA_INT_ diagonal;     /* likewise: query i has the position i + diagonal                          */
+    VKA_FLOAT_ scale_log2; /* scale * log2(e): softmax works on powers of two                          */
+    VKA_UINT_ splits;
+    VKA_UINT_ ws_rows;  /* rows (head, query) of one batch of a slice in the workspace                 */
+    VKA_UINT_ ws_stats; /* where the workspace's (max, sum) pairs begin, in floats                     */
+    VKA_UINT_ least;    /* keys that repay a split                                                     */
+    VKA_UINT_ heads;    /* query heads of the whole attention                                          */
+    VKA_UINT_ q_rows;   /* rows of q and of k, which offsets may not leave                             */
+    VKA_UINT_ kv_rows;
+    VKA_FLOAT_ cap_scale;   /* 2 log2(e) scale / softcap                                               */
+    VKA_FLOAT_ cap_log2;    /* softcap * log2(e)                                                       */
+    VKA_UINT_ relative_row; /* stride of a head's relative biases                                      */
+    VKA_UINT_ relative_step;
+    VKA_INT_ relative_zero;
+    VKA_INT_ relative_last;
+    VKA_UINT_ page_row; /* strides of a sequence's pages in the table, and of a page there             */
+    VKA_UINT_ page_step;
+    VKA_UINT_ page_last;
+    VKA_UINT_ list_q_step; /* strides of the lists                                                     */
+    VKA_UINT_ list_kv_step;
+    VKA_UINT_ alibi_step;
+    VKA_UINT_ sinks_step;
+    VKA_UINT_ drop_below;  /* dropout * 2^32                                                          */
+    VKA_FLOAT_ keep_scale; /* 1 / (1 - dropout)                                                       */
+    VKA_UINT_ seed_lo;
+    VKA_UINT_ seed_hi;
+    VKA_UINT_ random_offset;
 }
 VKA_END(vka_attention_params);
 
@@ -55,24 +83,24 @@ VKA_STRUCT(vka_norm_params) {
     vka_strides out_;
     vka_strides mean;
     vka_strides inv_std;
-    VKA_U32 weight_stride;
-    VKA_U32 bias_stride;
-    VKA_U32 cols;
-    VKA_F32_ epsilon;
+    VKA_UINT_ weight_stride;
+    VKA_UINT_ bias_stride;
+    VKA_UINT_ cols;
+    VKA_FLOAT_ epsilon;
 }
 VKA_END(vka_norm_params);
 
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
-    VKA_U32 base[17]; /* first element of each tensor within its binding                            */
-    VKA_U32 x0;       /* attention: first workgroup in x, y, z                                      */
-    VKA_U32 y0;
-    VKA_U32 z0;
-    VKA_U32 b0; /* attention: batch entry and query head where the slice begins                     */
-    VKA_U32 h0;
-    VKA_U32 rows; /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
-    VKA_U32 dim1;
-    VKA_U32 dim2;
+    VKA_UINT_ base[17]; /* first element of each tensor within its binding                            */
+    VKA_UINT_ x0;       /* attention: first workgroup in x, y, z                                      */
+    VKA_UINT_ y0;
+    VKA_UINT_ z0;
+    VKA_UINT_ b0; /* attention: batch entry and query head where the slice begins                     */
+    VKA_UINT_ h0;
+    VKA_UINT_ rows; /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
+    VKA_UINT_ dim1;
+    VKA_UINT_ dim2;
 }
 VKA_END(vka_push);
 
@@ -104,28 +132,44 @@ VKA_END(vka_push);
 #define VKA_TYPE_Q8_0 7
 
 /* Roles of tensors that have types. */
-#define VKA_ROLE_Q         0
-#define VKA_ROLE_K         1
-#define VKA_ROLE_V         2
-#define VKA_ROLE_OUT       3
-#define VKA_ROLE_MASK      4
-#define VKA_ROLE_SCORES    5
+#define VKA_ROLE_Q        0
+#define VKA_ROLE_K        1
+#define VKA_ROLE_V        2
+#define VKA_ROLE_OUT      3
+#define VKA_ROLE_MASK     4
+#define VKA_ROLE_SCORES   5
 
-#define VKA_FLAG_BAND      1  /* band_lo or band_hi excludes something                                 */
-#define VKA_FLAG_LSE       2  /* the log-sum-exp is wanted                                             */
-#define VKA_FLAG_SPLIT     4  /* keys are split: partial results go to the workspace                   */
-#define VKA_FLAG_PACK      8  /* query heads of a key head share a tile                                */
-#define VKA_FLAG_VEC4_QK   16 /* q and k can be read four channels at a time                           */
-#define VKA_FLAG_VEC4_V    32
-#define VKA_FLAG_VEC4_OUT  64
-#define VKA_FLAG_WEIGHT    128 /* norms: optional tensors                                               */
-#define VKA_FLAG_BIAS      256
-#define VKA_FLAG_RESIDUAL  512
-#define VKA_FLAG_SUM       1024
-#define VKA_FLAG_MEAN      2048
-#define VKA_FLAG_INV_STD   4096
-#define VKA_FLAG_VEC4      8192  /* norms: all rows can be read and written four columns at a time         */
-#define VKA_FLAG_PARAM_F32 16384 /* norms: weight and bias are f32 whatever the storage              */
+#define VKA_FLAG_BAND     1  /* band_lo or band_hi excludes something                                 */
+#define VKA_FLAG_LSE      2  /* the log-sum-exp is wanted                                             */
+#define VKA_FLAG_SPLIT    4  /* keys are split: partial results go to the workspace                   */
+#define VKA_FLAG_PACK     8  /* query heads of a key head share a tile                                */
+#define VKA_FLAG_VEC4_QK  16 /* q and k can be read four channels at a time                           */
+#define VKA_FLAG_VEC4_V   32
+#define VKA_FLAG_VEC4_OUT 64
+/* Of attention kernels with options. */
+#define VKA_FLAG_SOFTCAP      128
+#define VKA_FLAG_ALIBI        256
+#define VKA_FLAG_RELATIVE     512
+#define VKA_FLAG_SINKS        1024
+#define VKA_FLAG_Q_LENGTHS    2048
+#define VKA_FLAG_Q_OFFSETS    4096
+#define VKA_FLAG_KV_LENGTHS   8192
+#define VKA_FLAG_KV_OFFSETS   16384
+#define VKA_FLAG_OWN_DIAGONAL 32768  /* the band lies relative to each sequence's own last key        */
+#define VKA_FLAG_HARD         65536  /* the highest score takes all                                   */
+#define VKA_FLAG_SAMPLE       131072 /* scores get noise                                              */
+#define VKA_FLAG_DROPOUT      262144
+#define VKA_FLAG_STATS        524288
+#define VKA_FLAG_VEC4_MASK    1048576 /* a row's masks can be read four keys at a time, from a multiple of four on */
+
+#define VKA_FLAG_WEIGHT       128 /* norms: optional tensors                                               */
+#define VKA_FLAG_BIAS         256
+#define VKA_FLAG_RESIDUAL     512
+#define VKA_FLAG_SUM          1024
+#define VKA_FLAG_MEAN         2048
+#define VKA_FLAG_INV_STD      4096
+#define VKA_FLAG_VEC4         8192  /* norms: all rows can be read and written four columns at a time         */
+#define VKA_FLAG_PARAM_F32    16384 /* norms: weight and bias are f32 whatever the storage              */
 
 /* Bindings. 0 is always the parameter block. */
 #define VKA_BIND_PARAMS    0

@@ -7,7 +7,7 @@ shared int strange_step; // the last step that set values aside
 
 // Two elements without those that are NaN or infinite.
 uint drop_strange(uint pair) {
-    const uint exponent = VKA_STORAGE == 4 ? 0x7f80u : 0x7c00u;
+    const uint exponent = VKA_BF16 == 1 ? 0x7f80u : 0x7c00u;
     uint low = (pair & exponent) == exponent ? 0u : 0xffffu;
     uint high = (pair >> 16 & exponent) == exponent ? 0u : 0xffff0000u;
     return pair & (low | high);
@@ -18,11 +18,11 @@ bool is_strange(float x) {
 }
 
 // What the values of a step that were set aside add to channel d of a row.
-float strange_part(uint query, uint d, uint v_head, int j0, int end) {
+float strange_part(Grid g, Row r, uint d, uint v_head, int j0, int end) {
     float sum = 0.0;
     for (int j = j0; j < min(end, j0 + int(BC)) && d < DV; ++j) {
-        float value = v_at(v_head + uint(j) * p.v.n + d * p.v.d);
-        if (is_strange(value) && key_visible(query, j))
+        float value = value_scalar(value_source(g, v_head, j), d);
+        if (is_strange(value) && sees(g, r, j))
             sum += value;
     }
     return sum;

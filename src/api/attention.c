@@ -2,14 +2,10 @@
  * SPDX-License-Identifier: MIT */
 #include <vkattn/attention.h>
 
-#include "api/check.h"
+#include "api/attention_check.h"
 #include "plan/attention_paths.h"
 
-#include <math.h>
 #include <string.h>
-
-/* Positions are compared in 32-bit integers with room to add. */
-#define MAX_SEQUENCE (1 << 28)
 
 /* A checked description with its plan. */
 typedef struct prepared {
@@ -19,144 +15,20 @@ typedef struct prepared {
     bool nothing; /* no query or no batch: success without work */
 } prepared;
 
-static vka_status check_tensors(const vka__check *c, const vka_attention_desc *d, vka__attention_problem *p) {
-    const struct {
-        const char *field;
-        const vka_tensor *t;
-        vka__view *view;
-    } tensors[] = {{"q", &d->q, &p->q}, {"k", &d->k, &p->k}, {"v", &d->v, &p->v}, {"out", &d->out, &p->out}};
-    for (int i = 0; i < 4; ++i) {
-        vka_status status = vka__check_tensor(c, tensors[i].field, tensors[i].t, VKA__FLOATS, true, tensors[i].view);
-        if (status == VKA_OK && tensors[i].t->rank != 4)
-            status = vka__check_fail(c, VKA_INVALID, tensors[i].field, "rank is %u, but must be 4: [B, H, N, D]",
-                                     tensors[i].t->rank);
-        if (status == VKA_OK)
-            status = vka__check_dtype(c, tensors[i].field, tensors[i].t, d->q.dtype, "must be q's");
-        if (status != VKA_OK)
-            return status;
-    }
-    return vka__check_tensor(c, "lse", &d->lse, VKA__FLOATS, false, &p->lse);
-}
-
-static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d) {
-    const uint32_t *q = d->q.shape, *k = d->k.shape, *v = d->v.shape;
-    for (int i = 0; i < 2; ++i) {
-        uint32_t dim = i ? v[3] : q[3];
-        if (dim < 1 || dim > VKA_MAX_HEAD_DIM)
-            return vka__check_fail(c, VKA_INVALID, i ? "v" : "q", "shape[3] is %u, but head dimensions are 1 .. %d",
-                                   dim, VKA_MAX_HEAD_DIM);
-    }
-    if (!k[1] || q[1] % k[1])
-        return vka__check_fail(c, VKA_INVALID, "k", "shape[1] is %u, which does not divide the %u heads of q", k[1],
-                               q[1]);
-    if (q[2] > MAX_SEQUENCE || k[2] > MAX_SEQUENCE)
-        return vka__check_fail(c, VKA_UNSUPPORTED, q[2] > MAX_SEQUENCE ? "q" : "k", "shape[2] is above %d",
-                               MAX_SEQUENCE);
-    const uint32_t k_shape[] = {q[0], k[1], k[2], q[3]}, v_shape[] = {q[0], k[1], k[2], v[3]};
-    const uint32_t out_shape[] = {q[0], q[1], q[2], v[3]};
-    vka_status status = vka__check_shape(c, "k", &d->k, 4, k_shape);
-    if (status == VKA_OK)
-        status = vka__check_shape(c, "v", &d->v, 4, v_shape);
-    if (status == VKA_OK)
-        status = vka__check_shape(c, "out", &d->out, 4, out_shape);
-    if (status == VKA_OK)
-        status = vka__check_shape(c, "lse", &d->lse, 3, q);
-    if (status == VKA_OK)
-        status = vka__check_dtype(c, "lse", &d->lse, VKA_F32, "must be VKA_F32");
-    return status;
-}
-
-static vka_status check_memory(const vka__check *c, const vka_attention_desc *d, const vka__attention_problem *p) {
-    const vka_tensor *t[] = {&d->q, &d->k, &d->v, &d->out, &d->lse};
-    const vka__view *v[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
-    static const char *const names[] = {"q", "k", "v", "out", "lse"};
-    for (int written = 3; written < 5; ++written) {
-        vka_status status = vka__check_output(c, names[written], t[written], v[written]);
-        for (int other = 0; other < written && status == VKA_OK; ++other)
-            status =
-                vka__check_apart(c, names[written], t[written], v[written], names[other], t[other], v[other], false);
-        if (status != VKA_OK)
-            return status;
-    }
-    return VKA_OK;
-}
-
-static vka_status check_options(const vka__check *c, const vka_attention_desc *d) {
-    if (!(d->scale >= 0) || isinf(d->scale))
-        return vka__check_fail(c, VKA_INVALID, "scale", "is %g, but must be finite and not negative", (double)d->scale);
-    if ((unsigned)d->diagonal > VKA_DIAGONAL_EXPLICIT)
-        return vka__check_fail(c, VKA_INVALID, "diagonal", "%d is not a vka_diagonal", (int)d->diagonal);
-    if (d->diagonal != VKA_DIAGONAL_EXPLICIT && d->diagonal_offset)
-        return vka__check_fail(c, VKA_INVALID, "diagonal_offset", "is %d, but diagonal is not VKA_DIAGONAL_EXPLICIT",
-                               d->diagonal_offset);
-    bool bounded = d->window.left != VKA_UNBOUNDED && d->window.right != VKA_UNBOUNDED;
-    if (d->window.enabled && bounded && (int64_t)d->window.left + d->window.right < 0)
-        return vka__check_fail(c, VKA_INVALID, "window", "left %d + right %d is negative: it keeps nothing",
-                               d->window.left, d->window.right);
-    if ((unsigned)d->path > VKA_PATH_COOPMAT2)
-        return vka__check_fail(c, VKA_INVALID, "path", "%d is not a vka_attention_path", (int)d->path);
-    const vka_attention_tile *t = &d->tile;
-    bool any = t->query_tile || t->key_tile || t->rows_per_invocation || t->team;
-    if (any && (!d->path || !t->key_tile))
-        return vka__check_fail(c, VKA_INVALID, "tile", "needs a path and a key_tile");
-    if (d->splits > VKA_MAX_SPLITS)
-        return vka__check_fail(c, VKA_INVALID, "splits", "is %u, but at most %d", d->splits, VKA_MAX_SPLITS);
-    return VKA_OK;
-}
-
-static int32_t clamp_position(int64_t x) {
-    const int64_t limit = INT64_C(1) << 29;
-    return (int32_t)(x < -limit ? -limit : x > limit ? limit : x);
-}
-
-/* Causality and window become one band of visible keys around the diagonal. */
-static void fill_band(const vka_attention_desc *d, vka__attention_problem *p) {
-    int64_t nq = d->q.shape[2], nk = d->k.shape[2];
-    int64_t diagonal = d->diagonal == VKA_DIAGONAL_TOP_LEFT   ? 0
-                       : d->diagonal == VKA_DIAGONAL_EXPLICIT ? d->diagonal_offset
-                                                              : nk - nq;
-    int64_t lo = INT64_MIN, hi = INT64_MAX;
-    if (d->window.enabled && d->window.left != VKA_UNBOUNDED)
-        lo = diagonal - d->window.left;
-    if (d->window.enabled && d->window.right != VKA_UNBOUNDED)
-        hi = diagonal + d->window.right;
-    if (d->causal && hi > diagonal)
-        hi = diagonal;
-    p->band = lo > 1 - nq || hi < nk - 1;
-    p->band_lo = clamp_position(lo);
-    p->band_hi = clamp_position(hi);
-}
-
 static vka_status prepare(vka_device *device, const vka_attention_desc *d, prepared *out) {
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_attention"};
     memset(out, 0, sizeof *out);
     if (!d)
         return vka__check_fail(&c, VKA_INVALID, "desc", "must not be NULL");
     vka__attention_problem *p = &out->problem;
-    vka_status status = check_tensors(&c, d, p);
-    if (status == VKA_OK)
-        status = check_shapes(&c, d);
-    if (status == VKA_OK)
-        status = check_options(&c, d);
-    if (status == VKA_OK)
-        status = check_memory(&c, d, p);
+    vka_status status = vka__check_attention(&c, d, p);
     if (status != VKA_OK)
         return status;
-    /* lse joins the others as [B, H, N, 1]. */
-    for (int i = 0; i < 4 && p->lse.present; ++i) {
-        p->lse.shape[i] = i < 3 ? p->lse.shape[i + 1] : 1;
-        p->lse.stride[i] = i < 3 ? p->lse.stride[i + 1] : 0;
-    }
     out->caps = c.caps;
-    out->nothing = !d->q.shape[0] || !d->q.shape[1] || !d->q.shape[2];
+    out->nothing = !p->batch || !d->q.shape[1] || !p->q_len;
     if (out->nothing)
         return VKA_OK;
-    p->scale = d->scale ? d->scale : 1 / sqrtf((float)d->q.shape[3]);
-    p->path = d->path;
-    p->tile = (vka__tile){d->tile.query_tile, d->tile.key_tile, d->tile.rows_per_invocation, d->tile.team};
     p->tuning = vka__device_tuning(device);
-    p->splits = d->splits;
-    fill_band(d, p);
     vka__refusal refusal = {0};
     status = vka__plan_attention(c.caps, p, &out->plan, &refusal);
     return status == VKA_OK ? VKA_OK : vka__check_fail(&c, status, refusal.field, "%s", refusal.reason);
@@ -179,12 +51,7 @@ static vka__operation operation_of(const vka_attention_desc *d, const prepared *
         .dispatch = dispatch_at,
         .user = p,
     };
-    op.buffers[VKA_BIND_Q] = d->q.buffer;
-    op.buffers[VKA_BIND_K] = d->k.buffer;
-    op.buffers[VKA_BIND_V] = d->v.buffer;
-    op.buffers[VKA_BIND_OUT] = d->out.buffer;
-    op.buffers[VKA_BIND_LSE] = d->lse.buffer;
-    op.buffers[VKA_BIND_WORKSPACE] = d->workspace;
+    vka__attention_buffers(d, &op);
     return op;
 }
 

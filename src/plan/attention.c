@@ -2,33 +2,112 @@
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
 
+#include <vkattn/attention.h>
+
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+void vka__attention_sizes(vka__attention_problem *p) {
+    p->batch = p->q.shape[0];
+    p->q_len = p->q.shape[2];
+    p->kv_len = p->k.shape[2];
+}
+
+bool vka__attention_is_rich(const vka__attention_problem *p) {
+    const vka__view *views[] = {&p->mask,    &p->relative, &p->alibi,   &p->sinks,   &p->q_list,
+                                &p->kv_list, &p->pages,    &p->k_scale, &p->v_scale, &p->stats};
+    bool rich = p->options || p->scores.present;
+    for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
+        rich = rich || views[i]->present;
+    return rich;
+}
+
+vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *p) {
+    /* Scores are exported by a kernel of their own. */
+    vka__attention_problem main = *p;
+    main.scores.present = false;
+    return plain + (vka__attention_is_rich(&main) ? 1 : 0);
+}
 
 static void heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint32_t *q_heads, uint32_t *kv_heads) {
     *q_heads = slice == VKA__SLICE_QUERY_HEAD ? 1 : slice == VKA__SLICE_HEAD ? vka__group_of(p) : p->q.shape[1];
     *kv_heads = slice >= VKA__SLICE_HEAD ? 1 : p->k.shape[1];
 }
 
-/* The largest slice whose parts of q, k, v, out and lse each fit one binding. */
+/* Which heads a tensor of an attention has. */
+typedef enum heads { ANY_HEADS, Q_HEADS, KV_HEADS } heads;
+
+/* The tensors that slices cut, by binding. */
+static const struct sliced {
+    const char *name;
+    size_t view; /* where in the problem */
+    uint32_t slot;
+    heads heads;
+    vka__access access;
+} sliced[] = {
+#define SLICED(name, slot, heads, access)                                                                              \
+    { #name, offsetof(vka__attention_problem, name), slot, heads, access }
+    SLICED(q, VKA_BIND_Q, Q_HEADS, VKA__READ),
+    SLICED(k, VKA_BIND_K, KV_HEADS, VKA__READ),
+    SLICED(v, VKA_BIND_V, KV_HEADS, VKA__READ),
+    SLICED(out, VKA_BIND_OUT, Q_HEADS, VKA__WRITE),
+    SLICED(lse, VKA_BIND_LSE, Q_HEADS, VKA__WRITE),
+    SLICED(mask, VKA_BIND_MASK, Q_HEADS, VKA__READ),
+    SLICED(k_scale, VKA_BIND_K_SCALE, KV_HEADS, VKA__READ),
+    SLICED(v_scale, VKA_BIND_V_SCALE, KV_HEADS, VKA__READ),
+    SLICED(stats, VKA_BIND_STATS, Q_HEADS, VKA__WRITE),
+    SLICED(scores, VKA_BIND_OUT, Q_HEADS, VKA__WRITE), /* in a dispatch of its own */
+    SLICED(relative, VKA_BIND_RELATIVE, ANY_HEADS, VKA__READ),
+    SLICED(alibi, VKA_BIND_ALIBI, ANY_HEADS, VKA__READ),
+    SLICED(sinks, VKA_BIND_SINKS, ANY_HEADS, VKA__READ),
+    SLICED(q_list, VKA_BIND_Q_LIST, ANY_HEADS, VKA__READ),
+    SLICED(kv_list, VKA_BIND_KV_LIST, ANY_HEADS, VKA__READ),
+    SLICED(pages, VKA_BIND_PAGES, ANY_HEADS, VKA__READ),
+};
+#define SLICED_COUNT (sizeof sliced / sizeof *sliced)
+
+static const vka__view *view_of(const vka__attention_problem *p, const struct sliced *t) {
+    return (const vka__view *)((const char *)p + t->view);
+}
+
+/* The part of a tensor that a slice sees: elements from *first on, shaped as *part. Pages belong to all batch entries.
+ */
+static void cut(const vka__attention_problem *p, const struct sliced *t, vka__slice slice, uint32_t batch,
+                uint32_t q_head, uint64_t *first, vka__view *part) {
+    *part = *view_of(p, t);
+    *first = 0;
+    uint32_t q_heads, kv_heads;
+    heads_of_slice(p, slice, &q_heads, &kv_heads);
+    bool paged = t->heads == KV_HEADS && p->pages.present;
+    if (t->heads == ANY_HEADS)
+        return;
+    if (slice >= VKA__SLICE_BATCH && !paged && part->shape[0] > 1) {
+        *first += batch * part->stride[0];
+        part->shape[0] = 1;
+    }
+    if (slice >= VKA__SLICE_HEAD && part->shape[1] > 1) {
+        *first += (t->heads == KV_HEADS ? q_head / vka__group_of(p) : q_head) * part->stride[1];
+        part->shape[1] = t->heads == KV_HEADS ? kv_heads : q_heads;
+    }
+}
+
+/* The largest slice whose parts of all tensors each fit one binding. */
 static bool choose_slice(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                          vka__refusal *refusal) {
-    const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
-    static const char *const names[] = {"q", "k", "v", "out", "lse"};
     for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_QUERY_HEAD; ++slice) {
         const char *misfit = NULL;
         uint32_t q_heads, kv_heads;
         plan->slice = (vka__slice)slice;
         heads_of_slice(p, plan->slice, &q_heads, &kv_heads);
-        for (int i = 0; i < 5; ++i) {
-            vka__view part = *views[i];
-            if (slice >= VKA__SLICE_BATCH)
-                part.shape[0] = 1;
-            part.shape[1] = i == 1 || i == 2 ? kv_heads : q_heads;
-            if (!misfit && !vka__fits_binding(caps, views[i], vka__view_extent(&part, 0)))
-                misfit = names[i];
+        for (size_t i = 0; i < SLICED_COUNT; ++i) {
+            uint64_t first;
+            vka__view part;
+            cut(p, &sliced[i], plan->slice, 0, 0, &first, &part);
+            if (!misfit && !vka__fits_binding(caps, &part, vka__view_extent(&part, 0)))
+                misfit = sliced[i].name;
         }
-        plan->slices = slice == VKA__SLICE_ALL ? 1 : p->q.shape[0] * (p->q.shape[1] / q_heads);
+        plan->slices = slice == VKA__SLICE_ALL ? 1 : p->batch * (p->q.shape[1] / q_heads);
         if (!misfit)
             return true;
         refusal->field = misfit;
@@ -42,9 +121,14 @@ static bool choose_slice(const vka_device_caps *caps, const vka__attention_probl
 /* Keys that a tile can see at most. */
 static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
     if (!p->band)
-        return p->k.shape[2];
+        return p->kv_len;
     int64_t live = (int64_t)p->band_hi - p->band_lo + tile_rows;
-    return live < 1 ? 1 : (uint32_t)vka__min_u64((uint64_t)live, p->k.shape[2]);
+    return live < 1 ? 1 : (uint32_t)vka__min_u64((uint64_t)live, p->kv_len);
+}
+
+/* Keys that repay a split. */
+static uint32_t least_keys(const vka_device_caps *caps) {
+    return caps->type == VKA_DEVICE_CPU ? 1024 : 256;
 }
 
 /* Splits are worth their merge when the grid alone leaves the device idle. Nobody tells how many workgroups a device
@@ -56,8 +140,7 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
     target = plan->workgroups ? plan->workgroups : target;
-    uint32_t least = caps->type == VKA_DEVICE_CPU ? 1024 : 256; /* keys that repay a split */
-    uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least;
+    uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least_keys(caps);
     uint64_t splits = vka__min_u64(vka__min_u64(wanted, possible), VKA_MAX_SPLITS);
     return splits < 2 ? 1 : (uint32_t)splits;
 }
@@ -92,7 +175,7 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
     plan->tiles = vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]);
     uint64_t groups = (uint64_t)plan->tiles * plan->heads * slice_batches;
     plan->splits = choose_splits(caps, p, groups, plan);
-    plan->params.ws_rows = slice_q_heads * p->q.shape[2];
+    plan->params.ws_rows = slice_q_heads * p->q_len;
     uint64_t floats = workspace_floats(plan, slice_batches, p->v.shape[3]);
     /* A workspace beyond one binding: unsplit is slower, but always possible. */
     if (floats > UINT64_C(1) << 30 || vka__align_up(floats * 4, 256) > caps->storage_range)
@@ -113,126 +196,266 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
     plan->main.spec[VKA_SPEC_FLAGS] |= VKA_FLAG_SPLIT;
-    plan->merge.kernel = vka__kernel_for_storage(VKA__attention_merge_f32, p->q.dtype, caps);
+    plan->merge.kernel = vka__attention_kernel(VKA__attention_merge, p);
     plan->merge.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->merge.spec[VKA_SPEC_DV] = p->v.shape[3];
-    plan->merge.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_LSE;
+    plan->merge.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS] &
+                                       (VKA_FLAG_LSE | VKA_FLAG_SPLIT | p->options | VKA_FLAG_STATS | VKA_FLAG_SINKS);
+    plan->merge.spec[VKA_SPEC_TYPES] = plan->main.spec[VKA_SPEC_TYPES] & 15u << 4 * VKA_ROLE_OUT;
     memcpy(plan->merge_grid.limit, caps->max_groups, sizeof plan->merge_grid.limit);
-    plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)p->q.shape[2] * p->v.shape[3] + t - 1) / t);
+    plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)p->q_len * p->v.shape[3] + t - 1) / t);
     plan->merge_grid.groups[1] = slice_q_heads;
     plan->merge_grid.groups[2] = slice_batches;
     plan->merge_chunks = vka__grid_chunks(&plan->merge_grid);
 }
 
+/* Scores are for looking at: an invocation computes those of one query and four keys. */
+static bool plan_scores(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
+                        uint32_t slice_batches, uint32_t slice_q_heads, vka__refusal *refusal) {
+    uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
+    uint64_t items = (uint64_t)p->q_len * vka__div_up(p->scores.shape[3], 4);
+    if (items > UINT32_MAX - t) {
+        refusal->field = "scores";
+        snprintf(refusal->reason, sizeof refusal->reason, "one head has more than 2^34 of them");
+        return false;
+    }
+    uint32_t *spec = plan->scores.spec, keep = VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | p->options;
+    plan->scores.kernel = VKA__attention_scores;
+    memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
+    spec[VKA_SPEC_GROUP_SIZE] = t;
+    spec[VKA_SPEC_BR] = spec[VKA_SPEC_BC] = spec[VKA_SPEC_RM] = spec[VKA_SPEC_TC] = 1;
+    spec[VKA_SPEC_SUBGROUP] = spec[VKA_SPEC_M] = spec[VKA_SPEC_N] = spec[VKA_SPEC_K] = 0;
+    spec[VKA_SPEC_COLS] = p->score_stage;
+    spec[VKA_SPEC_FLAGS] = (plan->main.spec[VKA_SPEC_FLAGS] | VKA_FLAG_SPLIT) & keep;
+    spec[VKA_SPEC_TYPES] &= ~(15u << 4 * VKA_ROLE_OUT);
+    spec[VKA_SPEC_TYPES] |= (uint32_t)p->scores.dtype << 4 * VKA_ROLE_OUT;
+    memcpy(plan->scores_grid.limit, caps->max_groups, sizeof plan->scores_grid.limit);
+    plan->scores_grid.groups[0] = vka__div_up((uint32_t)items, t);
+    plan->scores_grid.groups[1] = slice_q_heads;
+    plan->scores_grid.groups[2] = slice_batches;
+    plan->scores_chunks = vka__grid_chunks(&plan->scores_grid);
+    return true;
+}
+
 /* Strides as the kernels get them; those that a slice never takes are dropped, as they may exceed 32 bits. */
-static vka_strides kernel_strides(const vka__view *v, vka__slice slice, uint32_t slice_heads) {
+static vka_strides kernel_strides(const vka__attention_problem *p, vka__slice slice, const struct sliced *t) {
+    uint64_t first;
+    vka__view part;
+    cut(p, t, slice, 0, 0, &first, &part);
     return (vka_strides){
-        .b = slice >= VKA__SLICE_BATCH || v->shape[0] < 2 ? 0 : (uint32_t)v->stride[0],
-        .h = slice_heads < 2 ? 0 : (uint32_t)v->stride[1],
-        .n = v->shape[2] < 2 ? 0 : (uint32_t)v->stride[2],
-        .d = v->shape[3] < 2 ? 0 : (uint32_t)v->stride[3],
+        .b = part.shape[0] < 2 ? 0 : (uint32_t)part.stride[0],
+        .h = part.shape[1] < 2 ? 0 : (uint32_t)part.stride[1],
+        .n = part.shape[2] < 2 ? 0 : (uint32_t)part.stride[2],
+        .d = part.shape[3] < 2 ? 0 : (uint32_t)part.stride[3],
     };
+}
+
+static void fill_strides(const vka__attention_problem *p, vka__slice slice, vka_attention_params *params) {
+    for (size_t i = 0; i < SLICED_COUNT; ++i) {
+        const struct sliced *t = &sliced[i];
+        vka_strides s = kernel_strides(p, slice, t);
+        const vka__view *v = view_of(p, t);
+        if (v == &p->q)
+            params->q = s;
+        else if (v == &p->k)
+            params->k = s;
+        else if (v == &p->v)
+            params->v = s;
+        else if (v == &p->out)
+            params->out_ = s;
+        else if (v == &p->lse)
+            params->lse = s;
+        else if (v == &p->mask)
+            params->mask = s;
+        else if (v == &p->stats)
+            params->stats = s;
+        else if (v == &p->k_scale)
+            params->k_scale = s;
+        else if (v == &p->v_scale)
+            params->v_scale = s;
+        else if (v == &p->scores)
+            params->scores = s;
+    }
+}
+
+static void fill_options(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_params *params) {
+    const double log2e = 1.4426950408889634;
+    params->least = least_keys(caps);
+    params->heads = p->q.shape[1];
+    params->q_rows = p->q.shape[2];
+    params->kv_rows = p->k.shape[2];
+    if (p->softcap > 0) {
+        params->cap_scale = (float)(2 * log2e * p->scale / p->softcap);
+        params->cap_log2 = (float)(p->softcap * log2e);
+    }
+    params->relative_row = (uint32_t)p->relative.stride[2];
+    params->relative_step = (uint32_t)p->relative.stride[3];
+    params->relative_zero = (int32_t)p->relative_zero;
+    params->relative_last = (int32_t)p->relative.shape[3] - 1;
+    params->page_row = (uint32_t)p->pages.stride[2];
+    params->page_step = (uint32_t)p->pages.stride[3];
+    params->page_last = p->k.shape[0] ? p->k.shape[0] - 1 : 0;
+    params->list_q_step = (uint32_t)p->q_list.stride[3];
+    params->list_kv_step = (uint32_t)p->kv_list.stride[3];
+    params->alibi_step = (uint32_t)p->alibi.stride[3];
+    params->sinks_step = (uint32_t)p->sinks.stride[3];
+    params->drop_below = (uint32_t)((double)p->dropout * 4294967296.0);
+    params->keep_scale = 1 / (1 - p->dropout);
+    params->seed_lo = (uint32_t)p->seed;
+    params->seed_hi = (uint32_t)(p->seed >> 32);
+    params->random_offset = p->random_offset;
 }
 
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                                vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
+    if (vka__attention_is_rich(p) && caps->storage_buffers < VKA_RICH_BUFFERS) {
+        refusal->field = "desc";
+        snprintf(refusal->reason, sizeof refusal->reason,
+                 "its options need %u storage buffers, but a kernel has %u here", VKA_RICH_BUFFERS,
+                 caps->storage_buffers);
+        return VKA_UNSUPPORTED;
+    }
     if (!vka__choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
-    uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->q.shape[0] : 1, slice_q_heads, slice_kv_heads;
+    uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->batch : 1, slice_q_heads, slice_kv_heads;
     heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
     if (plan->slice == VKA__SLICE_QUERY_HEAD) {
         plan->main.spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_PACK;
-        plan->rows = p->q.shape[2];
+        plan->rows = p->q_len;
     }
+    plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
+    plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
     plan_grids(caps, p, plan, slice_batches, slice_q_heads);
     if (plan->splits > 1)
         plan_merge(caps, p, plan, slice_batches, slice_q_heads);
-    plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
-    plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
+    if (p->scores.present && !plan_scores(caps, p, plan, slice_batches, slice_q_heads, refusal))
+        return VKA_UNSUPPORTED;
     vka_attention_params *params = &plan->params;
-    params->q = kernel_strides(&p->q, plan->slice, slice_q_heads);
-    params->k = kernel_strides(&p->k, plan->slice, slice_kv_heads);
-    params->v = kernel_strides(&p->v, plan->slice, slice_kv_heads);
-    params->out_ = kernel_strides(&p->out, plan->slice, slice_q_heads);
-    params->lse = kernel_strides(&p->lse, plan->slice, slice_q_heads);
-    params->q_len = p->q.shape[2];
-    params->kv_len = p->k.shape[2];
+    fill_strides(p, plan->slice, params);
+    params->q_len = p->q_len;
+    params->kv_len = p->kv_len;
     params->group = vka__group_of(p);
     params->band_lo = p->band_lo;
     params->band_hi = p->band_hi;
+    params->diagonal = p->diagonal;
     params->scale_log2 = (float)(p->scale * 1.4426950408889634);
+    fill_options(caps, p, params);
     return VKA_OK;
 }
 
 uint64_t vka__attention_dispatches(const vka__attention_plan *plan) {
-    return plan->slices * (plan->main_chunks + plan->merge_chunks);
+    return plan->slices * (plan->main_chunks + plan->merge_chunks + plan->scores_chunks);
 }
 
-/* The part of a view that slice (batch, key head) sees. */
-static vka__binding bind_slice(const vka_device_caps *caps, const vka__view *view, vka__slice slice, uint32_t batch,
-                               uint32_t head, uint32_t heads, vka__access access, uint32_t *base) {
-    vka__view part = *view;
-    uint64_t first = 0;
-    if (slice >= VKA__SLICE_BATCH) {
-        first += batch * view->stride[0];
-        part.shape[0] = 1;
+/* What a dispatch does. */
+typedef enum stage { MAIN, MERGE, SCORES } stage;
+
+/* Does a part of the work use a tensor? */
+static bool uses(const vka__attention_problem *p, const vka__attention_plan *plan, stage what, const struct sliced *t) {
+    const vka__view *v = view_of(p, t);
+    bool result = v == &p->out || v == &p->lse || v == &p->stats, score = v == &p->scores;
+    bool needed_by_scores = v == &p->lse && p->score_stage == VKA_SCORES_PROBABILITIES;
+    switch (what) {
+    case MAIN:
+        return !score && (!result || plan->splits == 1);
+    case MERGE:
+        return result || v == &p->sinks || v == &p->q_list || v == &p->kv_list;
+    default:
+        return !result || needed_by_scores;
     }
-    if (slice >= VKA__SLICE_HEAD) {
-        first += head * view->stride[1];
-        part.shape[1] = heads;
+}
+
+static void bind_tensors(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
+                         stage what, uint32_t batch, uint32_t q_head, vka__dispatch *out) {
+    for (size_t i = 0; i < SLICED_COUNT; ++i) {
+        const struct sliced *t = &sliced[i];
+        if (!view_of(p, t)->present || !uses(p, plan, what, t))
+            continue;
+        uint64_t first;
+        vka__view part;
+        cut(p, t, plan->slice, batch, q_head, &first, &part);
+        vka__access access = what == SCORES && t->slot == VKA_BIND_LSE ? VKA__READ : t->access;
+        out->binding[t->slot] =
+            vka__bind(caps, &part, first, vka__view_extent(&part, 0), access, &out->push.base[t->slot]);
+        out->binding[t->slot].buffer = view_of(p, t) == &p->scores ? VKA__BUFFER_SCORES : 0;
     }
-    return vka__bind(caps, view, first, view->present ? vka__view_extent(&part, 0) : 0, access, base);
 }
 
 void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *p,
                              const vka__attention_plan *plan, uint64_t index, vka__dispatch *out) {
     memset(out, 0, sizeof *out);
-    uint64_t per_slice = plan->main_chunks + plan->merge_chunks, slice = index / per_slice;
+    uint64_t per_slice = plan->main_chunks + plan->merge_chunks + plan->scores_chunks, slice = index / per_slice;
     uint64_t chunk = index % per_slice;
-    bool merge = chunk >= plan->main_chunks;
+    stage what = MAIN;
+    if (chunk >= plan->main_chunks) {
+        chunk -= plan->main_chunks;
+        what = chunk < plan->merge_chunks ? MERGE : SCORES;
+        chunk -= what == SCORES ? plan->merge_chunks : 0;
+    }
     uint32_t group, one;
     heads_of_slice(p, plan->slice, &group, &one);
     uint32_t steps = plan->slice >= VKA__SLICE_HEAD ? p->q.shape[1] / group : 1;
-    uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group, kv = q / vka__group_of(p);
-    uint32_t *base = out->push.base;
-    vka__binding *bind = out->binding;
-    out->key = merge ? plan->merge : plan->main;
-    if (!merge) {
-        bind[VKA_BIND_Q] = bind_slice(caps, &p->q, plan->slice, batch, q, group, VKA__READ, &base[VKA_BIND_Q]);
-        bind[VKA_BIND_K] = bind_slice(caps, &p->k, plan->slice, batch, kv, 1, VKA__READ, &base[VKA_BIND_K]);
-        bind[VKA_BIND_V] = bind_slice(caps, &p->v, plan->slice, batch, kv, 1, VKA__READ, &base[VKA_BIND_V]);
-    }
-    if (merge || plan->splits == 1) {
-        vka__access write = VKA__WRITE;
-        bind[VKA_BIND_OUT] = bind_slice(caps, &p->out, plan->slice, batch, q, group, write, &base[VKA_BIND_OUT]);
-        bind[VKA_BIND_LSE] = bind_slice(caps, &p->lse, plan->slice, batch, q, group, write, &base[VKA_BIND_LSE]);
-    }
-    if (plan->splits > 1)
-        bind[VKA_BIND_WORKSPACE] =
-            (vka__binding){.access = merge ? VKA__READ : VKA__WRITE, .offset = 0, .range = plan->workspace_bytes};
+    uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group;
+    out->key = what == MAIN ? plan->main : what == MERGE ? plan->merge : plan->scores;
+    bind_tensors(caps, p, plan, what, batch, q, out);
+    if (plan->splits > 1 && what != SCORES)
+        out->binding[VKA_BIND_WORKSPACE] = (vka__binding){
+            .access = what == MERGE ? VKA__READ : VKA__WRITE, .offset = 0, .range = plan->workspace_bytes};
     uint32_t first[3];
-    vka__grid_chunk(merge ? &plan->merge_grid : &plan->main_grid, merge ? chunk - plan->main_chunks : chunk, first,
-                    out->groups);
+    const vka__grid *grid = what == MAIN ? &plan->main_grid : what == MERGE ? &plan->merge_grid : &plan->scores_grid;
+    vka__grid_chunk(grid, chunk, first, out->groups);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];
+    out->push.b0 = batch;
+    out->push.h0 = q;
+}
+
+/* The names of a plan's options, each after a blank; "none" without any. */
+static const char *option_names(const vka__attention_problem *p, char *text, size_t size) {
+    const struct {
+        bool on;
+        const char *name;
+    } list[] = {
+        {p->softcap > 0, "softcap"},
+        {p->mask.present, "mask"},
+        {p->alibi.present, "alibi"},
+        {p->relative.present, "relative_bias"},
+        {p->sinks.present, "sinks"},
+        {p->q_list.present, p->options & VKA_FLAG_Q_OFFSETS ? "q_offsets" : "q_lengths"},
+        {p->kv_list.present, p->options & VKA_FLAG_KV_OFFSETS ? "kv_offsets" : "kv_lengths"},
+        {p->pages.present, "pages"},
+        {p->k_scale.present || p->v_scale.present, "scales"},
+        {p->options & VKA_FLAG_SAMPLE, "sample"},
+        {(p->options & VKA_FLAG_HARD) && !(p->options & VKA_FLAG_SAMPLE), "argmax"},
+        {p->options & VKA_FLAG_DROPOUT, "dropout"},
+        {p->stats.present, "stats"},
+        {p->scores.present, "scores"},
+    };
+    size_t at = 0;
+    snprintf(text, size, "none");
+    for (size_t i = 0; i < sizeof list / sizeof *list; ++i)
+        if (list[i].on && at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s%s", at ? " " : "", list[i].name);
+    return text;
 }
 
 size_t vka__explain_attention(const vka__attention_problem *p, const vka__attention_plan *plan, char *text,
                               size_t capacity) {
     static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
+    char options[160];
     int n =
         snprintf(text, capacity,
                  "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
                  "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-                 "band: %s\nsplits: %u\nbinding: %s\ndispatches: %llu\nworkspace_bytes: %llu\n",
+                 "band: %s\noptions: %s\nsplits: %u\nbinding: %s\ndispatches: %llu\nworkspace_bytes: %llu\n",
                  vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel),
                  spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC],
                  plan->shared_bytes, flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
                  flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no",
-                 p->band ? "yes" : "no", plan->splits, slices[plan->slice],
+                 p->band ? "yes" : "no", option_names(p, options, sizeof options), plan->splits, slices[plan->slice],
                  (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -38,7 +38,11 @@ uint32_t vka__group_of(const vka__attention_problem *p) {
 }
 
 uint32_t vka__packed_rows(const vka__attention_problem *p) {
-    return p->q.shape[2] * vka__group_of(p);
+    return p->q_len * vka__group_of(p);
+}
+
+bool vka__turns_into(const vka__view *view, vka_dtype dtype) {
+    return view->dtype == dtype || view->dtype == VKA_I8 || view->dtype == VKA_Q8_0;
 }
 
 /* Of a choice 32, or what comes nearest: narrower subgroups share less, wider ones leave lanes idle. */
@@ -89,31 +93,53 @@ static bool find_tile(const vka__path *path, const vka_device_caps *caps, const 
     return false;
 }
 
+/* Four masks in a row, from a multiple of four on. */
+static bool mask_vec4(const vka__view *v) {
+    bool ok = v->stride[3] == 1 && v->offset % (4 * (uint64_t)v->size) == 0;
+    for (int i = 0; i < 3; ++i)
+        ok = ok && v->stride[i] % 4 == 0;
+    return ok;
+}
+
 static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
-    uint32_t flags = 0;
+    uint32_t flags = p->options;
     flags |= p->band ? VKA_FLAG_BAND : 0;
     flags |= p->lse.present ? VKA_FLAG_LSE : 0;
     flags |= pack ? VKA_FLAG_PACK : 0;
     flags |= vka__view_vec4(&p->q) && vka__view_vec4(&p->k) ? VKA_FLAG_VEC4_QK : 0;
     flags |= vka__view_vec4(&p->v) ? VKA_FLAG_VEC4_V : 0;
     flags |= vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0;
+    flags |= p->mask.present && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
+    flags |= p->softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
+    flags |= p->alibi.present ? VKA_FLAG_ALIBI : 0;
+    flags |= p->relative.present ? VKA_FLAG_RELATIVE : 0;
+    flags |= p->sinks.present ? VKA_FLAG_SINKS : 0;
+    flags |= p->stats.present ? VKA_FLAG_STATS : 0;
     return flags;
+}
+
+static uint32_t types_of(const vka__attention_problem *p) {
+    return (uint32_t)p->q.dtype << 4 * VKA_ROLE_Q | (uint32_t)p->k.dtype << 4 * VKA_ROLE_K |
+           (uint32_t)p->v.dtype << 4 * VKA_ROLE_V | (uint32_t)p->out.dtype << 4 * VKA_ROLE_OUT |
+           (p->mask.present ? (uint32_t)p->mask.dtype : 0) << 4 * VKA_ROLE_MASK;
 }
 
 static void take(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t path, const vka__tile *tile,
                  const char *why, vka__attention_plan *plan) {
     /* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
-    bool pack = vka__group_of(p) > 1 && p->q.shape[2] * 2 <= paths[path]->pack_rows(caps, p, tile);
+    bool pack = vka__group_of(p) > 1 && p->q_len * 2 <= paths[path]->pack_rows(caps, p, tile);
     uint32_t *spec = plan->main.spec;
     paths[path]->fill(caps, p, tile, plan);
     plan->path = path;
     plan->why = why;
-    plan->rows = pack ? vka__packed_rows(p) : p->q.shape[2];
+    plan->rows = pack ? vka__packed_rows(p) : p->q_len;
     spec[VKA_SPEC_BR] = tile->br;
     spec[VKA_SPEC_BC] = tile->bc;
     spec[VKA_SPEC_RM] = tile->rm;
     spec[VKA_SPEC_TC] = tile->tc;
     spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
+    spec[VKA_SPEC_TYPES] = types_of(p);
+    spec[VKA_SPEC_PAGE] = p->pages.present ? p->k.shape[2] : 0;
 }
 
 static bool take_wanted(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,

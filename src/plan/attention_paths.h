@@ -28,6 +28,10 @@ extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__pat
 
 /* What the paths share. */
 
+/* The kernel without options or the one behind it, with them. */
+vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *problem);
+/* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices are made of one type. */
+bool vka__turns_into(const vka__view *view, vka_dtype dtype);
 /* Query heads of a key head. */
 uint32_t vka__group_of(const vka__attention_problem *problem);
 /* Rows of a grid head when packed. */

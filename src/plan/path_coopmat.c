@@ -43,6 +43,10 @@ uint32_t vka__matrix_width(const vka_device_caps *caps) {
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype == VKA_F32)
         return "only f16 and bf16 tensors have cooperative matrices";
+    if (!vka__turns_into(&p->k, p->q.dtype) || !vka__turns_into(&p->v, p->q.dtype))
+        return "keys and values must have the type of q or be quantised";
+    if (p->options & VKA_FLAG_HARD)
+        return "it multiplies by whole rows of weights, and has no order among keys of equal score";
     if (p->q.dtype == VKA_F16 && (!shape_of(caps, p) || !caps->f16_storage))
         return "this device has no cooperative matrices that sum products of f16 in f32";
     if (p->q.dtype == VKA_BF16 && !shape_of(caps, p))
@@ -110,7 +114,7 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 }
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    uint32_t rows, subgroups, all = p->q.shape[2] * 2 <= 32 ? vka__packed_rows(p) : p->q.shape[2];
+    uint32_t rows, subgroups, all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
     choose_block(caps, p, &rows, &subgroups);
     bool found = false;
     for (uint32_t i = 0; i < DEFAULTS; ++i) {
@@ -129,7 +133,8 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     const vka_matrix_shape *s = shape_of(caps, p);
     uint32_t *spec = plan->main.spec, width = vka__matrix_width(caps);
     plan->shared_bytes = shared_bytes(caps, p, tile);
-    plan->main.kernel = p->q.dtype == VKA_BF16 ? VKA__attention_coopmat_bf16 : VKA__attention_coopmat_f16;
+    plan->main.kernel =
+        vka__attention_kernel(p->q.dtype == VKA_BF16 ? VKA__attention_coopmat_bf16 : VKA__attention_coopmat_f16, p);
     spec[VKA_SPEC_GROUP_SIZE] = tile->br / block_rows(caps, p, tile) * tile->tc * width;
     spec[VKA_SPEC_SUBGROUP] = width;
     spec[VKA_SPEC_M] = s->m;

@@ -26,6 +26,13 @@ static uint32_t threads(const vka_device_caps *caps) {
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
+    bool same = p->k.dtype == VKA_F16 && p->v.dtype == VKA_F16;
+    if (by_workgroup(caps) && (!same || p->pages.present))
+        return "matrices of a workgroup load f16 keys and values from one place";
+    if (!vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
+        return "keys and values must be f16 or quantised";
+    if (p->options & VKA_FLAG_HARD)
+        return "it multiplies by whole rows of weights, and has no order among keys of equal score";
     if (!caps->matrix_operations || !grain_of(caps)->m || !threads(caps) || threads(caps) > caps->max_invocations)
         return "this device has no matrices of any size with reductions";
     if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)
@@ -75,7 +82,8 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t *spec = plan->main.spec;
     plan->shared_bytes = shared_bytes(caps, p, tile);
-    plan->main.kernel = by_workgroup(caps) ? VKA__attention_coopmat2_f16 : VKA__attention_coopmat2_f16_sg;
+    plan->main.kernel =
+        vka__attention_kernel(by_workgroup(caps) ? VKA__attention_coopmat2 : VKA__attention_coopmat2_sg, p);
     spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
     spec[VKA_SPEC_SUBGROUP] = by_workgroup(caps) ? 0 : threads(caps);
     spec[VKA_SPEC_M] = grain->m;

@@ -36,7 +36,7 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 static uint32_t rows_of(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t lanes) {
     uint32_t room = caps->type == VKA_DEVICE_CPU ? 64 : 24;
     uint32_t most = vka__min_u32(MAX_ROWS, vka__max_u32(1, room / row_vectors(p, lanes)));
-    uint32_t rows = p->q.shape[2] * 2 <= pack_rows(caps, p, NULL) ? vka__packed_rows(p) : p->q.shape[2];
+    uint32_t rows = p->q_len * 2 <= pack_rows(caps, p, NULL) ? vka__packed_rows(p) : p->q_len;
     return vka__div_up(rows, vka__div_up(rows, most));
 }
 
@@ -59,7 +59,7 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
     (void)tile;
-    plan->main.kernel = vka__kernel_for_storage(VKA__attention_decode_f32, p->q.dtype, caps);
+    plan->main.kernel = vka__attention_kernel(VKA__attention_decode, p);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = plan->main.spec[VKA_SPEC_SUBGROUP] = vka__subgroup_width(caps);
 }
 

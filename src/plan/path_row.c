@@ -42,7 +42,7 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = vka__max_u32(p->q.shape[3], p->v.shape[3]) <= 128;
     uint32_t rm = slow ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
-    uint32_t rows = p->q.shape[2] * 2 <= t * rm ? vka__packed_rows(p) : p->q.shape[2];
+    uint32_t rows = p->q_len * 2 <= t * rm ? vka__packed_rows(p) : p->q_len;
     while (rm > 1 && rows <= t * rm / 2)
         rm /= 2;
     *tile = (vka__tile){t * rm, bc, rm, 1};
@@ -57,8 +57,7 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
     (void)tile;
-    vka__kernel f32 = broadcasts(caps) ? VKA__attention_row_f32_sg : VKA__attention_row_f32;
-    plan->main.kernel = vka__kernel_for_storage(f32, p->q.dtype, caps);
+    plan->main.kernel = vka__attention_kernel(broadcasts(caps) ? VKA__attention_row_sg : VKA__attention_row, p);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
     plan->main.spec[VKA_SPEC_SUBGROUP] = broadcasts(caps) ? threads(caps) : 0;
 }

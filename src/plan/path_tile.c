@@ -25,8 +25,8 @@ static uint32_t most_out_vectors(const vka_device_caps *caps) {
 }
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
-    (void)caps, (void)p;
-    return NULL;
+    (void)caps;
+    return p->options & VKA_FLAG_HARD ? "it shares a row's weights, and has no order among keys of equal score" : NULL;
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -68,7 +68,7 @@ static bool choose_intel(const vka_device_caps *caps, const vka__attention_probl
 }
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    uint32_t rows = p->q.shape[2] * 2 <= 16 ? vka__packed_rows(p) : p->q.shape[2];
+    uint32_t rows = p->q_len * 2 <= 16 ? vka__packed_rows(p) : p->q_len;
     if (caps->vendor_id == VKA_VENDOR_INTEL && choose_intel(caps, p, rows, tile))
         return true;
     return vka__first_fitting(&vka__path_tile, caps, p, rows, DEFAULTS, tile);
@@ -76,8 +76,9 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
+    (void)caps;
     plan->shared_bytes = shared_bytes(tile, p->q.shape[3]);
-    plan->main.kernel = vka__kernel_for_storage(VKA__attention_tile_f32, p->q.dtype, caps);
+    plan->main.kernel = vka__attention_kernel(VKA__attention_tile, p);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }
 

@@ -37,9 +37,14 @@ typedef enum vka__access {
 /* One binding of a dispatch, relative to its tensor's buffer (binding 0, the parameters, is not listed). */
 typedef struct vka__binding {
     vka__access access;
+    uint32_t buffer; /* among the operation's; 0: the one with the number of the binding */
     uint64_t offset; /* bytes, a multiple of the device's storage alignment */
     uint64_t range;  /* bytes, a multiple of 4                              */
 } vka__binding;
+
+/* Attention's scores, which a dispatch of its own binds as its output. */
+#define VKA__BUFFER_SCORES VKA_MAX_BINDINGS
+#define VKA__BUFFERS       (VKA_MAX_BINDINGS + 1)
 
 typedef struct vka__dispatch {
     vka__pipeline_key key;
@@ -77,8 +82,9 @@ bool vka__fits_binding(const vka_device_caps *caps, const vka__view *view, uint6
 
 /* ---- attention ------------------------------------------------------------------------------------------------ */
 
-#define VKA_MAX_HEAD_DIM 256
-#define VKA_MAX_SPLITS   64
+#define VKA_MAX_HEAD_DIM  576
+#define VKA_MAX_VALUE_DIM 512
+#define VKA_MAX_SPLITS    64
 
 /* Query rows of a workgroup, keys of a step, rows of an invocation (matrices: products stacked in a block), invocations
  * that share a row (decode: lanes; matrices: subgroups). */
@@ -88,13 +94,29 @@ typedef struct vka__tile {
 
 typedef struct vka__tuning vka__tuning;
 
-/* A checked description. q, k, v, out and lse are [B, H, N, D]-shaped views (lse has D = 1). */
+/* Storage buffers that kernels with options bind. */
+#define VKA_RICH_BUFFERS (VKA_MAX_BINDINGS - 1)
+
+/* A checked description. q, k, v, out, mask, stats and scores are [B, H, N, D]-shaped views, lse and the scales of keys
+ * and values too, with D = 1; a dimension of 1 serves any. Paged k, v and scales are [pages, H, page rows, D]. Lists,
+ * biases and sinks are [1, 1, rows, columns]-shaped. */
 typedef struct vka__attention_problem {
     vka__view q, k, v, out, lse;
-    float scale;     /* as applied                                          */
+    vka__view mask, relative, alibi, sinks, q_list, kv_list, pages, k_scale, v_scale, stats, scores;
+    uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
+    uint32_t options;              /* VKA_FLAG_* of kernels with options, but for those of views           */
+    float scale;                   /* as applied                                          */
+    float softcap;
     int32_t band_lo; /* query i sees i + band_lo <= j <= i + band_hi        */
     int32_t band_hi;
-    bool band;                 /* false: every query sees every key                   */
+    bool band;        /* false: every query sees every key                   */
+    int32_t diagonal; /* query i has the position i + diagonal; both relative to each sequence's own last key with  */
+                      /*   VKA_FLAG_OWN_DIAGONAL                              */
+    uint32_t relative_zero;
+    float dropout;
+    uint64_t seed;
+    uint32_t random_offset;
+    uint32_t score_stage;
     uint32_t path;             /* vka_attention_path                                  */
     vka__tile tile;            /* bc = 0: choose                                      */
     uint32_t splits;           /* 0 = choose                                          */
@@ -120,13 +142,18 @@ typedef struct vka__attention_plan {
     uint32_t heads; /* heads of the grid: key heads when packed        */
     uint32_t rows;  /* rows of a grid head                             */
     uint32_t shared_bytes;
-    uint32_t workgroups;           /* that splits aim at; 0: the class's default  */
-    vka__pipeline_key main, merge; /* merge only when splits > 1            */
-    vka__grid main_grid, merge_grid;
-    uint64_t main_chunks, merge_chunks; /* dispatches of a slice            */
+    uint32_t workgroups;                   /* that splits aim at; 0: the class's default  */
+    vka__pipeline_key main, merge, scores; /* merge only when splits > 1    */
+    vka__grid main_grid, merge_grid, scores_grid;
+    uint64_t main_chunks, merge_chunks, scores_chunks; /* dispatches of a slice */
     uint64_t workspace_bytes;
     const char *why; /* the reason of the choice, for explain               */
 } vka__attention_plan;
+
+/* Sizes of a problem without lists and pages, from its views. */
+void vka__attention_sizes(vka__attention_problem *problem);
+/* Does it need a kernel with options? */
+bool vka__attention_is_rich(const vka__attention_problem *problem);
 
 /* VKA_OK or VKA_UNSUPPORTED with the refusal filled in. Batch, queries and value dimension are not zero. */
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *problem,

@@ -139,7 +139,7 @@ void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
     /* SPIR-V 1.6, which they need, sets the size of workgroups in a way that maintenance4 allows. */
     caps->matrix_operations = flexible && w->maintenance4 && w->matrix_reductions && w->matrix_conversions &&
                               w->matrix_per_element_operations && caps->api_version >= VK_API_VERSION_1_3 &&
-                              is_compiled(VKA__attention_coopmat2_f16);
+                              is_compiled(VKA__attention_coopmat2);
     if (!caps->matrix_operations || !w->matrix_workgroup_scope || !w->matrix_tensor_addressing) {
         caps->matrix_workgroup_grain = (vka_matrix_shape){0};
         caps->matrix_workgroup_size = caps->matrix_reserved_bytes = 0;

@@ -46,10 +46,15 @@ typedef struct bound {
     vka__access access;
 } bound;
 
-static bound bind_one(const vka_recorder *r, const vka__operation *op, uint32_t slot, const vka__binding *b) {
+static bound bind_one(const vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA_MAX_BINDINGS],
+                      uint32_t slot, const vka__binding *b) {
     bool workspace = op->workspace_bytes && slot == op->workspace_binding;
-    const vka_buffer *buffer = op->buffers[slot];
+    const vka_buffer *buffer = op->buffers[b->buffer ? b->buffer : slot];
     uint64_t offset = b->offset; /* of tensors: within the VkBuffer */
+    if (op->values[slot]) {
+        buffer = r->values;
+        offset += values_at[slot];
+    }
     if (workspace && buffer)
         offset += buffer->base + op->workspace_offset;
     if (workspace && !buffer)
@@ -105,8 +110,8 @@ static void add_hazards(vka_recorder *r, const bound *bounds) {
         vka__recorder_barrier(r, VKA__FOR_KERNELS);
 }
 
-static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka__dispatch *dispatch,
-                            VkPipeline pipeline) {
+static void record_dispatch(vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA_MAX_BINDINGS],
+                            const vka__dispatch *dispatch, VkPipeline pipeline) {
     vka_device *d = r->device;
     uint32_t index;
     vka__page *page = vka__recorder_slot(r, r->dispatches++, &index);
@@ -116,7 +121,7 @@ static void record_dispatch(vka_recorder *r, const vka__operation *op, const vka
     bounds[0].info = (VkDescriptorBufferInfo){page->params->handle, at, vka__align_up(op->params_size, 16)};
     for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
         if (dispatch->binding[i].access)
-            bounds[i] = bind_one(r, op, i, &dispatch->binding[i]);
+            bounds[i] = bind_one(r, op, values_at, i, &dispatch->binding[i]);
     add_hazards(r, bounds);
     fill_unused(bounds, d->binding_count);
     write_set(d, page->sets[index], bounds);
@@ -144,6 +149,34 @@ vka_status vka__prepare(vka_device *device, const vka__operation *op) {
     return VKA_OK;
 }
 
+/* Bytes of host values by binding, as the first dispatch binds them; all dispatches bind the same. */
+static uint64_t measure_values(const vka_recorder *r, const vka__operation *op, uint64_t bytes[VKA_MAX_BINDINGS]) {
+    uint64_t total = 0;
+    vka__dispatch first;
+    memset(bytes, 0, VKA_MAX_BINDINGS * sizeof *bytes);
+    if (!op->dispatches)
+        return 0;
+    op->dispatch(op->user, 0, &first);
+    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
+        if (op->values[i]) {
+            bytes[i] = first.binding[i].range;
+            total += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
+        }
+    return total;
+}
+
+/* Where each list of host values lies in the recorder's memory. */
+static void copy_values(vka_recorder *r, const vka__operation *op, const uint64_t bytes[VKA_MAX_BINDINGS],
+                        uint64_t at[VKA_MAX_BINDINGS]) {
+    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i) {
+        if (!bytes[i])
+            continue;
+        at[i] = r->values_used;
+        memcpy((char *)r->values->mapped + at[i], op->values[i], bytes[i]);
+        r->values_used += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
+    }
+}
+
 vka_status vka__record(vka_recorder *r, const vka__operation *op) {
     vka_device *d = r->device;
     if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
@@ -151,16 +184,18 @@ vka_status vka__record(vka_recorder *r, const vka__operation *op) {
     /* Everything that can fail comes before the first command. */
     vka_status status = vka__prepare(d, op);
     uint64_t scratch = op->buffers[op->workspace_binding] ? 0 : op->workspace_bytes;
+    uint64_t bytes[VKA_MAX_BINDINGS], values_at[VKA_MAX_BINDINGS] = {0}, values = measure_values(r, op, bytes);
     if (status == VKA_OK)
-        status = vka__recorder_reserve(r, op->item, op->dispatches, scratch);
+        status = vka__recorder_reserve(r, op->item, op->dispatches, scratch, values);
     if (status != VKA_OK)
         return status;
+    copy_values(r, op, bytes, values_at);
     for (uint64_t i = 0; i < op->dispatches; ++i) {
         vka__dispatch dispatch;
         VkPipeline pipeline = VK_NULL_HANDLE;
         op->dispatch(op->user, i, &dispatch);
         vka__pipeline_get(d, op->item, &dispatch.key, &pipeline); /* exists since vka__prepare */
-        record_dispatch(r, op, &dispatch, pipeline);
+        record_dispatch(r, op, values_at, &dispatch, pipeline);
     }
     return VKA_OK;
 }

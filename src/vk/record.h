@@ -10,10 +10,13 @@ typedef struct vka__operation {
     const char *item; /* function name, for the log                                   */
     const void *params;
     size_t params_size;
-    vka_buffer *buffers[VKA_MAX_BINDINGS];
-    uint64_t workspace_bytes;   /* 0: none                                             */
-    uint64_t workspace_offset;  /* within buffers[workspace_binding], if that is given */
-    uint32_t workspace_binding; /* its buffer may be NULL: the recorder's scratch      */
+    vka_buffer *buffers[VKA__BUFFERS];
+    const int32_t
+        *values[VKA_MAX_BINDINGS]; /* host values where there is no buffer; copied. The dispatches' bindings of */
+                                   /*   them begin at 0                           */
+    uint64_t workspace_bytes;      /* 0: none                                             */
+    uint64_t workspace_offset;     /* within buffers[workspace_binding], if that is given */
+    uint32_t workspace_binding;    /* its buffer may be NULL: the recorder's scratch      */
     uint64_t dispatches;
     void (*dispatch)(const void *user, uint64_t index, vka__dispatch *out);
     const void *user;

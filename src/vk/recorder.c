@@ -63,27 +63,27 @@ static vka_status add_page(vka_recorder *r, const char *item, uint32_t capacity)
     return VKA_OK;
 }
 
-/* Commands recorded so far keep using the old scratch, so it is kept until they are done. */
-static vka_status grow_scratch(vka_recorder *r, const char *item, uint64_t bytes) {
+/* Commands recorded so far keep using the old memory, so it is kept until they are done. */
+static vka_status grow(vka_recorder *r, const char *item, uint64_t bytes, vka_memory memory, vka_buffer **buffer) {
     vka_device *d = r->device;
-    if (r->scratch) {
+    if (*buffer) {
         vka_buffer **retired = vka__realloc(&d->ctx, r->retired, (r->retired_count + 1) * sizeof *retired);
         if (!retired)
             return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
         r->retired = retired;
     }
     vka_buffer *grown;
-    vka_status status =
-        vka__buffer_create(d, item, bytes, VKA_MEMORY_DEVICE, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, &grown);
+    vka_status status = vka__buffer_create(d, item, bytes, memory, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, &grown);
     if (status != VKA_OK)
         return status;
-    if (r->scratch)
-        r->retired[r->retired_count++] = r->scratch;
-    r->scratch = grown;
+    if (*buffer)
+        r->retired[r->retired_count++] = *buffer;
+    *buffer = grown;
     return VKA_OK;
 }
 
-vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes) {
+vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes,
+                                 uint64_t value_bytes) {
     vka_status status = VKA_OK;
     if (count > r->capacity - r->dispatches) {
         uint64_t more = vka__max_u64(count - (r->capacity - r->dispatches), r->capacity);
@@ -93,7 +93,13 @@ vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t cou
         status = add_page(r, item, (uint32_t)more);
     }
     if (status == VKA_OK && scratch_bytes && (!r->scratch || r->scratch->size < scratch_bytes))
-        status = grow_scratch(r, item, scratch_bytes);
+        status = grow(r, item, scratch_bytes, VKA_MEMORY_DEVICE, &r->scratch);
+    uint64_t room = r->values ? r->values->size : 0;
+    if (status == VKA_OK && value_bytes > room - r->values_used) {
+        /* Twice what was needed so far: the next recording of this kind finds room for all of it. */
+        status = grow(r, item, 2 * (r->values_used + value_bytes), VKA_MEMORY_UPLOAD, &r->values);
+        r->values_used = status == VKA_OK ? 0 : r->values_used;
+    }
     return status;
 }
 
@@ -110,6 +116,7 @@ static void reset(vka_recorder *r) {
     r->dispatches = 0;
     r->ran = false;
     r->hazards.count = 0;
+    r->values_used = 0;
     for (uint32_t i = 0; i < r->retired_count; ++i)
         vka_buffer_destroy(&r->retired[i]);
     r->retired_count = 0;
@@ -183,7 +190,8 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
     if (status == VKA_OK)
         status = create_queries(r, item, d.timestamps);
     if (status == VKA_OK)
-        status = vka__recorder_reserve(r, item, d.max_dispatches ? d.max_dispatches : 256, d.scratch_bytes);
+        status =
+            vka__recorder_reserve(r, item, d.max_dispatches ? d.max_dispatches : 256, d.scratch_bytes, d.value_bytes);
     if (status != VKA_OK)
         vka_recorder_destroy(&r);
     *recorder = r;
@@ -202,6 +210,7 @@ void vka_recorder_destroy(vka_recorder **recorder) {
     for (uint32_t i = 0; i < r->page_count; ++i)
         destroy_page(r, &r->pages[i]);
     vka_buffer_destroy(&r->scratch);
+    vka_buffer_destroy(&r->values);
     if (r->queries)
         d->vk.vkDestroyQueryPool(d->handle, r->queries, NULL);
     if (r->fence)

@@ -40,7 +40,9 @@ struct vka_recorder {
     uint32_t slot_bytes; /* of a parameter block */
 
     vka_buffer *scratch;
-    vka_buffer **retired; /* outgrown scratch that recorded commands still use */
+    vka_buffer *values; /* host values that operations were given */
+    uint64_t values_used;
+    vka_buffer **retired; /* outgrown scratch and values that recorded commands still use */
     uint32_t retired_count;
 
     vka__hazards hazards;
@@ -50,8 +52,10 @@ struct vka_recorder {
     bool *query_written;
 };
 
-/* Room for `count` more dispatches and `scratch_bytes` of scratch. Grows; changes nothing on failure. */
-vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes);
+/* Room for `count` more dispatches, `scratch_bytes` of scratch and `value_bytes` more of host values. Grows; loses
+ * nothing on failure. */
+vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes,
+                                 uint64_t value_bytes);
 
 /* Makes everything recorded or submitted so far visible to later kernels and copies, or to the host after a wait. */
 typedef enum vka__barrier_target { VKA__FOR_KERNELS, VKA__FOR_HOST } vka__barrier_target;

@@ -1,0 +1,68 @@
+#version 450
+// The scores of an attention at one stage of their journey, for whoever wants to look at them: the one kernel that writes
+// something for every pair of query and key.
+//
+// An invocation owns one query and four keys. Stages are vka_score_stage, in VKA_SPEC_COLS.
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#define VKA_RICH 1
+#include "elements.glsl"
+#include "attention.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_COLS) const uint STAGE = 0u;
+
+const uint SCALED = 0u, CAPPED = 1u, PROBABILITIES = 3u;
+
+VKA_INPUT(VKA_BIND_Q, q)
+VKA_INPUT(VKA_BIND_K, k)
+VKA_OUTPUT(VKA_BIND_OUT, scores)
+VKA_INPUT_F32(VKA_BIND_LSE, lse)
+VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
+VKA_READERS(k, VKA_BIND_K, K_TYPE)
+VKA_WRITERS(scores, OUT_TYPE)
+VKA_INPUT_F32(VKA_BIND_K_SCALE, k_scale)
+#include "attention_keys.glsl"
+
+float row_lse(Grid g, uvec2 query) {
+    return lse_at(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + (query.y + g.q_begin) * p.lse.n);
+}
+
+float stage_of(Grid g, Row r, int key, float qk, float lse) {
+    if (STAGE == SCALED)
+        return qk * p.scale_log2 * LN2;
+    float score = score_of(qk);
+    if (STAGE == CAPPED)
+        return score * LN2;
+    bool seen = key < g.kv_len && in_band(g, r.query, key);
+    if (seen && biased())
+        seen = bias_score(g, r, key, score);
+    if (STAGE == PROBABILITIES)
+        return seen && lse != negative_infinity() ? exp2(score - lse * LOG2E) : 0.0;
+    return seen ? score * LN2 : negative_infinity();
+}
+
+void main() {
+    uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+    Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
+    uint quads = (p.kv_len + 3u) / 4u;
+    uvec2 query = uvec2(g.head, item / quads);
+    if (query.y >= g.q_len)
+        return;
+    // Masks come later than the first stages, and a length is a mask: there all keys count that have a place of their own.
+    bool all_keys = STAGE <= CAPPED && PAGE == 0u && !has(VKA_FLAG_KV_OFFSETS);
+    int first_key = int(item % quads) * 4, keys = all_keys ? int(p.kv_len) : g.kv_len;
+    Row r = row_of(g, query);
+    uint q_at = query_at(g, query), k_head = key_head_at(g);
+    float lse = STAGE == PROBABILITIES ? row_lse(g, query) : 0.0;
+    for (int key = first_key; key < min(first_key + 4, int(p.kv_len)); ++key) {
+        float qk = 0.0;
+        if (key < keys) {
+            Source from = key_source(g, k_head, key);
+            for (uint d = 0u; d < D4; ++d)
+                qk = dot_add(q_row4(q_at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)), key_vector4(from, d), qk);
+        }
+        uint at = push.base[VKA_BIND_OUT] + g.batch * p.scores.b + query.x * p.scores.h + query.y * p.scores.n;
+        scores_put(at + uint(key) * p.scores.d, stage_of(g, r, key, qk, lse));
+    }
+}

@@ -1,0 +1,132 @@
+// Options of attention: sequences' lengths, pages, masks and biases, randomness, sinks. For attention.glsl.
+// SPDX-License-Identifier: MIT
+
+VKA_INPUT(VKA_BIND_MASK, mask)
+VKA_READERS(mask, VKA_BIND_MASK, MASK_TYPE)
+VKA_INPUT_F32(VKA_BIND_RELATIVE, relative)
+VKA_INPUT_F32(VKA_BIND_ALIBI, alibi)
+VKA_INPUT_F32(VKA_BIND_SINKS, sinks)
+VKA_INPUT_I32(VKA_BIND_Q_LIST, q_list)
+VKA_INPUT_I32(VKA_BIND_KV_LIST, kv_list)
+VKA_INPUT_I32(VKA_BIND_PAGES, pages)
+
+// ---- sequences --------------------------------------------------------------------------------------------------------
+
+// Lengths and offsets come from memory that anybody may have written: none leads outside of the tensors.
+void measure_sequence(inout Grid g) {
+    uint b = g.batch + push.b0;
+    if (has(VKA_FLAG_Q_LENGTHS))
+        g.q_len = uint(clamp(q_list_at(b * p.list_q_step), 0, int(p.q_len)));
+    if (has(VKA_FLAG_Q_OFFSETS)) {
+        int begin = clamp(q_list_at(b * p.list_q_step), 0, int(p.q_rows));
+        int end = clamp(q_list_at((b + 1u) * p.list_q_step), begin, int(p.q_rows));
+        g.q_begin = uint(begin);
+        g.q_len = min(uint(end - begin), p.q_len);
+    }
+    if (has(VKA_FLAG_KV_LENGTHS))
+        g.kv_len = clamp(kv_list_at(b * p.list_kv_step), 0, int(p.kv_len));
+    if (has(VKA_FLAG_KV_OFFSETS)) {
+        int begin = clamp(kv_list_at(b * p.list_kv_step), 0, int(p.kv_rows));
+        int end = clamp(kv_list_at((b + 1u) * p.list_kv_step), begin, int(p.kv_rows));
+        g.kv_begin = uint(begin);
+        g.kv_len = min(end - begin, int(p.kv_len));
+    }
+    if (has(VKA_FLAG_OWN_DIAGONAL)) {
+        int last = g.kv_len - int(g.q_len);
+        g.band_lo += last;
+        g.band_hi += last;
+        g.diagonal += last;
+    }
+    // Fewer keys than planned for need fewer workgroups.
+    if (has(VKA_FLAG_SPLIT))
+        g.splits = clamp((uint(g.kv_len) + p.least - 1u) / p.least, 1u, p.splits);
+}
+
+// Where a key's row lies, from its head's first one on.
+uint paged_row(Grid g, int key, vka_strides s) {
+    int page = pages_at((g.batch + push.b0) * p.page_row + uint(key) / PAGE * p.page_step);
+    return min(uint(page), p.page_last) * s.b + uint(key) % PAGE * s.n;
+}
+
+// ---- randomness ---------------------------------------------------------------------------------------------------------
+
+// Philox4x32-10 (Salmon 2011).
+uvec4 philox(uvec4 counter, uvec2 key) {
+    [[unroll]] for (uint round = 0u; round < 10u; ++round) {
+        uint high_0, low_0, high_1, low_1;
+        umulExtended(0xd2511f53u, counter.x, high_0, low_0);
+        umulExtended(0xcd9e8d57u, counter.z, high_1, low_1);
+        counter = uvec4(high_1 ^ counter.y ^ key.x, low_1, high_0 ^ counter.w ^ key.y, low_0);
+        key += uvec2(0x9e3779b9u, 0xbb67ae85u);
+    }
+    return counter;
+}
+
+uint random_word(Grid g, Row r, int key) {
+    uint head = (g.batch + push.b0) * p.heads + r.head + push.h0;
+    return philox(uvec4(uint(key) / 4u, r.query, head, p.random_offset), uvec2(p.seed_lo, p.seed_hi))[uint(key) % 4u];
+}
+
+float dropout_factor(Grid g, Row r, int key) {
+    return random_word(g, r, key) < p.drop_below ? 0.0 : p.keep_scale;
+}
+
+// ---- scores -------------------------------------------------------------------------------------------------------------
+
+Row option_row(Grid g, uvec2 query) {
+    Row r = Row(query.y, query.x, 0u, 0u, 0.0);
+    if (MASK_TYPE != 0u)
+        r.mask_at = push.base[VKA_BIND_MASK] + g.batch * p.mask.b + query.x * p.mask.h + query.y * p.mask.n;
+    if (has(VKA_FLAG_RELATIVE))
+        r.relative_at = push.base[VKA_BIND_RELATIVE] + (query.x + push.h0) * p.relative_row;
+    if (has(VKA_FLAG_ALIBI))
+        r.slope = alibi_at(push.base[VKA_BIND_ALIBI] + (query.x + push.h0) * p.alibi_step) * LOG2E;
+    return r;
+}
+
+// A mask's value: what is added, or -inf.
+float mask_value(float x) {
+    return MASK_TYPE == VKA_TYPE_U8 ? (x != 0.0 ? 0.0 : negative_infinity()) : x;
+}
+
+// The masks of four keys from a multiple of four on, where they can be read together.
+vec4 mask_values(Row r, int key) {
+    vec4 x = mask_at4((r.mask_at + uint(key)) >> 2);
+    return vec4(mask_value(x.x), mask_value(x.y), mask_value(x.z), mask_value(x.w));
+}
+
+// Adds a mask and all other biases; false: masked.
+bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
+    bool seen = true;
+    if (MASK_TYPE != 0u) {
+        seen = mask != negative_infinity();
+        score += mask * LOG2E;
+    }
+    int distance = key - int(r.query) - g.diagonal;
+    if (has(VKA_FLAG_ALIBI))
+        score -= r.slope * float(abs(distance));
+    if (has(VKA_FLAG_RELATIVE)) {
+        float bias = relative_at(r.relative_at + uint(clamp(distance + p.relative_zero, 0, p.relative_last)) * p.relative_step);
+        seen = seen && bias != negative_infinity();
+        score += bias * LOG2E;
+    }
+    if (has(VKA_FLAG_SAMPLE)) {
+        float uniform_one = (float(random_word(g, r, key) >> 8) + 0.5) * (1.0 / 16777216.0);
+        score -= log2(-log(uniform_one));
+    }
+    // Finite biases never mask: rows that have nothing but the lowest floats are rows like any other.
+    score = score < LOWEST ? LOWEST : score;
+    return seen;
+}
+
+bool add_options(Grid g, Row r, int key, inout float score) {
+    float mask = 0.0;
+    if (MASK_TYPE != 0u)
+        mask = mask_value(mask_at(r.mask_at + uint(key) * p.mask.d));
+    return add_biases(g, r, key, mask, score);
+}
+
+// On the powers-of-two scale.
+float sink_of(uint head) {
+    return sinks_at(push.base[VKA_BIND_SINKS] + (head + push.h0) * p.sinks_step) * LOG2E;
+}

@@ -1,0 +1,15 @@
+/* Checks of vka_attention. SPDX-License-Identifier: MIT */
+#ifndef VKA_ATTENTION_CHECK_H
+#define VKA_ATTENTION_CHECK_H
+
+#include <vkattn/attention.h>
+
+#include "api/check.h"
+
+/* Fills in everything of a zeroed problem but its tuning, or fails with a named error. */
+vka_status vka__check_attention(const vka__check *c, const vka_attention_desc *desc, vka__attention_problem *problem);
+
+/* Buffers and host values of a checked description, by binding. */
+void vka__attention_buffers(const vka_attention_desc *desc, vka__operation *operation);
+
+#endif
