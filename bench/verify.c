@@ -100,6 +100,10 @@ static void check_attention(const bench_problem *p, const void *out, uint64_t se
         .window = bench_case_windowed(c),
         .left = c->window_left,
         .right = c->window_right,
+        .q_type = c->dtype,
+        .k_type = c->dtype,
+        .v_type = c->dtype,
+        .out_type = c->dtype,
     };
     double visible = bench_case_cost(c).pairs / c->q_len;
     double ns = visible * (3.0 * (c->head_dim + c->value_dim) + 100) + 20.0 * c->kv_len;
@@ -110,10 +114,9 @@ static void check_attention(const bench_problem *p, const void *out, uint64_t se
         uint64_t row = pick_row(&rng, at, check->rows_checked, check->rows);
         uint32_t i = (uint32_t)(row % c->q_len), h = (uint32_t)(row / c->q_len % c->heads);
         uint32_t b = (uint32_t)(row / c->q_len / c->heads);
-        double lse;
-        float naive_lse;
-        ref_attention_row(&a, b, h, i, s->ref, &lse, s->ref_scores);
-        ref_attention_naive_row(&a, c->dtype, b, h, i, s->naive, &naive_lse, s->naive_scores);
+        ref_softmax softmax;
+        ref_attention_row(&a, b, h, i, s->ref, &softmax, s->ref_scores);
+        ref_attention_naive_row(&a, b, h, i, s->naive, &softmax, s->naive_scores);
         add_row(e, out, c->dtype, row, c->value_dim, s, 0);
     }
 }

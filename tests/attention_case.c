@@ -3,67 +3,61 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WORKSPACE_OFFSET 256
-
 static attention_case with_defaults(attention_case a) {
     a.dtype = a.dtype ? a.dtype : VKA_F32;
+    a.k_dtype = a.k_dtype ? a.k_dtype : a.dtype;
+    a.v_dtype = a.v_dtype ? a.v_dtype : a.dtype;
+    a.out_dtype = a.out_dtype ? a.out_dtype : a.dtype;
     a.batch = a.batch ? a.batch : 1;
     a.q_heads = a.q_heads ? a.q_heads : 1;
     a.kv_heads = a.kv_heads ? a.kv_heads : a.q_heads;
     a.q_len = a.q_len ? a.q_len : 1;
     a.kv_len = a.kv_len || a.no_keys ? a.kv_len : 1;
+    a.kv_len = a.page_size ? (a.kv_len + a.page_size - 1) / a.page_size * a.page_size : a.kv_len;
     a.head_dim = a.head_dim ? a.head_dim : 64;
     a.value_dim = a.value_dim ? a.value_dim : a.head_dim;
+    a.mask_rank = a.mask_rank ? a.mask_rank : 4;
     return a;
 }
 
-static const char *describe(const attention_problem *p, char *text, size_t size) {
+/* ---- reference ------------------------------------------------------------------------------------------------- */
+
+static void refer_to_options(attention_problem *p) {
     const attention_case *a = &p->a;
-    snprintf(text, size,
-             "%s: %s B %u H %u/%u N %ux%u D %u/%u order %s+%u%s diagonal %lld%s left %d right %d, VKATTN_SEED=%llu",
-             p->c->config->name, dtype_name(a->dtype), a->batch, a->q_heads, a->kv_heads, a->q_len, a->kv_len,
-             a->head_dim, a->value_dim, a->layout.order ? a->layout.order : "dense", a->layout.pad,
-             a->causal ? " causal" : "", (long long)p->ref.diagonal, a->window.enabled ? " window" : "", a->window.left,
-             a->window.right, (unsigned long long)p->seed);
-    return text;
-}
-
-static int64_t resolve_diagonal(const attention_case *a) {
-    switch (a->diagonal) {
-    case VKA_DIAGONAL_TOP_LEFT:
-        return 0;
-    case VKA_DIAGONAL_EXPLICIT:
-        return a->offset;
-    default:
-        return (int64_t)a->kv_len - (int64_t)a->q_len;
+    ref_attention *r = &p->ref;
+    r->softcap = (double)a->softcap;
+    r->mask = p->mask.values;
+    r->mask_boolean = a->mask == VKA_U8;
+    for (uint32_t dim = 0; dim < 4; dim++) {
+        uint32_t missing = 4 - a->mask_rank;
+        r->mask_shape[dim] = !a->mask || dim < missing ? 1 : p->mask.view.shape[dim - missing];
     }
+    r->alibi = p->alibi_slopes.values;
+    r->relative = p->relative_bias.values;
+    r->relative_heads = p->relative_bias.view.shape[0];
+    r->relative_len = a->relative_len;
+    r->relative_zero = a->relative_zero;
+    r->sinks = p->sinks.values;
+    r->selection = a->selection;
+    r->dropout = (double)a->dropout;
+    r->seed = a->random_seed;
+    r->random_offset = a->random_offset;
 }
 
-/* NaN and infinities where no query looks. */
-static void poison_hidden(attention_problem *p) {
-    for (size_t row = 0; row < p->k.count / p->a.head_dim; row++) {
-        int64_t j = (int64_t)(row % p->a.kv_len);
-        bool seen = false;
-        for (int64_t i = 0; i < p->a.q_len && !seen; i++) {
-            seen = ref_attention_visible(&p->ref, i, j);
-        }
-        float poison = row % 3 == 0 ? NAN : row % 3 == 1 ? INFINITY : -INFINITY;
-        for (uint32_t d = 0; d < p->a.head_dim && !seen; d++) {
-            p->k.values[row * p->a.head_dim + d] = poison;
-        }
-        for (uint32_t d = 0; d < p->a.value_dim && !seen; d++) {
-            p->v.values[row * p->a.value_dim + d] = poison;
-        }
-    }
-}
-
-static ref_attention make_reference(const attention_problem *p) {
+static void make_reference(attention_problem *p) {
     const attention_case *a = &p->a;
-    return (ref_attention){
+    size_t q = (size_t)a->batch * a->q_heads * a->q_len, kv = (size_t)a->batch * a->kv_heads * a->kv_len;
+    p->ref_q = attention_must(calloc(q * a->head_dim + 1, sizeof(float)));
+    p->ref_k = attention_must(calloc(kv * a->head_dim + 1, sizeof(float)));
+    p->ref_v = attention_must(calloc(kv * a->value_dim + 1, sizeof(float)));
+    p->ref_k_scale = p->k_scale.count ? attention_must(calloc(kv + 1, sizeof(float))) : NULL;
+    p->ref_v_scale = p->v_scale.count ? attention_must(calloc(kv + 1, sizeof(float))) : NULL;
+    p->ref = (ref_attention){
         .batch = a->batch,
         .q_heads = a->q_heads,
         .kv_heads = a->kv_heads,
@@ -71,170 +65,269 @@ static ref_attention make_reference(const attention_problem *p) {
         .kv_len = a->kv_len,
         .head_dim = a->head_dim,
         .value_dim = a->value_dim,
-        .q = p->q.values,
-        .k = p->k.values,
-        .v = p->v.values,
+        .q = p->ref_q,
+        .k = p->ref_k,
+        .v = p->ref_v,
         .scale = a->scale != 0 ? (double)a->scale : 1 / sqrt(a->head_dim),
         .causal = a->causal,
-        .diagonal = resolve_diagonal(a),
         .window = a->window.enabled,
         .left = a->window.left,
         .right = a->window.right,
+        .kv_lens = p->sequences.kv_len,
+        .diagonals = p->sequences.diagonal,
+        .k_scale = p->ref_k_scale,
+        .v_scale = p->ref_v_scale,
+        .q_type = a->dtype,
+        .k_type = a->k_dtype,
+        .v_type = a->v_dtype,
+        .out_type = a->out_dtype,
     };
+    refer_to_options(p);
+}
+
+/* Of the scores that a selection compares. */
+static void add_score_errors(const attention_problem *p, uint32_t b, uint32_t h, uint32_t i, double *score,
+                             float *naive, ref_error *error) {
+    ref_attention_scores(&p->ref, VKA_SCORES_MASKED, b, h, i, score);
+    ref_attention_naive_scores(&p->ref, VKA_SCORES_MASKED, b, h, i, naive);
+    for (uint32_t j = 0; j < p->a.kv_len; j++) {
+        ref_error_add(error, score[j], (double)naive[j], score[j]);
+    }
+}
+
+static void compute_row(attention_problem *p, uint32_t b, uint32_t h, uint32_t i, double *scratch,
+                        float *naive_scratch) {
+    size_t row = attention_q_row(p, b, h, i);
+    ref_softmax softmax, naive;
+    cr_assert(!p->written[row], "the test's own sequences share queries");
+    p->written[row] = true;
+    ref_attention_row(&p->ref, b, h, i, p->ref_out + row * p->a.value_dim, &softmax, scratch);
+    ref_attention_naive_row(&p->ref, b, h, i, p->naive_out + row * p->a.value_dim, &naive, naive_scratch);
+    p->ref_lse[row] = softmax.lse;
+    p->ref_max[row] = softmax.max;
+    p->naive_lse[row] = (float)naive.lse;
+    p->naive_max[row] = (float)naive.max;
 }
 
 static void compute_reference(attention_problem *p) {
     const attention_case *a = &p->a;
-    double *scratch = malloc((a->kv_len + 1) * sizeof *scratch);
-    float *naive_scratch = malloc((a->kv_len + 1) * sizeof *naive_scratch);
-    cr_assert(scratch && naive_scratch);
-    for (size_t row = 0; row < p->lse.count; row++) {
-        uint32_t i = (uint32_t)(row % a->q_len), h = (uint32_t)(row / a->q_len % a->q_heads);
-        uint32_t b = (uint32_t)(row / a->q_len / a->q_heads);
-        ref_attention_row(&p->ref, b, h, i, p->ref_out + row * a->value_dim, &p->ref_lse[row], scratch);
-        ref_attention_naive_row(&p->ref, a->dtype, b, h, i, p->naive_out + row * a->value_dim, &p->naive_lse[row],
-                                naive_scratch);
+    double *scratch = attention_must(malloc((a->kv_len + 1) * sizeof *scratch));
+    float *naive_scratch = attention_must(malloc((a->kv_len + 1) * sizeof *naive_scratch));
+    ref_error error = {0};
+    memset(p->written, 0, p->q.count / a->head_dim);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        for (uint32_t h = 0; h < a->q_heads; h++) {
+            for (uint32_t i = 0; i < p->sequences.q_len[b]; i++) {
+                compute_row(p, b, h, i, scratch, naive_scratch);
+                if (a->selection) {
+                    add_score_errors(p, b, h, i, scratch, naive_scratch, &error);
+                }
+            }
+        }
     }
+    p->score_error = 2 * error.naive + 1e-5; /* the accuracy rule */
     free(scratch);
     free(naive_scratch);
 }
 
+/* ---- the problem ----------------------------------------------------------------------------------------------- */
+
+static tensor *const *inputs_of(attention_problem *p, tensor *list[16]) {
+    uint32_t n = 0;
+#define X(name) list[n++] = &p->name;
+    ATTENTION_INPUTS(X)
+#undef X
+    list[n++] = &p->q_list;
+    list[n++] = &p->kv_list;
+    list[n] = NULL;
+    return list;
+}
+
 void attention_update(attention_problem *p) {
-    tensor_upload(&p->q);
-    tensor_upload(&p->k);
-    tensor_upload(&p->v);
+    tensor *list[16];
+    for (tensor *const *t = inputs_of(p, list); *t; t++) {
+        if ((*t)->view.buffer) {
+            tensor_upload(*t);
+        }
+    }
+    attention_gather(p);
     compute_reference(p);
 }
 
-attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
-    a = with_defaults(a);
-    attention_problem p = {.c = c, .a = a, .seed = seed};
-    ref_rng rng = ref_rng_seed(seed);
-    p.q = tensor_create(c, a.dtype, 4, (uint32_t[]){a.batch, a.q_heads, a.q_len, a.head_dim}, a.layout);
-    p.k = tensor_create(c, a.dtype, 4, (uint32_t[]){a.batch, a.kv_heads, a.kv_len, a.head_dim}, a.layout);
-    p.v = tensor_create(c, a.dtype, 4, (uint32_t[]){a.batch, a.kv_heads, a.kv_len, a.value_dim}, a.layout);
-    p.out = tensor_create(c, a.dtype, 4, (uint32_t[]){a.batch, a.q_heads, a.q_len, a.value_dim}, a.layout);
-    layout lse_layout = {.pad = a.layout.pad, .shift = a.layout.shift};
-    p.lse = tensor_create(c, VKA_F32, 3, (uint32_t[]){a.batch, a.q_heads, a.q_len}, lse_layout);
-    tensor_fill_normal(&p.q, &rng, 0, 1);
-    tensor_fill_normal(&p.k, &rng, 0, 1);
-    tensor_fill_normal(&p.v, &rng, 0, 1);
-    p.ref = make_reference(&p);
-    if (a.poison_hidden) {
-        poison_hidden(&p);
+static void make_outputs(attention_problem *p) {
+    const attention_case *a = &p->a;
+    uint32_t batch = p->q.view.shape[0], rows[4] = {batch, a->q_heads, a->q_len, 2};
+    layout flat = {.pad = a->layout.pad, .shift = a->layout.shift};
+    p->out = tensor_create(p->c, a->out_dtype, 4, (uint32_t[]){batch, a->q_heads, a->q_len, a->value_dim}, a->layout);
+    if (!a->no_lse) {
+        p->lse = tensor_create(p->c, VKA_F32, 3, rows, flat);
     }
-    p.ref_out = malloc((p.out.count + 1) * sizeof *p.ref_out);
-    p.ref_lse = malloc((p.lse.count + 1) * sizeof *p.ref_lse);
-    p.naive_out = malloc((p.out.count + 1) * sizeof *p.naive_out);
-    p.naive_lse = malloc((p.lse.count + 1) * sizeof *p.naive_lse);
-    cr_assert(p.ref_out && p.ref_lse && p.naive_out && p.naive_lse);
+    if (a->stats) {
+        p->stats = tensor_create(p->c, VKA_F32, 4, rows, a->layout);
+    }
+    if (a->scores) {
+        p->scores =
+            tensor_create(p->c, a->scores, 4, (uint32_t[]){a->batch, a->q_heads, a->q_len, a->kv_len}, a->layout);
+    }
+    size_t count = p->q.count / a->head_dim + 1, out_count = count * a->value_dim;
+    p->written = attention_must(calloc(count, sizeof *p->written));
+    p->ref_out = attention_must(calloc(out_count, sizeof *p->ref_out));
+    p->naive_out = attention_must(calloc(out_count, sizeof *p->naive_out));
+    double **refs[] = {&p->ref_lse, &p->ref_max};
+    float **naives[] = {&p->naive_lse, &p->naive_max};
+    for (int i = 0; i < 2; i++) {
+        *refs[i] = attention_must(calloc(count, sizeof **refs[i]));
+        *naives[i] = attention_must(calloc(count, sizeof **naives[i]));
+    }
+}
+
+attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
+    attention_problem p = {.c = c, .a = with_defaults(a), .seed = seed};
+    ref_rng rng = ref_rng_seed(seed);
+    attention_make_inputs(&p, &rng);
+    make_outputs(&p);
+    make_reference(&p);
+    if (a.poison_hidden) {
+        attention_poison_hidden(&p, &rng);
+    }
     attention_update(&p);
     return p;
 }
 
 void attention_destroy(attention_problem *p) {
-    tensor_destroy(&p->q);
-    tensor_destroy(&p->k);
-    tensor_destroy(&p->v);
-    tensor_destroy(&p->out);
-    tensor_destroy(&p->lse);
-    free(p->ref_out);
-    free(p->ref_lse);
-    free(p->naive_out);
-    free(p->naive_lse);
+    tensor *list[16];
+    for (tensor *const *t = inputs_of(p, list); *t; t++) {
+        tensor_destroy(*t);
+    }
+#define X(name) tensor_destroy(&p->name);
+    ATTENTION_OUTPUTS(X)
+#undef X
+    void *memory[] = {p->q_values, p->kv_values, p->ref_q,   p->ref_k,   p->ref_v,     p->ref_k_scale, p->ref_v_scale,
+                      p->written,  p->ref_out,   p->ref_lse, p->ref_max, p->naive_out, p->naive_lse,   p->naive_max};
+    for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
+        free(memory[i]);
+    }
+    attention_sequences *s = &p->sequences;
+    free(s->q_first);
+    free(s->q_len);
+    free(s->kv_first);
+    free(s->kv_len);
+    free(s->diagonal);
+}
+
+static vka_integers integers(const attention_list *list, int wanted, const int32_t *values, const tensor *t) {
+    if ((int)list->kind != wanted) {
+        return (vka_integers){0};
+    }
+    return list->tensor ? (vka_integers){.tensor = t->view} : (vka_integers){.values = values};
 }
 
 vka_attention_desc attention_desc(const attention_problem *p) {
+    const attention_case *a = &p->a;
+    bool packed = a->q_list.kind == LIST_OFFSETS || a->kv_list.kind == LIST_OFFSETS;
     return (vka_attention_desc){
-        .q = p->q.view,
-        .k = p->k.view,
-        .v = p->v.view,
-        .out = p->out.view,
-        .lse = p->lse.view,
-        .scale = p->a.scale,
-        .causal = p->a.causal,
-        .diagonal = p->a.diagonal,
-        .diagonal_offset = p->a.offset,
-        .window = p->a.window,
+#define X(name) .name = p->name.view,
+        ATTENTION_INPUTS(X) ATTENTION_OUTPUTS(X)
+#undef X
+            .scale = a->scale,
+        .softcap = a->softcap,
+        .relative_zero = a->relative_zero,
+        .causal = a->causal,
+        .diagonal = a->diagonal,
+        .diagonal_offset = a->offset,
+        .window = a->window,
+        .q_lengths = integers(&a->q_list, LIST_LENGTHS, p->q_values, &p->q_list),
+        .kv_lengths = integers(&a->kv_list, LIST_LENGTHS, p->kv_values, &p->kv_list),
+        .q_offsets = integers(&a->q_list, LIST_OFFSETS, p->q_values, &p->q_list),
+        .kv_offsets = integers(&a->kv_list, LIST_OFFSETS, p->kv_values, &p->kv_list),
+        .sequences = packed ? a->batch : 0,
+        .max_q_len = a->max_q_len,
+        .max_kv_len = a->max_kv_len,
+        .selection = a->selection,
+        .dropout = a->dropout,
+        .seed = a->random_seed,
+        .random_offset = a->random_offset,
+        .score_stage = a->score_stage,
     };
 }
 
-static void compare(attention_problem *p, tensor *t, const double *ref, const float *naive, const char *name,
-                    const char *how) {
-    ref_error error = {0};
-    char text[512];
-    for (size_t i = 0; i < t->count; i++) {
-        ref_error before = error;
-        ref_error_add(&error, t->values[i], naive[i], ref[i]);
-        cr_assert(!error.broken || before.broken, "%s %s[%zu] is %g, not %g; %s", how, name, i, (double)t->values[i],
-                  ref[i], describe(p, text, sizeof text));
+/* ---- in words -------------------------------------------------------------------------------------------------- */
+
+typedef struct writer {
+    char *at;
+    size_t left;
+} writer;
+
+static void say(writer *w, bool when, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void say(writer *w, bool when, const char *format, ...) {
+    va_list args;
+    if (!when || !w->left) {
+        return;
     }
-    cr_assert(ref_error_ok(&error), "%s %s is off by %.3g where the naive computation is off by %.3g; %s", how, name,
-              error.out, error.naive, describe(p, text, sizeof text));
+    va_start(args, format);
+    int length = vsnprintf(w->at, w->left, format, args);
+    va_end(args);
+    size_t used = length < 0 ? 0 : (size_t)length < w->left ? (size_t)length : w->left - 1;
+    w->at += used;
+    w->left -= used;
 }
 
-void attention_compare(attention_problem *p, const char *how) {
-    char text[512];
-    bool out_intact = tensor_download(&p->out), lse_intact = tensor_download(&p->lse);
-    cr_assert(out_intact, "%s writes outside of out; %s", how, describe(p, text, sizeof text));
-    cr_assert(lse_intact, "%s writes outside of lse; %s", how, describe(p, text, sizeof text));
-    compare(p, &p->out, p->ref_out, p->naive_out, "out", how);
-    compare(p, &p->lse, p->ref_lse, p->naive_lse, "lse", how);
-}
-
-void attention_run(attention_problem *p, vka_attention_path path, uint32_t splits) {
-    vka_attention_desc desc = attention_desc(p);
-    tensor workspace = {0};
-    uint64_t bytes = 0;
-    char how[64];
-    snprintf(how, sizeof how, "path %d splits %u:", path, splits);
-    desc.path = path;
-    desc.splits = splits;
-    EXPECT_OK(vka_attention_workspace(p->c->device, &desc, &bytes));
-    if (bytes > 0) { /* in the middle of guards that must survive */
-        uint32_t words = (uint32_t)(bytes + 3) / 4;
-        workspace = tensor_create(p->c, VKA_F32, 1, &words, (layout){.shift = (WORKSPACE_OFFSET - 64) / 4});
-        desc.workspace = workspace.view.buffer;
-        desc.workspace_offset = workspace.view.offset;
-    }
-    tensor_poison(&p->out);
-    tensor_poison(&p->lse);
-    EXPECT_OK(vka_recorder_begin(p->c->recorder));
-    EXPECT_OK(vka_attention(p->c->recorder, &desc));
-    context_finish(p->c);
-    attention_compare(p, how);
-    if (bytes > 0) {
-        cr_assert(tensor_download(&workspace), "%s writes outside of its workspace", how);
-        tensor_destroy(&workspace);
+static void say_list(writer *w, const char *name, const attention_list *list, const int32_t *values, uint32_t batch) {
+    uint32_t entries = batch + (list->kind == LIST_OFFSETS);
+    say(w, list->kind, " %s %s%s", name, list->kind == LIST_OFFSETS ? "offsets" : "lengths",
+        list->tensor ? " (tensor)" : "");
+    for (uint32_t i = 0; i < entries && list->kind; i++) {
+        say(w, true, " %d", values[i]);
     }
 }
 
-bool attention_can(attention_problem *p, vka_attention_path path) {
-    vka_attention_desc desc = attention_desc(p);
-    uint64_t bytes;
-    desc.path = path;
-    log_clear();
-    vka_status status = vka_attention_workspace(p->c->device, &desc, &bytes);
-    log_line error = log_last(VKA_LOG_ERROR);
-    cr_assert(status == VKA_OK || (status == VKA_UNSUPPORTED && !strcmp(error.item, "vka_attention.path")),
-              "path %d gives %d: %s %s", path, status, error.item, error.message);
-    if (status != VKA_OK) {
-        fprintf(stderr, "SKIP: path %d: %s\n", path, error.message);
-    }
-    log_clear();
-    return status == VKA_OK;
-}
-
-void attention_run_paths(attention_problem *p, uint32_t splits) {
-    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
-        if (attention_can(p, (vka_attention_path)path)) {
-            attention_run(p, (vka_attention_path)path, splits);
+static void say_scores(writer *w, const attention_problem *p) {
+    static const char *const contents[] = {"random", "masks nothing", "masks all", "with +inf", "with NaN"};
+    static const char *const selections[] = {"softmax", "argmax", "sample"};
+    const attention_case *a = &p->a;
+    say(w, a->scale != 0, " scale %g", (double)a->scale);
+    say(w, a->softcap != 0, " softcap %g", (double)a->softcap);
+    if (a->mask) {
+        say(w, true, " mask %s (%s)", dtype_name(a->mask), contents[a->mask_content]);
+        for (uint32_t i = 0; i < a->mask_rank; i++) {
+            say(w, true, "%c%u", i ? 'x' : ' ', p->mask.view.shape[i]);
         }
     }
+    say(w, a->alibi, " alibi");
+    say(w, a->relative_len, " relative %ux%u zero %u%s", p->relative_bias.view.shape[0], a->relative_len,
+        a->relative_zero, a->relative_masks ? " with -inf" : "");
+    say(w, a->sinks, " sinks");
+    say(w, a->selection, " %s", selections[a->selection]);
+    say(w, a->dropout != 0, " dropout %g", (double)a->dropout);
+    say(w, a->selection == VKA_SELECTION_SAMPLE || a->dropout != 0, " random %#llx+%u",
+        (unsigned long long)a->random_seed, a->random_offset);
 }
 
-void attention_on_paths(context *c, attention_case a) {
-    attention_problem p = attention_make(c, a, test_seed());
-    attention_run_paths(&p, 0);
-    attention_destroy(&p);
+const char *attention_describe(const attention_problem *p, char *text, size_t size) {
+    static const char *const diagonals[] = {"bottom right", "top left", "explicit"};
+    const attention_case *a = &p->a;
+    writer w = {text, size};
+    bool mixed = a->k_dtype != a->dtype || a->v_dtype != a->dtype || a->out_dtype != a->dtype;
+    say(&w, true, "%s: %s", p->c->config->name, dtype_name(a->dtype));
+    say(&w, mixed, "/%s/%s/%s", dtype_name(a->k_dtype), dtype_name(a->v_dtype), dtype_name(a->out_dtype));
+    say(&w, true, " B %u%s%s H %u/%u N %ux%u D %u/%u", a->batch, a->k_shared ? " (k 1)" : "",
+        a->v_shared ? " (v 1)" : "", a->q_heads, a->kv_heads, a->q_len, a->kv_len, a->head_dim, a->value_dim);
+    say(&w, a->layout.order || a->layout.pad || a->layout.shift, " order %s+%u>>%u",
+        a->layout.order ? a->layout.order : "dense", a->layout.pad, a->layout.shift);
+    say_scores(&w, p);
+    say(&w, a->causal, " causal");
+    say(&w, a->window.enabled, " window %d .. %d", a->window.left, a->window.right);
+    say(&w, a->causal || a->window.enabled || a->alibi || a->relative_len, " diagonal %s %d", diagonals[a->diagonal],
+        a->offset);
+    say_list(&w, "q", &a->q_list, p->q_values, a->batch);
+    say(&w, a->max_q_len, " at most %u", a->max_q_len);
+    say_list(&w, "kv", &a->kv_list, p->kv_values, a->batch);
+    say(&w, a->max_kv_len, " at most %u", a->max_kv_len);
+    say(&w, a->page_size, " pages of %u%s", a->page_size, a->wild_pages ? " (wild)" : "");
+    say(&w, a->no_lse, " no lse");
+    say(&w, a->stats, " stats");
+    say(&w, a->scores, " scores %s stage %d", dtype_name(a->scores), a->score_stage);
+    say(&w, a->poison_hidden, " poison");
+    say(&w, true, ", VKATTN_SEED=%llu", (unsigned long long)p->seed);
+    return text;
 }

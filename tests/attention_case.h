@@ -8,41 +8,113 @@
 #include "support/context.h"
 #include "support/tensor.h"
 
-/* Zero: f32, one batch, one head, one query, one key, 64 dimensions, dense. */
+/* What an additive or boolean mask holds. */
+typedef enum mask_content {
+    MASK_RANDOM = 0, /* two in five pairs are masked, and every seventh row entirely */
+    MASK_NOTHING,    /* masks no pair                                                */
+    MASK_ALL,        /* masks every pair                                             */
+    MASK_INFINITE,   /* additive: as random, and a few are +inf                      */
+    MASK_NAN,        /* additive: as random, and a few are NaN                       */
+} mask_content;
+
+/* Lengths or offsets of one side. */
+typedef struct attention_list {
+    enum { LIST_NONE = 0, LIST_LENGTHS, LIST_OFFSETS } kind;
+    bool tensor;           /* not host values                                                        */
+    bool wild;             /* some do not exist; lengths only                                        */
+    const int32_t *values; /* NULL: drawn                                                            */
+} attention_list;
+
+/* Zero: f32, one batch, one head, one query, one key, 64 dimensions, dense, no option. */
 typedef struct attention_case {
     vka_dtype dtype;
-    uint32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim, value_dim;
+    vka_dtype k_dtype, v_dtype, out_dtype; /* 0: dtype; I8 has scales of its own */
+    uint32_t batch;                        /* or sequences, with offsets                      */
+    uint32_t q_heads, kv_heads;
+    uint32_t q_len, kv_len; /* the tensors' own: with offsets, all sequences together         */
+    uint32_t head_dim, value_dim;
     bool no_keys; /* kv_len is really 0 */
     float scale;
+    float softcap;
+    vka_dtype mask;          /* 0: none; u8 is boolean */
+    uint32_t mask_rank;      /* 0: 4                                                   */
+    uint32_t mask_broadcast; /* bit n: the size of dimension n of [B, Hq, Nq, Nk] is 1 */
+    mask_content mask_content;
+    bool alibi;
+    uint32_t relative_len; /* 0: no relative bias */
+    uint32_t relative_zero;
+    bool relative_shared; /* one row for all heads              */
+    bool relative_masks;  /* a few of its elements are -inf     */
+    bool sinks;
     bool causal;
     vka_diagonal diagonal;
     int32_t offset;
     vka_window window;
-    layout layout;      /* of q, k, v and out */
-    bool poison_hidden; /* keys and values that no query sees are NaN and infinite */
+    attention_list q_list, kv_list;
+    uint32_t max_q_len, max_kv_len;
+    bool k_shared, v_shared; /* a batch of 1 for all of q's       */
+    uint32_t page_size;      /* 0: not paged; kv_len is then rounded up to pages */
+    bool wild_pages;         /* some ids in the table do not exist */
+    vka_selection selection;
+    float dropout;
+    uint64_t random_seed;
+    uint32_t random_offset;
+    bool no_lse;
+    bool stats;
+    vka_dtype scores; /* 0: none */
+    vka_score_stage score_stage;
+    layout layout;      /* of q, k, v and out; the others' pad and shift */
+    bool poison_hidden; /* keys and values that no query sees are NaN and infinite; biases of pairs that length,   */
+                        /* causality or window exclude, and queries that no sequence has, are NaN                  */
 } attention_case;
+
+/* Where the sequences lie in the tensors, [batch] each. */
+typedef struct attention_sequences {
+    uint32_t *q_first, *q_len, *kv_first, *kv_len;
+    int64_t *diagonal;
+} attention_sequences;
+
+/* The tensors of a problem. Those that the case has no use for have no buffer. */
+#define ATTENTION_INPUTS(X)                                                                                            \
+    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale)
+#define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 typedef struct attention_problem {
     context *c;
     attention_case a;
     uint64_t seed;
-    ref_attention ref;
-    tensor q, k, v, out, lse;
-    double *ref_out, *ref_lse;
-    float *naive_out, *naive_lse;
+#define X(name) tensor name;
+    ATTENTION_INPUTS(X)
+    ATTENTION_OUTPUTS(X)
+#undef X
+    tensor q_list, kv_list;
+    int32_t *q_values, *kv_values; /* of the lists; NULL: none */
+    attention_sequences sequences;
+    ref_attention ref; /* of what follows: the sequences, gathered from the tensors */
+    float *ref_q, *ref_k, *ref_v, *ref_k_scale, *ref_v_scale;
+    /* In the order of out and lse: rows that no sequence has are not written. */
+    bool *written;
+    double *ref_out, *ref_lse, *ref_max;
+    float *naive_out, *naive_lse, *naive_max;
+    double score_error; /* how far off a score may be that a selection goes by */
 } attention_problem;
 
 /* Random inputs, uploaded, and the reference. */
 attention_problem attention_make(context *c, attention_case a, uint64_t seed);
-/* After a change to the values of q, k or v: uploads them and computes the reference anew. */
+/* After a change to the values of inputs: uploads them and computes the reference anew. */
 void attention_update(attention_problem *p);
 void attention_destroy(attention_problem *p);
+
+/* Which case it is, in words: what is not as in a zero case. */
+const char *attention_describe(const attention_problem *p, char *text, size_t size);
 
 /* The description, without path, splits and workspace. */
 vka_attention_desc attention_desc(const attention_problem *p);
 
-/* Runs it with poisoned outputs and workspace, and asserts the accuracy rule for out and lse, and that nothing else
- * was written. Every element is compared. */
+/* Runs it with poisoned outputs and workspace, and tests the accuracy rule for all results, and that nothing else was
+ * written. Every element is compared. False: `why` says what was wrong. */
+bool attention_try(attention_problem *p, vka_attention_path path, uint32_t splits, char *why, size_t size);
+/* attention_try, asserting. */
 void attention_run(attention_problem *p, vka_attention_path path, uint32_t splits);
 
 /* Can the device run it by this path? Says why not on stderr. */
@@ -53,10 +125,24 @@ void attention_run_paths(attention_problem *p, uint32_t splits);
 
 #define LAST_PATH VKA_PATH_COOPMAT2
 
-/* Asserts on what `out` and `lse` hold after a run of the caller's own. `how` is for the message. */
+/* Asserts on what the outputs hold after a run of the caller's own. `how` is for the message. */
 void attention_compare(attention_problem *p, const char *how);
 
 /* make, attention_run_paths, destroy. */
 void attention_on_paths(context *c, attention_case a);
+
+/* ---- between the harness's own files --------------------------------------------------------------------------- */
+
+/* Draws, creates and fills inputs and lists, and says where the sequences lie. */
+void attention_make_inputs(attention_problem *p, ref_rng *rng);
+/* Where a sequence's row lies in q, out, lse and stats: (batch, head, row) as one number. */
+size_t attention_q_row(const attention_problem *p, uint32_t b, uint32_t h, uint32_t i);
+/* Likewise in k and k_scale, or v and v_scale. */
+size_t attention_kv_row(const attention_problem *p, const tensor *t, uint32_t b, uint32_t kv_head, uint32_t j);
+/* The reference's view: gathers sequences. After the inputs' values have changed, again. */
+void attention_gather(attention_problem *p);
+/* Poisons what no query sees. Needs the reference's view. */
+void attention_poison_hidden(attention_problem *p, ref_rng *rng);
+void *attention_must(void *memory);
 
 #endif

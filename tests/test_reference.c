@@ -4,8 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include <vkattn/attention.h>
-
 #include "reference.h"
 
 Test(reference, f16) {
@@ -66,39 +64,59 @@ Test(reference, bf16) {
     }
 }
 
-Test(reference, attention) {
-    static const float q[2] = {0, 1}, k[6] = {1, 1, 0, 1, 0, 0}, v[3] = {3, 5, NAN};
-    ref_attention a = {1, 1, 1, 1, 3, 2, 1, q, k, v, 1, true, 1, false, 0, 0};
-    double out, lse, scratch[3];
-    float naive, naive_lse, naive_scratch[3];
-    ref_attention_row(&a, 0, 0, 0, &out, &lse, scratch); /* keys 0 and 1, both with score 1 */
-    cr_expect_float_eq(out, 4, 1e-15);
-    cr_expect_float_eq(lse, 1 + log(2), 1e-15);
-    ref_attention_naive_row(&a, VKA_F32, 0, 0, 0, &naive, &naive_lse, naive_scratch);
-    cr_expect_float_eq(naive, 4, 1e-6);
-    a.diagonal = 2; /* sees the NaN */
-    ref_attention_row(&a, 0, 0, 0, &out, &lse, scratch);
-    cr_expect(isnan(out) && !isnan(lse));
-    a.diagonal = -1; /* sees nothing */
-    ref_attention_row(&a, 0, 0, 0, &out, &lse, scratch);
-    cr_expect(out == 0 && lse == -INFINITY);
-    ref_attention_naive_row(&a, VKA_F16, 0, 0, 0, &naive, &naive_lse, naive_scratch);
-    cr_expect(naive == 0 && naive_lse == -INFINITY);
+/* Quantised as GGUF does it: what comes back is off by half a step at most, and storing it again changes nothing. */
+Test(reference, q8_0) {
+    ref_rng rng = ref_rng_seed(3);
+    for (int n = 0; n < 1000; n++) {
+        float x[64], y[64], z[64], most[2] = {0, 0};
+        uint8_t bytes[68], again[68];
+        for (int i = 0; i < 64; i++) {
+            x[i] = ldexpf(ref_rng_normal(&rng), n % 9 - 4);
+            most[i / 32] = fmaxf(most[i / 32], fabsf(x[i]));
+        }
+        ref_store(VKA_Q8_0, bytes, x, 64);
+        ref_load(VKA_Q8_0, y, bytes, 64);
+        ref_store(VKA_Q8_0, again, y, 64);
+        ref_load(VKA_Q8_0, z, again, 64);
+        cr_assert_arr_eq(y, z, sizeof y);
+        for (int i = 0; i < 64; i++) {
+            float step = ref_round(VKA_F16, most[i / 32] / 127);
+            cr_assert_leq(fabsf(y[i] - x[i]), 0.5001f * step + 127 * fabsf(step - most[i / 32] / 127));
+        }
+    }
+    static const uint8_t bytes[34] = {0x00, 0x3c, 1, 0xff, 127, 0x81}; /* 1.0, then 1 -1 127 -127 */
+    float x[32], zero[32] = {0}, strange[32] = {0};
+    uint8_t stored[34];
+    ref_load(VKA_Q8_0, x, bytes, 32);
+    cr_expect(x[0] == 1 && x[1] == -1 && x[2] == 127 && x[3] == -127 && x[4] == 0);
+    ref_store(VKA_Q8_0, stored, x, 32);
+    cr_expect_arr_eq(stored, bytes, 34);
+    ref_store(VKA_Q8_0, stored, zero, 32);
+    ref_load(VKA_Q8_0, x, stored, 32);
+    cr_expect_arr_eq(x, zero, sizeof x);
+    strange[7] = -INFINITY;
+    ref_store(VKA_Q8_0, stored, strange, 32);
+    ref_load(VKA_Q8_0, x, stored, 32);
+    cr_expect(x[0] == -INFINITY && x[31] == -INFINITY);
 }
 
-Test(reference, visible) {
-    ref_attention a = {.kv_len = 10, .diagonal = 3, .window = true, .left = 2, .right = 1};
-    for (int64_t j = -1; j <= 10; j++) {
-        cr_expect_eq(ref_attention_visible(&a, 1, j), j >= 2 && j <= 5);
-    }
-    a.left = VKA_UNBOUNDED;
-    cr_expect(ref_attention_visible(&a, 1, 0) && !ref_attention_visible(&a, 1, 6));
-    a.right = VKA_UNBOUNDED;
-    cr_expect(ref_attention_visible(&a, 1, 9) && !ref_attention_visible(&a, 1, 10));
-    a.causal = true;
-    cr_expect(ref_attention_visible(&a, 1, 4) && !ref_attention_visible(&a, 1, 5));
-    a.left = -1;
-    cr_expect(ref_attention_visible(&a, 5, 0) == false);
+Test(reference, integers) {
+    static const float x[] = {0, 1, -1, 127, 128, -128, -129, 200, 255, 300, -0x1p31f, 0x1p31f, 7.6f};
+    static const float i8[] = {0, 1, -1, 127, 127, -128, -128, 127, 127, 127, -128, 127, 8};
+    static const float u8[] = {0, 1, 0, 127, 128, 0, 0, 200, 255, 255, 0, 255, 8};
+    static const float i32[] = {0, 1, -1, 127, 128, -128, -129, 200, 255, 300, -0x1p31f, 0x1.fffffep30f, 8};
+    enum { COUNT = sizeof x / sizeof *x };
+    uint8_t bytes[4 * COUNT];
+    float y[COUNT];
+    ref_store(VKA_I8, bytes, x, COUNT);
+    ref_load(VKA_I8, y, bytes, COUNT);
+    cr_expect_arr_eq(y, i8, sizeof y);
+    ref_store(VKA_U8, bytes, x, COUNT);
+    ref_load(VKA_U8, y, bytes, COUNT);
+    cr_expect_arr_eq(y, u8, sizeof y);
+    ref_store(VKA_I32, bytes, x, COUNT);
+    ref_load(VKA_I32, y, bytes, COUNT);
+    cr_expect_arr_eq(y, i32, sizeof y);
 }
 
 Test(reference, layer_norm) {

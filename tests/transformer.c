@@ -37,9 +37,9 @@ static void norm_reference(transformer *t, const float *x, const float *residual
 /* x, and what is computed from it, are [N, H * D]; the reference wants [H, N, D]. */
 static void attention_reference(transformer *t, const float *x) {
     size_t count = t->y.count, width = (size_t)t->heads * t->dim;
-    float *headed = must(malloc(count * sizeof *headed)), *naive_scratch = must(malloc(t->n * sizeof(float))),
-          naive_lse;
-    double *scratch = must(malloc(t->n * sizeof *scratch)), lse;
+    vka_dtype type = t->x.view.dtype;
+    float *headed = must(malloc(count * sizeof *headed)), *naive_scratch = must(malloc(t->n * sizeof(float)));
+    double *scratch = must(malloc(t->n * sizeof *scratch));
     for (size_t i = 0; i < count; i++) {
         size_t d = i % t->dim, row = i / t->dim % t->n, h = i / t->dim / t->n;
         headed[i] = x[row * width + h * t->dim + d];
@@ -55,12 +55,17 @@ static void attention_reference(transformer *t, const float *x) {
                        .k = headed,
                        .v = headed,
                        .scale = 1 / sqrt(t->dim),
-                       .causal = true};
+                       .causal = true,
+                       .q_type = type,
+                       .k_type = type,
+                       .v_type = type,
+                       .out_type = type};
     for (uint32_t h = 0; h < t->heads; h++) {
         for (uint32_t i = 0; i < t->n; i++) {
             size_t at = i * width + (size_t)h * t->dim;
-            ref_attention_row(&a, 0, h, i, t->ref + at, &lse, scratch);
-            ref_attention_naive_row(&a, t->x.view.dtype, 0, h, i, t->naive + at, &naive_lse, naive_scratch);
+            ref_softmax softmax;
+            ref_attention_row(&a, 0, h, i, t->ref + at, &softmax, scratch);
+            ref_attention_naive_row(&a, 0, h, i, t->naive + at, &softmax, naive_scratch);
         }
     }
     free(headed);

@@ -4,8 +4,10 @@
 #ifndef VKATTN_REFERENCE_H
 #define VKATTN_REFERENCE_H
 
-#include <vkattn/vkattn.h>
+#include <vkattn/attention.h>
 
+/* Attention with every option. Entry b is a sequence: packed, paged and shared tensors are gathered by the caller, so
+ * that everything here is dense and [b, head, row]. */
 typedef struct ref_attention {
     uint32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim, value_dim;
     const float *q; /* [batch, q_heads, q_len, head_dim]    */
@@ -16,19 +18,73 @@ typedef struct ref_attention {
     int64_t diagonal; /* resolved: p = i + diagonal          */
     bool window;
     int32_t left, right; /* VKA_UNBOUNDED: no bound          */
+    /* Zero and NULL: off. */
+    const uint32_t *kv_lens;        /* [batch]: keys of each sequence, at most kv_len                                */
+    const int64_t *diagonals;       /* [batch]: instead of diagonal                                                  */
+    const float *k_scale, *v_scale; /* [batch, kv_heads, kv_len]: factors of a row's elements                         */
+    double softcap;
+    const float *mask;      /* dense, of the following shape; sizes of 1 broadcast                                  */
+    uint32_t mask_shape[4]; /* of [batch, q_heads, query, key]                                                      */
+    bool mask_boolean;      /* keep where it is not 0; otherwise it is added                                        */
+    const float *alibi;     /* [q_heads] */
+    const float *relative;  /* [q_heads, relative_len], or one row for all heads */
+    uint32_t relative_heads, relative_len, relative_zero;
+    const float *sinks; /* [q_heads] */
+    vka_selection selection;
+    double dropout;
+    uint64_t seed;
+    uint32_t random_offset;
+    vka_dtype q_type, k_type, v_type, out_type; /* for the naive twin alone; 0: f32 */
 } ref_attention;
 
-/* May query i see key j? */
-bool ref_attention_visible(const ref_attention *a, int64_t i, int64_t j);
+/* May query i see key j? Not when a mask or a bias is -inf there. */
+bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j);
+/* Without masks and biases: what lengths, causality and window say. */
+bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_t j);
 
-/* One output row in float64: out [value_dim], *lse (-inf for a dead row). scratch holds kv_len doubles. */
-void ref_attention_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, double *out, double *lse,
+/* The scores of a row: kv_len of them. Keys beyond a sequence's end have -inf at every stage, 0 as probabilities. */
+void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
+                          double *score);
+
+/* The biases of a score in the order in which they are added; returns how many there are. */
+uint32_t ref_attention_biases(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double terms[3]);
+
+/* Of a row, sink included. One that sees nothing has -inf, 0, -inf. */
+typedef struct ref_softmax {
+    double max, sum, lse;
+} ref_softmax;
+ref_softmax ref_attention_softmax(const ref_attention *a, uint32_t h, const double *score);
+
+/* One output row in float64: out [value_dim]. scratch holds kv_len doubles. */
+void ref_attention_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, double *out, ref_softmax *softmax,
                        double *scratch);
 
-/* The same, unfused: scores and probabilities rounded to the storage type, sums in f32, output rounded. scratch holds
- * kv_len floats. */
-void ref_attention_naive_row(const ref_attention *a, vka_dtype dtype, uint32_t b, uint32_t h, uint32_t i, float *out,
-                             float *lse, float *scratch);
+/* The same, unfused: keys and values dequantised, scores and probabilities rounded to the storage types, sums in f32,
+ * output rounded. A matrix has the type of its factors; f32 if they differ, and quantised ones have the other's.
+ * Scratch holds kv_len floats. The row is for VKA_SELECTION_SOFTMAX: others see ref_attention_naive_pick. */
+void ref_attention_naive_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
+                                float *score);
+void ref_attention_naive_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, float *out,
+                             ref_softmax *softmax, float *scratch);
+
+/* VKA_SELECTION_ARGMAX and _SAMPLE. The key that a row's scores (VKA_SCORES_MASKED) select: the first of equals; kv_len
+ * if it sees none. */
+uint32_t ref_attention_choice(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score);
+/* The keys that arithmetic whose scores are off by `error` may select. */
+void ref_attention_choices(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, double error,
+                           const double *score, bool *possible);
+/* The output row when key j is selected; j = kv_len: none is. */
+void ref_attention_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double *out);
+void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, float *out);
+
+/* Philox4x32-10. */
+void ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
+/* The random word of a query and a key. */
+uint32_t ref_attention_word(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
+/* What the word adds to a score for VKA_SELECTION_SAMPLE. */
+double ref_attention_gumbel(uint32_t word);
+/* What dropout multiplies the weight by. */
+double ref_attention_keep(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
 
 typedef struct ref_layer_norm {
     uint32_t rows, cols;
@@ -57,13 +113,14 @@ typedef struct ref_error {
 void ref_error_add(ref_error *e, double out, double naive, double ref);
 bool ref_error_ok(const ref_error *e);
 
-/* Storage conversions: round to nearest even, subnormals kept. */
+/* Storage conversions: round to nearest even, subnormals kept. Integer types hold small whole numbers. */
 uint16_t ref_f16_from_f32(float x);
 float ref_f32_from_f16(uint16_t x);
 uint16_t ref_bf16_from_f32(float x);
 float ref_f32_from_bf16(uint16_t x);
+/* To the nearest value of a float type; integer types and Q8_0 leave x as it is. */
 float ref_round(vka_dtype dtype, float x);
-/* dense float array <-> storage */
+/* dense float array <-> storage; n is a multiple of the type's block */
 void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n);
 void ref_load(vka_dtype dtype, float *dst, const void *src, size_t n);
 

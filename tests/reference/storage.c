@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#define Q8_0_BLOCK 32 /* elements */
+#define Q8_0_SIZE  34 /* bytes */
+
 uint16_t ref_f16_from_f32(float x) {
     uint16_t sign = signbit(x) ? 0x8000 : 0;
     float magnitude = fabsf(x);
@@ -64,26 +67,96 @@ float ref_round(vka_dtype dtype, float x) {
     }
 }
 
+/* A block as GGUF has it: a binary16 scale, then 32 signed bytes. One that is not finite becomes a scale alone. */
+static void store_q8_0(uint8_t *dst, const float *src) {
+    float most = 0, strange = 0;
+    for (int i = 0; i < Q8_0_BLOCK; i++) {
+        most = fmaxf(most, fabsf(src[i]));
+        strange = isfinite(src[i]) ? strange : src[i];
+    }
+    uint16_t scale = ref_f16_from_f32(strange != 0 ? strange : most / 127);
+    float d = ref_f32_from_f16(scale);
+    memcpy(dst, &scale, 2);
+    for (int i = 0; i < Q8_0_BLOCK; i++) {
+        float steps = strange != 0 ? 1 : d > 0 ? roundf(src[i] / d) : 0;
+        dst[2 + i] = (uint8_t)(int8_t)fmaxf(-127, fminf(steps, 127));
+    }
+}
+
+static void load_q8_0(float *dst, const uint8_t *src) {
+    uint16_t scale;
+    memcpy(&scale, src, 2);
+    for (int i = 0; i < Q8_0_BLOCK; i++) {
+        dst[i] = ref_f32_from_f16(scale) * (float)(int8_t)src[2 + i];
+    }
+}
+
+/* The nearest whole number that the type has. */
+static float saturate(float x, float low, float high) {
+    return fmaxf(low, fminf(roundf(x), high));
+}
+
+static void store_one(vka_dtype dtype, void *dst, size_t i, float x) {
+    int32_t whole;
+    switch (dtype) {
+    case VKA_F16:
+        ((uint16_t *)dst)[i] = ref_f16_from_f32(x);
+        break;
+    case VKA_BF16:
+        ((uint16_t *)dst)[i] = ref_bf16_from_f32(x);
+        break;
+    case VKA_U8:
+        ((uint8_t *)dst)[i] = (uint8_t)saturate(x, 0, 255);
+        break;
+    case VKA_I8:
+        ((int8_t *)dst)[i] = (int8_t)saturate(x, -128, 127);
+        break;
+    case VKA_I32:
+        whole = (int32_t)saturate(x, -0x1p31f, 0x1.fffffep30f);
+        memcpy((char *)dst + 4 * i, &whole, 4);
+        break;
+    default:
+        memcpy((char *)dst + 4 * i, &x, 4);
+    }
+}
+
+static float load_one(vka_dtype dtype, const void *src, size_t i) {
+    int32_t whole;
+    float x;
+    switch (dtype) {
+    case VKA_F16:
+        return ref_f32_from_f16(((const uint16_t *)src)[i]);
+    case VKA_BF16:
+        return ref_f32_from_bf16(((const uint16_t *)src)[i]);
+    case VKA_U8:
+        return ((const uint8_t *)src)[i];
+    case VKA_I8:
+        return ((const int8_t *)src)[i];
+    case VKA_I32:
+        memcpy(&whole, (const char *)src + 4 * i, 4);
+        return (float)whole;
+    default:
+        memcpy(&x, (const char *)src + 4 * i, 4);
+        return x;
+    }
+}
+
 void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (dtype == VKA_F16) {
-            ((uint16_t *)dst)[i] = ref_f16_from_f32(src[i]);
-        } else if (dtype == VKA_BF16) {
-            ((uint16_t *)dst)[i] = ref_bf16_from_f32(src[i]);
+    for (size_t i = 0; i < n; i += dtype == VKA_Q8_0 ? Q8_0_BLOCK : 1) {
+        if (dtype == VKA_Q8_0) {
+            store_q8_0((uint8_t *)dst + i / Q8_0_BLOCK * Q8_0_SIZE, src + i);
         } else {
-            memcpy((char *)dst + 4 * i, &src[i], 4);
+            store_one(dtype, dst, i, src[i]);
         }
     }
 }
 
 void ref_load(vka_dtype dtype, float *dst, const void *src, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (dtype == VKA_F16) {
-            dst[i] = ref_f32_from_f16(((const uint16_t *)src)[i]);
-        } else if (dtype == VKA_BF16) {
-            dst[i] = ref_f32_from_bf16(((const uint16_t *)src)[i]);
+    for (size_t i = 0; i < n; i += dtype == VKA_Q8_0 ? Q8_0_BLOCK : 1) {
+        if (dtype == VKA_Q8_0) {
+            load_q8_0(dst + i, (const uint8_t *)src + i / Q8_0_BLOCK * Q8_0_SIZE);
         } else {
-            memcpy(&dst[i], (const char *)src + 4 * i, 4);
+            dst[i] = load_one(dtype, src, i);
         }
     }
 }

@@ -1,0 +1,135 @@
+/* Attention as a chain of matrix operations that each store their result in the storage type, with sums in f32: the
+ * accuracy that the rule measures others by.
+ * SPDX-License-Identifier: MIT */
+#include "reference.h"
+
+#include <math.h>
+
+static bool quantised(vka_dtype type) {
+    return type == VKA_I8 || type == VKA_Q8_0;
+}
+
+/* The type of a product of two matrices. */
+static vka_dtype product_type(vka_dtype x, vka_dtype y) {
+    return quantised(y) || x == y ? x : VKA_F32;
+}
+
+static vka_dtype score_type(const ref_attention *a) {
+    return product_type(a->q_type, a->k_type);
+}
+
+static vka_dtype weight_type(const ref_attention *a) {
+    return product_type(score_type(a), a->v_type);
+}
+
+/* Quantised elements are dequantised to the type of what they are multiplied by. */
+static float element(vka_dtype type, vka_dtype other, const float *values, const float *scales, size_t row, size_t at) {
+    float x = scales ? values[at] * scales[row] : values[at];
+    return quantised(type) ? ref_round(other, x) : x;
+}
+
+static size_t kv_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t j) {
+    return ((size_t)b * a->kv_heads + h / (a->q_heads / a->kv_heads)) * a->kv_len + j;
+}
+
+static float biased(const ref_attention *a, float score, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    double terms[3];
+    for (uint32_t n = 0, count = ref_attention_biases(a, b, h, i, j, terms); n < count; n++) {
+        score = ref_round(score_type(a), score + (float)terms[n]);
+    }
+    return score;
+}
+
+static float score_of(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    if (j >= (a->kv_lens ? a->kv_lens[b] : a->kv_len) ||
+        (stage == VKA_SCORES_MASKED && !ref_attention_visible(a, b, h, i, j))) {
+        return -INFINITY;
+    }
+    const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
+    size_t row = kv_row(a, b, h, j);
+    float sum = 0;
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        sum += q[d] * element(a->k_type, a->q_type, a->k, a->k_scale, row, row * a->head_dim + d);
+    }
+    float score = ref_round(score_type(a), (float)a->scale * sum), cap = (float)a->softcap;
+    if (stage >= VKA_SCORES_CAPPED && cap > 0) {
+        score = ref_round(score_type(a), cap * tanhf(score / cap));
+    }
+    return stage >= VKA_SCORES_MASKED ? biased(a, score, b, h, i, j) : score;
+}
+
+/* Turns scores into probabilities. */
+static ref_softmax weights(const ref_attention *a, uint32_t h, float *score) {
+    float sink = a->sinks ? a->sinks[h] : -INFINITY, max = sink, sum = 0;
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        max = score[j] > max ? score[j] : max;
+    }
+    if (sink != -INFINITY) {
+        sum += expf(sink - max);
+    }
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        score[j] = score[j] == -INFINITY ? 0 : expf(score[j] - max);
+        sum += score[j];
+    }
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        score[j] = score[j] == 0 ? 0 : ref_round(weight_type(a), score[j] / sum);
+    }
+    return (ref_softmax){max, sum, sum == 0 ? -INFINITY : max + logf(sum)};
+}
+
+void ref_attention_naive_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
+                                float *score) {
+    vka_score_stage last = stage == VKA_SCORES_PROBABILITIES ? VKA_SCORES_MASKED : stage;
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        score[j] = score_of(a, last, b, h, i, j);
+    }
+    if (stage == VKA_SCORES_PROBABILITIES) {
+        weights(a, h, score);
+    }
+}
+
+/* Of a probability, after dropout. */
+static float dropped(const ref_attention *a, float weight, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    return a->dropout > 0 ? ref_round(weight_type(a), weight * (float)ref_attention_keep(a, b, h, i, j)) : weight;
+}
+
+static void add_value(const ref_attention *a, uint32_t b, uint32_t h, uint32_t j, float weight, float *out) {
+    size_t row = kv_row(a, b, h, j);
+    for (uint32_t c = 0; c < a->value_dim; c++) {
+        out[c] += weight * element(a->v_type, score_type(a), a->v, a->v_scale, row, row * a->value_dim + c);
+    }
+}
+
+static void clear(const ref_attention *a, float *out) {
+    for (uint32_t c = 0; c < a->value_dim; c++) {
+        out[c] = 0;
+    }
+}
+
+static void store(const ref_attention *a, float *out) {
+    for (uint32_t c = 0; c < a->value_dim; c++) {
+        out[c] = ref_round(a->out_type, out[c]);
+    }
+}
+
+void ref_attention_naive_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, float *out,
+                             ref_softmax *softmax, float *scratch) {
+    float *weight = scratch;
+    ref_attention_naive_scores(a, VKA_SCORES_MASKED, b, h, i, weight);
+    *softmax = weights(a, h, weight);
+    clear(a, out);
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        if (ref_attention_visible(a, b, h, i, j)) {
+            add_value(a, b, h, j, dropped(a, weight[j], b, h, i, j), out);
+        }
+    }
+    store(a, out);
+}
+
+void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, float *out) {
+    clear(a, out);
+    if (j < a->kv_len) {
+        add_value(a, b, h, j, dropped(a, 1, b, h, i, j), out);
+    }
+    store(a, out);
+}

@@ -1,0 +1,111 @@
+/* A score's journey in float64: scaled, capped, biased, masked, in this order.
+ * SPDX-License-Identifier: MIT */
+#include "reference.h"
+
+#include <math.h>
+
+static int64_t position(const ref_attention *a, uint32_t b, int64_t i) {
+    return i + (a->diagonals ? a->diagonals[b] : a->diagonal);
+}
+
+static int64_t keys(const ref_attention *a, uint32_t b) {
+    return a->kv_lens ? a->kv_lens[b] : a->kv_len;
+}
+
+bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_t j) {
+    int64_t p = position(a, b, i);
+    if (a->causal && j > p) {
+        return false;
+    }
+    if (a->window && a->left != VKA_UNBOUNDED && j < p - a->left) {
+        return false;
+    }
+    if (a->window && a->right != VKA_UNBOUNDED && j > p + a->right) {
+        return false;
+    }
+    return j >= 0 && j < keys(a, b);
+}
+
+static double mask_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    const int64_t at[4] = {b, h, i, j};
+    int64_t index = 0;
+    for (int dim = 0; dim < 4; dim++) {
+        index = index * a->mask_shape[dim] + (a->mask_shape[dim] == 1 ? 0 : at[dim]);
+    }
+    return a->mask[index];
+}
+
+static double relative_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    int64_t at = j - position(a, b, i) + a->relative_zero, last = (int64_t)a->relative_len - 1;
+    at = at < 0 ? 0 : at > last ? last : at;
+    return a->relative[(a->relative_heads == 1 ? 0 : h) * a->relative_len + at];
+}
+
+bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    if (!ref_attention_in_band(a, b, i, j)) {
+        return false;
+    }
+    if (a->mask && mask_at(a, b, h, i, j) == (a->mask_boolean ? 0 : -INFINITY)) {
+        return false;
+    }
+    return !a->relative || relative_at(a, b, h, i, j) != -INFINITY;
+}
+
+uint32_t ref_attention_biases(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double terms[3]) {
+    uint32_t count = 0;
+    if (a->mask && !a->mask_boolean) {
+        terms[count++] = mask_at(a, b, h, i, j);
+    }
+    if (a->alibi) {
+        terms[count++] = -(double)a->alibi[h] * fabs((double)(position(a, b, i) - j));
+    }
+    if (a->relative) {
+        terms[count++] = relative_at(a, b, h, i, j);
+    }
+    return count;
+}
+
+static double biased(const ref_attention *a, double score, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    double terms[3];
+    for (uint32_t n = 0, count = ref_attention_biases(a, b, h, i, j, terms); n < count; n++) {
+        score += terms[n];
+    }
+    return score;
+}
+
+static double dot(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    size_t kv_head = (size_t)b * a->kv_heads + h / (a->q_heads / a->kv_heads), row = kv_head * a->kv_len + j;
+    const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
+    const float *k = a->k + row * a->head_dim;
+    double sum = 0;
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        sum += (double)q[d] * (double)k[d];
+    }
+    return a->k_scale ? sum * (double)a->k_scale[row] : sum;
+}
+
+static double score_of(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    if (j >= keys(a, b) || (stage == VKA_SCORES_MASKED && !ref_attention_visible(a, b, h, i, j))) {
+        return -INFINITY;
+    }
+    double score = a->scale * dot(a, b, h, i, j);
+    if (stage >= VKA_SCORES_CAPPED && a->softcap > 0) {
+        score = a->softcap * tanh(score / a->softcap);
+    }
+    return stage >= VKA_SCORES_MASKED ? biased(a, score, b, h, i, j) : score;
+}
+
+void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
+                          double *score) {
+    vka_score_stage last = stage == VKA_SCORES_PROBABILITIES ? VKA_SCORES_MASKED : stage;
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        score[j] = score_of(a, last, b, h, i, j);
+    }
+    if (stage != VKA_SCORES_PROBABILITIES) {
+        return;
+    }
+    ref_softmax softmax = ref_attention_softmax(a, h, score);
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        score[j] = score[j] == -INFINITY ? 0 : exp(score[j] - softmax.max) / softmax.sum;
+    }
+}
