@@ -1,0 +1,123 @@
+/* vkattn-conformance: runs cases that somebody else computed, such as the ONNX operator tests, through the public API.
+ *
+ * A case is a folder with a file case.txt, which case.c describes, and raw tensors. Each is a verdict and, unless it
+ * passed, one line of text. The table in main.c says which operations there are.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_CONFORMANCE_H
+#define VKATTN_CONFORMANCE_H
+
+#include <vkattn/vkattn.h>
+
+/* ---- results: main.c -----------------------------------------------------------------------------------------------
+ */
+
+typedef enum verdict { PASSED = 0, FAILED, SKIPPED } verdict;
+
+typedef struct result {
+    verdict verdict;
+    char text[1024];
+} result;
+
+/* Set the verdict and say why; the first one stays. Both return false, so that whoever calls can return it too. */
+bool fail(result *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+bool skip(result *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- cases: case.c -------------------------------------------------------------------------------------------------
+ */
+
+#define CASE_MAX_RANK  8
+#define CASE_MAX_COUNT 16 /* inputs, outputs, attributes: of each */
+#define CASE_MAX_NAME  128
+
+/* An element type of a case. */
+typedef struct case_type {
+    const char *name;
+    size_t size;     /* bytes of an element                                                                          */
+    vka_dtype dtype; /* the library's; VKA_DTYPE_INVALID if it has none                                              */
+} case_type;
+
+typedef struct case_tensor {
+    const case_type *type; /* NULL: absent                                                                          */
+    char name[CASE_MAX_NAME];
+    uint32_t rank;
+    uint32_t dims[CASE_MAX_RANK];
+    size_t count; /* elements                                                                                       */
+    void *data;   /* dense, never NULL in a tensor that is present                                                  */
+} case_tensor;
+
+typedef enum case_attribute_type { CASE_INT, CASE_FLOAT, CASE_STRING } case_attribute_type;
+
+typedef struct case_attribute {
+    char name[CASE_MAX_NAME];
+    case_attribute_type type;
+    int64_t integer;
+    float real;
+    char string[CASE_MAX_NAME];
+} case_attribute;
+
+typedef struct onnx_case {
+    char op[CASE_MAX_NAME];
+    uint32_t opset;
+    case_attribute attributes[CASE_MAX_COUNT];
+    uint32_t attribute_count;
+    case_tensor inputs[CASE_MAX_COUNT]; /* by their index in the operator's definition */
+    case_tensor outputs[CASE_MAX_COUNT];
+} onnx_case;
+
+/* Reads a folder; a malformed one is a failure. Whatever it returns, case_free releases the case. */
+bool case_load(onnx_case *c, const char *folder, result *r);
+void case_free(onnx_case *c);
+
+/* The attribute's value, or what is given for its absence. One of another type is a failure. */
+bool case_get_int(const onnx_case *c, const char *name, int64_t absent, int64_t *value, result *r);
+bool case_get_float(const onnx_case *c, const char *name, float absent, float *value, result *r);
+bool case_has_attribute(const onnx_case *c, const char *name);
+
+/* Skips the case unless the tensor is absent or f32, f16 or bf16. */
+bool case_is_real(const case_tensor *t, result *r);
+/* Fails unless the tensor is absent or has just this shape. */
+bool case_has_shape(const case_tensor *t, uint32_t rank, const uint32_t *dims, result *r);
+/* "[2, 3, 4]" */
+const char *case_shape_text(uint32_t rank, const uint32_t *dims, char text[128]);
+
+/* ---- the device: gpu.c ---------------------------------------------------------------------------------------------
+ */
+
+typedef struct gpu {
+    vka_device *device;
+    vka_recorder *recorder; /* of the case that runs, like what follows                                            */
+    vka_buffer *buffers[2 * CASE_MAX_COUNT];
+    uint32_t buffer_count;
+    vka_status status; /* of the first call that failed                                                             */
+    char error[512];   /* the log's line about it                                                                   */
+} gpu;
+
+vka_status gpu_open(gpu *g);
+void gpu_close(gpu *g);
+
+/* Between begin and end a case makes buffers, records one operation, and runs it. Failures wait until gpu_run, so that
+ * descriptions can be filled in without a check a line; buffers are NULL then. */
+void gpu_begin(gpu *g);
+vka_buffer *gpu_input(gpu *g, const void *data, size_t size);
+vka_buffer *gpu_output(gpu *g, size_t size); /* holds a pattern that is no plausible result                         */
+/* Runs what was recorded. recorded is what recording it returned: VKA_UNSUPPORTED skips the case. */
+bool gpu_run(gpu *g, vka_status recorded, result *r);
+/* Reads the buffer of an output and compares it with the case's, unless that is absent. */
+bool gpu_check(gpu *g, vka_buffer *buffer, vka_dtype dtype, const case_tensor *want, result *r);
+void gpu_end(gpu *g);
+
+/* ---- comparing: compare.c ------------------------------------------------------------------------------------------
+ */
+
+/* |got - want| <= atol + rtol |want| for each element, with the tolerances of want's type. NaN only equals NaN,
+ * infinities only themselves. Fails with the worst element. */
+bool compare(const case_tensor *want, vka_dtype dtype, const void *got, result *r);
+
+/* ---- operations ----------------------------------------------------------------------------------------------------
+ */
+
+/* Each runs a loaded case and compares all its outputs. */
+void run_attention(gpu *g, const onnx_case *c, result *r);
+void run_layer_norm(gpu *g, const onnx_case *c, result *r);
+
+#endif

@@ -1,0 +1,106 @@
+/* The device that cases run on: buffers of a case, one submission, results.
+ * SPDX-License-Identifier: MIT */
+#include "conformance.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What outputs hold before: large but finite in all types, since NaN may be what a case expects. */
+#define POISON 0x7b
+
+static void on_log(void *user, vka_log_level level, const char *item, const char *message) {
+    gpu *g = user;
+    if (level == VKA_LOG_ERROR && !g->error[0]) {
+        snprintf(g->error, sizeof g->error, "%s: %s", item, message);
+    }
+}
+
+vka_status gpu_open(gpu *g) {
+    *g = (gpu){0};
+    return vka_device_create(&(vka_device_desc){.log = {.fn = on_log, .user = g}}, &g->device);
+}
+
+void gpu_close(gpu *g) {
+    vka_device_destroy(&g->device);
+}
+
+void gpu_begin(gpu *g) {
+    g->error[0] = '\0';
+    g->status = vka_recorder_create(g->device, NULL, &g->recorder);
+    if (g->status == VKA_OK) {
+        g->status = vka_recorder_begin(g->recorder);
+    }
+}
+
+static vka_buffer *make_buffer(gpu *g, const void *data, size_t size) {
+    vka_buffer *buffer = NULL;
+    if (g->status != VKA_OK) {
+        return NULL;
+    }
+    if (g->buffer_count == sizeof g->buffers / sizeof *g->buffers) {
+        g->status = VKA_OUT_OF_MEMORY;
+        return NULL;
+    }
+    g->status = vka_buffer_create(g->device, &(vka_buffer_desc){.size = size ? size : 1}, &buffer);
+    if (g->status == VKA_OK) {
+        g->buffers[g->buffer_count++] = buffer;
+        g->status = size ? vka_buffer_write(buffer, 0, data, size) : VKA_OK;
+    }
+    return buffer;
+}
+
+vka_buffer *gpu_input(gpu *g, const void *data, size_t size) {
+    return make_buffer(g, data, size);
+}
+
+vka_buffer *gpu_output(gpu *g, size_t size) {
+    void *poison = malloc(size + 1);
+    if (!poison) {
+        g->status = g->status ? g->status : VKA_OUT_OF_MEMORY;
+        return NULL;
+    }
+    memset(poison, POISON, size + 1);
+    vka_buffer *buffer = make_buffer(g, poison, size);
+    free(poison);
+    return buffer;
+}
+
+bool gpu_run(gpu *g, vka_status recorded, result *r) {
+    if (g->status == VKA_OK) {
+        g->status = recorded;
+    }
+    if (g->status == VKA_OK) {
+        g->status = vka_recorder_submit(g->recorder);
+    }
+    if (g->status == VKA_OK) {
+        g->status = vka_recorder_wait(g->recorder, VKA_FOREVER);
+    }
+    if (g->status == VKA_UNSUPPORTED) {
+        return skip(r, "%s", g->error);
+    }
+    return g->status == VKA_OK || fail(r, "%s (%s)", vka_status_string(g->status), g->error);
+}
+
+bool gpu_check(gpu *g, vka_buffer *buffer, vka_dtype dtype, const case_tensor *want, result *r) {
+    if (!want->type) {
+        return true;
+    }
+    size_t size = want->count * vka_dtype_size(dtype);
+    void *got = malloc(size + 1);
+    if (!got) {
+        return fail(r, "no memory for %zu bytes", size);
+    }
+    vka_status status = size ? vka_buffer_read(buffer, 0, got, size) : VKA_OK;
+    bool ok = status == VKA_OK ? compare(want, dtype, got, r)
+                               : fail(r, "%s: %s (%s)", want->name, vka_status_string(status), g->error);
+    free(got);
+    return ok;
+}
+
+void gpu_end(gpu *g) {
+    vka_recorder_destroy(&g->recorder); /* waits for what it submitted */
+    while (g->buffer_count) {
+        vka_buffer_destroy(&g->buffers[--g->buffer_count]);
+    }
+}
