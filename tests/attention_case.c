@@ -145,12 +145,12 @@ static tensor *const *inputs_of(attention_problem *p, tensor *list[16]) {
 
 void attention_update(attention_problem *p) {
     tensor *list[16];
+    attention_gather(p);
     for (tensor *const *t = inputs_of(p, list); *t; t++) {
         if ((*t)->view.buffer) {
             tensor_upload(*t);
         }
     }
-    attention_gather(p);
     compute_reference(p);
 }
 
@@ -187,6 +187,7 @@ attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
     attention_make_inputs(&p, &rng);
     make_outputs(&p);
     make_reference(&p);
+    attention_gather(&p);
     if (a.poison_hidden) {
         attention_poison_hidden(&p, &rng);
     }

@@ -101,7 +101,7 @@ typedef struct attention_problem {
 
 /* Random inputs, uploaded, and the reference. */
 attention_problem attention_make(context *c, attention_case a, uint64_t seed);
-/* After a change to the values of inputs: uploads them and computes the reference anew. */
+/* After a change to the values of inputs or lists: uploads them and computes the reference anew. */
 void attention_update(attention_problem *p);
 void attention_destroy(attention_problem *p);
 
@@ -133,13 +133,13 @@ void attention_on_paths(context *c, attention_case a);
 
 /* ---- between the harness's own files --------------------------------------------------------------------------- */
 
-/* Draws, creates and fills inputs and lists, and says where the sequences lie. */
+/* Draws, creates and fills inputs and lists. */
 void attention_make_inputs(attention_problem *p, ref_rng *rng);
 /* Where a sequence's row lies in q, out, lse and stats: (batch, head, row) as one number. */
 size_t attention_q_row(const attention_problem *p, uint32_t b, uint32_t h, uint32_t i);
 /* Likewise in k and k_scale, or v and v_scale. */
 size_t attention_kv_row(const attention_problem *p, const tensor *t, uint32_t b, uint32_t kv_head, uint32_t j);
-/* The reference's view: gathers sequences. After the inputs' values have changed, again. */
+/* The reference's view: where the lists say that the sequences lie, and what they hold. After a change, again. */
 void attention_gather(attention_problem *p);
 /* Poisons what no query sees. Needs the reference's view. */
 void attention_poison_hidden(attention_problem *p, ref_rng *rng);

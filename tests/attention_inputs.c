@@ -59,16 +59,9 @@ static int32_t *draw_list(const attention_list *list, uint32_t count, uint32_t r
     return values;
 }
 
-static tensor upload_list(context *c, const attention_list *list, uint32_t count, const int32_t *values, layout l) {
+static tensor make_list(context *c, const attention_list *list, uint32_t count, layout l) {
     uint32_t entries = count + (list->kind == LIST_OFFSETS);
-    if (!list->tensor) {
-        return (tensor){0};
-    }
-    tensor t = tensor_create(c, VKA_I32, 1, &entries, l);
-    for (uint32_t i = 0; i < entries; i++) {
-        t.values[i] = (float)values[i];
-    }
-    return t;
+    return list->tensor ? tensor_create(c, VKA_I32, 1, &entries, l) : (tensor){0};
 }
 
 static uint32_t clamp(int64_t x, int64_t low, int64_t high) {
@@ -108,13 +101,24 @@ static void make_sequences(attention_problem *p, ref_rng *rng) {
     layout flat = {.shift = a->layout.shift};
     p->q_values = draw_list(&a->q_list, a->batch, a->q_len, a->max_q_len, rng);
     p->kv_values = draw_list(&a->kv_list, a->batch, a->kv_len, a->max_kv_len, rng);
-    p->q_list = upload_list(p->c, &a->q_list, a->batch, p->q_values, flat);
-    p->kv_list = upload_list(p->c, &a->kv_list, a->batch, p->kv_values, flat);
+    p->q_list = make_list(p->c, &a->q_list, a->batch, flat);
+    p->kv_list = make_list(p->c, &a->kv_list, a->batch, flat);
     uint32_t **arrays[] = {&s->q_first, &s->q_len, &s->kv_first, &s->kv_len};
     for (int i = 0; i < 4; i++) {
         *arrays[i] = attention_must(calloc(a->batch + 1, sizeof **arrays[i]));
     }
     s->diagonal = attention_must(calloc(a->batch + 1, sizeof *s->diagonal));
+}
+
+static void resolve_sequences(attention_problem *p) {
+    const attention_case *a = &p->a;
+    attention_sequences *s = &p->sequences;
+    for (size_t i = 0; i < p->q_list.count; i++) {
+        p->q_list.values[i] = (float)p->q_values[i];
+    }
+    for (size_t i = 0; i < p->kv_list.count; i++) {
+        p->kv_list.values[i] = (float)p->kv_values[i];
+    }
     resolve(&a->q_list, p->q_values, a->batch, a->q_len, a->max_q_len, s->q_first, s->q_len);
     resolve(&a->kv_list, p->kv_values, a->batch, a->kv_len, a->max_kv_len, s->kv_first, s->kv_len);
     for (uint32_t b = 0; b < a->batch; b++) {
@@ -286,6 +290,7 @@ static void gather_kv(const attention_problem *p, const tensor *t, const tensor 
 }
 
 void attention_gather(attention_problem *p) {
+    resolve_sequences(p);
     gather_q(p);
     gather_kv(p, &p->k, &p->k_scale, p->ref_k, p->ref_k_scale);
     gather_kv(p, &p->v, &p->v_scale, p->ref_v, p->ref_v_scale);
