@@ -29,6 +29,7 @@ void bench_usage(FILE *file) {
         "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all|gpu] [OPTION ...]\n"
         "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
         "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
+        "       vkattn-bench options [--device N] [--dtype TYPE] [--seconds S]\n"
         "       vkattn-bench compare A.json B.json\n"
         "\n"
         "Every case is verified against a float64 reference before it is timed.\n"
@@ -56,6 +57,7 @@ void bench_usage(FILE *file) {
         "tune: measures which path and tile is fastest, in --seconds [120] altogether, and writes the record to FILE\n"
         "      [vkattn-tuning.json], which may hold records of other devices\n"
         "\n"
+        "options: the time of attention with each of its options over the plain one's, verified, in one run\n"
         "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
         file);
 }
@@ -210,7 +212,7 @@ static bool take_single(const raw *r, bench_options *o) {
 /* With nothing but common options. */
 static bool take_tune(const raw *r, bench_options *o) {
     if (r->suite || r->op || r->shaped || r->tuning || r->path) {
-        return complain("tune takes --device, --dtype, --seconds, --seed and --json");
+        return complain("tune and options take --device, --dtype, --seconds, --seed, and tune --json");
     }
     memcpy(o->suite, "tune", sizeof "tune");
     return true;
@@ -220,8 +222,8 @@ static bool parse_run(int argc, const char **argv, bench_options *o) {
     raw r = {.device = UNSET, .batch = UNSET, .heads = UNSET, .kv_heads = UNSET, .q_len = UNSET, .kv_len = UNSET};
     r.head_dim = r.value_dim = r.rows = r.cols = r.splits = r.repeats = r.window_left = r.window_right = UNSET;
     r.seed = 1;
-    bool tune = o->command == BENCH_COMMAND_TUNE;
-    r.seconds = tune ? 120 : 1;
+    bool tune = o->command != BENCH_COMMAND_RUN;
+    r.seconds = o->command == BENCH_COMMAND_TUNE ? 120 : 1;
     r.limit = INFINITY;
     bool ok = read_options(argc, argv, &r) && take_common(&r, o) &&
               (tune   ? take_tune(&r, o)
@@ -270,6 +272,10 @@ bool bench_options_parse(int argc, const char **argv, bench_options *o) {
         o->compare_a = argv[2];
         o->compare_b = argv[3];
         return true;
+    }
+    if (strcmp(command, "options") == 0) {
+        o->command = BENCH_COMMAND_OPTIONS;
+        return parse_run(argc - 1, argv + 1, o);
     }
     if (strcmp(command, "run") == 0 || strcmp(command, "tune") == 0) {
         o->command = *command == 'r' ? BENCH_COMMAND_RUN : BENCH_COMMAND_TUNE;

@@ -110,6 +110,7 @@ typedef enum bench_command {
     BENCH_COMMAND_COMPARE = 3,
     BENCH_COMMAND_HELP = 4,
     BENCH_COMMAND_TUNE = 5,
+    BENCH_COMMAND_OPTIONS = 6,
 } bench_command;
 
 typedef struct bench_options {
@@ -290,6 +291,12 @@ bench_result bench_run_case(const bench_options *options, bench_device *d, const
 
 /* Measures within options->seconds, prints what it found and writes the record to options->json. */
 bench_exit bench_tune(const bench_options *options);
+
+/* ---- options.c: what does each option of attention cost? ------------------------------------------------------------
+ */
+
+/* Prints a table of ratios to the plain attention. */
+bench_exit bench_costs(const bench_options *options);
 
 /* ---- report.c: for people -------------------------------------------------------------------------------------------
  */

@@ -12,6 +12,8 @@ static bench_exit dispatch(const bench_options *options) {
         return bench_compare(options->compare_a, options->compare_b);
     case BENCH_COMMAND_TUNE:
         return bench_tune(options);
+    case BENCH_COMMAND_OPTIONS:
+        return bench_costs(options);
     case BENCH_COMMAND_HELP:
         bench_usage(stdout);
         return BENCH_EXIT_OK;

@@ -54,7 +54,7 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ heads;    /* query heads of the whole attention                                          */
     VKA_UINT_ q_rows;   /* rows of q and of k, which offsets may not leave                             */
     VKA_UINT_ kv_rows;
-    VKA_FLOAT_ cap_scale;   /* 2 log2(e) scale / softcap                                               */
+    VKA_FLOAT_ cap_scale;   /* scale / softcap                                                         */
     VKA_FLOAT_ cap_log2;    /* softcap * log2(e)                                                       */
     VKA_UINT_ relative_row; /* stride of a head's relative biases                                      */
     VKA_UINT_ relative_step;

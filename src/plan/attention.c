@@ -285,7 +285,7 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
     params->q_rows = p->q.shape[2];
     params->kv_rows = p->k.shape[2];
     if (p->softcap > 0) {
-        params->cap_scale = (float)(2 * log2e * p->scale / p->softcap);
+        params->cap_scale = (float)((double)p->scale / (double)p->softcap);
         params->cap_log2 = (float)(p->softcap * log2e);
     }
     params->relative_row = (uint32_t)p->relative.stride[2];
