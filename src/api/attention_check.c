@@ -146,6 +146,7 @@ static vka_status measure(const vka__check *c, const vka_attention_desc *d, vka_
                                MAX_SEQUENCE);
     p->q_len = d->max_q_len ? vka__min_u32(d->max_q_len, d->q.shape[2]) : d->q.shape[2];
     p->kv_len = d->max_kv_len ? vka__min_u32(d->max_kv_len, (uint32_t)keys) : (uint32_t)keys;
+    p->device_lengths = q_list(d)->tensor.buffer || kv_list(d)->tensor.buffer;
     p->options |= is_list(&d->q_lengths) ? VKA_FLAG_Q_LENGTHS : 0;
     p->options |= q_packed ? VKA_FLAG_Q_OFFSETS : 0;
     p->options |= is_list(&d->kv_lengths) ? VKA_FLAG_KV_LENGTHS : 0;

@@ -209,6 +209,25 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
     plan->merge_chunks = vka__grid_chunks(&plan->merge_grid);
 }
 
+/* Where lengths are known when the commands run, workgroups without work end at once. Computing the size of a dispatch
+ * first costs a small one and a barrier: worth it where very many would be idle. */
+#define IDLE_GROUPS_WORTH_A_SIZE 512
+
+static void plan_size(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
+    uint64_t groups = 1;
+    for (int i = 0; i < 3; ++i)
+        groups *= plan->main_grid.groups[i];
+    plan->sized = p->device_lengths && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1 &&
+                  groups >= IDLE_GROUPS_WORTH_A_SIZE;
+    if (!plan->sized)
+        return;
+    plan->size.kernel = VKA__attention_size;
+    plan->size.spec[VKA_SPEC_GROUP_SIZE] = vka__min_u32(caps->max_invocations, 64);
+    plan->size.spec[VKA_SPEC_BR] = plan->main.spec[VKA_SPEC_BR];
+    plan->size.spec[VKA_SPEC_DV] = p->v.shape[3];
+    plan->size.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS] & (VKA_FLAG_PACK | VKA_FLAG_SPLIT | p->options);
+}
+
 /* Scores are for looking at: an invocation computes those of one query and four keys. */
 static bool plan_scores(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                         uint32_t slice_batches, uint32_t slice_q_heads, vka__refusal *refusal) {
@@ -329,6 +348,7 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     plan_grids(caps, p, plan, slice_batches, slice_q_heads);
     if (plan->splits > 1)
         plan_merge(caps, p, plan, slice_batches, slice_q_heads);
+    plan_size(caps, p, plan);
     if (p->scores.present && !plan_scores(caps, p, plan, slice_batches, slice_q_heads, refusal))
         return VKA_UNSUPPORTED;
     vka_attention_params *params = &plan->params;
@@ -345,11 +365,11 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
 }
 
 uint64_t vka__attention_dispatches(const vka__attention_plan *plan) {
-    return plan->slices * (plan->main_chunks + plan->merge_chunks + plan->scores_chunks);
+    return plan->slices * (plan->sized + plan->main_chunks + plan->merge_chunks + plan->scores_chunks);
 }
 
 /* What a dispatch does. */
-typedef enum stage { MAIN, MERGE, SCORES } stage;
+typedef enum stage { SIZE, MAIN, MERGE, SCORES } stage;
 
 /* Does a part of the work use a tensor? */
 static bool uses(const vka__attention_problem *p, const vka__attention_plan *plan, stage what, const struct sliced *t) {
@@ -357,6 +377,8 @@ static bool uses(const vka__attention_problem *p, const vka__attention_plan *pla
     bool result = v == &p->out || v == &p->lse || v == &p->stats, score = v == &p->scores;
     bool needed_by_scores = v == &p->lse && p->score_stage == VKA_SCORES_PROBABILITIES;
     switch (what) {
+    case SIZE:
+        return v == &p->q_list || v == &p->kv_list;
     case MAIN:
         return !score && (!result || plan->splits == 1);
     case MERGE:
@@ -382,23 +404,37 @@ static void bind_tensors(const vka_device_caps *caps, const vka__attention_probl
     }
 }
 
+/* What the sizes need besides the lengths. */
+static void bind_size(const vka__attention_plan *plan, vka__dispatch *out) {
+    out->binding[VKA_BIND_WORKSPACE] =
+        (vka__binding){.access = VKA__WRITE, .buffer = VKA__BUFFER_SIZES, .range = VKA__SIZES_BYTES};
+    out->groups[0] = out->groups[1] = out->groups[2] = 1;
+    out->push.x0 = plan->main_grid.groups[1];
+    out->push.y0 = plan->main_grid.groups[2];
+    out->push.z0 = plan->merge_grid.groups[1];
+    out->push.rows = plan->merge.spec[VKA_SPEC_GROUP_SIZE];
+}
+
 void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *p,
                              const vka__attention_plan *plan, uint64_t index, vka__dispatch *out) {
     memset(out, 0, sizeof *out);
-    uint64_t per_slice = plan->main_chunks + plan->merge_chunks + plan->scores_chunks, slice = index / per_slice;
-    uint64_t chunk = index % per_slice;
-    stage what = MAIN;
-    if (chunk >= plan->main_chunks) {
-        chunk -= plan->main_chunks;
-        what = chunk < plan->merge_chunks ? MERGE : SCORES;
-        chunk -= what == SCORES ? plan->merge_chunks : 0;
-    }
+    const uint64_t chunks[] = {plan->sized, plan->main_chunks, plan->merge_chunks, plan->scores_chunks};
+    uint64_t per_slice = chunks[SIZE] + chunks[MAIN] + chunks[MERGE] + chunks[SCORES];
+    uint64_t slice = index / per_slice, chunk = index % per_slice;
+    stage what = SIZE;
+    while (chunk >= chunks[what])
+        chunk -= chunks[what++];
     uint32_t group, one;
     heads_of_slice(p, plan->slice, &group, &one);
     uint32_t steps = plan->slice >= VKA__SLICE_HEAD ? p->q.shape[1] / group : 1;
     uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group;
-    out->key = what == MAIN ? plan->main : what == MERGE ? plan->merge : plan->scores;
+    const vka__pipeline_key *keys[] = {&plan->size, &plan->main, &plan->merge, &plan->scores};
+    out->key = *keys[what];
     bind_tensors(caps, p, plan, what, batch, q, out);
+    if (what == SIZE) {
+        bind_size(plan, out);
+        return;
+    }
     if (plan->splits > 1 && what != SCORES)
         out->binding[VKA_BIND_WORKSPACE] = (vka__binding){
             .access = what == MERGE ? VKA__READ : VKA__WRITE, .offset = 0, .range = plan->workspace_bytes};
@@ -408,6 +444,7 @@ void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_p
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];
+    out->sized = plan->sized && what <= MERGE ? (uint32_t)what : 0;
     out->push.b0 = batch;
     out->push.h0 = q;
 }
@@ -446,16 +483,17 @@ size_t vka__explain_attention(const vka__attention_problem *p, const vka__attent
     static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
     char options[160];
-    int n =
-        snprintf(text, capacity,
-                 "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
-                 "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-                 "band: %s\noptions: %s\nsplits: %u\nbinding: %s\ndispatches: %llu\nworkspace_bytes: %llu\n",
-                 vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel),
-                 spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC],
-                 plan->shared_bytes, flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
-                 flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no",
-                 p->band ? "yes" : "no", option_names(p, options, sizeof options), plan->splits, slices[plan->slice],
-                 (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
+    int n = snprintf(
+        text, capacity,
+        "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
+        "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
+        "band: %s\noptions: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: %llu\nworkspace_bytes: "
+        "%llu\n",
+        vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel), spec[VKA_SPEC_BR],
+        spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC], plan->shared_bytes,
+        flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
+        flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no", p->band ? "yes" : "no",
+        option_names(p, options, sizeof options), plan->splits, plan->sized ? "yes" : "no", slices[plan->slice],
+        (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -44,12 +44,16 @@ typedef struct vka__binding {
 
 /* Attention's scores, which a dispatch of its own binds as its output. */
 #define VKA__BUFFER_SCORES VKA_MAX_BINDINGS
-#define VKA__BUFFERS       (VKA_MAX_BINDINGS + 1)
+/* Sizes of dispatches that the device computes: memory of the recorder. */
+#define VKA__BUFFER_SIZES (VKA_MAX_BINDINGS + 1)
+#define VKA__BUFFERS      (VKA_MAX_BINDINGS + 2)
+#define VKA__SIZES_BYTES  24
 
 typedef struct vka__dispatch {
     vka__pipeline_key key;
     vka__binding binding[VKA_MAX_BINDINGS];
-    uint32_t groups[3];
+    uint32_t groups[3]; /* at most, when the device computes them */
+    uint32_t sized;     /* 1 or 2: by the first or second size that the operation computed; 0: as said */
     vka_push push;
 } vka__dispatch;
 
@@ -104,6 +108,7 @@ typedef struct vka__attention_problem {
     vka__view q, k, v, out, lse;
     vka__view mask, relative, alibi, sinks, q_list, kv_list, pages, k_scale, v_scale, stats, scores;
     uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
+    bool device_lengths;           /* some are read when the commands run      */
     uint32_t options;              /* VKA_FLAG_* of kernels with options, but for those of views           */
     float scale;                   /* as applied                                          */
     float softcap;
@@ -142,8 +147,9 @@ typedef struct vka__attention_plan {
     uint32_t heads; /* heads of the grid: key heads when packed        */
     uint32_t rows;  /* rows of a grid head                             */
     uint32_t shared_bytes;
-    uint32_t workgroups;                   /* that splits aim at; 0: the class's default  */
-    vka__pipeline_key main, merge, scores; /* merge only when splits > 1    */
+    uint32_t workgroups;                         /* that splits aim at; 0: the class's default  */
+    vka__pipeline_key main, merge, scores, size; /* merge only when splits > 1    */
+    bool sized;                                  /* the first dispatch computes the sizes of main and merge */
     vka__grid main_grid, merge_grid, scores_grid;
     uint64_t main_chunks, merge_chunks, scores_chunks; /* dispatches of a slice */
     uint64_t workspace_bytes;

@@ -31,12 +31,13 @@ bool vka__buffer_same_memory(const vka_buffer *a, const vka_buffer *b) {
 void vka__recorder_barrier(vka_recorder *r, vka__barrier_target target) {
     bool host = target == VKA__FOR_HOST;
     VkPipelineStageFlags stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+    VkPipelineStageFlags later = stages | VK_PIPELINE_STAGE_DRAW_INDIRECT_BIT; /* sizes of dispatches */
     VkAccessFlags kernels = VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT |
-                            VK_ACCESS_TRANSFER_WRITE_BIT;
+                            VK_ACCESS_TRANSFER_WRITE_BIT | VK_ACCESS_INDIRECT_COMMAND_READ_BIT;
     VkMemoryBarrier memory = {.sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER,
                               .srcAccessMask = VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                               .dstAccessMask = host ? VK_ACCESS_HOST_READ_BIT : kernels};
-    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, host ? VK_PIPELINE_STAGE_HOST_BIT : stages, 0, 1, &memory, 0,
+    r->device->vk.vkCmdPipelineBarrier(r->cmd, stages, host ? VK_PIPELINE_STAGE_HOST_BIT : later, 0, 1, &memory, 0,
                                        NULL, 0, NULL);
 }
 
@@ -46,14 +47,15 @@ typedef struct bound {
     vka__access access;
 } bound;
 
-static bound bind_one(const vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA_MAX_BINDINGS],
+static bound bind_one(const vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA__BUFFERS],
                       uint32_t slot, const vka__binding *b) {
-    bool workspace = op->workspace_bytes && slot == op->workspace_binding;
+    bool workspace = op->workspace_bytes && slot == op->workspace_binding && !b->buffer;
     const vka_buffer *buffer = op->buffers[b->buffer ? b->buffer : slot];
     uint64_t offset = b->offset; /* of tensors: within the VkBuffer */
-    if (op->values[slot]) {
+    bool sizes = b->buffer == VKA__BUFFER_SIZES;
+    if (sizes || op->values[slot]) {
         buffer = r->values;
-        offset += values_at[slot];
+        offset += values_at[sizes ? VKA__BUFFER_SIZES : slot];
     }
     if (workspace && buffer)
         offset += buffer->base + op->workspace_offset;
@@ -95,9 +97,11 @@ static void write_set(vka_device *d, VkDescriptorSet set, const bound *bounds) {
     d->vk.vkUpdateDescriptorSets(d->handle, d->binding_count, writes, 0, NULL);
 }
 
-static void add_hazards(vka_recorder *r, const bound *bounds) {
-    vka__range ranges[VKA_MAX_BINDINGS];
+static void add_hazards(vka_recorder *r, const bound *bounds, const vka__range *size) {
+    vka__range ranges[VKA_MAX_BINDINGS + 1];
     uint32_t count = 0;
+    if (size->end)
+        ranges[count++] = *size;
     for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
         if (bounds[i].access)
             ranges[count++] = (vka__range){
@@ -110,7 +114,7 @@ static void add_hazards(vka_recorder *r, const bound *bounds) {
         vka__recorder_barrier(r, VKA__FOR_KERNELS);
 }
 
-static void record_dispatch(vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA_MAX_BINDINGS],
+static void record_dispatch(vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA__BUFFERS],
                             const vka__dispatch *dispatch, VkPipeline pipeline) {
     vka_device *d = r->device;
     uint32_t index;
@@ -122,7 +126,11 @@ static void record_dispatch(vka_recorder *r, const vka__operation *op, const uin
     for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
         if (dispatch->binding[i].access)
             bounds[i] = bind_one(r, op, values_at, i, &dispatch->binding[i]);
-    add_hazards(r, bounds);
+    uint64_t size_at = values_at[VKA__BUFFER_SIZES] + (dispatch->sized == 2 ? sizeof(VkDispatchIndirectCommand) : 0);
+    vka__range size = {0};
+    if (dispatch->sized)
+        size = (vka__range){(uint64_t)r->values->handle, size_at, size_at + sizeof(VkDispatchIndirectCommand), false};
+    add_hazards(r, bounds, &size);
     fill_unused(bounds, d->binding_count);
     write_set(d, page->sets[index], bounds);
     d->vk.vkCmdBindPipeline(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
@@ -130,7 +138,10 @@ static void record_dispatch(vka_recorder *r, const vka__operation *op, const uin
                                   0, NULL);
     d->vk.vkCmdPushConstants(r->cmd, d->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof dispatch->push,
                              &dispatch->push);
-    d->vk.vkCmdDispatch(r->cmd, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    if (dispatch->sized)
+        d->vk.vkCmdDispatchIndirect(r->cmd, r->values->handle, size_at);
+    else
+        d->vk.vkCmdDispatch(r->cmd, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
 }
 
 vka_status vka__prepare(vka_device *device, const vka__operation *op) {
@@ -149,30 +160,33 @@ vka_status vka__prepare(vka_device *device, const vka__operation *op) {
     return VKA_OK;
 }
 
-/* Bytes of host values by binding, as the first dispatch binds them; all dispatches bind the same. */
-static uint64_t measure_values(const vka_recorder *r, const vka__operation *op, uint64_t bytes[VKA_MAX_BINDINGS]) {
+/* Bytes of host values by binding, and of sizes that the device computes, as the first dispatch binds them. */
+static uint64_t measure_values(const vka_recorder *r, const vka__operation *op, uint64_t bytes[VKA__BUFFERS]) {
     uint64_t total = 0;
     vka__dispatch first;
-    memset(bytes, 0, VKA_MAX_BINDINGS * sizeof *bytes);
+    memset(bytes, 0, VKA__BUFFERS * sizeof *bytes);
     if (!op->dispatches)
         return 0;
     op->dispatch(op->user, 0, &first);
-    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i)
-        if (op->values[i]) {
-            bytes[i] = first.binding[i].range;
-            total += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
-        }
+    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i) {
+        const vka__binding *b = &first.binding[i];
+        if (op->values[i])
+            bytes[i] = b->range;
+        if (b->buffer == VKA__BUFFER_SIZES)
+            bytes[VKA__BUFFER_SIZES] = b->range;
+    }
+    for (uint32_t i = 0; i < VKA__BUFFERS; ++i)
+        total += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
     return total;
 }
 
-/* Where each list of host values lies in the recorder's memory. */
-static void copy_values(vka_recorder *r, const vka__operation *op, const uint64_t bytes[VKA_MAX_BINDINGS],
-                        uint64_t at[VKA_MAX_BINDINGS]) {
-    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i) {
-        if (!bytes[i])
-            continue;
+/* Places them in the recorder's memory. */
+static void place_values(vka_recorder *r, const vka__operation *op, const uint64_t bytes[VKA__BUFFERS],
+                         uint64_t at[VKA__BUFFERS]) {
+    for (uint32_t i = 0; i < VKA__BUFFERS; ++i) {
         at[i] = r->values_used;
-        memcpy((char *)r->values->mapped + at[i], op->values[i], bytes[i]);
+        if (bytes[i] && i < VKA_MAX_BINDINGS)
+            memcpy((char *)r->values->mapped + at[i], op->values[i], bytes[i]);
         r->values_used += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
     }
 }
@@ -184,12 +198,12 @@ vka_status vka__record(vka_recorder *r, const vka__operation *op) {
     /* Everything that can fail comes before the first command. */
     vka_status status = vka__prepare(d, op);
     uint64_t scratch = op->buffers[op->workspace_binding] ? 0 : op->workspace_bytes;
-    uint64_t bytes[VKA_MAX_BINDINGS], values_at[VKA_MAX_BINDINGS] = {0}, values = measure_values(r, op, bytes);
+    uint64_t bytes[VKA__BUFFERS], values_at[VKA__BUFFERS], values = measure_values(r, op, bytes);
     if (status == VKA_OK)
         status = vka__recorder_reserve(r, op->item, op->dispatches, scratch, values);
     if (status != VKA_OK)
         return status;
-    copy_values(r, op, bytes, values_at);
+    place_values(r, op, bytes, values_at);
     for (uint64_t i = 0; i < op->dispatches; ++i) {
         vka__dispatch dispatch;
         VkPipeline pipeline = VK_NULL_HANDLE;

@@ -64,7 +64,8 @@ static vka_status add_page(vka_recorder *r, const char *item, uint32_t capacity)
 }
 
 /* Commands recorded so far keep using the old memory, so it is kept until they are done. */
-static vka_status grow(vka_recorder *r, const char *item, uint64_t bytes, vka_memory memory, vka_buffer **buffer) {
+static vka_status grow(vka_recorder *r, const char *item, uint64_t bytes, vka_memory memory, VkBufferUsageFlags usage,
+                       vka_buffer **buffer) {
     vka_device *d = r->device;
     if (*buffer) {
         vka_buffer **retired = vka__realloc(&d->ctx, r->retired, (r->retired_count + 1) * sizeof *retired);
@@ -73,7 +74,7 @@ static vka_status grow(vka_recorder *r, const char *item, uint64_t bytes, vka_me
         r->retired = retired;
     }
     vka_buffer *grown;
-    vka_status status = vka__buffer_create(d, item, bytes, memory, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, &grown);
+    vka_status status = vka__buffer_create(d, item, bytes, memory, VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | usage, &grown);
     if (status != VKA_OK)
         return status;
     if (*buffer)
@@ -93,11 +94,12 @@ vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t cou
         status = add_page(r, item, (uint32_t)more);
     }
     if (status == VKA_OK && scratch_bytes && (!r->scratch || r->scratch->size < scratch_bytes))
-        status = grow(r, item, scratch_bytes, VKA_MEMORY_DEVICE, &r->scratch);
+        status = grow(r, item, scratch_bytes, VKA_MEMORY_DEVICE, 0, &r->scratch);
     uint64_t room = r->values ? r->values->size : 0;
     if (status == VKA_OK && value_bytes > room - r->values_used) {
         /* Twice what was needed so far: the next recording of this kind finds room for all of it. */
-        status = grow(r, item, 2 * (r->values_used + value_bytes), VKA_MEMORY_UPLOAD, &r->values);
+        status = grow(r, item, 2 * (r->values_used + value_bytes), VKA_MEMORY_UPLOAD,
+                      VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
         r->values_used = status == VKA_OK ? 0 : r->values_used;
     }
     return status;
