@@ -29,7 +29,7 @@ void bench_usage(FILE *file) {
         "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all|gpu] [OPTION ...]\n"
         "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
         "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
-        "       vkattn-bench options [--device N] [--dtype TYPE] [--seconds S]\n"
+        "       vkattn-bench options [--device N] [--dtype TYPE]\n"
         "       vkattn-bench compare A.json B.json\n"
         "\n"
         "Every case is verified against a float64 reference before it is timed.\n"
