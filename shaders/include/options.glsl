@@ -84,6 +84,18 @@ Row option_row(Grid g, uvec2 query) {
     return r;
 }
 
+// The float of an f16's bits, in integers: rebiased, subnormals by a subtraction that is exact.
+float f16_value(uint bits) {
+    uint a = bits & 0x7fffu, f = (a << 13) + (a >= 0x7c00u ? 0x70000000u : 0x38000000u);
+    uint small = floatBitsToUint(uintBitsToFloat(f + 0x00800000u) - uintBitsToFloat(0x38800000u));
+    return uintBitsToFloat((a < 0x400u ? small : f) | (bits & 0x8000u) << 16);
+}
+
+// Software drivers take five times as long over halves that differ from lane to lane as over these integers.
+bool slow_halves() {
+    return MASK_TYPE == VKA_TYPE_F16 && TYPE_OF(VKA_ROLE_SLOW_HALVES) != 0u;
+}
+
 // A mask's value: what is added, or -inf.
 float mask_value(float x) {
     return MASK_TYPE == VKA_TYPE_U8 ? (x != 0.0 ? 0.0 : negative_infinity()) : x;
@@ -91,7 +103,13 @@ float mask_value(float x) {
 
 // The masks of four keys from a multiple of four on, where they can be read together.
 vec4 mask_values(Row r, int key) {
-    vec4 x = mask_at4((r.mask_at + uint(key)) >> 2);
+    uint at = (r.mask_at + uint(key)) >> 2;
+    vec4 x;
+    if (slow_halves())
+        x = vec4(f16_value(mask_w2[at].x), f16_value(mask_w2[at].x >> 16), f16_value(mask_w2[at].y),
+                 f16_value(mask_w2[at].y >> 16));
+    else
+        x = mask_at4(at);
     return vec4(mask_value(x.x), mask_value(x.y), mask_value(x.z), mask_value(x.w));
 }
 
@@ -121,8 +139,10 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
 
 bool add_options(Grid g, Row r, int key, inout float score) {
     float mask = 0.0;
-    if (MASK_TYPE != 0u)
-        mask = mask_value(mask_at(r.mask_at + uint(key) * p.mask.d));
+    if (MASK_TYPE != 0u) {
+        uint at = r.mask_at + uint(key) * p.mask.d;
+        mask = mask_value(slow_halves() ? f16_value(mask_w[at >> 1] >> (at & 1u) * 16u) : mask_at(at));
+    }
     return add_biases(g, r, key, mask, score);
 }
 

@@ -132,20 +132,21 @@ VKA_END(vka_push);
 #define VKA_TYPE_Q8_0 7
 
 /* Roles of tensors that have types. */
-#define VKA_ROLE_Q        0
-#define VKA_ROLE_K        1
-#define VKA_ROLE_V        2
-#define VKA_ROLE_OUT      3
-#define VKA_ROLE_MASK     4
-#define VKA_ROLE_SCORES   5
+#define VKA_ROLE_Q           0
+#define VKA_ROLE_K           1
+#define VKA_ROLE_V           2
+#define VKA_ROLE_OUT         3
+#define VKA_ROLE_MASK        4
+#define VKA_ROLE_SCORES      5
+#define VKA_ROLE_SLOW_HALVES 7 /* no tensor: 1 where the device is slow at converting f16 */
 
-#define VKA_FLAG_BAND     1  /* band_lo or band_hi excludes something                                 */
-#define VKA_FLAG_LSE      2  /* the log-sum-exp is wanted                                             */
-#define VKA_FLAG_SPLIT    4  /* keys are split: partial results go to the workspace                   */
-#define VKA_FLAG_PACK     8  /* query heads of a key head share a tile                                */
-#define VKA_FLAG_VEC4_QK  16 /* q and k can be read four channels at a time                           */
-#define VKA_FLAG_VEC4_V   32
-#define VKA_FLAG_VEC4_OUT 64
+#define VKA_FLAG_BAND        1  /* band_lo or band_hi excludes something                                 */
+#define VKA_FLAG_LSE         2  /* the log-sum-exp is wanted                                             */
+#define VKA_FLAG_SPLIT       4  /* keys are split: partial results go to the workspace                   */
+#define VKA_FLAG_PACK        8  /* query heads of a key head share a tile                                */
+#define VKA_FLAG_VEC4_QK     16 /* q and k can be read four channels at a time                           */
+#define VKA_FLAG_VEC4_V      32
+#define VKA_FLAG_VEC4_OUT    64
 /* Of attention kernels with options. */
 #define VKA_FLAG_SOFTCAP      128
 #define VKA_FLAG_ALIBI        256

@@ -118,10 +118,11 @@ static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     return flags;
 }
 
-static uint32_t types_of(const vka__attention_problem *p) {
+static uint32_t types_of(const vka_device_caps *caps, const vka__attention_problem *p) {
     return (uint32_t)p->q.dtype << 4 * VKA_ROLE_Q | (uint32_t)p->k.dtype << 4 * VKA_ROLE_K |
            (uint32_t)p->v.dtype << 4 * VKA_ROLE_V | (uint32_t)p->out.dtype << 4 * VKA_ROLE_OUT |
-           (p->mask.present ? (uint32_t)p->mask.dtype : 0) << 4 * VKA_ROLE_MASK;
+           (p->mask.present ? (uint32_t)p->mask.dtype : 0) << 4 * VKA_ROLE_MASK |
+           (caps->type == VKA_DEVICE_CPU ? 1u << 4 * VKA_ROLE_SLOW_HALVES : 0);
 }
 
 static void take(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t path, const vka__tile *tile,
@@ -138,7 +139,7 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, u
     spec[VKA_SPEC_RM] = tile->rm;
     spec[VKA_SPEC_TC] = tile->tc;
     spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
-    spec[VKA_SPEC_TYPES] = types_of(p);
+    spec[VKA_SPEC_TYPES] = types_of(caps, p);
     spec[VKA_SPEC_PAGE] = p->pages.present ? p->k.shape[2] : 0;
 }
 
