@@ -74,6 +74,7 @@ static void make_reference(attention_problem *p) {
         .left = a->window.left,
         .right = a->window.right,
         .kv_lens = p->sequences.kv_len,
+        .own_keys = a->page_size || a->kv_list.kind == LIST_OFFSETS,
         .diagonals = p->sequences.diagonal,
         .k_scale = p->ref_k_scale,
         .v_scale = p->ref_v_scale,
@@ -154,6 +155,10 @@ void attention_update(attention_problem *p) {
     compute_reference(p);
 }
 
+static uint32_t longest(uint32_t rows, uint32_t max) {
+    return max && max < rows ? max : rows;
+}
+
 static void make_outputs(attention_problem *p) {
     const attention_case *a = &p->a;
     uint32_t batch = p->q.view.shape[0], rows[4] = {batch, a->q_heads, a->q_len, 2};
@@ -166,8 +171,8 @@ static void make_outputs(attention_problem *p) {
         p->stats = tensor_create(p->c, VKA_F32, 4, rows, a->layout);
     }
     if (a->scores) {
-        p->scores =
-            tensor_create(p->c, a->scores, 4, (uint32_t[]){a->batch, a->q_heads, a->q_len, a->kv_len}, a->layout);
+        uint32_t shape[4] = {a->batch, a->q_heads, longest(a->q_len, a->max_q_len), longest(a->kv_len, a->max_kv_len)};
+        p->scores = tensor_create(p->c, a->scores, 4, shape, a->layout);
     }
     size_t count = p->q.count / a->head_dim + 1, out_count = count * a->value_dim;
     p->written = attention_must(calloc(count, sizeof *p->written));
@@ -283,7 +288,7 @@ static void say_list(writer *w, const char *name, const attention_list *list, co
 }
 
 static void say_scores(writer *w, const attention_problem *p) {
-    static const char *const contents[] = {"random", "masks nothing", "masks all", "with +inf", "with NaN"};
+    static const char *const contents[] = {"random", "masks nothing", "masks all", "with +inf", "with NaN", "lowest"};
     static const char *const selections[] = {"softmax", "argmax", "sample"};
     const attention_case *a = &p->a;
     say(w, a->scale != 0, " scale %g", (double)a->scale);

@@ -15,6 +15,7 @@ typedef enum mask_content {
     MASK_ALL,        /* masks every pair                                             */
     MASK_INFINITE,   /* additive: as random, and a few are +inf                      */
     MASK_NAN,        /* additive: as random, and a few are NaN                       */
+    MASK_LOWEST,     /* additive: as random, with the type's lowest number as -inf   */
 } mask_content;
 
 /* Lengths or offsets of one side. */

@@ -3,6 +3,7 @@
 #include "attention_case.h"
 
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,12 @@ static tensor make_kv(attention_problem *p, vka_dtype dtype, bool shared, uint32
     return t;
 }
 
+/* What masks, or all but does. */
+static float masking(vka_dtype type, mask_content content) {
+    static const float lowest[] = {[VKA_F32] = -FLT_MAX, [VKA_F16] = -65504, [VKA_BF16] = -0x1.fep127f};
+    return type == VKA_U8 ? 0 : content == MASK_LOWEST ? lowest[type] : -INFINITY;
+}
+
 static void fill_mask(attention_problem *p, ref_rng *rng) {
     tensor *t = &p->mask;
     uint32_t row = t->view.shape[t->view.rank - 1];
@@ -179,7 +186,7 @@ static void fill_mask(attention_problem *p, ref_rng *rng) {
         bool odd = ref_rng_below(rng, 30) == 0;
         float some = boolean ? (float)(1 + ref_rng_below(rng, 255)) : ref_rng_normal(rng);
         some = odd && content == MASK_INFINITE ? INFINITY : odd && content == MASK_NAN ? NAN : some;
-        t->values[i] = !masked ? some : boolean ? 0 : -INFINITY;
+        t->values[i] = masked ? masking(p->a.mask, content) : some;
     }
     tensor_round(t);
 }
@@ -278,7 +285,7 @@ static void gather_kv(const attention_problem *p, const tensor *t, const tensor 
     uint32_t dim = t->view.shape[3];
     for (uint32_t b = 0; b < a->batch; b++) {
         for (uint32_t h = 0; h < a->kv_heads; h++) {
-            for (uint32_t j = 0; j < p->sequences.kv_len[b]; j++) {
+            for (uint32_t j = 0; j < (p->ref.own_keys ? p->sequences.kv_len[b] : a->kv_len); j++) {
                 size_t from = attention_kv_row(p, t, b, h, j), row = ((size_t)b * a->kv_heads + h) * a->kv_len + j;
                 memcpy(to + row * dim, t->values + from * dim, dim * sizeof(float));
                 if (scale->count) {
@@ -298,10 +305,12 @@ void attention_gather(attention_problem *p) {
 
 /* ---- poison ---------------------------------------------------------------------------------------------------- */
 
-static void poison_rows(tensor *t, tensor *scale, const bool *seen, uint32_t dim, ref_rng *rng) {
+/* An infinite scale makes NaN of zeros, but not in the reference, which multiplies sums: NaN alone where the scores of
+ * such keys are looked at. */
+static void poison_rows(tensor *t, tensor *scale, const bool *seen, uint32_t dim, bool looked_at, ref_rng *rng) {
     const float poisons[] = {NAN, INFINITY, -INFINITY};
     for (size_t row = 0; row < t->count / dim; row++) {
-        float poison = poisons[ref_rng_below(rng, 3)];
+        float poison = poisons[ref_rng_below(rng, scale->count && looked_at ? 1 : 3)];
         for (uint32_t d = 0; d < dim && !seen[row] && !scale->count; d++) {
             t->values[row * dim + d] = poison;
         }
@@ -355,9 +364,9 @@ void attention_poison_hidden(attention_problem *p, ref_rng *rng) {
             }
         }
     }
-    poison_rows(&p->q, &none, n.q, a->head_dim, rng);
-    poison_rows(&p->k, &p->k_scale, n.k, a->head_dim, rng);
-    poison_rows(&p->v, &p->v_scale, n.v, a->value_dim, rng);
+    poison_rows(&p->q, &none, n.q, a->head_dim, false, rng);
+    poison_rows(&p->k, &p->k_scale, n.k, a->head_dim, a->scores, rng);
+    poison_rows(&p->v, &p->v_scale, n.v, a->value_dim, false, rng);
     for (size_t i = 0; i < p->mask.count && a->mask != VKA_U8; i++) {
         p->mask.values[i] = n.mask[i] ? p->mask.values[i] : NAN;
     }

@@ -97,13 +97,14 @@ static bool check_stats(const verdict *v, tensor *t) {
 static bool check_score_row(const verdict *v, const tensor *t, uint32_t b, uint32_t h, uint32_t i, double *ref,
                             float *naive, ref_error *error) {
     const attention_problem *p = v->p;
-    size_t first = (((size_t)b * p->a.q_heads + h) * p->a.q_len + i) * p->a.kv_len;
+    const uint32_t *shape = t->view.shape;
+    size_t first = (((size_t)b * shape[1] + h) * shape[2] + i) * shape[3];
     bool exists = i < p->sequences.q_len[b];
     if (exists) {
         ref_attention_scores(&p->ref, p->a.score_stage, b, h, i, ref);
         ref_attention_naive_scores(&p->ref, p->a.score_stage, b, h, i, naive);
     }
-    for (uint32_t j = 0; j < p->a.kv_len; j++) {
+    for (uint32_t j = 0; j < shape[3]; j++) {
         if (!exists && !tensor_untouched(t, first + j)) {
             return fail(v, "scores[%zu] was written, in a row that no sequence has", first + j);
         }
@@ -121,9 +122,8 @@ static bool check_scores(const verdict *v, tensor *t) {
     float *naive = attention_must(calloc(a->kv_len + 1, sizeof *naive));
     ref_error error = {0};
     bool ok = true;
-    for (uint32_t row = 0; ok && row < a->batch * a->q_heads * a->q_len; row++) {
-        ok = check_score_row(v, t, row / a->q_len / a->q_heads, row / a->q_len % a->q_heads, row % a->q_len, ref, naive,
-                             &error);
+    for (uint32_t row = 0, rows = t->view.shape[2]; ok && row < a->batch * a->q_heads * rows; row++) {
+        ok = check_score_row(v, t, row / rows / a->q_heads, row / rows % a->q_heads, row % rows, ref, naive, &error);
     }
     free(ref);
     free(naive);
@@ -144,41 +144,72 @@ static double distance(const float *out, const double *ref, uint32_t count) {
     return most;
 }
 
-/* Where arithmetic in f32 can't tell which key has the highest score, the one that was selected is the right one. */
-static void follow_selection(attention_problem *p, uint32_t b, uint32_t h, uint32_t i, double *score, bool *possible,
-                             double *pick) {
-    size_t first = attention_q_row(p, b, h, i) * p->a.value_dim;
-    ref_attention_scores(&p->ref, VKA_SCORES_MASKED, b, h, i, score);
-    ref_attention_choices(&p->ref, b, h, i, p->score_error, score, possible);
-    uint32_t best = ref_attention_choice(&p->ref, b, h, i, score);
-    double nearest = INFINITY;
+/* Room for what is needed to follow a row's selection. */
+typedef struct choices {
+    double *score, *pick;
+    float *naive;
+    bool *possible;
+} choices;
+
+/* The possible key whose value came out; of several with the same value, the one whose score did. */
+static uint32_t selected(const attention_problem *p, uint32_t b, uint32_t h, uint32_t i, const choices *c) {
+    size_t row = attention_q_row(p, b, h, i);
+    uint32_t best = ref_attention_choice(&p->ref, b, h, i, c->score);
+    double nearest = INFINITY, nearest_lse = INFINITY;
     for (uint32_t j = 0; j < p->a.kv_len; j++) {
-        if (!possible[j]) {
+        ref_softmax softmax;
+        if (!c->possible[j]) {
             continue;
         }
-        ref_attention_pick(&p->ref, b, h, i, j, pick);
-        double d = distance(p->out.values + first, pick, p->a.value_dim);
-        best = d < nearest ? j : best;
-        nearest = d < nearest ? d : nearest;
+        ref_attention_pick(&p->ref, b, h, i, j, c->score, c->pick, &softmax);
+        double d = distance(p->out.values + row * p->a.value_dim, c->pick, p->a.value_dim);
+        double d_lse = p->lse.count ? fabs((double)p->lse.values[row] - softmax.lse) : 0;
+        if (d < nearest || (d == nearest && d_lse < nearest_lse)) {
+            best = j;
+            nearest = d;
+            nearest_lse = d_lse;
+        }
     }
-    ref_attention_pick(&p->ref, b, h, i, best, p->ref_out + first);
-    ref_attention_naive_pick(&p->ref, b, h, i, best, p->naive_out + first);
+    return best;
+}
+
+/* Where arithmetic in f32 can't tell which key has the highest score, the one that was selected is the right one. */
+static void follow_selection(attention_problem *p, uint32_t b, uint32_t h, uint32_t i, const choices *c) {
+    size_t row = attention_q_row(p, b, h, i);
+    ref_softmax softmax, naive;
+    if (isnan(p->ref_lse[row])) {
+        return; /* nothing is selected */
+    }
+    ref_attention_scores(&p->ref, VKA_SCORES_MASKED, b, h, i, c->score);
+    ref_attention_naive_scores(&p->ref, VKA_SCORES_MASKED, b, h, i, c->naive);
+    ref_attention_choices(&p->ref, b, h, i, p->score_error, c->score, c->possible);
+    uint32_t best = selected(p, b, h, i, c);
+    ref_attention_pick(&p->ref, b, h, i, best, c->score, p->ref_out + row * p->a.value_dim, &softmax);
+    ref_attention_naive_pick(&p->ref, b, h, i, best, c->naive, p->naive_out + row * p->a.value_dim, &naive);
+    p->ref_lse[row] = softmax.lse;
+    p->ref_max[row] = softmax.max;
+    p->naive_lse[row] = (float)naive.lse;
+    p->naive_max[row] = (float)naive.max;
 }
 
 static void follow_selections(attention_problem *p) {
-    double *score = attention_must(calloc(p->a.kv_len + 1, sizeof *score));
-    double *pick = attention_must(calloc(p->a.value_dim + 1, sizeof *pick));
-    bool *possible = attention_must(calloc(p->a.kv_len + 1, sizeof *possible));
+    const choices c = {
+        .score = attention_must(calloc(p->a.kv_len + 1, sizeof(double))),
+        .pick = attention_must(calloc(p->a.value_dim, sizeof(double))),
+        .naive = attention_must(calloc(p->a.kv_len + 1, sizeof(float))),
+        .possible = attention_must(calloc(p->a.kv_len + 1, sizeof(bool))),
+    };
     for (uint32_t b = 0; b < p->a.batch; b++) {
         for (uint32_t h = 0; h < p->a.q_heads; h++) {
             for (uint32_t i = 0; i < p->sequences.q_len[b]; i++) {
-                follow_selection(p, b, h, i, score, possible, pick);
+                follow_selection(p, b, h, i, &c);
             }
         }
     }
-    free(score);
-    free(pick);
-    free(possible);
+    free(c.score);
+    free(c.pick);
+    free(c.naive);
+    free(c.possible);
 }
 
 /* ---- runs ------------------------------------------------------------------------------------------------------ */

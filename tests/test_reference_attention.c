@@ -325,8 +325,11 @@ Test(reference_attention, stages) {
         expect_close(out, r.out[0], "out");
         expect_close(r.softmax.lse, r.softmax.max + log(r.softmax.sum), "stats");
     }
-    ref_attention_scores(&a, VKA_SCORES_SCALED, 1, 1, 0, p); /* masks come later, lengths do not */
-    cr_expect(isfinite(p[NK - 4]) && p[NK - 3] == -INFINITY);
+    ref_attention_scores(&a, VKA_SCORES_SCALED, 1, 1, 0, p); /* masks come later */
+    cr_expect(isfinite(p[NK - 4]) && isfinite(p[NK - 3]) && p[NK - 3] != 0);
+    a.own_keys = true;
+    ref_attention_scores(&a, VKA_SCORES_SCALED, 1, 1, 0, p);
+    cr_expect(p[NK - 4] != 0 && p[NK - 3] == 0);
 }
 
 /* ---- storage --------------------------------------------------------------------------------------------------- */
@@ -505,7 +508,8 @@ Test(reference_attention, argmax) {
     for (uint32_t i = 0; i < NQ; i++) {
         row r = compute(&a, 0, 3, i);
         expect_close(r.out[2], (double)v[(NK + i) * DV + 2], "first of equals");
-        expect_close(r.softmax.lse, log(NK - i), "lse");
+        expect_close(r.softmax.lse, 0, "lse");
+        cr_expect_eq(r.softmax.sum, 1);
     }
     q[0] = 1;
     k[4 * D] = 5;
@@ -525,7 +529,11 @@ Test(reference_attention, argmax) {
     }
     a.diagonal = NK; /* nobody to choose from */
     row r = compute(&a, 0, 0, 0);
-    cr_expect(r.out[0] == 0 && r.softmax.lse == -INFINITY);
+    cr_expect(r.out[0] == 0 && r.softmax.lse == -INFINITY && r.softmax.sum == 0);
+    a.diagonal = 0;
+    k[7 * D] = NAN; /* NaN is no score to compare with */
+    r = compute(&a, 0, 0, 0);
+    cr_expect(isnan(r.out[0]) && isnan(r.softmax.lse));
 }
 
 /* Keys are drawn as often as softmax says. */
@@ -546,8 +554,10 @@ Test(reference_attention, sample) {
         double out[NK];
         a.random_offset = n;
         uint32_t choice = ref_attention_choice(&a, 0, 0, 0, score);
-        ref_attention_pick(&a, 0, 0, 0, choice, out);
+        ref_softmax s;
+        ref_attention_pick(&a, 0, 0, 0, choice, score, out, &s);
         cr_assert(choice < NK && out[choice] == 1);
+        expect_close(s.lse, score[choice] + ref_attention_gumbel(ref_attention_word(&a, 0, 0, 0, choice)), "lse");
         count[choice] += 1.0 / DRAWS;
     }
     for (uint32_t j = 0; j < NK; j++) { /* five standard deviations */

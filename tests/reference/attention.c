@@ -35,15 +35,35 @@ static void add_value(const ref_attention *a, uint32_t b, uint32_t h, uint32_t j
     }
 }
 
+/* Is there a NaN among the scores? It can't be compared with. */
+static bool spoiled(const ref_attention *a, const double *score) {
+    bool nan = false;
+    for (uint32_t j = 0; j < a->kv_len; j++) {
+        nan = nan || isnan(score[j]);
+    }
+    return nan;
+}
+
+static void hard_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score, double *out,
+                     ref_softmax *softmax) {
+    ref_attention_pick(a, b, h, i, ref_attention_choice(a, b, h, i, score), score, out, softmax);
+    if (spoiled(a, score)) {
+        *softmax = (ref_softmax){NAN, NAN, NAN};
+        for (uint32_t c = 0; c < a->value_dim; c++) {
+            out[c] = NAN;
+        }
+    }
+}
+
 void ref_attention_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, double *out, ref_softmax *softmax,
                        double *scratch) {
     double *score = scratch;
     ref_attention_scores(a, VKA_SCORES_MASKED, b, h, i, score);
-    *softmax = ref_attention_softmax(a, h, score);
     if (a->selection != VKA_SELECTION_SOFTMAX) {
-        ref_attention_pick(a, b, h, i, ref_attention_choice(a, b, h, i, score), out);
+        hard_row(a, b, h, i, score, out, softmax);
         return;
     }
+    *softmax = ref_attention_softmax(a, h, score);
     clear(a, out);
     for (uint32_t j = 0; j < a->kv_len; j++) {
         if (score[j] != -INFINITY) {
@@ -53,9 +73,13 @@ void ref_attention_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t 
     }
 }
 
-void ref_attention_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double *out) {
+void ref_attention_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, const double *score,
+                        double *out, ref_softmax *softmax) {
     clear(a, out);
+    *softmax = (ref_softmax){-INFINITY, 0, -INFINITY};
     if (j < a->kv_len) {
-        add_value(a, b, h, j, ref_attention_keep(a, b, h, i, j), out);
+        add_value(a, b, h, j, 1, out);
+        double max = score[j] + ref_attention_noise(a, b, h, i, j);
+        *softmax = (ref_softmax){max, 1, max};
     }
 }

@@ -41,9 +41,9 @@ static float biased(const ref_attention *a, float score, uint32_t b, uint32_t h,
 }
 
 static float score_of(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
-    if (j >= (a->kv_lens ? a->kv_lens[b] : a->kv_len) ||
-        (stage == VKA_SCORES_MASKED && !ref_attention_visible(a, b, h, i, j))) {
-        return -INFINITY;
+    double hidden;
+    if (ref_attention_hidden(a, stage, b, h, i, j, &hidden)) {
+        return (float)hidden;
     }
     const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
     size_t row = kv_row(a, b, h, j);
@@ -126,10 +126,14 @@ void ref_attention_naive_row(const ref_attention *a, uint32_t b, uint32_t h, uin
     store(a, out);
 }
 
-void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, float *out) {
+void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                              const float *score, float *out, ref_softmax *softmax) {
     clear(a, out);
+    *softmax = (ref_softmax){-INFINITY, 0, -INFINITY};
     if (j < a->kv_len) {
-        add_value(a, b, h, j, dropped(a, 1, b, h, i, j), out);
+        add_value(a, b, h, j, 1, out);
+        double max = (double)score[j] + ref_attention_naive_noise(a, b, h, i, j);
+        *softmax = (ref_softmax){max, 1, max};
     }
     store(a, out);
 }

@@ -28,27 +28,28 @@ double ref_attention_gumbel(uint32_t word) {
     return -log(surprise(word));
 }
 
-static double noise(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+double ref_attention_noise(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
     return a->selection == VKA_SELECTION_SAMPLE ? ref_attention_gumbel(ref_attention_word(a, b, h, i, j)) : 0;
 }
 
-/* How far off a sample's noise may be: Vulkan lets a logarithm of a number near 1 be off by 2^-21, and what is left of
- * -log u is then taken the logarithm of. */
+/* Vulkan lets the logarithm of a number near 1 be off by 2^-21, and of what is left of it the logarithm is taken. */
+double ref_attention_naive_noise(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    return a->selection == VKA_SELECTION_SAMPLE ? -log(surprise(ref_attention_word(a, b, h, i, j)) - 0x1p-21) : 0;
+}
+
+/* A number that Vulkan may take for 0 or less has any logarithm. */
 static double noise_error(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
-    if (a->selection != VKA_SELECTION_SAMPLE) {
-        return 0;
-    }
-    double s = surprise(ref_attention_word(a, b, h, i, j));
-    return s > 0x1p-21 ? log(s) - log(s - 0x1p-21) : INFINITY;
+    double error = ref_attention_naive_noise(a, b, h, i, j) - ref_attention_noise(a, b, h, i, j);
+    return isfinite(error) ? error : INFINITY;
 }
 
 uint32_t ref_attention_choice(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score) {
     uint32_t best = a->kv_len;
     double highest = -INFINITY;
     for (uint32_t j = 0; j < a->kv_len; j++) {
-        if (score[j] != -INFINITY && score[j] + noise(a, b, h, i, j) > highest) {
+        if (score[j] != -INFINITY && score[j] + ref_attention_noise(a, b, h, i, j) > highest) {
             best = j;
-            highest = score[j] + noise(a, b, h, i, j);
+            highest = score[j] + ref_attention_noise(a, b, h, i, j);
         }
     }
     return best;
@@ -59,11 +60,11 @@ void ref_attention_choices(const ref_attention *a, uint32_t b, uint32_t h, uint3
     double surely = -INFINITY; /* what the winner has at least */
     for (uint32_t j = 0; j < a->kv_len; j++) {
         if (score[j] != -INFINITY) {
-            surely = fmax(surely, score[j] + noise(a, b, h, i, j) - error - noise_error(a, b, h, i, j));
+            surely = fmax(surely, score[j] + ref_attention_noise(a, b, h, i, j) - error - noise_error(a, b, h, i, j));
         }
     }
     for (uint32_t j = 0; j < a->kv_len; j++) {
-        double most = score[j] + noise(a, b, h, i, j) + error + noise_error(a, b, h, i, j);
+        double most = score[j] + ref_attention_noise(a, b, h, i, j) + error + noise_error(a, b, h, i, j);
         possible[j] = score[j] != -INFINITY && most >= surely;
     }
 }

@@ -84,11 +84,19 @@ static double dot(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, ui
     return a->k_scale ? sum * (double)a->k_scale[row] : sum;
 }
 
+bool ref_attention_hidden(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                          double *score) {
+    bool late = stage >= VKA_SCORES_MASKED, elsewhere = a->own_keys && j >= keys(a, b);
+    *score = late ? -INFINITY : 0;
+    return late ? !ref_attention_visible(a, b, h, i, j) : elsewhere;
+}
+
 static double score_of(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
-    if (j >= keys(a, b) || (stage == VKA_SCORES_MASKED && !ref_attention_visible(a, b, h, i, j))) {
-        return -INFINITY;
+    double score;
+    if (ref_attention_hidden(a, stage, b, h, i, j, &score)) {
+        return score;
     }
-    double score = a->scale * dot(a, b, h, i, j);
+    score = a->scale * dot(a, b, h, i, j);
     if (stage >= VKA_SCORES_CAPPED && a->softcap > 0) {
         score = a->softcap * tanh(score / a->softcap);
     }

@@ -20,6 +20,7 @@ typedef struct ref_attention {
     int32_t left, right; /* VKA_UNBOUNDED: no bound          */
     /* Zero and NULL: off. */
     const uint32_t *kv_lens;        /* [batch]: keys of each sequence, at most kv_len                                */
+    bool own_keys;                  /* there is nothing to look at beyond them                                       */
     const int64_t *diagonals;       /* [batch]: instead of diagonal                                                  */
     const float *k_scale, *v_scale; /* [batch, kv_heads, kv_len]: factors of a row's elements                         */
     double softcap;
@@ -42,7 +43,8 @@ bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64
 /* Without masks and biases: what lengths, causality and window say. */
 bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_t j);
 
-/* The scores of a row: kv_len of them. Keys beyond a sequence's end have -inf at every stage, 0 as probabilities. */
+/* The scores of a row: kv_len of them. Masks come last, and a length is a mask: the first stages have the keys beyond a
+ * sequence's end too, or 0 with own_keys. */
 void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
                           double *score);
 
@@ -67,6 +69,10 @@ void ref_attention_naive_scores(const ref_attention *a, vka_score_stage stage, u
 void ref_attention_naive_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, float *out,
                              ref_softmax *softmax, float *scratch);
 
+/* Is it a pair without a score at this stage? What it has instead. */
+bool ref_attention_hidden(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                          double *score);
+
 /* VKA_SELECTION_ARGMAX and _SAMPLE. The key that a row's scores (VKA_SCORES_MASKED) select: the first of equals; kv_len
  * if it sees none. */
 uint32_t ref_attention_choice(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score);
@@ -74,15 +80,20 @@ uint32_t ref_attention_choice(const ref_attention *a, uint32_t b, uint32_t h, ui
 void ref_attention_choices(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, double error,
                            const double *score, bool *possible);
 /* The output row when key j is selected; j = kv_len: none is. */
-void ref_attention_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double *out);
-void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, float *out);
+void ref_attention_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, const double *score,
+                        double *out, ref_softmax *softmax);
+void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                              const float *score, float *out, ref_softmax *softmax);
 
 /* Philox4x32-10. */
 void ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
 /* The random word of a query and a key. */
 uint32_t ref_attention_word(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
-/* What the word adds to a score for VKA_SELECTION_SAMPLE. */
+/* What a word adds to a score for VKA_SELECTION_SAMPLE; what is added to a key's score, if anything; and that by the
+ * worst logarithm that Vulkan allows. */
 double ref_attention_gumbel(uint32_t word);
+double ref_attention_noise(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
+double ref_attention_naive_noise(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
 /* What dropout multiplies the weight by. */
 double ref_attention_keep(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
 
