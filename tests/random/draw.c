@@ -1,0 +1,193 @@
+/* Draws cases. First what decides about pipelines, which a whole group has in common, then the rest.
+ * SPDX-License-Identifier: MIT */
+#include "random.h"
+
+#include <string.h>
+
+static bool chance(ref_rng *g, uint32_t percent) {
+    return ref_rng_below(g, 100) < percent;
+}
+
+static uint32_t between(ref_rng *g, uint32_t low, uint32_t high) {
+    return low + ref_rng_below(g, high - low + 1);
+}
+
+static vka_dtype draw_float(ref_rng *g) {
+    return dtypes[ref_rng_below(g, DTYPES)];
+}
+
+/* ---- of a group ------------------------------------------------------------------------------------------------ */
+
+static void draw_types(ref_rng *g, attention_case *a) {
+    static const uint32_t dims[] = {8, 8, 8, 16, 16, 32, 64, 1, 3, 7, 24, 40, 59};
+    const uint32_t count = sizeof dims / sizeof *dims;
+    a->dtype = draw_float(g);
+    a->head_dim = dims[ref_rng_below(g, count)];
+    a->value_dim = chance(g, 60) ? a->head_dim : dims[ref_rng_below(g, count)];
+    vka_dtype *mixed[] = {&a->k_dtype, &a->v_dtype, &a->out_dtype};
+    bool mixes = chance(g, 25);
+    for (int i = 0; i < 3 && mixes; i++) {
+        *mixed[i] = draw_float(g);
+    }
+    vka_dtype *caches[] = {&a->k_dtype, &a->v_dtype};
+    uint32_t *cache_dims[] = {&a->head_dim, &a->value_dim};
+    for (int i = 0; i < 2; i++) {
+        uint32_t kind = ref_rng_below(g, 10);
+        *caches[i] = kind == 0 ? VKA_I8 : kind == 1 ? VKA_Q8_0 : *caches[i];
+        *cache_dims[i] = kind == 1 ? 32 * between(g, 1, 2) : *cache_dims[i];
+    }
+}
+
+static void draw_options(ref_rng *g, attention_case *a) {
+    static const vka_dtype masks[] = {VKA_U8, VKA_U8, VKA_F32, VKA_F16, VKA_BF16};
+    a->softcap = chance(g, 20);
+    a->mask = chance(g, 30) ? masks[ref_rng_below(g, 5)] : VKA_DTYPE_INVALID;
+    a->alibi = chance(g, 20);
+    a->relative_len = chance(g, 20);
+    a->causal = chance(g, 40);
+    a->window.enabled = chance(g, 25);
+    a->selection = chance(g, 80) ? VKA_SELECTION_SOFTMAX : (vka_selection)between(g, 1, 2);
+    a->sinks = !a->selection && chance(g, 20);
+    a->dropout = !a->selection && chance(g, 20);
+    a->no_lse = chance(g, 15);
+    a->stats = chance(g, 20);
+    a->scores = chance(g, 15) ? draw_float(g) : VKA_DTYPE_INVALID;
+    a->score_stage = (vka_score_stage)ref_rng_below(g, 4);
+}
+
+static void draw_list(ref_rng *g, attention_list *list) {
+    uint32_t kind = ref_rng_below(g, 10);
+    list->kind = kind < 6 ? LIST_NONE : kind < 8 ? LIST_LENGTHS : LIST_OFFSETS;
+    list->tensor = chance(g, 60);
+}
+
+static void draw_group(ref_rng *g, random_case *r) {
+    attention_case *a = &r->a;
+    draw_types(g, a);
+    draw_options(g, a);
+    draw_list(g, &a->q_list);
+    draw_list(g, &a->kv_list);
+    a->page_size = chance(g, 20) ? 8 * between(g, 1, 4) : 0;
+    a->layout.pad = chance(g, 50) ? 4 : 1; /* 4: rows stay multiples of four */
+    r->path = chance(g, 40) ? VKA_PATH_AUTO : (vka_attention_path)between(g, 1, LAST_PATH);
+    r->splits = chance(g, 40) ? 0 : chance(g, 40) ? 1 : 2;
+}
+
+/* ---- of a case ------------------------------------------------------------------------------------------------- */
+
+static uint32_t draw_length(ref_rng *g, uint32_t most) {
+    uint32_t kind = ref_rng_below(g, 10);
+    return kind < 3 ? 1 : kind < 6 ? between(g, 1, 8) : between(g, 1, most);
+}
+
+static void draw_sizes(ref_rng *g, attention_case *a) {
+    a->batch = between(g, 1, 4);
+    a->kv_heads = between(g, 1, 3);
+    a->q_heads = a->kv_heads * between(g, 1, 4);
+    a->q_len = draw_length(g, 70);
+    a->kv_len = chance(g, 4) ? 0 : chance(g, 20) ? draw_length(g, 40) : between(g, 1, 150);
+    a->no_keys = !a->kv_len;
+    a->k_shared = chance(g, 15);
+    a->v_shared = chance(g, 15);
+}
+
+static void draw_layout(ref_rng *g, layout *l) {
+    static const char *const rows[] = {"0123", "0213", "1023", "2013", "1203", "2103"};
+    static const char *const any[] = {"0123", "0132", "0312", "3012", "0231", "3210", "1302", "2310"};
+    bool vectors = l->pad == 4;
+    l->order = chance(g, 40) ? NULL : vectors ? rows[ref_rng_below(g, 6)] : any[ref_rng_below(g, 8)];
+    l->pad = vectors ? 4 * ref_rng_below(g, 3) : ref_rng_below(g, 4);
+    l->shift = vectors ? 4 * ref_rng_below(g, 2) : ref_rng_below(g, 4);
+}
+
+static int32_t draw_position(ref_rng *g, const attention_case *a) {
+    return chance(g, 4) ? (chance(g, 50) ? INT32_MIN + 1 : INT32_MAX - 1)
+                        : (int32_t)ref_rng_below(g, 2 * a->kv_len + 20) - (int32_t)a->kv_len;
+}
+
+static void draw_band(ref_rng *g, attention_case *a) {
+    a->diagonal = (vka_diagonal)ref_rng_below(g, 3);
+    a->offset = draw_position(g, a);
+    a->window.left = chance(g, 20) ? VKA_UNBOUNDED : (int32_t)ref_rng_below(g, a->kv_len + 1) - 3;
+    a->window.right = chance(g, 20) ? VKA_UNBOUNDED : (int32_t)ref_rng_below(g, a->kv_len + 1) - 3;
+}
+
+static void draw_scores(ref_rng *g, attention_case *a) {
+    static const float caps[] = {0.05f, 1, 4, 30, 50};
+    static const float drops[] = {0.01f, 0.1f, 0.25f, 0.5f, 0.9f};
+    a->scale = chance(g, 70) ? 0 : ref_rng_uniform(g, 0.01f, 3);
+    a->softcap = a->softcap > 0 ? caps[ref_rng_below(g, 5)] : 0;
+    a->dropout = a->dropout > 0 ? drops[ref_rng_below(g, 5)] : 0;
+    a->random_seed = ref_rng_u64(g);
+    a->random_offset = (uint32_t)ref_rng_u64(g);
+    a->mask_rank = between(g, 2, 4);
+    a->mask_broadcast = chance(g, 50) ? 0 : ref_rng_below(g, 16);
+    a->mask_content = chance(g, 70) ? MASK_RANDOM : (mask_content)between(g, MASK_NOTHING, MASK_NAN);
+    a->relative_len = a->relative_len ? between(g, 1, 40) : 0;
+    a->relative_zero = ref_rng_below(g, a->relative_len + 1);
+    a->relative_shared = chance(g, 30);
+    a->relative_masks = chance(g, 40);
+}
+
+static void draw_sequences(ref_rng *g, attention_case *a) {
+    a->q_list.wild = chance(g, 30);
+    a->kv_list.wild = chance(g, 30);
+    a->max_q_len = chance(g, 60) ? 0 : between(g, 1, a->q_len + 3);
+    a->max_kv_len = chance(g, 60) ? 0 : between(g, 1, a->kv_len + 3);
+    a->wild_pages = chance(g, 20);
+    a->poison_hidden = chance(g, 80);
+}
+
+/* ---- legal ----------------------------------------------------------------------------------------------------- */
+
+static void make_legal_list(attention_list *list, uint32_t *max) {
+    *max = list->kind ? *max : 0;
+    list->wild = list->wild && list->tensor && list->kind;
+}
+
+static void make_legal_types(attention_case *a) {
+    vka_dtype caches[] = {a->k_dtype, a->v_dtype};
+    uint32_t *dims[] = {&a->head_dim, &a->value_dim};
+    for (int i = 0; i < 2; i++) {
+        *dims[i] = caches[i] == VKA_Q8_0 ? (*dims[i] + 31) / 32 * 32 : *dims[i];
+    }
+}
+
+void random_make_legal(random_case *r) {
+    attention_case *a = &r->a;
+    make_legal_types(a);
+    make_legal_list(&a->q_list, &a->max_q_len);
+    make_legal_list(&a->kv_list, &a->max_kv_len);
+    a->q_list.wild = a->q_list.wild && a->q_list.kind == LIST_LENGTHS; /* packed queries would meet */
+    a->page_size = a->kv_list.kind == LIST_OFFSETS || a->no_keys ? 0 : a->page_size;
+    a->k_shared = a->k_shared && !a->page_size;
+    a->v_shared = a->v_shared && !a->page_size;
+    a->no_keys = !a->kv_len;
+    a->offset = a->diagonal == VKA_DIAGONAL_EXPLICIT ? a->offset : 0;
+    a->sinks = a->sinks && !a->selection;
+    a->dropout = a->selection ? 0 : a->dropout;
+    bool probabilities = a->score_stage == VKA_SCORES_PROBABILITIES && a->scores;
+    a->score_stage = probabilities && a->selection ? VKA_SCORES_MASKED : a->score_stage;
+    a->no_lse = a->no_lse && !probabilities;
+    a->relative_zero = a->relative_zero < a->relative_len ? a->relative_zero : 0;
+    a->mask_content = a->mask == VKA_U8 && a->mask_content > MASK_ALL ? MASK_RANDOM : a->mask_content;
+    bool bounded = a->window.left != VKA_UNBOUNDED && a->window.right != VKA_UNBOUNDED;
+    if (bounded && (int64_t)a->window.left + a->window.right < 0) {
+        a->window.right = -a->window.left;
+    }
+}
+
+random_case random_draw(uint64_t seed, uint64_t number) {
+    random_case r = {.seed = seed * UINT64_C(0x9e3779b97f4a7c15) + number};
+    ref_rng group = ref_rng_seed(seed ^ (number / RANDOM_GROUP * 2 + 1) * UINT64_C(0xd1342543de82ef95));
+    ref_rng one = ref_rng_seed(r.seed);
+    draw_group(&group, &r);
+    draw_sizes(&one, &r.a);
+    draw_layout(&one, &r.a.layout);
+    draw_band(&one, &r.a);
+    draw_scores(&one, &r.a);
+    draw_sequences(&one, &r.a);
+    r.splits = r.splits < 2 ? r.splits : between(&one, 2, 9);
+    random_make_legal(&r);
+    return r;
+}
