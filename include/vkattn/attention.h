@@ -58,7 +58,8 @@ typedef enum vka_selection {
 typedef enum vka_score_stage {
     VKA_SCORES_SCALED = 0,        /* scale * q k^T                                                                  */
     VKA_SCORES_CAPPED = 1,        /* after softcap                                                                  */
-    VKA_SCORES_MASKED = 2,        /* after biases and masks: -inf where a query may not see a key                   */
+    VKA_SCORES_MASKED = 2,        /* after biases and masks, without a sample's noise: -inf where a query may not see */
+                                  /*   a key                                                                      */
     VKA_SCORES_PROBABILITIES = 3, /* after softmax; rows that see nothing are 0. Needs lse, and VKA_SELECTION_SOFTMAX */
 } vka_score_stage;
 

@@ -231,23 +231,27 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
 }
 
 #if VKA_RICH
-// Is a value of a step's keys NaN or infinite? A weight of 0 would spread it to rows that may not see it.
+// Is a value of a step's keys NaN or infinite? A weight of 0 would spread it to rows that may not see it. In integers:
+// compilers may take a product with 0 for 0.
 bool has_strange_value(Grid g, int j, uint v_head) {
-    vec4 zero = vec4(0.0);
+    uvec4 largest = uvec4(0u);
 #if VKA_SUBGROUP
     [[unroll]] for (uint c = 0u; c < BC; ++c) fetch_value(c, value_source(g, v_head, j + int(c)));
-    [[unroll]] for (uint i = 0u; i < BC * V_PARTS; ++i) zero += v_parts[i] * 0.0;
-    uint strange = dot(zero, vec4(1.0)) == 0.0 ? 0u : 1u;
-    [[unroll]] for (uint step = 1u; step < SG; step *= 2u) strange |= subgroupShuffleXor(strange, step);
-    return strange != 0u;
+    [[unroll]] for (uint i = 0u; i < BC * V_PARTS; ++i)
+        largest = max(largest, floatBitsToUint(v_parts[i]) & 0x7fffffffu);
+    largest.xy = max(largest.xy, largest.zw);
+    largest.x = max(largest.x, largest.y);
+    [[unroll]] for (uint step = 1u; step < SG; step *= 2u)
+        largest.x = max(largest.x, subgroupShuffleXor(largest.x, step));
 #else
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
         Source from = value_source(g, v_head, j + int(c));
         [[dont_unroll]] for (uint d = 0u; d < DV4; ++d)
-            zero += value_vector4(from, d) * 0.0;
+            largest = max(largest, floatBitsToUint(value_vector4(from, d)) & 0x7fffffffu);
     }
-    return !(dot(zero, vec4(1.0)) == 0.0);
+    largest.x = max(max(largest.x, largest.y), max(largest.z, largest.w));
 #endif
+    return largest.x >= 0x7f800000u;
 }
 #endif
 

@@ -67,6 +67,16 @@ uint random_word(Grid g, Row r, int key) {
     return philox(uvec4(uint(key) / 4u, r.query, head, p.random_offset), uvec2(p.seed_lo, p.seed_hi))[uint(key) % 4u];
 }
 
+// -log(u) of u = (word / 256 + 0.5) 2^-24, which is no float in the upper half: there by 1 - u, which is.
+float minus_log_uniform(uint word) {
+    uint n = word >> 8;
+    if (n < 0x800000u)
+        return -log((float(n) + 0.5) * (1.0 / 16777216.0));
+    float v = (float(0xffffffu - n) + 0.5) * (1.0 / 16777216.0);
+    float series = v * (1.0 + v * (0.5 + v * (1.0 / 3.0 + v * (0.25 + v * (0.2 + v * (1.0 / 6.0))))));
+    return v < 0.0625 ? series : -log(1.0 - v);
+}
+
 float dropout_factor(Grid g, Row r, int key) {
     return random_word(g, r, key) < p.drop_below ? 0.0 : p.keep_scale;
 }
@@ -129,8 +139,7 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
         score += bias * LOG2E;
     }
     if (has(VKA_FLAG_SAMPLE)) {
-        float uniform_one = (float(random_word(g, r, key) >> 8) + 0.5) * (1.0 / 16777216.0);
-        score -= log2(-log(uniform_one));
+        score -= log2(minus_log_uniform(random_word(g, r, key)));
     }
     // Finite biases never mask: rows that have nothing but the lowest floats are rows like any other.
     score = score < LOWEST ? LOWEST : score;

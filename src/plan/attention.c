@@ -238,7 +238,9 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
         snprintf(refusal->reason, sizeof refusal->reason, "one head has more than 2^34 of them");
         return false;
     }
-    uint32_t *spec = plan->scores.spec, keep = VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | p->options;
+    uint32_t *spec = plan->scores.spec;
+    uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | p->options) &
+                    ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
     spec[VKA_SPEC_GROUP_SIZE] = t;
