@@ -121,18 +121,6 @@ static vka_status check(const vka__check *c, const vka_layer_norm_desc *d, vka__
     return status == VKA_OK ? check_memory(c, &all) : status;
 }
 
-/* Statistics join the rows as [.., .., .., 1]. */
-static void widen(vka__view *v, uint32_t x_rank) {
-    if (!v->present || x_rank == 1)
-        return;
-    for (int i = 0; i < 3; ++i) {
-        v->shape[i] = v->shape[i + 1];
-        v->stride[i] = v->stride[i + 1];
-    }
-    v->shape[3] = 1;
-    v->stride[3] = 0;
-}
-
 static vka_status prepare(vka_device *device, const vka_layer_norm_desc *d, prepared *out) {
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_layer_norm"};
     memset(out, 0, sizeof *out);
@@ -140,8 +128,9 @@ static vka_status prepare(vka_device *device, const vka_layer_norm_desc *d, prep
     vka_status status = check(&c, d, p);
     if (status != VKA_OK)
         return status;
-    widen(&p->mean, d->x.rank);
-    widen(&p->inv_std, d->x.rank);
+    /* Statistics join the rows as [.., .., .., 1]. */
+    for (int i = MEAN; i <= INV_STD && d->x.rank > 1; ++i)
+        vka__view_append_one(tensors_of(d, p).view[i]);
     out->caps = c.caps;
     out->nothing = !p->x.shape[0] || !p->x.shape[1] || !p->x.shape[2];
     if (out->nothing)

@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: MIT */
 #include "plan/plan.h"
 
+#include <stdio.h>
+#include <string.h>
+
 void vka__grid_cap(vka__grid *grid, uint64_t most) {
     uint32_t *limit = grid->limit;
     for (int i = 0; i < 3; ++i)
@@ -58,4 +61,90 @@ vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint6
     *base = (uint32_t)((begin - aligned) / (view->block > 1 ? 2 : view->size));
     uint64_t range = vka__align_up(begin + vka__view_bytes(view, elements) - aligned, 4);
     return (vka__binding){.access = access, .offset = aligned, .range = range};
+}
+
+bool vka__cut_to_binding(const vka_device_caps *caps, const vka__view *view, uint32_t dims, uint32_t part[3]) {
+    uint64_t most = vka__binding_elements(caps, view), extent;
+    vka__view box = *view;
+    memcpy(box.shape, part, 3 * sizeof *part);
+    while ((extent = vka__view_extent(&box, 0)) > most) {
+        uint32_t widest = 0;
+        uint64_t span = 0;
+        for (uint32_t dim = 0; dim < 3; ++dim)
+            if ((dims >> dim & 1) && (box.shape[dim] - 1) * box.stride[dim] > span) {
+                span = (box.shape[dim] - 1) * box.stride[dim];
+                widest = dim;
+            }
+        if (!span)
+            return false;
+        uint64_t rest = extent - span;
+        box.shape[widest] = rest < most ? 1 + (uint32_t)((most - rest) / box.stride[widest]) : 1;
+    }
+    memcpy(part, box.shape, 3 * sizeof *part);
+    return true;
+}
+
+uint64_t vka__volume(const uint32_t part[3]) {
+    return (uint64_t)part[0] * part[1] * part[2];
+}
+
+void vka__cut_to_grid(uint64_t most, uint32_t part[3]) {
+    for (uint32_t dim = 0; dim < 3 && vka__volume(part) > most; ++dim)
+        part[dim] = (uint32_t)vka__max_u64(most / (vka__volume(part) / part[dim]), 1);
+}
+
+void vka__even_out(const uint32_t shape[3], uint32_t part[3], uint32_t parts[3]) {
+    for (uint32_t dim = 0; dim < 3; ++dim) {
+        parts[dim] = vka__div_up(shape[dim], part[dim]);
+        part[dim] = vka__div_up(shape[dim], parts[dim]);
+    }
+}
+
+vka_strides vka__box_strides(const vka__view *v, const uint32_t part[3]) {
+    return (vka_strides){
+        .b = part[0] < 2 ? 0 : (uint32_t)v->stride[0],
+        .h = part[1] < 2 ? 0 : (uint32_t)v->stride[1],
+        .n = part[2] < 2 ? 0 : (uint32_t)v->stride[2],
+        .d = (uint32_t)v->stride[3],
+    };
+}
+
+void vka__box_at(const uint32_t shape[3], const uint32_t part[3], const uint32_t parts[3], uint64_t index,
+                 uint32_t begin[3], uint32_t size[3]) {
+    for (uint32_t dim = 3; dim-- > 0; index /= parts[dim]) {
+        begin[dim] = (uint32_t)(index % parts[dim]) * part[dim];
+        size[dim] = vka__min_u32(part[dim], shape[dim] - begin[dim]);
+    }
+}
+
+vka__binding vka__bind_box(const vka_device_caps *caps, const vka__view *view, const uint32_t begin[3],
+                           const uint32_t size[3], vka__access access, uint32_t *base) {
+    vka__view box = *view;
+    uint64_t first = 0;
+    for (uint32_t dim = 0; dim < 3; ++dim) {
+        first += begin[dim] * box.stride[dim];
+        box.shape[dim] = size[dim];
+    }
+    return vka__bind(caps, view, first, box.present ? vka__view_extent(&box, 0) : 0, access, base);
+}
+
+bool vka__refuse_span(const vka_device_caps *caps, const char *field, const char *what, vka__refusal *refusal) {
+    refusal->field = field;
+    snprintf(refusal->reason, sizeof refusal->reason, "%s spans more than the %llu bytes a binding can see", what,
+             (unsigned long long)caps->storage_range);
+    return false;
+}
+
+bool vka__sees_all(const vka_device_caps *caps, const vka__view *view, const char *field, vka__refusal *refusal) {
+    if (!view->present || vka__fits_binding(caps, view, vka__view_extent(view, 0)))
+        return true;
+    return vka__refuse_span(caps, field, "it", refusal);
+}
+
+void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t slot, uint32_t buffer,
+                   vka__access access, vka__dispatch *out) {
+    if (!view->present)
+        return;
+    out->binding[slot] = vka__bind(caps, view, 0, vka__view_extent(view, 0), access, &out->push.base[slot]);
+    out->binding[slot].buffer = buffer;
 }

@@ -38,48 +38,6 @@ static uint32_t flags_of(const vka__norm_problem *p) {
 
 /* ---- boxes of rows -------------------------------------------------------------------------------------------- */
 
-/* Shortens the box until a binding sees it: along the dimension that lies widest in memory, to as much as fits, so that
- * what is left of the others is seen in whole. */
-static bool cut_to_binding(const vka_device_caps *caps, const vka__view *view, uint32_t part[3]) {
-    uint64_t most = vka__binding_elements(caps, view), extent;
-    vka__view box = *view;
-    memcpy(box.shape, part, 3 * sizeof *part);
-    while ((extent = vka__view_extent(&box, 0)) > most) {
-        uint32_t widest = 0;
-        uint64_t span = 0;
-        for (uint32_t dim = 0; dim < 3; ++dim)
-            if ((box.shape[dim] - 1) * box.stride[dim] > span) {
-                span = (box.shape[dim] - 1) * box.stride[dim];
-                widest = dim;
-            }
-        if (!span)
-            return false;
-        uint64_t rest = extent - span;
-        box.shape[widest] = rest < most ? 1 + (uint32_t)((most - rest) / box.stride[widest]) : 1;
-    }
-    memcpy(part, box.shape, 3 * sizeof *part);
-    return true;
-}
-
-static uint64_t rows_of(const uint32_t part[3]) {
-    return (uint64_t)part[0] * part[1] * part[2];
-}
-
-/* A box is one dispatch: boxes may differ in size, and a dispatch knows only its own. Its work needs no cap: it takes
- * what memory takes to pass through a few bindings. */
-static void cut_to_grid(uint64_t most, uint32_t part[3]) {
-    for (uint32_t dim = 0; dim < 3 && rows_of(part) > most; ++dim)
-        part[dim] = (uint32_t)vka__max_u64(most / (rows_of(part) / part[dim]), 1);
-}
-
-/* As many boxes, of equal size but for the last. */
-static void even_out(const vka__norm_problem *p, vka__norm_plan *plan) {
-    for (uint32_t dim = 0; dim < 3; ++dim) {
-        plan->parts[dim] = vka__div_up(p->x.shape[dim], plan->part[dim]);
-        plan->part[dim] = vka__div_up(p->x.shape[dim], plan->parts[dim]);
-    }
-}
-
 /* Few boxes that every tensor's binding and the grid can hold. */
 static bool choose_boxes(const vka_device_caps *caps, const vka__norm_problem *p, vka__norm_plan *plan,
                          vka__refusal *refusal) {
@@ -89,17 +47,14 @@ static bool choose_boxes(const vka_device_caps *caps, const vka__norm_problem *p
     memcpy(plan->part, p->x.shape, sizeof plan->part);
     for (int i = 0; i < VIEWS; ++i) {
         uint32_t whole[3] = {1, 1, 1}; /* weight and bias are not cut */
-        if (!views[i]->present || cut_to_binding(caps, views[i], is_row_tensor(p, views[i]) ? plan->part : whole))
-            continue;
-        refusal->field = names[i];
-        snprintf(refusal->reason, sizeof refusal->reason, "one row spans more than the %llu bytes a binding can see",
-                 (unsigned long long)caps->storage_range);
-        return false;
+        uint32_t *part = is_row_tensor(p, views[i]) ? plan->part : whole;
+        if (views[i]->present && !vka__cut_to_binding(caps, views[i], VKA__DIMS_ALL, part))
+            return vka__refuse_span(caps, names[i], "one row", refusal);
     }
-    even_out(p, plan);
-    cut_to_grid((uint64_t)caps->max_groups[0] * plan->group_rows, plan->part);
-    even_out(p, plan);
-    plan->rows = (uint32_t)rows_of(plan->part);
+    vka__even_out(p->x.shape, plan->part, plan->parts);
+    vka__cut_to_grid((uint64_t)caps->max_groups[0] * plan->group_rows, plan->part);
+    vka__even_out(p->x.shape, plan->part, plan->parts);
+    plan->rows = (uint32_t)vka__volume(plan->part);
     return true;
 }
 
@@ -130,24 +85,14 @@ static void plan_group(const vka_device_caps *caps, const vka__norm_problem *p, 
     plan->group_rows = 1;
 }
 
-/* Strides as the kernels get them; those that a box never takes are dropped, as they may exceed 32 bits. */
-static vka_strides row_strides(const vka__view *v, const uint32_t part[3]) {
-    return (vka_strides){
-        .b = part[0] < 2 ? 0 : (uint32_t)v->stride[0],
-        .h = part[1] < 2 ? 0 : (uint32_t)v->stride[1],
-        .n = part[2] < 2 ? 0 : (uint32_t)v->stride[2],
-        .d = (uint32_t)v->stride[3],
-    };
-}
-
 static void fill_params(const vka__norm_problem *p, vka__norm_plan *plan) {
     plan->params = (vka_norm_params){
-        .x = row_strides(&p->x, plan->part),
-        .residual = row_strides(&p->residual, plan->part),
-        .sum = row_strides(&p->sum, plan->part),
-        .out_ = row_strides(&p->out, plan->part),
-        .mean = row_strides(&p->mean, plan->part),
-        .inv_std = row_strides(&p->inv_std, plan->part),
+        .x = vka__box_strides(&p->x, plan->part),
+        .residual = vka__box_strides(&p->residual, plan->part),
+        .sum = vka__box_strides(&p->sum, plan->part),
+        .out_ = vka__box_strides(&p->out, plan->part),
+        .mean = vka__box_strides(&p->mean, plan->part),
+        .inv_std = vka__box_strides(&p->inv_std, plan->part),
         .weight_stride = (uint32_t)p->weight.stride[3],
         .bias_stride = (uint32_t)p->bias.stride[3],
         .cols = p->x.shape[3],
@@ -172,7 +117,7 @@ vka_status vka__plan_norm(const vka_device_caps *caps, const vka__norm_problem *
 }
 
 uint64_t vka__norm_dispatches(const vka__norm_plan *plan) {
-    return rows_of(plan->parts);
+    return vka__volume(plan->parts);
 }
 
 void vka__norm_dispatch(const vka_device_caps *caps, const vka__norm_problem *p, const vka__norm_plan *plan,
@@ -183,25 +128,18 @@ void vka__norm_dispatch(const vka_device_caps *caps, const vka__norm_problem *p,
     const vka__view *views[VIEWS];
     const char *names[VIEWS];
     views_of(p, views, names);
+    static const uint32_t origin[3] = {0, 0, 0}, one[3] = {1, 1, 1};
     uint32_t begin[3], size[3];
-    for (uint32_t dim = 3; dim-- > 0; index /= plan->parts[dim]) {
-        begin[dim] = (uint32_t)(index % plan->parts[dim]) * plan->part[dim];
-        size[dim] = vka__min_u32(plan->part[dim], p->x.shape[dim] - begin[dim]);
-    }
+    vka__box_at(p->x.shape, plan->part, plan->parts, index, begin, size);
     for (int i = 0; i < VIEWS; ++i) {
-        vka__view box = *views[i];
-        uint64_t first = 0;
-        for (uint32_t dim = 0; dim < 3 && is_row_tensor(p, views[i]); ++dim) {
-            first += begin[dim] * box.stride[dim];
-            box.shape[dim] = size[dim];
-        }
-        uint64_t elements = box.present ? vka__view_extent(&box, 0) : 0;
+        bool rows = is_row_tensor(p, views[i]);
         /* The sum is read again by the later passes. */
         vka__access access = i == 4 ? VKA__READ_WRITE : i == 3 || i >= 6 ? VKA__WRITE : VKA__READ;
-        out->binding[slots[i]] = vka__bind(caps, views[i], first, elements, access, &out->push.base[slots[i]]);
+        out->binding[slots[i]] =
+            vka__bind_box(caps, views[i], rows ? begin : origin, rows ? size : one, access, &out->push.base[slots[i]]);
     }
     out->key = plan->key;
-    out->push.rows = (uint32_t)rows_of(size);
+    out->push.rows = (uint32_t)vka__volume(size);
     out->push.dim1 = size[1];
     out->push.dim2 = size[2];
     out->groups[0] = vka__div_up(out->push.rows, plan->group_rows);

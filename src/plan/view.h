@@ -43,4 +43,16 @@ static inline bool vka__view_vec4(const vka__view *v) {
     return ok;
 }
 
+/* A view [.., N] becomes [.., N, 1], so that what rows have one number of each joins the rows themselves. */
+static inline void vka__view_append_one(vka__view *v) {
+    if (!v->present)
+        return;
+    for (uint32_t i = 0; i + 1 < VKA_MAX_RANK; ++i) {
+        v->shape[i] = v->shape[i + 1];
+        v->stride[i] = v->stride[i + 1];
+    }
+    v->shape[VKA_MAX_RANK - 1] = 1;
+    v->stride[VKA_MAX_RANK - 1] = 0;
+}
+
 #endif
