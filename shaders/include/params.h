@@ -90,6 +90,18 @@ VKA_STRUCT(vka_norm_params) {
 }
 VKA_END(vka_norm_params);
 
+/* One merge of two attentions. */
+VKA_STRUCT(vka_merge_params) {
+    vka_strides a;
+    vka_strides b;
+    vka_strides a_lse;
+    vka_strides b_lse;
+    vka_strides out_;
+    vka_strides lse;
+    VKA_UINT_ cols; /* Dv */
+}
+VKA_END(vka_merge_params);
+
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
     VKA_UINT_ base[17]; /* first element of each tensor within its binding                            */
@@ -98,7 +110,7 @@ VKA_STRUCT(vka_push) {
     VKA_UINT_ z0;
     VKA_UINT_ b0; /* attention: batch entry and query head where the slice begins                     */
     VKA_UINT_ h0;
-    VKA_UINT_ rows; /* norms: rows of the dispatch, a box with these sizes of dimensions 1 and 2    */
+    VKA_UINT_ rows; /* norms, merges: rows of the dispatch, a box with these sizes of dimensions 1 and 2 */
     VKA_UINT_ dim1;
     VKA_UINT_ dim2;
 }
@@ -139,6 +151,9 @@ VKA_END(vka_push);
 #define VKA_ROLE_MASK        4
 #define VKA_ROLE_SCORES      5
 #define VKA_ROLE_SLOW_HALVES 7 /* no tensor: 1 where the device is slow at converting f16 */
+/* Of merges. */
+#define VKA_ROLE_A 0
+#define VKA_ROLE_B 1
 
 #define VKA_FLAG_BAND        1  /* band_lo or band_hi excludes something                                 */
 #define VKA_FLAG_LSE         2  /* the log-sum-exp is wanted                                             */
@@ -169,7 +184,7 @@ VKA_END(vka_push);
 #define VKA_FLAG_SUM          1024
 #define VKA_FLAG_MEAN         2048
 #define VKA_FLAG_INV_STD      4096
-#define VKA_FLAG_VEC4         8192  /* norms: all rows can be read and written four columns at a time         */
+#define VKA_FLAG_VEC4         8192  /* norms, merges: all rows can be read and written four columns at a time */
 #define VKA_FLAG_PARAM_F32    16384 /* norms: weight and bias are f32 whatever the storage              */
 
 /* Bindings. 0 is always the parameter block. */
@@ -200,6 +215,14 @@ VKA_END(vka_push);
 #define VKA_BIND_BIAS       6
 #define VKA_BIND_STATS_MEAN 7
 #define VKA_BIND_STATS_INV  8
+
+/* Merges. */
+#define VKA_BIND_A          1
+#define VKA_BIND_B          2
+#define VKA_BIND_A_LSE      3
+#define VKA_BIND_B_LSE      4
+#define VKA_BIND_MERGED     5
+#define VKA_BIND_MERGED_LSE 6
 
 #define VKA_MAX_BINDINGS    17
 

@@ -115,6 +115,18 @@ void ref_layer_norm_row(const ref_layer_norm *n, vka_dtype dtype, uint32_t row, 
 void ref_layer_norm_naive_row(const ref_layer_norm *n, vka_dtype dtype, uint32_t row, float *out, float *sum,
                               float *mean, float *inv_std);
 
+/* One row of two attentions over different keys. */
+typedef struct ref_merge {
+    uint32_t cols;
+    const float *a, *b; /* [cols] */
+    float a_lse, b_lse; /* -inf: empty */
+} ref_merge;
+
+/* In float64: out [cols] and *lse. */
+void ref_merge_row(const ref_merge *m, double *out, double *lse);
+/* With f32 arithmetic, out rounded to its type. */
+void ref_merge_naive_row(const ref_merge *m, vka_dtype dtype, float *out, float *lse);
+
 /* The accuracy rule: max|out - ref| <= 2 * max|naive - ref| + 1e-5. NaN never passes unless ref is NaN too; infinities
  * must be equal. Feed every element, then ask. */
 typedef struct ref_error {

@@ -1,0 +1,58 @@
+/* vkattn: merging attentions of the same queries over different keys.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_MERGE_H
+#define VKATTN_MERGE_H
+
+#include <vkattn/vkattn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One merge. B batch, Hq query heads, Nq queries, Dv channels: the shapes of an attention's out and lse. */
+typedef struct vka_attention_merge_desc {
+    vka_tensor a;     /* required: [B, Hq, Nq, Dv]: out over some keys; f32, f16 or bf16; Dv is at least 1         */
+    vka_tensor b;     /* required: a's shape: out over other keys; f32, f16 or bf16                                */
+    vka_tensor a_lse; /* required: f32 [B, Hq, Nq]: a's lse, as vka_attention gives it (natural log)               */
+    vka_tensor b_lse; /* required: f32 [B, Hq, Nq]: b's                                                            */
+    vka_tensor out;   /* required: a's shape; f32, f16 or bf16; may be the very same view as a or b                */
+    vka_tensor lse;   /* optional: f32 [B, Hq, Nq]; may be the very same view as a_lse or b_lse                    */
+} vka_attention_merge_desc;
+
+/* Makes of two attentions of the same queries the one over all their keys (Flash-Decoding, Dao 2023; Ring Attention,
+ * Liu 2023; cascade inference, Ye 2024):
+ *
+ *   lse = log(exp(a_lse) + exp(b_lse))    out = a exp(a_lse - lse) + b exp(b_lse - lse)
+ *
+ * in f32, with the larger of both subtracted first, so that nothing overflows. Types of a, b and out mix freely, and so
+ * do strides. out and lse are of the form of a and b: merges in a chain, in any order, make one attention of as many
+ * parts as there are, and can do so in place.
+ *
+ * Whoever splits an attention says where its keys lie: keys from k0 on have VKA_DIAGONAL_EXPLICIT with a
+ * diagonal_offset that is k0 less than the whole's (Nk - Nq - k0 instead of VKA_DIAGONAL_BOTTOM_RIGHT). A sink belongs
+ * to one part alone. Only parts of VKA_SELECTION_SOFTMAX can be merged.
+ *
+ * Edges: a part with a lse of -inf is empty and weighs nothing, even if its output is NaN; the other part then passes
+ * bit by bit, but for a conversion of types. Two empty parts give 0 and -inf. With a lse of +inf, lse is +inf and out
+ * NaN (inf / inf); with a lse of NaN, both are NaN. B, Hq or Nq = 0 records nothing and succeeds.
+ *
+ * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
+ * has completed. On any error nothing is recorded.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a single row is larger than
+ *         a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_API vka_status vka_attention_merge(vka_recorder *recorder, const vka_attention_merge_desc *desc);
+
+/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
+VKA_API vka_status vka_attention_merge_prepare(vka_device *device, const vka_attention_merge_desc *desc);
+VKA_API vka_status vka_attention_merge_workspace(vka_device *device, const vka_attention_merge_desc *desc,
+                                                 uint64_t *bytes);
+VKA_API vka_status vka_attention_merge_explain(vka_device *device, const vka_attention_merge_desc *desc, char *text,
+                                               size_t capacity, size_t *length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
