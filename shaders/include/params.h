@@ -102,10 +102,23 @@ VKA_STRUCT(vka_merge_params) {
 }
 VKA_END(vka_merge_params);
 
+/* One row of relative biases for every head, made from T5's table. */
+VKA_STRUCT(vka_relative_t5_params) {
+    VKA_UINT_ table_row; /* strides of a bucket and of a head */
+    VKA_UINT_ table_step;
+    VKA_UINT_ out_row; /* strides of a head and of a distance */
+    VKA_UINT_ out_step;
+    VKA_UINT_ cols;  /* L                                                                            */
+    VKA_INT_ zero;   /* where the distance is 0                                                      */
+    VKA_UINT_ edges; /* how many there are                                                           */
+    VKA_UINT_ ahead; /* first bucket of keys after the query; 0: they count as being at the query    */
+}
+VKA_END(vka_relative_t5_params);
+
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
     VKA_UINT_ base[17]; /* first element of each tensor within its binding                            */
-    VKA_UINT_ x0;       /* attention: first workgroup in x, y, z                                      */
+    VKA_UINT_ x0;       /* attention, relative biases: first workgroup in x, y, z                     */
     VKA_UINT_ y0;
     VKA_UINT_ z0;
     VKA_UINT_ b0; /* attention: batch entry and query head where the slice begins                     */
@@ -151,9 +164,10 @@ VKA_END(vka_push);
 #define VKA_ROLE_MASK        4
 #define VKA_ROLE_SCORES      5
 #define VKA_ROLE_SLOW_HALVES 7 /* no tensor: 1 where the device is slow at converting f16 */
-/* Of merges. */
-#define VKA_ROLE_A 0
-#define VKA_ROLE_B 1
+/* Of merges and relative biases. */
+#define VKA_ROLE_A          0
+#define VKA_ROLE_B          1
+#define VKA_ROLE_BIAS_TABLE 0
 
 #define VKA_FLAG_BAND        1  /* band_lo or band_hi excludes something                                 */
 #define VKA_FLAG_LSE         2  /* the log-sum-exp is wanted                                             */
@@ -223,6 +237,11 @@ VKA_END(vka_push);
 #define VKA_BIND_B_LSE      4
 #define VKA_BIND_MERGED     5
 #define VKA_BIND_MERGED_LSE 6
+
+/* Relative biases. */
+#define VKA_BIND_BIAS_TABLE 1
+#define VKA_BIND_EDGES      2
+#define VKA_BIND_BIASES     3
 
 #define VKA_MAX_BINDINGS    17
 

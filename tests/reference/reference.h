@@ -127,6 +127,9 @@ void ref_merge_row(const ref_merge *m, double *out, double *lse);
 /* With f32 arithmetic, out rounded to its type. */
 void ref_merge_naive_row(const ref_merge *m, vka_dtype dtype, float *out, float *lse);
 
+/* T5's bucket of key position - query position. max_distance is above the number of buckets of one distance. */
+uint32_t ref_t5_bucket(int64_t relative_position, bool bidirectional, uint32_t num_buckets, uint32_t max_distance);
+
 /* The accuracy rule: max|out - ref| <= 2 * max|naive - ref| + 1e-5. NaN never passes unless ref is NaN too; infinities
  * must be equal. Feed every element, then ask. */
 typedef struct ref_error {

@@ -1,0 +1,145 @@
+/* vka_relative_bias_t5: checks, defaults, plan, record.
+ * SPDX-License-Identifier: MIT */
+#include <vkattn/relative.h>
+
+#include "api/check.h"
+#include "plan/relative.h"
+
+#include <string.h>
+
+/* Distances up to here are exact in float32, in which T5 defines its buckets. */
+#define MAX_DISTANCE (1 << 24)
+
+typedef struct prepared {
+    vka__relative_t5_problem problem;
+    vka__relative_t5_plan plan;
+    const vka_device_caps *caps;
+    bool nothing; /* no heads: success without work */
+} prepared;
+
+static vka_status check_tensors(const vka__check *c, const vka_relative_bias_t5_desc *d, vka__relative_t5_problem *p) {
+    vka_status status = vka__check_tensor(c, "table", &d->table, VKA__FLOATS, true, &p->table);
+    if (status == VKA_OK)
+        status = vka__check_tensor(c, "out", &d->out, VKA__TYPE(VKA_F32), true, &p->out);
+    if (status == VKA_OK && d->table.rank != 2)
+        status =
+            vka__check_fail(c, VKA_INVALID, "table", "rank is %u, but its shape must be [buckets, H]", d->table.rank);
+    const uint32_t shape[] = {d->table.shape[1], d->out.shape[1]};
+    if (status == VKA_OK)
+        status = vka__check_shape(c, "out", &d->out, 2, shape);
+    if (status == VKA_OK)
+        status = vka__check_output(c, "out", &d->out, &p->out);
+    if (status == VKA_OK)
+        status = vka__check_apart(c, "out", &d->out, &p->out, "table", &d->table, &p->table, false);
+    return status;
+}
+
+static vka_status check_numbers(const vka__check *c, const vka_relative_bias_t5_desc *d, vka__relative_t5_problem *p) {
+    uint32_t buckets = d->table.shape[0], least = d->bidirectional ? 4 : 2;
+    if (buckets < least || buckets > VKA_MAX_T5_BUCKETS)
+        return vka__check_fail(c, VKA_INVALID, "table", "shape[0] is %u, but buckets are %u .. %d", buckets, least,
+                               VKA_MAX_T5_BUCKETS);
+    if (d->relative_zero >= d->out.shape[1])
+        return vka__check_fail(c, VKA_INVALID, "relative_zero", "is %u, but out has %u columns", d->relative_zero,
+                               d->out.shape[1]);
+    uint32_t exact = vka__t5_exact(buckets, d->bidirectional);
+    p->zero = d->relative_zero;
+    p->bidirectional = d->bidirectional;
+    p->max_distance = d->max_distance ? d->max_distance : 128;
+    if (p->max_distance <= exact || p->max_distance > MAX_DISTANCE)
+        return vka__check_fail(c, VKA_INVALID, "max_distance", "is %u, but must be above %u and at most %d",
+                               p->max_distance, exact, MAX_DISTANCE);
+    return VKA_OK;
+}
+
+static vka_status prepare(vka_device *device, const vka_relative_bias_t5_desc *d, prepared *out) {
+    const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_relative_bias_t5"};
+    memset(out, 0, sizeof *out);
+    if (!d)
+        return vka__check_fail(&c, VKA_INVALID, "desc", "must not be NULL");
+    vka__relative_t5_problem *p = &out->problem;
+    vka_status status = check_tensors(&c, d, p);
+    if (status == VKA_OK)
+        status = check_numbers(&c, d, p);
+    out->caps = c.caps;
+    out->nothing = !p->out.shape[2];
+    if (status != VKA_OK || out->nothing)
+        return status;
+    vka__refusal refusal = {0};
+    status = vka__plan_relative_t5(c.caps, p, &out->plan, &refusal);
+    return status == VKA_OK ? VKA_OK : vka__check_fail(&c, status, refusal.field, "%s", refusal.reason);
+}
+
+static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
+    const prepared *p = user;
+    vka__relative_t5_dispatch(p->caps, &p->problem, &p->plan, index, out);
+}
+
+static vka__operation operation_of(const vka_relative_bias_t5_desc *d, const prepared *p) {
+    vka__operation op = {
+        .item = "vka_relative_bias_t5",
+        .params = &p->plan.params,
+        .params_size = sizeof p->plan.params,
+        .dispatches = p->nothing ? 0 : vka__relative_t5_dispatches(&p->plan),
+        .dispatch = dispatch_at,
+        .user = p,
+    };
+    op.buffers[VKA_BIND_BIAS_TABLE] = d->table.buffer;
+    op.buffers[VKA_BIND_BIASES] = d->out.buffer;
+    op.values[VKA_BIND_EDGES] = p->plan.edges;
+    return op;
+}
+
+vka_status vka_relative_bias_t5(vka_recorder *recorder, const vka_relative_bias_t5_desc *desc) {
+    if (!recorder)
+        return VKA_INVALID;
+    prepared p;
+    vka_status status = prepare(vka__recorder_device(recorder), desc, &p);
+    if (status != VKA_OK)
+        return status;
+    vka__operation op = operation_of(desc, &p);
+    return vka__record(recorder, &op);
+}
+
+vka_status vka_relative_bias_t5_prepare(vka_device *device, const vka_relative_bias_t5_desc *desc) {
+    if (!device)
+        return VKA_INVALID;
+    prepared p;
+    vka_status status = prepare(device, desc, &p);
+    if (status != VKA_OK)
+        return status;
+    vka__operation op = operation_of(desc, &p);
+    return vka__prepare(device, &op);
+}
+
+vka_status vka_relative_bias_t5_workspace(vka_device *device, const vka_relative_bias_t5_desc *desc, uint64_t *bytes) {
+    if (!device)
+        return VKA_INVALID;
+    if (!bytes)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_relative_bias_t5_workspace.bytes",
+                         "must not be NULL");
+    prepared p;
+    *bytes = 0;
+    return prepare(device, desc, &p);
+}
+
+vka_status vka_relative_bias_t5_explain(vka_device *device, const vka_relative_bias_t5_desc *desc, char *text,
+                                        size_t capacity, size_t *length) {
+    if (!device)
+        return VKA_INVALID;
+    if (!text && capacity)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_relative_bias_t5_explain.text",
+                         "must not be NULL");
+    prepared p;
+    vka_status status = prepare(device, desc, &p);
+    if (capacity)
+        text[0] = 0;
+    if (length)
+        *length = 0;
+    if (status != VKA_OK || p.nothing)
+        return status;
+    size_t n = vka__explain_relative_t5(&p.plan, text, capacity);
+    if (length)
+        *length = n;
+    return VKA_OK;
+}
