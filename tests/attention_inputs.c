@@ -62,7 +62,7 @@ static int32_t *draw_list(const attention_list *list, uint32_t count, uint32_t r
 
 static tensor make_list(context *c, const attention_list *list, uint32_t count, layout l) {
     uint32_t entries = count + (list->kind == LIST_OFFSETS);
-    return list->tensor ? tensor_create(c, VKA_I32, 1, &entries, l) : (tensor){0};
+    return list->kind && list->tensor ? tensor_create(c, VKA_I32, 1, &entries, l) : (tensor){0};
 }
 
 static uint32_t clamp(int64_t x, int64_t low, int64_t high) {
