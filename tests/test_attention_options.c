@@ -49,6 +49,17 @@ static void run_cases(const attention_case *cases, size_t count) {
 }
 #define RUN_CASES(cases) run_cases(cases, sizeof(cases) / sizeof *(cases))
 
+/* Cases that share their pipelines: all of them, everywhere. */
+static void run_alike(const attention_case *cases, size_t count) {
+    context c;
+    context_open(&c, &config_real);
+    for (size_t i = 0; i < count; i++) {
+        run(&c, cases[i]);
+    }
+    context_close(&c);
+}
+#define RUN_ALIKE(cases) run_alike(cases, sizeof(cases) / sizeof *(cases))
+
 /* ---- scores ---------------------------------------------------------------------------------------------------- */
 
 Test(attention_options, softcap) {
@@ -58,13 +69,25 @@ Test(attention_options, softcap) {
         {.softcap = 30, .scale = 1e6f},
         {.softcap = 0.01f},
     };
-    RUN_CASES(cases);
+    RUN_ALIKE(cases);
 }
 
 /* What rounds to a sign, and what caps nothing. */
 Test(attention_options, softcap_extremes) {
     static const attention_case cases[] = {{.softcap = 1e-20f}, {.softcap = 1e4f}, {.softcap = 1e20f}};
-    RUN_CASES(cases);
+    RUN_ALIKE(cases);
+}
+
+/* Nothing, everything and a part masked; words of four that are whole, and that are not. */
+Test(attention_options, boolean_masks_alike) {
+    static const attention_case cases[] = {
+        {.mask = VKA_U8, .kv_len = 41},
+        {.mask = VKA_U8, .kv_len = 41, .mask_content = MASK_NOTHING},
+        {.mask = VKA_U8, .kv_len = 41, .mask_content = MASK_ALL},
+        {.mask = VKA_U8, .kv_len = 41, .mask_broadcast = 4},
+        {.mask = VKA_U8, .kv_len = 41, .mask_rank = 2},
+    };
+    RUN_ALIKE(cases);
 }
 
 Test(attention_options, boolean_masks) {
