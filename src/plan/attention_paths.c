@@ -26,6 +26,7 @@ static const struct choice_rule {
 } choice_rules[] = {
     {true, 4, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {true, ANY_ROWS, VKA_PATH_ROW, "software driver: uniform loads, no barriers"},
+    {true, ANY_ROWS, VKA_PATH_DECODE, "software driver that is slow to compile such wide heads otherwise"},
     {false, 8, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT, "cooperative matrices of this type"},

@@ -53,7 +53,10 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
 }
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    return tile_at(caps, p, row_vectors(p, lanes_of_a_key(caps, p)) > 4 ? 1 : 0, tile);
+    for (uint32_t i = row_vectors(p, lanes_of_a_key(caps, p)) > 4 ? 1 : 0; tile_at(caps, p, i, tile); ++i)
+        if (fits(caps, p, tile))
+            return true;
+    return false;
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,

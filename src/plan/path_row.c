@@ -40,8 +40,11 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
 /* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
  * they no longer fit the first-level cache, which is where software drivers keep registers. */
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = vka__max_u32(p->q.shape[3], p->v.shape[3]) <= 128;
-    uint32_t rm = slow ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
+    uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
+    if (is_slow_compiler(caps) && dim > 256)
+        return false;
+    bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128;
+    uint32_t rm = slow || dim > 256 ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
     uint32_t rows = p->q_len * 2 <= t * rm ? vka__packed_rows(p) : p->q_len;
     while (rm > 1 && rows <= t * rm / 2)
         rm /= 2;
