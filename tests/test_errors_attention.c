@@ -12,7 +12,7 @@ typedef struct fixture {
     context c;
     attention_problem p;
     vka_attention_desc good;
-    vka_buffer *workspace;
+    vka_buffer *scratch; /* of 1 MiB */
 } fixture;
 
 /* Recording has begun, so that whatever a refused call records would run at the end. */
@@ -31,7 +31,7 @@ static fixture begin(void) {
                          test_seed());
     f.p.c = &f.c;
     f.good = attention_desc(&f.p);
-    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = 1 << 20}, &f.workspace));
+    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = 1 << 20}, &f.scratch));
     EXPECT_OK(vka_attention_prepare(f.c.device, &f.good));
     tensor_poison(&f.p.out);
     tensor_poison(&f.p.lse);
@@ -51,7 +51,7 @@ static void end(fixture *f) {
     }
     f->p.c = &f->c;
     attention_run(&f->p, VKA_PATH_AUTO, 0);
-    vka_buffer_destroy(&f->workspace);
+    vka_buffer_destroy(&f->scratch);
     attention_destroy(&f->p);
     context_close(&f->c);
 }
@@ -66,6 +66,18 @@ static void refused(fixture *f, const vka_attention_desc *d, vka_status status, 
     EXPECT_FAILURE(vka_attention_prepare(f->c.device, d), status, item);
     EXPECT_FAILURE(vka_attention_workspace(f->c.device, d, &bytes), status, item);
     EXPECT_FAILURE(vka_attention_explain(f->c.device, d, text, sizeof text, &length), status, item);
+    if (!d->path && !d->tile.key_tile && !d->splits) { /* which candidates ignore */
+        uint32_t count = 1;
+        EXPECT_FAILURE(vka_attention_candidates(f->c.device, d, NULL, 0, &count), status, item);
+        cr_expect_eq(count, 0);
+    }
+}
+
+/* What follows departs from this description, which is good itself. */
+static void depart_from(fixture *f, vka_attention_desc d) {
+    uint64_t bytes = 0;
+    EXPECT_OK(vka_attention_workspace(f->c.device, &d, &bytes));
+    f->good = d;
 }
 
 /* `d` is the good description until `change` has been at it. */
@@ -75,7 +87,13 @@ static void refused(fixture *f, const vka_attention_desc *d, vka_status status, 
         change;                                                                                                        \
         refused(&f, &d, status, field);                                                                                \
     } while (0)
-#define INVALID(field, change) REFUSED(field, VKA_INVALID, change)
+#define INVALID(field, change)     REFUSED(field, VKA_INVALID, change)
+#define UNSUPPORTED(field, change) REFUSED(field, VKA_UNSUPPORTED, change)
+
+static vka_tensor at(vka_tensor t, uint64_t offset) {
+    t.offset = offset;
+    return t;
+}
 
 /* What can be wrong with a tensor whatever its role. */
 static void bad_tensor(fixture *fixture_, size_t where, const char *field) {
@@ -112,8 +130,7 @@ Test(errors_attention, q) {
 Test(errors_attention, k) {
     fixture f = begin();
     INVALID("k", d.k.buffer = NULL);
-    INVALID("k", d.k.dtype = VKA_F16);
-    INVALID("k", d.k.shape[0] = 1);
+    INVALID("k", d.k.shape[0] = 3);
     INVALID("k", d.k.shape[1] = 0);
     INVALID("k", d.k.shape[1] = 3);
     INVALID("k", d.k.shape[3] = 7);
@@ -124,8 +141,7 @@ Test(errors_attention, k) {
 Test(errors_attention, v) {
     fixture f = begin();
     INVALID("v", d.v.buffer = NULL);
-    INVALID("v", d.v.dtype = VKA_F16);
-    INVALID("v", d.v.shape[0] = 1);
+    INVALID("v", d.v.shape[0] = 3);
     INVALID("v", d.v.shape[1] = 1);
     INVALID("v", d.v.shape[2] = 299);
     INVALID("v", d.v.shape[3] = 0);
@@ -136,7 +152,6 @@ Test(errors_attention, v) {
 Test(errors_attention, out) {
     fixture f = begin();
     INVALID("out", d.out.buffer = NULL);
-    INVALID("out", d.out.dtype = VKA_F16);
     INVALID("out", d.out.shape[0] = 1);
     INVALID("out", d.out.shape[1] = 3);
     INVALID("out", d.out.shape[2] = 4);
@@ -168,12 +183,28 @@ Test(errors_attention, lse) {
 
 Test(errors_attention, dimensions) {
     fixture f = begin();
-    vka_buffer *big = NULL;
-    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = 4 << 20}, &big));
-    INVALID("q", (d.q = vka_tensor_4d(big, VKA_F32, 2, 4, 5, 257), d.k = vka_tensor_4d(big, VKA_F32, 2, 2, 10, 257),
-                  d.v = vka_tensor_4d(big, VKA_F32, 2, 2, 10, 12)));
-    INVALID("v", (d.v = vka_tensor_4d(big, VKA_F32, 2, 2, 300, 257), d.v.offset = 0));
-    vka_buffer_destroy(&big);
+    INVALID("q", (d.q = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 577),
+                  d.k = vka_tensor_4d(f.scratch, VKA_F32, 2, 2, 10, 577),
+                  d.v = vka_tensor_4d(f.scratch, VKA_F32, 2, 2, 10, 12)));
+    INVALID("v", (d.k = vka_tensor_4d(f.scratch, VKA_F32, 2, 2, 10, 8),
+                  d.v = vka_tensor_4d(f.scratch, VKA_F32, 2, 2, 10, 513)));
+    end(&f);
+}
+
+/* Types that exist, and are not for this tensor. */
+Test(errors_attention, types) {
+    fixture f = begin();
+    static const vka_dtype not_floats[] = {VKA_U8, VKA_I8, VKA_I32, VKA_Q8_0};
+    for (size_t i = 0; i < sizeof not_floats / sizeof *not_floats; i++) {
+        INVALID("q", d.q.dtype = not_floats[i]);
+        INVALID("out", d.out.dtype = not_floats[i]);
+    }
+    INVALID("k", d.k.dtype = VKA_U8);
+    INVALID("k", d.k.dtype = VKA_I32);
+    INVALID("v", d.v.dtype = VKA_U8);
+    INVALID("v", d.v.dtype = VKA_I32);
+    INVALID("lse", d.lse.dtype = VKA_BF16);
+    INVALID("lse", d.lse.dtype = VKA_I32);
     end(&f);
 }
 
@@ -184,6 +215,17 @@ Test(errors_attention, numbers) {
     INVALID("scale", d.scale = NAN);
     INVALID("scale", d.scale = INFINITY);
     INVALID("scale", d.scale = -INFINITY);
+    INVALID("softcap", d.softcap = -1);
+    INVALID("softcap", d.softcap = -1e-30f);
+    INVALID("softcap", d.softcap = NAN);
+    INVALID("softcap", d.softcap = INFINITY);
+    INVALID("softcap", d.softcap = -INFINITY);
+    INVALID("dropout", d.dropout = -0.1f);
+    INVALID("dropout", d.dropout = 1);
+    INVALID("dropout", d.dropout = 1.5f);
+    INVALID("dropout", d.dropout = NAN);
+    INVALID("dropout", d.dropout = INFINITY);
+    INVALID("dropout", d.dropout = -INFINITY);
     INVALID("diagonal", d.diagonal = (vka_diagonal)3);
     INVALID("diagonal", d.diagonal = (vka_diagonal)-1);
     INVALID("diagonal_offset", d.diagonal_offset = 1);
@@ -194,8 +236,295 @@ Test(errors_attention, numbers) {
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, VKA_UNBOUNDED - 1}));
     INVALID("path", d.path = (vka_attention_path)6);
     INVALID("path", d.path = (vka_attention_path)-1);
+    INVALID("tile", d.tile.key_tile = 4);
+    INVALID("tile", (d.path = VKA_PATH_ROW, d.tile.query_tile = 8));
     INVALID("splits", d.splits = 65);
     INVALID("splits", d.splits = UINT32_MAX);
+    end(&f);
+}
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+/* What can be wrong with an option's dense tensor of f32 or i32, whatever its role and rank. */
+static void bad_option(const fixture *fixture_, size_t where, const char *field) {
+    fixture f = *fixture_;
+#define T ((vka_tensor *)(void *)((char *)&d + where))
+    INVALID(field, T->dtype = VKA_DTYPE_INVALID);
+    INVALID(field, T->dtype = (vka_dtype)77);
+    INVALID(field, T->dtype = VKA_I8);
+    INVALID(field, T->dtype = VKA_Q8_0);
+    INVALID(field, T->dtype = T->dtype == VKA_I32 ? VKA_F32 : VKA_I32);
+    INVALID(field, T->rank = 0);
+    INVALID(field, T->rank = T->rank % 4 + 1);
+    INVALID(field, T->rank = 5);
+    INVALID(field, T->rank = UINT32_MAX);
+    INVALID(field, T->offset += 1);
+    INVALID(field, T->offset += 2);
+    INVALID(field, T->offset = vka_buffer_size(T->buffer));
+    INVALID(field, T->offset = UINT64_MAX - 3);
+    INVALID(field, T->stride[0] = UINT64_MAX);
+    INVALID(field, T->stride[0] = UINT64_C(1) << 62);
+    INVALID(field, T->stride[T->rank - 1] = 1 << 20);
+    INVALID(field, T->shape[0] += 1);
+#undef T
+}
+#define BAD_OPTION(field) bad_option(&f, offsetof(vka_attention_desc, field), #field)
+
+Test(errors_attention, mask) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    for (uint32_t rank = 2; rank <= 4; rank++) {
+        good.mask = rank == 2   ? vka_tensor_2d(f.scratch, VKA_F32, 5, 300)
+                    : rank == 3 ? vka_tensor_3d(f.scratch, VKA_F32, 4, 5, 300)
+                                : vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 300);
+        depart_from(&f, good);
+        INVALID("mask", d.mask.shape[rank - 1] = 299);
+        INVALID("mask", d.mask.shape[rank - 1] = 0);
+        INVALID("mask", d.mask.shape[rank - 2] = 4);
+    }
+    INVALID("mask", d.mask.shape[0] = 3);
+    INVALID("mask", d.mask.shape[0] = 0);
+    INVALID("mask", d.mask.shape[1] = 2);
+    INVALID("mask", d.mask.shape[1] = 5);
+    INVALID("mask", d.mask = vka_tensor_1d(f.scratch, VKA_F32, 300));
+    BAD_OPTION(mask);
+    end(&f);
+}
+
+Test(errors_attention, biases) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    good.alibi_slopes = vka_tensor_1d(f.scratch, VKA_F32, 4);
+    good.relative_bias = vka_tensor_2d(f.scratch, VKA_F32, 4, 9);
+    good.relative_zero = 8;
+    good.sinks = vka_tensor_1d(f.scratch, VKA_F32, 4);
+    depart_from(&f, good);
+    BAD_OPTION(alibi_slopes);
+    INVALID("alibi_slopes", d.alibi_slopes.shape[0] = 2);
+    INVALID("alibi_slopes", d.alibi_slopes.shape[0] = 1);
+    INVALID("alibi_slopes", d.alibi_slopes.dtype = VKA_F16);
+    BAD_OPTION(relative_bias);
+    INVALID("relative_bias", d.relative_bias.shape[0] = 2);
+    INVALID("relative_bias", d.relative_bias.dtype = VKA_BF16);
+    INVALID("relative_zero", d.relative_zero = 9);
+    INVALID("relative_zero", d.relative_zero = UINT32_MAX);
+    INVALID("relative_zero", (d.relative_bias.shape[1] = 0, d.relative_zero = 0));
+    BAD_OPTION(sinks);
+    INVALID("sinks", d.sinks.shape[0] = 2);
+    INVALID("sinks", d.sinks.dtype = VKA_F16);
+    end(&f);
+}
+
+static const int32_t lengths[] = {5, 0}, kv_lengths[] = {300, 7};
+
+Test(errors_attention, lengths) {
+    fixture f = begin();
+    static const int32_t below[] = {-1, 5}, above[] = {3, 6}, kv_below[] = {9, INT32_MIN}, kv_above[] = {301, 3};
+    INVALID("max_q_len", d.max_q_len = 5);
+    INVALID("max_kv_len", d.max_kv_len = 300);
+    INVALID("max_kv_len", (d.q_lengths.values = lengths, d.max_kv_len = 300));
+    INVALID("sequences", d.sequences = 2);
+    vka_attention_desc good = f.good;
+    good.q_lengths.values = lengths;
+    good.kv_lengths.values = kv_lengths;
+    depart_from(&f, good);
+    INVALID("q_lengths", d.q_lengths.values = below);
+    INVALID("q_lengths", d.q_lengths.values = above);
+    INVALID("q_lengths", d.max_q_len = 4);
+    INVALID("kv_lengths", d.kv_lengths.values = kv_below);
+    INVALID("kv_lengths", d.kv_lengths.values = kv_above);
+    INVALID("kv_lengths", d.max_kv_len = 299);
+    INVALID("q_lengths", d.q_lengths.tensor = vka_tensor_1d(f.scratch, VKA_I32, 2));
+    INVALID("kv_lengths", d.kv_lengths.tensor = vka_tensor_1d(f.scratch, VKA_I32, 2));
+    INVALID("q_offsets", d.q_offsets.values = lengths);
+    INVALID("kv_offsets", d.kv_offsets.tensor = vka_tensor_1d(f.scratch, VKA_I32, 3));
+    INVALID("sequences", d.sequences = 2);
+    good.q_lengths = good.kv_lengths = (vka_integers){.tensor = vka_tensor_1d(f.scratch, VKA_I32, 2)};
+    depart_from(&f, good);
+    bad_option(&f, offsetof(vka_attention_desc, q_lengths.tensor), "q_lengths");
+    bad_option(&f, offsetof(vka_attention_desc, kv_lengths.tensor), "kv_lengths");
+    INVALID("kv_lengths", d.kv_lengths.tensor.shape[0] = 1);
+    end(&f);
+}
+
+/* Packed sequences: a batch of 1 that offsets cut. */
+Test(errors_attention, offsets) {
+    fixture f = begin();
+    static const int32_t offsets[] = {0, 2, 2, 5}, kv_offsets[] = {3, 100, 290, 300};
+    static const int32_t back[] = {0, 3, 2, 5}, negative[] = {-1, 0, 2, 5}, beyond[] = {0, 2, 2, 6};
+    vka_attention_desc good = f.good;
+    good.q.shape[0] = good.k.shape[0] = good.v.shape[0] = good.out.shape[0] = good.lse.shape[0] = 1;
+    good.sequences = 3;
+    good.q_offsets.values = offsets;
+    good.kv_offsets.values = kv_offsets;
+    depart_from(&f, good);
+    INVALID("q_offsets", d.q_offsets.values = back);
+    INVALID("q_offsets", d.q_offsets.values = negative);
+    INVALID("q_offsets", d.q_offsets.values = beyond);
+    INVALID("q_offsets", d.max_q_len = 2);
+    INVALID("kv_offsets", d.kv_offsets.values = back);
+    INVALID("kv_offsets", d.kv_offsets.values = negative);
+    INVALID("kv_offsets", d.k.shape[2] = d.v.shape[2] = 299);
+    INVALID("kv_offsets", d.max_kv_len = 189);
+    INVALID("sequences", d.sequences = 0);
+    UNSUPPORTED("sequences", d.sequences = UINT32_MAX);
+    INVALID("q_offsets", d.q_lengths.values = lengths);
+    INVALID("kv_offsets", d.kv_lengths.values = kv_lengths);
+    INVALID("q", d.q.shape[0] = 2);
+    INVALID("k", d.k.shape[0] = 2);
+    INVALID("v", d.v.shape[0] = 3);
+    INVALID("out", d.out.shape[0] = 2);
+    INVALID("kv_offsets", d.page_table = vka_tensor_2d(f.scratch, VKA_I32, 3, 4));
+    INVALID("kv_offsets", (d.page_table = vka_tensor_2d(f.scratch, VKA_I32, 3, 4), d.k.shape[0] = 2));
+    good.q_offsets = good.kv_offsets = (vka_integers){.tensor = vka_tensor_1d(f.scratch, VKA_I32, 4)};
+    depart_from(&f, good);
+    bad_option(&f, offsetof(vka_attention_desc, q_offsets.tensor), "q_offsets");
+    bad_option(&f, offsetof(vka_attention_desc, kv_offsets.tensor), "kv_offsets");
+    INVALID("q_offsets", d.q_offsets.tensor.shape[0] = 3);
+    INVALID("q_offsets", d.q_offsets.values = offsets);
+    INVALID("q_offsets", d.sequences = 2);
+    /* Keys alone: as many sequences as q has batch entries. */
+    vka_attention_desc keys = f.good;
+    keys.q = f.p.q.view;
+    keys.out = f.p.out.view;
+    keys.lse = f.p.lse.view;
+    keys.q_offsets = (vka_integers){0};
+    keys.sequences = 2;
+    keys.kv_offsets.tensor.shape[0] = 3;
+    depart_from(&f, keys);
+    INVALID("sequences", d.sequences = 3);
+    INVALID("v", d.v.shape[0] = 2);
+    end(&f);
+}
+
+Test(errors_attention, pages) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    good.k = vka_tensor_4d(f.scratch, VKA_F32, 7, 2, 16, 8);
+    good.v = vka_tensor_4d(f.scratch, VKA_F32, 7, 2, 16, 12);
+    good.page_table = vka_tensor_2d(f.scratch, VKA_I32, 2, 3);
+    depart_from(&f, good);
+    BAD_OPTION(page_table);
+    INVALID("page_table", d.page_table.shape[0] = 1);
+    INVALID("page_table", d.page_table.shape[1] = 0);
+    INVALID("page_table", d.k.shape[0] = d.v.shape[0] = 0);
+    INVALID("k", d.k.shape[2] = d.v.shape[2] = 12);
+    INVALID("k", d.k.shape[2] = d.v.shape[2] = 4);
+    INVALID("k", d.k.shape[2] = d.v.shape[2] = 0);
+    INVALID("v", d.v.shape[2] = 8);
+    INVALID("v", d.v.shape[0] = 6);
+    INVALID("v", d.v.shape[0] = 1);
+    INVALID("max_kv_len", d.max_kv_len = 48);
+    static const int32_t above[] = {48, 49};
+    INVALID("kv_lengths", d.kv_lengths.values = above);
+    vka_buffer *large = NULL;
+    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = 4 << 20}, &large));
+    UNSUPPORTED("page_table", (d.k = vka_tensor_4d(large, VKA_F32, 1, 2, 1 << 15, 8),
+                               d.v = vka_tensor_4d(large, VKA_F32, 1, 2, 1 << 15, 12),
+                               d.page_table = vka_tensor_2d(large, VKA_I32, 2, (1 << 13) + 1)));
+    vka_buffer_destroy(&large);
+    end(&f);
+}
+
+/* Blocks of 32 elements, and scales of a tensor's own. */
+Test(errors_attention, quantised) {
+    fixture f = begin();
+    const uint64_t apart = 1 << 19;
+    vka_attention_desc good = f.good;
+    good.q = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 64);
+    good.k = vka_tensor_4d(f.scratch, VKA_Q8_0, 2, 2, 10, 64);
+    good.v = vka_tensor_4d(f.scratch, VKA_Q8_0, 2, 2, 10, 32);
+    good.out = at(vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 32), apart);
+    depart_from(&f, good);
+    INVALID("k", d.q.shape[3] = d.k.shape[3] = 63);
+    INVALID("k", d.q.shape[3] = d.k.shape[3] = 8);
+    INVALID("v", d.v.shape[3] = d.out.shape[3] = 40);
+    INVALID("v", d.v.shape[3] = d.out.shape[3] = 1);
+    INVALID("k", (d.k.stride[0] = 2048, d.k.stride[1] = 1024, d.k.stride[2] = 80, d.k.stride[3] = 1));
+    INVALID("k", (d.k.stride[0] = 2049, d.k.stride[1] = 1024, d.k.stride[2] = 64, d.k.stride[3] = 1));
+    INVALID("v", (d.v.stride[0] = 2048, d.v.stride[1] = 1040, d.v.stride[2] = 32, d.v.stride[3] = 1));
+    INVALID("v", (d.v.stride[0] = 4096, d.v.stride[1] = 2048, d.v.stride[2] = 64, d.v.stride[3] = 2));
+    INVALID("v", (d.v.stride[0] = 2048, d.v.stride[1] = 1024, d.v.stride[2] = 1, d.v.stride[3] = 32));
+    INVALID("k", d.k.offset = 1);
+    INVALID("v", d.v.offset = vka_buffer_size(f.scratch) - 32);
+    INVALID("k_scale", d.k_scale = vka_tensor_3d(f.scratch, VKA_F32, 2, 2, 10));
+    INVALID("k_scale", d.k.dtype = VKA_I8);
+    INVALID("v_scale", d.v.dtype = VKA_I8);
+    good.k.dtype = good.v.dtype = VKA_I8;
+    good.k_scale = good.v_scale = vka_tensor_3d(f.scratch, VKA_F32, 2, 2, 10);
+    depart_from(&f, good);
+    BAD_OPTION(k_scale);
+    BAD_OPTION(v_scale);
+    INVALID("k_scale", d.k_scale.shape[0] = 1);
+    INVALID("k_scale", d.k_scale.shape[1] = 4);
+    INVALID("k_scale", d.k_scale.shape[2] = 9);
+    INVALID("v_scale", d.v_scale.shape[0] = 1);
+    INVALID("v_scale", d.v_scale.shape[2] = 11);
+    INVALID("k_scale", d.k.dtype = VKA_F32);
+    INVALID("v_scale", d.v.dtype = VKA_F16);
+    INVALID("v_scale", d.v_scale = (vka_tensor){0});
+    end(&f);
+}
+
+Test(errors_attention, selection) {
+    fixture f = begin();
+    INVALID("selection", d.selection = (vka_selection)3);
+    INVALID("selection", d.selection = (vka_selection)-1);
+    for (int hard = VKA_SELECTION_ARGMAX; hard <= VKA_SELECTION_SAMPLE; hard++) {
+        vka_attention_desc good = f.good;
+        good.selection = (vka_selection)hard;
+        depart_from(&f, good);
+        INVALID("dropout", d.dropout = 0.5f);
+        INVALID("sinks", d.sinks = vka_tensor_1d(f.scratch, VKA_F32, 4));
+        INVALID("score_stage",
+                (d.scores = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 300), d.score_stage = VKA_SCORES_PROBABILITIES));
+        UNSUPPORTED("path", d.path = VKA_PATH_TILE);
+    }
+    end(&f);
+}
+
+Test(errors_attention, stats) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    good.stats = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 2);
+    depart_from(&f, good);
+    BAD_OPTION(stats);
+    INVALID("stats", d.stats.dtype = VKA_F16);
+    INVALID("stats", d.stats.shape[0] = 1);
+    INVALID("stats", d.stats.shape[1] = 2);
+    INVALID("stats", d.stats.shape[2] = 4);
+    INVALID("stats", d.stats.shape[3] = 1);
+    INVALID("stats", (d.stats.stride[0] = 40, d.stats.stride[1] = 10, d.stats.stride[2] = d.stats.stride[3] = 1));
+    INVALID("stats", (d.stats.buffer = d.q.buffer, d.stats.offset = d.q.offset));
+    INVALID("stats", (d.stats.buffer = d.v.buffer, d.stats.offset = d.v.offset + 64));
+    INVALID("stats", (d.stats.buffer = d.out.buffer, d.stats.offset = d.out.offset));
+    INVALID("stats", d.lse = at(vka_tensor_3d(f.scratch, VKA_F32, 2, 4, 5), 316));
+    INVALID("stats", d.mask = vka_tensor_2d(f.scratch, VKA_U8, 5, 300));
+    INVALID("stats", d.sinks = at(vka_tensor_1d(f.scratch, VKA_F32, 4), 304));
+    INVALID("lse", (d.sinks = at(vka_tensor_1d(f.scratch, VKA_F32, 4), 4096),
+                    d.lse = at(vka_tensor_3d(f.scratch, VKA_F32, 2, 4, 5), 4100)));
+    end(&f);
+}
+
+Test(errors_attention, scores) {
+    fixture f = begin();
+    INVALID("score_stage", d.score_stage = (vka_score_stage)4);
+    INVALID("score_stage", d.score_stage = (vka_score_stage)-1);
+    vka_attention_desc good = f.good;
+    good.scores = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 300);
+    good.score_stage = VKA_SCORES_PROBABILITIES;
+    depart_from(&f, good);
+    BAD_OPTION(scores);
+    INVALID("score_stage", d.lse = (vka_tensor){0});
+    INVALID("scores", d.scores.shape[0] = 1);
+    INVALID("scores", d.scores.shape[1] = 2);
+    INVALID("scores", d.scores.shape[2] = 6);
+    INVALID("scores", d.scores.shape[3] = 299);
+    INVALID("scores", (d.scores.buffer = d.v.buffer, d.scores.offset = d.v.offset));
+    INVALID("scores", d.stats = at(vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 2), 320));
+    INVALID("scores", d.lse = at(vka_tensor_3d(f.scratch, VKA_F32, 2, 4, 5), 320));
+    INVALID("scores", d.kv_lengths.tensor = vka_tensor_1d(f.scratch, VKA_I32, 2));
+    INVALID("scores", (d.kv_lengths.values = kv_lengths, d.max_kv_len = 300, d.scores.shape[3] = 301));
     end(&f);
 }
 
@@ -210,7 +539,7 @@ Test(errors_attention, workspace) {
     d.splits = 4;
     EXPECT_OK(vka_attention_workspace(f.c.device, &d, &bytes));
     cr_assert_gt(bytes, 0, "split keys need a workspace");
-    d.workspace = f.workspace;
+    d.workspace = f.scratch;
     for (uint64_t offset = 1; offset < 256; offset *= 2) {
         d.workspace_offset = offset;
         bad_workspace(&f, d);

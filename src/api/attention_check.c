@@ -122,6 +122,8 @@ static vka_status check_lists(const vka__check *c, const vka_attention_desc *d) 
     if (offsets != (d->sequences != 0))
         return vka__check_fail(c, VKA_INVALID, "sequences", "is %u, but there are %s", d->sequences,
                                offsets ? "offsets, which count them" : "no offsets");
+    if (d->sequences > MAX_SEQUENCE)
+        return vka__check_fail(c, VKA_UNSUPPORTED, "sequences", "is %u, which is above %d", d->sequences, MAX_SEQUENCE);
     return VKA_OK;
 }
 
@@ -131,16 +133,19 @@ static vka_status measure(const vka__check *c, const vka_attention_desc *d, vka_
     p->batch = q_packed ? d->sequences : d->q.shape[0];
     if (q_packed && d->q.shape[0] != 1)
         return vka__check_fail(c, VKA_INVALID, "q", "shape[0] is %u, but must be 1 with q_offsets", d->q.shape[0]);
+    if (paged && kv_packed)
+        return vka__check_fail(c, VKA_INVALID, "kv_offsets", "a page table places keys already");
     if (kv_packed && d->k.shape[0] != 1)
         return vka__check_fail(c, VKA_INVALID, "k", "shape[0] is %u, but must be 1 with kv_offsets", d->k.shape[0]);
     if (d->sequences && d->sequences != p->batch)
         return vka__check_fail(c, VKA_INVALID, "sequences", "is %u, but q has a batch of %u", d->sequences, p->batch);
-    if (paged && kv_packed)
-        return vka__check_fail(c, VKA_INVALID, "kv_offsets", "a page table places keys already");
     if (paged && (d->k.shape[2] < 8 || d->k.shape[2] % 8))
         return vka__check_fail(c, VKA_INVALID, "k", "shape[2], the page size, is %u, but must be a multiple of 8",
                                d->k.shape[2]);
     uint64_t keys = paged ? (uint64_t)d->page_table.shape[1] * d->k.shape[2] : d->k.shape[2];
+    if (paged && keys > MAX_SEQUENCE)
+        return vka__check_fail(c, VKA_UNSUPPORTED, "page_table", "has room for %llu keys, which are above %d",
+                               (unsigned long long)keys, MAX_SEQUENCE);
     if (d->q.shape[2] > MAX_SEQUENCE || keys > MAX_SEQUENCE)
         return vka__check_fail(c, VKA_UNSUPPORTED, d->q.shape[2] > MAX_SEQUENCE ? "q" : "k", "shape[2] is above %d",
                                MAX_SEQUENCE);
@@ -231,7 +236,8 @@ static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d,
                                vka__attention_problem *p) {
     const uint32_t *q = d->q.shape, *k = d->k.shape, *v = d->v.shape;
     uint32_t k_batch = p->pages.present || k[0] == 1 ? k[0] : p->batch;
-    uint32_t v_batch = p->pages.present ? k[0] : v[0] == 1 ? 1 : p->batch;
+    bool one_v = v[0] == 1 || (p->options & VKA_FLAG_KV_OFFSETS);
+    uint32_t v_batch = p->pages.present ? k[0] : one_v ? 1 : p->batch;
     uint32_t heads = q[1], biases = d->relative_bias.shape[0] == 1 ? 1 : heads;
     const uint32_t shapes[TENSORS][4] = {
         [Q] = {q[0], q[1], q[2], q[3]},
