@@ -115,15 +115,55 @@ VKA_STRUCT(vka_relative_t5_params) {
 }
 VKA_END(vka_relative_t5_params);
 
+/* Two numbers of 64 bits. */
+VKA_STRUCT(vka_digits) {
+    VKA_UINT_ first_high;
+    VKA_UINT_ first_low;
+    VKA_UINT_ second_high;
+    VKA_UINT_ second_low;
+}
+VKA_END(vka_digits);
+
+/* Half the channels that theta can serve: frequencies are products of one of 16 coarse and one of 16 fine numbers. */
+#define VKA_ROPE_DIGITS    16
+#define VKA_ROPE_MAX_PAIRS 256
+
+/* How rows are rotated; a multiple of 16 bytes. */
+VKA_STRUCT(vka_rope_params) {
+    vka_digits coarse[8]; /* turns per position of pairs 0, 16, ..; in units of 2^-64                */
+    vka_digits fine[8];   /* what pairs 0, 1, .. 15 are slower by; in units of 2^-63                 */
+    vka_strides cos_;     /* b of an entry, n of a position or row, d of a pair                      */
+    vka_strides sin_;
+    VKA_UINT_ pairs;      /* R / 2                                                                     */
+    VKA_UINT_ table_rows; /* positions of tables of rank 2                                             */
+    VKA_INT_ offset;      /* added to every position                                                   */
+    VKA_UINT_ reserved;
+}
+VKA_END(vka_rope_params);
+
+/* One rotation of a tensor. */
+VKA_STRUCT(vka_rotate_params) {
+    vka_rope_params rope;
+    vka_strides x;
+    vka_strides out_;
+    VKA_UINT_ cols;       /* D                                                                         */
+    VKA_UINT_ units;      /* of a row: VKA_ROPE_UNIT channels each, those that turn first              */
+    VKA_UINT_ position_b; /* strides of the list of positions                                          */
+    VKA_UINT_ position_n;
+}
+VKA_END(vka_rotate_params);
+#define VKA_ROPE_UNIT 8
+
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
     VKA_UINT_ base[17]; /* first element of each tensor within its binding                            */
     VKA_UINT_ x0;       /* attention, relative biases: first workgroup in x, y, z                     */
-    VKA_UINT_ y0;
+    VKA_UINT_ y0;       /* cache: first new token; first page and number of pages that are bound      */
     VKA_UINT_ z0;
-    VKA_UINT_ b0; /* attention: batch entry and query head where the slice begins                     */
-    VKA_UINT_ h0;
-    VKA_UINT_ rows; /* norms, merges: rows of the dispatch, a box with these sizes of dimensions 1 and 2 */
+    VKA_UINT_ b0;   /* attention: batch entry and query head where the slice begins                     */
+    VKA_UINT_ h0;   /* cache: 0 keys, 1 values                                                          */
+    VKA_UINT_ rows; /* norms, merges, cache, rope: rows of the dispatch, a box with these sizes of       */
+                    /*   dimensions 1 and 2                                                             */
     VKA_UINT_ dim1;
     VKA_UINT_ dim2;
 }
@@ -168,6 +208,10 @@ VKA_END(vka_push);
 #define VKA_ROLE_A          0
 #define VKA_ROLE_B          1
 #define VKA_ROLE_BIAS_TABLE 0
+/* Cache and rope. */
+#define VKA_ROLE_X        0
+#define VKA_ROLE_TABLE    1
+#define VKA_ROLE_CACHE    3 /* rope: out */
 
 #define VKA_FLAG_BAND        1  /* band_lo or band_hi excludes something                                 */
 #define VKA_FLAG_LSE         2  /* the log-sum-exp is wanted                                             */
@@ -200,6 +244,18 @@ VKA_END(vka_push);
 #define VKA_FLAG_INV_STD      4096
 #define VKA_FLAG_VEC4         8192  /* norms, merges: all rows can be read and written four columns at a time */
 #define VKA_FLAG_PARAM_F32    16384 /* norms: weight and bias are f32 whatever the storage              */
+
+/* Of cache and rope kernels. */
+#define VKA_FLAG_ROPE        1
+#define VKA_FLAG_INTERLEAVED 2
+#define VKA_FLAG_TABLES      4
+#define VKA_FLAG_TABLE_ROWS  8  /* tables have a row for each row of x, not for each position             */
+#define VKA_FLAG_ROPE_VEC4   16 /* the partners of four channels are four channels, aligned alike         */
+#define VKA_FLAG_X_VEC4      32 /* rows can be read or written four channels at a time                    */
+#define VKA_FLAG_CACHE_VEC4  64
+#define VKA_FLAG_LENGTHS     128 /* lists that are there                                                   */
+#define VKA_FLAG_OFFSETS     256
+#define VKA_FLAG_POSITIONS   512
 
 /* Bindings. 0 is always the parameter block. */
 #define VKA_BIND_PARAMS    0
@@ -242,6 +298,19 @@ VKA_END(vka_push);
 #define VKA_BIND_BIAS_TABLE 1
 #define VKA_BIND_EDGES      2
 #define VKA_BIND_BIASES     3
+
+/* Rope; the first ones of the cache's kernels, too. */
+#define VKA_BIND_ROTATED    2
+#define VKA_BIND_POSITIONS  3
+#define VKA_BIND_COS        4
+#define VKA_BIND_SIN        5
+
+#define VKA_BIND_CACHE      2
+#define VKA_BIND_LENGTHS    3
+#define VKA_BIND_SCALE      6
+#define VKA_BIND_OFFSETS    7
+#define VKA_BIND_PAGE_TABLE 8
+#define VKA_BIND_NEW        1 /* of the kernel that advances lengths                                      */
 
 #define VKA_MAX_BINDINGS    17
 

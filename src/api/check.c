@@ -114,6 +114,20 @@ vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_te
     return VKA_OK;
 }
 
+vka_status vka__check_integers(const vka__check *c, const char *field, const vka_integers *list, uint32_t count,
+                               vka__view *view) {
+    vka_status status = vka__check_tensor(c, field, &list->tensor, VKA__TYPE(VKA_I32), false, view);
+    if (status == VKA_OK)
+        status = vka__check_shape(c, field, &list->tensor, 1, &count);
+    if (status != VKA_OK || !list->values)
+        return status;
+    if (view->present)
+        return vka__check_fail(c, VKA_INVALID, field, "has host values and a tensor; one of them, please");
+    *view = (vka__view){
+        .present = true, .dtype = VKA_I32, .size = 4, .block = 1, .shape = {1, 1, 1, count}, .stride = {0, 0, 0, 1}};
+    return VKA_OK;
+}
+
 /* Elements are apart when every stride steps over all that the smaller strides span. */
 vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v) {
     if (!v->present)

@@ -33,6 +33,10 @@ vka_status vka__check_shape(const vka__check *c, const char *field, const vka_te
 vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_tensor *t, vka_dtype dtype,
                             const char *rule);
 
+/* A list of `count` integers: host values, a tensor, or neither. Host values give a view that begins at 0. */
+vka_status vka__check_integers(const vka__check *c, const char *field, const vka_integers *list, uint32_t count,
+                               vka__view *view);
+
 /* An output whose elements would share memory. */
 vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view);
 

@@ -5,7 +5,8 @@
 
 #include "plan/plan.h"
 
-/* A planned operation: its buffers by binding, its parameter block and its dispatches, one after the other. */
+/* A planned operation: its buffers by binding (or what vka__binding.buffer says), its parameter block and its
+ * dispatches, one after the other. */
 typedef struct vka__operation {
     const char *item; /* function name, for the log                                   */
     const void *params;

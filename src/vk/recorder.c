@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+/* What a slot has room for. */
+typedef union any_params {
+    vka_attention_params attention;
+    vka_norm_params norm;
+    vka_merge_params merge;
+    vka_relative_t5_params relative_t5;
+    vka_rotate_params rotate;
+} any_params;
+
 /* ---- pages and scratch ----------------------------------------------------------------------------------------- */
 
 static void destroy_page(vka_recorder *r, vka__page *page) {
@@ -185,9 +194,7 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
     if (!r)
         return vka__fail(&device->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
     r->device = device;
-    size_t params =
-        sizeof(vka_attention_params) > sizeof(vka_norm_params) ? sizeof(vka_attention_params) : sizeof(vka_norm_params);
-    r->slot_bytes = (uint32_t)vka__align_up(params, vka__max_u32(device->uniform_align, 16));
+    r->slot_bytes = (uint32_t)vka__align_up(sizeof(any_params), vka__max_u32(device->uniform_align, 16));
     vka_status status = create_commands(r, item);
     if (status == VKA_OK)
         status = create_queries(r, item, d.timestamps);

@@ -130,6 +130,23 @@ void ref_merge_naive_row(const ref_merge *m, vka_dtype dtype, float *out, float 
 /* T5's bucket of key position - query position. max_distance is above the number of buckets of one distance. */
 uint32_t ref_t5_bucket(int64_t relative_position, bool bidirectional, uint32_t num_buckets, uint32_t max_distance);
 
+typedef struct ref_rope {
+    uint32_t cols, dims; /* D, R; as applied */
+    bool interleaved;
+    double theta, frequency_scale; /* as applied */
+} ref_rope;
+
+typedef struct ref_rope_row {
+    const float *x;         /* [cols]                                                           */
+    int64_t position;       /* as applied                                                       */
+    const float *cos, *sin; /* [dims / 2]: the row of tables; NULL: theta and the position say  */
+} ref_rope_row;
+
+/* One row in float64: out [cols]. */
+void ref_rope_rotate(const ref_rope *r, const ref_rope_row *row, double *out);
+/* The same with cosines and sines rounded to f32, f32 arithmetic and outputs rounded to storage. */
+void ref_rope_naive_rotate(const ref_rope *r, const ref_rope_row *row, vka_dtype dtype, float *out);
+
 /* The accuracy rule: max|out - ref| <= 2 * max|naive - ref| + 1e-5. NaN never passes unless ref is NaN too; infinities
  * must be equal. Feed every element, then ask. */
 typedef struct ref_error {

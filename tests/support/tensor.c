@@ -111,8 +111,12 @@ bool tensor_download(tensor *t) {
     return intact;
 }
 
+uint8_t *tensor_bytes(const tensor *t, size_t index) {
+    return t->image + position(t, index);
+}
+
 bool tensor_untouched(const tensor *t, size_t index) {
-    const uint8_t *at = t->image + position(t, index);
+    const uint8_t *at = tensor_bytes(t, index);
     bool untouched = true;
     for (uint32_t n = 0; n < vka_dtype_size(t->view.dtype); n++) {
         untouched = untouched && at[n] == POISON;

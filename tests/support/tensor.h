@@ -43,6 +43,8 @@ void tensor_upload(tensor *t);
 void tensor_poison(tensor *t);
 /* Reads the values back. False when a byte outside of the elements has changed. */
 bool tensor_download(tensor *t);
+/* Where the image has the element, or the block, with this dense index. */
+uint8_t *tensor_bytes(const tensor *t, size_t index);
 /* After a download: does the element still hold what tensor_poison left? */
 bool tensor_untouched(const tensor *t, size_t index);
 

@@ -1,0 +1,66 @@
+/* vkattn: rotary position embedding.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_ROPE_H
+#define VKATTN_ROPE_H
+
+#include <vkattn/vkattn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How rows of D channels are rotated. Pair k of a row at position p turns by the angle
+ * (p + position_offset) * frequency_scale * theta^(-2 k / R), or by what the tables say.
+ * All zero: pairs (k, k + D / 2), theta 10000, as in GPT-NeoX and Llama. */
+typedef struct vka_rope_options {
+    uint32_t dims;         /* R: the first R channels are rotated, the others pass through; even, at most D, and at   */
+                           /*   most 512 without tables; 0 = D                                                      */
+    bool interleaved;      /* pairs are (2 k, 2 k + 1) instead of (k, k + R / 2)                                      */
+    float theta;           /* at least 1; 0 = 10000                                                                  */
+    float frequency_scale; /* above 0 and at most 1, as for positions interpolated (Chen 2023); 0 = 1                */
+    int32_t position_offset;
+    /* Optional, both or none: what cosines and sines of pair k are, instead of theta and frequency_scale.
+     *   [positions, R / 2]   rows are positions; those outside take the first or the last row
+     *   [B, N, R / 2]        a row for each row of x, whatever its position; a B of 1 serves all
+     * f32, f16 or bf16, both of one type. */
+    vka_tensor cos, sin;
+} vka_rope_options;
+
+/* One rotation. */
+typedef struct vka_rope_desc {
+    vka_tensor x; /* required: [B, H, N, D]; f32, f16 or bf16; D is 1 .. 1024                                        */
+    vka_tensor out; /* required: x's shape; f32, f16 or bf16; may be the very same view as x */
+    /* Positions of rows, at most one of the two. Neither: row n has the position n. */
+    vka_integers positions;   /* [B]: row n of entry b has the position positions[b] + n                              */
+    vka_tensor row_positions; /* i32 [B, N] or [1, N]: each row's own                                                 */
+    vka_rope_options options;
+} vka_rope_desc;
+
+/* Rotates pairs of channels by angles that grow with the position (RoPE, Su 2021):
+ *
+ *   out1 = cos x1 - sin x2    out2 = sin x1 + cos x2
+ *
+ * in f32. Angles are multiplied out in integers, so that they are as exact far from the beginning as near to it: to
+ * 2^-30 of a turn up to position 2^23; cosines and sines to 2^-23. B, H or N = 0 records nothing and succeeds. Any
+ * strides: [B, N, H, D] is the same call with transposed tensors. ONNX's RotaryEmbedding (opset 23) is this with
+ * tables.
+ *
+ * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
+ * has completed. On any error nothing is recorded.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a row or a table is larger
+ *         than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_API vka_status vka_rope(vka_recorder *recorder, const vka_rope_desc *desc);
+
+/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
+VKA_API vka_status vka_rope_prepare(vka_device *device, const vka_rope_desc *desc);
+VKA_API vka_status vka_rope_workspace(vka_device *device, const vka_rope_desc *desc, uint64_t *bytes);
+VKA_API vka_status vka_rope_explain(vka_device *device, const vka_rope_desc *desc, char *text, size_t capacity,
+                                    size_t *length);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

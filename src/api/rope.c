@@ -1,0 +1,235 @@
+/* vka_rope: checks, defaults, plan, record.
+ * SPDX-License-Identifier: MIT */
+#include "api/rope.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+/* One line about "prefix.field". */
+#define FAIL(field, ...) vka__check_fail(c, VKA_INVALID, named(name, prefix, field), __VA_ARGS__)
+typedef char field_name[48];
+
+static const char *named(field_name name, const char *prefix, const char *field) {
+    snprintf(name, sizeof(field_name), "%s.%s", prefix, field);
+    return name;
+}
+
+static vka_status check_tables(const vka__check *c, const char *prefix, const vka_rope_options *o,
+                               const vka__rotated *rotated, vka__rope *rope) {
+    field_name name;
+    const vka_tensor *tables[] = {&o->cos, &o->sin};
+    vka__view *views[] = {&rope->cos, &rope->sin};
+    static const char *const names[] = {"cos", "sin"};
+    bool any = o->cos.buffer || o->sin.buffer;
+    const vka_tensor *like = tables[0];
+    for (int i = 0; i < 2 && any; ++i) {
+        const vka_tensor *t = tables[i];
+        const char *field = named(name, prefix, names[i]);
+        vka_status status = vka__check_tensor(c, field, t, VKA__FLOATS, true, views[i]);
+        if (status != VKA_OK)
+            return status;
+        if (t->rank != 2 && t->rank != 3)
+            return FAIL(names[i], "rank is %u, but must be 2 or 3", t->rank);
+        uint32_t first = t->shape[0], batch = first == 1 ? 1 : rotated->batch;
+        const uint32_t shapes[2][3] = {{first, rope->pairs}, {batch, rotated->rows, rope->pairs}};
+        status = vka__check_shape(c, field, t, t->rank, shapes[t->rank - 2]);
+        if (status == VKA_OK && t->rank == 2 && (!first || first > INT32_MAX))
+            status = FAIL(names[i], "shape[0], the positions, is %u, but must be 1 .. %d", first, INT32_MAX);
+        if (status == VKA_OK && i && t->rank != like->rank)
+            status = FAIL(names[i], "rank is %u, but that of cos is %u", t->rank, like->rank);
+        if (status == VKA_OK && i && first != like->shape[0])
+            status = FAIL(names[i], "shape[0] is %u, but that of cos is %u", first, like->shape[0]);
+        if (status == VKA_OK)
+            status = vka__check_dtype(c, field, t, like->dtype, "must be that of cos");
+        if (status != VKA_OK)
+            return status;
+    }
+    rope->table_rows = any && like->rank == 3;
+    return VKA_OK;
+}
+
+vka_status vka__check_rope(const vka__check *c, const char *prefix, const vka_rope_options *o,
+                           const vka__rotated *rotated, vka__rope *rope) {
+    field_name name;
+    uint32_t dims = o->dims ? o->dims : rotated->cols;
+    if (dims % 2 || dims > rotated->cols)
+        return FAIL("dims", "%u of %u channels can't be rotated: they come in pairs", dims, rotated->cols);
+    if (o->theta && !(o->theta >= 1 && o->theta <= 1e30f))
+        return FAIL("theta", "is %g, but must be 1 .. 1e30", (double)o->theta);
+    if (o->frequency_scale && !(o->frequency_scale > 0 && o->frequency_scale <= 1))
+        return FAIL("frequency_scale", "is %g, but must be above 0 and at most 1", (double)o->frequency_scale);
+    bool tables = o->cos.buffer || o->sin.buffer;
+    if (!tables && dims / 2 > VKA_ROPE_MAX_PAIRS)
+        return FAIL("dims", "is %u, but at most %d without tables", dims, 2 * VKA_ROPE_MAX_PAIRS);
+    *rope = (vka__rope){
+        .enabled = true,
+        .interleaved = o->interleaved,
+        .pairs = dims / 2,
+        .theta = o->theta ? (double)o->theta : 10000,
+        .frequency_scale = o->frequency_scale ? (double)o->frequency_scale : 1,
+        .offset = o->position_offset,
+    };
+    return check_tables(c, prefix, o, rotated, rope);
+}
+
+/* ---- vka_rope -------------------------------------------------------------------------------------------------- */
+
+typedef struct prepared {
+    vka__rotate_problem problem;
+    vka__rotate_plan plan;
+    const vka_device_caps *caps;
+    bool nothing; /* no rows: success without work */
+} prepared;
+
+/* Positions as [.., B, N]. */
+static vka_status check_positions(const vka__check *c, const vka_rope_desc *d, vka__view *view) {
+    const vka_tensor *rows = &d->row_positions;
+    vka_status status = vka__check_integers(c, "positions", &d->positions, d->x.shape[0], view);
+    if (status != VKA_OK)
+        return status;
+    if (view->present) {
+        view->shape[2] = view->shape[3];
+        view->stride[2] = view->stride[3];
+        view->shape[3] = 1;
+        view->stride[3] = 0;
+        return rows->buffer ? vka__check_fail(c, VKA_INVALID, "row_positions", "there are positions as well") : VKA_OK;
+    }
+    status = vka__check_tensor(c, "row_positions", rows, VKA__TYPE(VKA_I32), false, view);
+    const uint32_t shape[] = {rows->buffer && rows->shape[0] == 1 ? 1 : d->x.shape[0], d->x.shape[2]};
+    return status == VKA_OK ? vka__check_shape(c, "row_positions", rows, 2, shape) : status;
+}
+
+static vka_status check_tensors(const vka__check *c, const vka_rope_desc *d, vka__rotate_problem *p) {
+    vka_status status = vka__check_tensor(c, "x", &d->x, VKA__FLOATS, true, &p->x);
+    if (status == VKA_OK && d->x.rank != 4)
+        status = vka__check_fail(c, VKA_INVALID, "x", "rank is %u, but must be 4: [B, H, N, D]", d->x.rank);
+    if (status == VKA_OK)
+        status = vka__check_tensor(c, "out", &d->out, VKA__FLOATS, true, &p->out);
+    if (status == VKA_OK)
+        status = vka__check_shape(c, "out", &d->out, 4, d->x.shape);
+    if (status != VKA_OK)
+        return status;
+    uint32_t cols = d->x.shape[3];
+    if (cols < 1 || cols > VKA_MAX_ROPE_DIM)
+        return vka__check_fail(c, VKA_INVALID, "x", "shape[3] is %u, but must be 1 .. %d", cols, VKA_MAX_ROPE_DIM);
+    if ((uint64_t)d->x.shape[0] * d->x.shape[1] > UINT32_MAX / vka__max_u32(d->x.shape[2], 1))
+        return vka__check_fail(c, VKA_UNSUPPORTED, "x", "has more than 2^32 - 1 rows");
+    return check_positions(c, d, &p->positions);
+}
+
+static vka_status check_memory(const vka__check *c, const vka_rope_desc *d, const vka__rotate_problem *p) {
+    const vka_tensor *positions = d->row_positions.buffer ? &d->row_positions : &d->positions.tensor;
+    const struct {
+        const char *field;
+        const vka_tensor *t;
+        const vka__view *view;
+    } others[] = {{"x", &d->x, &p->x},
+                  {positions == &d->row_positions ? "row_positions" : "positions", positions, &p->positions},
+                  {"options.cos", &d->options.cos, &p->rope.cos},
+                  {"options.sin", &d->options.sin, &p->rope.sin}};
+    vka_status status = vka__check_output(c, "out", &d->out, &p->out);
+    for (int i = 0; i < 4 && status == VKA_OK; ++i)
+        if (others[i].t->buffer)
+            status = vka__check_apart(c, "out", &d->out, &p->out, others[i].field, others[i].t, others[i].view, i == 0);
+    return status;
+}
+
+static vka_status prepare(vka_device *device, const vka_rope_desc *d, prepared *out) {
+    const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_rope"};
+    memset(out, 0, sizeof *out);
+    vka__rotate_problem *p = &out->problem;
+    if (!d)
+        return vka__check_fail(&c, VKA_INVALID, "desc", "must not be NULL");
+    vka_status status = check_tensors(&c, d, p);
+    const vka__rotated rotated = {d->x.shape[0], d->x.shape[2], d->x.shape[3]};
+    if (status == VKA_OK)
+        status = vka__check_rope(&c, "options", &d->options, &rotated, &p->rope);
+    if (status == VKA_OK)
+        status = check_memory(&c, d, p);
+    if (status != VKA_OK)
+        return status;
+    out->caps = c.caps;
+    out->nothing = !d->x.shape[0] || !d->x.shape[1] || !d->x.shape[2];
+    if (out->nothing)
+        return VKA_OK;
+    vka__refusal refusal = {0};
+    status = vka__plan_rotate(c.caps, p, &out->plan, &refusal);
+    return status == VKA_OK ? VKA_OK : vka__check_fail(&c, status, refusal.field, "%s", refusal.reason);
+}
+
+static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
+    const prepared *p = user;
+    vka__rotate_dispatch(p->caps, &p->problem, &p->plan, index, out);
+}
+
+static vka__operation operation_of(const vka_rope_desc *d, const prepared *p) {
+    vka__operation op = {
+        .item = "vka_rope",
+        .params = &p->plan.params,
+        .params_size = sizeof p->plan.params,
+        .dispatches = p->nothing ? 0 : vka__rotate_dispatches(&p->plan),
+        .dispatch = dispatch_at,
+        .user = p,
+    };
+    op.buffers[VKA_BIND_X] = d->x.buffer;
+    op.buffers[VKA_BIND_ROTATED] = d->out.buffer;
+    op.buffers[VKA_BIND_POSITIONS] = d->row_positions.buffer ? d->row_positions.buffer : d->positions.tensor.buffer;
+    op.values[VKA_BIND_POSITIONS] = d->positions.values;
+    op.buffers[VKA_BIND_COS] = d->options.cos.buffer;
+    op.buffers[VKA_BIND_SIN] = d->options.sin.buffer;
+    return op;
+}
+
+vka_status vka_rope(vka_recorder *recorder, const vka_rope_desc *desc) {
+    if (!recorder)
+        return VKA_INVALID;
+    prepared p;
+    vka_status status = prepare(vka__recorder_device(recorder), desc, &p);
+    if (status != VKA_OK)
+        return status;
+    vka__operation op = operation_of(desc, &p);
+    return vka__record(recorder, &op);
+}
+
+vka_status vka_rope_prepare(vka_device *device, const vka_rope_desc *desc) {
+    if (!device)
+        return VKA_INVALID;
+    prepared p;
+    vka_status status = prepare(device, desc, &p);
+    if (status != VKA_OK)
+        return status;
+    vka__operation op = operation_of(desc, &p);
+    return vka__prepare(device, &op);
+}
+
+vka_status vka_rope_workspace(vka_device *device, const vka_rope_desc *desc, uint64_t *bytes) {
+    if (!device)
+        return VKA_INVALID;
+    if (!bytes)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_rope_workspace.bytes", "must not be NULL");
+    prepared p;
+    *bytes = 0;
+    return prepare(device, desc, &p);
+}
+
+vka_status vka_rope_explain(vka_device *device, const vka_rope_desc *desc, char *text, size_t capacity,
+                            size_t *length) {
+    if (!device)
+        return VKA_INVALID;
+    if (!text && capacity)
+        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_rope_explain.text", "must not be NULL");
+    prepared p;
+    vka_status status = prepare(device, desc, &p);
+    if (capacity)
+        text[0] = 0;
+    if (length)
+        *length = 0;
+    if (status != VKA_OK || p.nothing)
+        return status;
+    size_t n = vka__explain_rotate(&p.problem, &p.plan, text, capacity);
+    if (length)
+        *length = n;
+    return VKA_OK;
+}
