@@ -11,6 +11,7 @@ typedef union any_params {
     vka_merge_params merge;
     vka_relative_t5_params relative_t5;
     vka_rotate_params rotate;
+    vka_cache_params cache;
 } any_params;
 
 /* ---- pages and scratch ----------------------------------------------------------------------------------------- */
