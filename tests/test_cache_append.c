@@ -2,7 +2,11 @@
  * those without a new token must be as they were.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <vkattn/attention.h>
 
 #include "cache_case.h"
 
@@ -273,6 +277,123 @@ Test(cache_append, replay) {
         }
     }
     cache_destroy(&p);
+    context_close(&c);
+}
+
+/* What a cache holds by sequence, [batch, heads, capacity, channels], as its reader has to understand it. */
+static float *gather(const cache_problem *p, const cache_side *s) {
+    const cache_case *a = &p->a;
+    uint32_t rows = s->cache.view.shape[2], cols = s->cache.view.shape[3];
+    float *dense = calloc((size_t)a->batch * a->heads * a->capacity * cols, sizeof *dense), *to = dense;
+    cr_assert_not_null(dense);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        for (uint32_t h = 0; h < a->heads; h++) {
+            for (uint32_t j = 0; j < a->capacity; j++, to += cols) {
+                size_t outer = a->page ? (size_t)p->pages[b * p->columns + j / rows] : b;
+                size_t row = (outer * a->heads + h) * rows + j % rows;
+                for (uint32_t i = 0; i < cols; i++) {
+                    float factor = s->cache.view.dtype == VKA_I8 ? s->scale.values[row] : 1;
+                    to[i] = s->cache.values[row * cols + i] * factor;
+                }
+            }
+        }
+    }
+    return dense;
+}
+
+static void compare_attention(const cache_problem *p, const tensor *q, const tensor *out) {
+    const cache_case *a = &p->a;
+    uint32_t lens[CACHE_SEQUENCES];
+    float *k = gather(p, &p->side[0]), *v = gather(p, &p->side[1]);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        lens[b] = (uint32_t)a->lengths[b] + a->tokens;
+    }
+    ref_attention ref = {.batch = a->batch,
+                         .q_heads = a->heads,
+                         .kv_heads = a->heads,
+                         .q_len = 1,
+                         .kv_len = a->capacity,
+                         .head_dim = a->head_dim,
+                         .value_dim = a->value_dim,
+                         .q = q->values,
+                         .k = k,
+                         .v = v,
+                         .scale = 1 / sqrt(a->head_dim),
+                         .kv_lens = lens};
+    ref_error e = {0};
+    double *row = malloc(2048 * sizeof *row), *scratch = row + 1024;
+    float *naive = malloc(2048 * sizeof *naive), *naive_scratch = naive + 1024;
+    cr_assert(row && naive);
+    for (uint32_t n = 0; n < a->batch * a->heads; n++) {
+        ref_softmax softmax;
+        ref_attention_row(&ref, n / a->heads, n % a->heads, 0, row, &softmax, scratch);
+        ref_attention_naive_row(&ref, n / a->heads, n % a->heads, 0, naive, &softmax, naive_scratch);
+        for (uint32_t i = 0; i < a->value_dim; i++) {
+            ref_error_add(&e, (double)out->values[n * a->value_dim + i], (double)naive[i], row[i]);
+        }
+    }
+    cr_assert(ref_error_ok(&e), "off by %g, naively by %g", e.out, e.naive);
+    free(row);
+    free(naive);
+    free(k);
+    free(v);
+}
+
+/* A step of decoding in one recording: attention reads what was appended, by the lengths that came of it. */
+Test(cache_append, attended) {
+    static const cache_case cases[] = {
+        {.k_type = VKA_Q8_0,
+         .v_type = VKA_I8,
+         .batch = 2,
+         .heads = 2,
+         .tokens = 7,
+         .head_dim = 32,
+         .new_lengths = true},
+        {.k_type = VKA_I8,
+         .v_type = VKA_Q8_0,
+         .batch = 2,
+         .heads = 2,
+         .tokens = 11,
+         .head_dim = 32,
+         .capacity = 24,
+         .page = 8,
+         .new_lengths = true,
+         .rotate = true},
+    };
+    context c;
+    context_open(&c, &config_real);
+    if (vka_device_get_caps(c.device)->storage_buffers < 16) {
+        context_close(&c);
+        cr_skip_test("SKIP: attention's options need 16 storage buffers");
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cache_problem p = cache_make(&c, cases[i], test_seed());
+        const uint32_t shape[] = {p.a.batch, p.a.heads, 1, 32};
+        tensor q = tensor_create(&c, VKA_F32, 4, shape, (layout){0});
+        tensor out = tensor_create(&c, VKA_F32, 4, shape, (layout){0});
+        ref_rng rng = ref_rng_seed(test_seed() + 1);
+        tensor_fill_normal(&q, &rng, 0, 1);
+        tensor_upload(&q);
+        vka_cache_append_desc append = cache_desc(&p);
+        vka_attention_desc attention = {.q = q.view,
+                                        .k = append.k_cache,
+                                        .v = append.v_cache,
+                                        .k_scale = append.k_scale,
+                                        .v_scale = append.v_scale,
+                                        .page_table = append.page_table,
+                                        .kv_lengths.tensor = append.new_lengths,
+                                        .out = out.view};
+        EXPECT_OK(vka_recorder_begin(c.recorder));
+        EXPECT_OK(vka_cache_append(c.recorder, &append));
+        EXPECT_OK(vka_attention(c.recorder, &attention));
+        context_finish(&c);
+        cache_compare(&p);
+        cr_assert(tensor_download(&out));
+        compare_attention(&p, &q, &out);
+        tensor_destroy(&q);
+        tensor_destroy(&out);
+        cache_destroy(&p);
+    }
     context_close(&c);
 }
 
