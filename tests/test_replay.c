@@ -1,7 +1,10 @@
 /* Recordings that stay valid while lengths in device memory change.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <string.h>
+
+#include <vkattn/cache.h>
 
 #include "attention_case.h"
 
@@ -82,4 +85,128 @@ Test(replay, both_lengths_and_a_band) {
                             .q_list = {LIST_LENGTHS, .tensor = true},
                             .kv_list = {LIST_LENGTHS, .tensor = true}},
            4, true);
+}
+
+/* ---- a decode step, recorded once ------------------------------------------------------------------------------ */
+
+/* A step appends one token of each sequence to a cache and attends to what the cache then holds. */
+enum { BATCH = 2, Q_HEADS = 4, KV_HEADS = 2, DIM = 32, TOKENS = 256, PAGE = 16 };
+
+typedef struct step {
+    context *c;
+    vka_recorder *recorder;
+    tensor q, k, v, out, k_cache, v_cache, pages;
+    tensor held, holds; /* lengths before and after the step */
+} step;
+
+static step make_step(context *c, vka_dtype cache, bool paged) {
+    step s = {.c = c};
+    EXPECT_OK(vka_recorder_create(c->device, NULL, &s.recorder));
+    uint32_t columns = TOKENS / PAGE, contiguous[] = {BATCH, KV_HEADS, TOKENS, DIM};
+    uint32_t in_pages[] = {BATCH * columns, KV_HEADS, PAGE, DIM}, *shape = paged ? in_pages : contiguous;
+    layout dense = {0};
+    s.q = tensor_create(s.c, VKA_F32, 4, (uint32_t[]){BATCH, Q_HEADS, 1, DIM}, dense);
+    s.k = tensor_create(s.c, VKA_F32, 4, (uint32_t[]){BATCH, KV_HEADS, 1, DIM}, dense);
+    s.v = tensor_create(s.c, VKA_F32, 4, (uint32_t[]){BATCH, KV_HEADS, 1, DIM}, dense);
+    s.out = tensor_create(s.c, VKA_F32, 4, (uint32_t[]){BATCH, Q_HEADS, 1, DIM}, dense);
+    s.k_cache = tensor_create(s.c, cache, 4, shape, dense);
+    s.v_cache = tensor_create(s.c, cache, 4, shape, dense);
+    s.pages = tensor_create(s.c, VKA_I32, 2, (uint32_t[]){BATCH, columns}, dense);
+    s.held = tensor_create(s.c, VKA_I32, 1, (uint32_t[]){BATCH}, dense);
+    s.holds = tensor_create(s.c, VKA_I32, 1, (uint32_t[]){BATCH}, dense);
+    for (uint32_t i = 0; i < BATCH * columns; i++) {
+        s.pages.values[i] = (float)(BATCH * columns - 1 - i);
+    }
+    tensor_upload(&s.pages);
+    s.held.values[0] = 0;
+    s.held.values[1] = 0;
+    tensor_upload(&s.held);
+    if (!paged) {
+        vka_buffer_destroy(&s.pages.view.buffer);
+    }
+    return s;
+}
+
+static void destroy_step(step *s) {
+    tensor *all[] = {&s->q, &s->k, &s->v, &s->out, &s->k_cache, &s->v_cache, &s->pages, &s->held, &s->holds};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        tensor_destroy(all[i]);
+    }
+    vka_recorder_destroy(&s->recorder);
+}
+
+static void record_step(step *s, vka_integers held, vka_integers holds, bool advance) {
+    vka_cache_append_desc append = {.k = s->k.view,
+                                    .v = s->v.view,
+                                    .k_cache = s->k_cache.view,
+                                    .v_cache = s->v_cache.view,
+                                    .page_table = s->pages.view,
+                                    .lengths = held,
+                                    .rotate = true,
+                                    .rope = {.dims = DIM}};
+    vka_attention_desc attend = {.q = s->q.view,
+                                 .k = s->k_cache.view,
+                                 .v = s->v_cache.view,
+                                 .out = s->out.view,
+                                 .page_table = s->pages.view,
+                                 .kv_lengths = holds,
+                                 .causal = true};
+    if (!s->pages.view.buffer) {
+        append.page_table = attend.page_table = (vka_tensor){0};
+    }
+    append.new_lengths = advance ? s->holds.view : (vka_tensor){0};
+    EXPECT_OK(vka_recorder_begin(s->recorder));
+    EXPECT_OK(vka_cache_append(s->recorder, &append));
+    EXPECT_OK(vka_attention(s->recorder, &attend));
+    if (advance) {
+        EXPECT_OK(vka_copy(s->recorder, s->held.view.buffer, s->held.view.offset, s->holds.view.buffer,
+                           s->holds.view.offset, BATCH * sizeof(int32_t)));
+    }
+}
+
+static void finish_step(step *s) {
+    EXPECT_OK(vka_recorder_submit(s->recorder));
+    EXPECT_OK(vka_recorder_wait(s->recorder, VKA_FOREVER));
+}
+
+static void next_token(step *s, ref_rng *rng) {
+    tensor *inputs[] = {&s->q, &s->k, &s->v};
+    for (int i = 0; i < 3; i++) {
+        tensor_fill_normal(inputs[i], rng, 0, 1);
+        tensor_upload(inputs[i]);
+    }
+    tensor_poison(&s->out);
+}
+
+/* One recording submitted for every token gives, bit for bit, what recording every step anew gives. */
+static void decode(vka_dtype cache, bool paged) {
+    context c;
+    context_open(&c, &config_real);
+    step replayed = make_step(&c, cache, paged), fresh = make_step(&c, cache, paged);
+    ref_rng rng = ref_rng_seed(test_seed()), again = rng;
+    record_step(&replayed, (vka_integers){.tensor = replayed.held.view}, (vka_integers){.tensor = replayed.holds.view},
+                true);
+    for (int32_t t = 0; t < TOKENS; t++) {
+        next_token(&replayed, &rng);
+        finish_step(&replayed);
+        next_token(&fresh, &again);
+        record_step(&fresh, (vka_integers){.values = (int32_t[BATCH]){t, t}},
+                    (vka_integers){.values = (int32_t[BATCH]){t + 1, t + 1}}, false);
+        finish_step(&fresh);
+        cr_assert(tensor_download(&replayed.out) && tensor_download(&fresh.out));
+        cr_assert(!memcmp(replayed.out.image, fresh.out.image, fresh.out.size), "token %d differs, VKATTN_SEED=%llu", t,
+                  (unsigned long long)test_seed());
+        cr_assert(!isnan(fresh.out.values[0]));
+    }
+    destroy_step(&replayed);
+    destroy_step(&fresh);
+    context_close(&c);
+}
+
+Test(replay, decode_steps_f16) {
+    decode(VKA_F16, false);
+}
+
+Test(replay, decode_steps_q8_0_in_pages) {
+    decode(VKA_Q8_0, true);
 }
