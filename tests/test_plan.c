@@ -71,16 +71,18 @@ static const device devices[] = {
 
 /* ---- problems ------------------------------------------------------------------------------------------------ */
 
+/* Blocks lie along the last dimension, at any even place. */
 static vka__view view_of(ref_rng *rng, vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
     static const char *const orders[] = {"0123", "0213", "2013", "0132"};
-    const char *order = orders[ref_rng_below(rng, 4)];
-    vka__view v = {.present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .block = 1, .shape = {b, h, n, d}};
+    uint32_t block = vka_dtype_block(dtype), size = vka_dtype_size(dtype);
+    const char *order = orders[ref_rng_below(rng, block > 1 ? 3 : 4)];
+    vka__view v = {.present = true, .dtype = dtype, .size = size, .block = block, .shape = {b, h, n, d}};
     uint64_t stride = 1;
-    v.offset = (uint64_t)v.size * ref_rng_below(rng, 300);
+    v.offset = (uint64_t)(block > 1 ? 2 : size) * ref_rng_below(rng, 300);
     for (int level = 3; level >= 0; level--) {
         int dim = order[level] - '0';
         v.stride[dim] = v.shape[dim] < 2 ? 0 : stride;
-        stride = stride * (v.shape[dim] ? v.shape[dim] : 1) + (ref_rng_below(rng, 4) ? 0 : 1);
+        stride = stride * (v.shape[dim] ? v.shape[dim] : 1) + (ref_rng_below(rng, 4) ? 0 : block);
     }
     return v;
 }
@@ -91,15 +93,22 @@ static uint32_t one_of(ref_rng *rng, const uint32_t *list, size_t count) {
 #define ONE_OF(rng, ...)                                                                                               \
     one_of(rng, (const uint32_t[]){__VA_ARGS__}, sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
 
+static vka_dtype kv_type(ref_rng *rng, vka_dtype dtype, uint32_t dim) {
+    const vka_dtype types[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, dim % 32 ? VKA_I8 : VKA_Q8_0};
+    return ref_rng_below(rng, 3) ? dtype : types[ref_rng_below(rng, 5)];
+}
+
 static vka__attention_problem random_attention(ref_rng *rng) {
     vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)];
+    vka_dtype out_dtype = ref_rng_below(rng, 3) ? dtype : dtypes[ref_rng_below(rng, DTYPES)];
     uint32_t b = ONE_OF(rng, 1, 1, 2, 3), kv = ONE_OF(rng, 1, 2, 8), group = ONE_OF(rng, 1, 1, 2, 3, 8);
-    uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256), dv = ref_rng_below(rng, 3) ? d : 64;
+    uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256, 320, 576);
+    uint32_t dv = ref_rng_below(rng, 3) ? vka__min_u32(d, 512) : ONE_OF(rng, 64, 512);
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
     vka__attention_problem p = {.q = view_of(rng, dtype, b, kv * group, nq, d),
-                                .k = view_of(rng, dtype, b, kv, nk, d),
-                                .v = view_of(rng, dtype, b, kv, nk, dv),
-                                .out = view_of(rng, dtype, b, kv * group, nq, dv),
+                                .k = view_of(rng, kv_type(rng, dtype, d), b, kv, nk, d),
+                                .v = view_of(rng, kv_type(rng, dtype, dv), b, kv, nk, dv),
+                                .out = view_of(rng, out_dtype, b, kv * group, nq, dv),
                                 .scale = 0.125f,
                                 .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE,
                                                VKA_PATH_DECODE, VKA_PATH_COOPMAT, VKA_PATH_COOPMAT2),
@@ -114,18 +123,114 @@ static vka__attention_problem random_attention(ref_rng *rng) {
     return p;
 }
 
+/* ---- options ---- */
+
+/* Lengths or offsets of either side, or none: with offsets, a batch of 1 has all sequences. */
+static void draw_lists(ref_rng *rng, vka__attention_problem *p) {
+    uint32_t kinds[] = {ref_rng_below(rng, 5), p->pages.present ? ref_rng_below(rng, 2) : ref_rng_below(rng, 5)};
+    static const uint32_t flags[2][3] = {{0, VKA_FLAG_Q_LENGTHS, VKA_FLAG_Q_OFFSETS},
+                                         {0, VKA_FLAG_KV_LENGTHS, VKA_FLAG_KV_OFFSETS}};
+    vka__view *lists[] = {&p->q_list, &p->kv_list};
+    for (int side = 0; side < 2; side++) {
+        uint32_t kind = kinds[side] > 2 ? 0 : kinds[side];
+        vka__view *packed[] = {side ? &p->k : &p->q, side ? &p->v : &p->out, side ? &p->k : &p->lse};
+        for (int i = 0; i < 3 && kind == 2; i++) {
+            packed[i]->shape[0] = packed[i]->present ? 1 : 0;
+            packed[i]->stride[0] = 0;
+        }
+        if (kind) {
+            *lists[side] = view_of(rng, VKA_I32, 1, 1, 1, p->batch + kind - 1);
+            p->options |= flags[side][kind];
+        }
+    }
+    if (p->q_list.present || p->kv_list.present) {
+        p->device_lengths = ref_rng_below(rng, 2);
+        p->options |= p->band && ref_rng_below(rng, 2) ? VKA_FLAG_OWN_DIAGONAL : 0;
+        p->q_len = vka__max_u32(1, p->q_len / (p->q_list.present ? ONE_OF(rng, 1, 1, 2) : 1));
+    }
+}
+
+/* Keys and values become pages, of which there are more than the table has. */
+static void draw_pages(ref_rng *rng, vka__attention_problem *p) {
+    uint32_t page = ONE_OF(rng, 8, 16, 256), columns = vka__div_up(vka__max_u32(p->kv_len, 1), page);
+    uint32_t pages = p->batch * columns + ref_rng_below(rng, 9), heads = p->k.shape[1];
+    p->k = view_of(rng, p->k.dtype, pages, heads, page, p->k.shape[3]);
+    p->v = view_of(rng, p->v.dtype, pages, heads, page, p->v.shape[3]);
+    p->pages = view_of(rng, VKA_I32, 1, 1, p->batch, columns);
+    p->kv_len = columns * page;
+}
+
+static void draw_mask(ref_rng *rng, vka__attention_problem *p) {
+    static const vka_dtype types[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_U8};
+    uint32_t shape[] = {p->batch, p->q.shape[1], p->q_len, p->kv_len};
+    for (int i = 0; i < 4; i++) {
+        shape[i] = ref_rng_below(rng, 3) ? shape[i] : 1;
+    }
+    p->mask = view_of(rng, types[ref_rng_below(rng, 4)], shape[0], shape[1], shape[2], shape[3]);
+}
+
+/* Results and per-head tensors, which follow the shapes that lists and pages left. */
+static void draw_tensors(ref_rng *rng, vka__attention_problem *p) {
+    uint32_t heads = p->q.shape[1];
+    if (ref_rng_below(rng, 3) == 0) {
+        draw_mask(rng, p);
+    }
+    if (ref_rng_below(rng, 4) == 0) {
+        p->relative = view_of(rng, VKA_F32, 1, 1, ref_rng_below(rng, 2) ? heads : 1, 1 + ref_rng_below(rng, 200));
+    }
+    if (ref_rng_below(rng, 4) == 0) {
+        p->alibi = view_of(rng, VKA_F32, 1, 1, 1, heads);
+    }
+    if (ref_rng_below(rng, 4) == 0 && !(p->options & VKA_FLAG_HARD)) {
+        p->sinks = view_of(rng, VKA_F32, 1, 1, 1, heads);
+    }
+    if (ref_rng_below(rng, 4) == 0) {
+        p->stats = view_of(rng, VKA_F32, p->q.shape[0], heads, p->q.shape[2], 2);
+    }
+    if (ref_rng_below(rng, 4) == 0) {
+        uint32_t stages = p->lse.present && !(p->options & VKA_FLAG_HARD) ? 4 : 3;
+        p->scores = view_of(rng, dtypes[ref_rng_below(rng, DTYPES)], p->batch, heads, p->q_len, p->kv_len);
+        p->score_stage = ref_rng_below(rng, stages);
+    }
+}
+
+/* The scales that i8 needs. */
+static void add_scales(ref_rng *rng, vka__attention_problem *p) {
+    const vka__view *tensors[] = {&p->k, &p->v};
+    vka__view *scales[] = {&p->k_scale, &p->v_scale};
+    for (int i = 0; i < 2; i++) {
+        const uint32_t *shape = tensors[i]->shape;
+        if (tensors[i]->dtype == VKA_I8) {
+            *scales[i] = view_of(rng, VKA_F32, shape[0], shape[1], shape[2], 1);
+        }
+    }
+}
+
+/* Some options, or none but what its types need. */
+static vka__attention_problem random_problem(ref_rng *rng, bool options) {
+    vka__attention_problem p = random_attention(rng);
+    if (options) {
+        static const uint32_t selections[] = {0, 0, VKA_FLAG_DROPOUT, VKA_FLAG_HARD, VKA_FLAG_HARD | VKA_FLAG_SAMPLE};
+        p.options |= selections[ref_rng_below(rng, 5)];
+        p.softcap = ref_rng_below(rng, 4) ? 0 : 30;
+        p.options |= p.softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
+        if (ref_rng_below(rng, 3) == 0) {
+            draw_pages(rng, &p);
+        }
+        draw_lists(rng, &p);
+        draw_tensors(rng, &p);
+    }
+    add_scales(rng, &p);
+    return p;
+}
+
 /* ---- what holds for every plan ------------------------------------------------------------------------------- */
 
-static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype dtype, uint32_t shared) {
+static void check_key(const device *d, const vka__pipeline_key *key, uint32_t shared) {
     const char *name = vka__kernel_name((vka__kernel)key->kernel);
     cr_assert_leq(key->spec[VKA_SPEC_GROUP_SIZE], d->caps.max_invocations, "%s: %s", d->name, name);
     cr_assert_gt(key->spec[VKA_SPEC_GROUP_SIZE], 0);
     cr_assert_leq(shared, d->caps.shared_bytes, "%s: %s", d->name, name);
-    char type[8];
-    snprintf(type, sizeof type, "_%s", dtype_name(dtype));
-    bool packed = strstr(name, "_packed");
-    cr_assert(strstr(name, type), "%s: %s for%s", d->name, name, type);
-    cr_assert_eq(packed, dtype == VKA_F16 && !d->caps.f16_storage, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "_sg") || d->caps.subgroup_arithmetic, "%s: %s", d->name, name);
     cr_assert(!strstr(name, "decode") || d->caps.subgroup_shuffle, "%s: %s", d->name, name);
     if (key->spec[VKA_SPEC_SUBGROUP]) { /* made for a width: it is the only one, or can be asked for */
@@ -135,6 +240,16 @@ static void check_key(const device *d, const vka__pipeline_key *key, vka_dtype d
         cr_assert_geq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_min);
         cr_assert_leq(key->spec[VKA_SPEC_SUBGROUP], d->caps.subgroup_max);
     }
+}
+
+/* Kernels of one type of storage. */
+static void check_storage(const device *d, const vka__pipeline_key *key, vka_dtype dtype) {
+    const char *name = vka__kernel_name((vka__kernel)key->kernel);
+    char type[8];
+    snprintf(type, sizeof type, "_%s", dtype_name(dtype));
+    bool packed = strstr(name, "_packed");
+    cr_assert(strstr(name, type), "%s: %s for%s", d->name, name, type);
+    cr_assert_eq(packed, dtype == VKA_F16 && !d->caps.f16_storage, "%s: %s", d->name, name);
 }
 
 /* What coopmat.comp divides must come out even, and its shape be one that the device lists. */
@@ -176,69 +291,169 @@ static void check_binding(const device *d, const vka__view *v, uint64_t first, u
     if (!v->present || !extent) {
         return;
     }
-    uint64_t begin = v->offset + first * v->size;
+    uint64_t begin = v->offset + vka__view_bytes(v, first), unit = v->block > 1 ? 2 : v->size;
     cr_assert_neq(b->access, VKA__UNUSED, "%s: %s is not bound", d->name, name);
-    cr_assert_eq(b->offset + (uint64_t)base * v->size, begin, "%s: %s begins at the wrong place", d->name, name);
-    cr_assert_geq(b->offset + b->range, begin + extent * v->size, "%s: %s is cut off", d->name, name);
+    cr_assert_eq(b->offset + base * unit, begin, "%s: %s begins at the wrong place", d->name, name);
+    cr_assert_geq(b->offset + b->range, begin + vka__view_bytes(v, extent), "%s: %s is cut off", d->name, name);
 }
 
 /* ---- attention ----------------------------------------------------------------------------------------------- */
 
+typedef enum stage { SIZE, MAIN, MERGE, SCORES } stage;
+#define IN(stage) (1 << (stage))
+
+/* The stages that need a tensor, and what a slice takes of it. */
+typedef struct needed {
+    const vka__view *view;
+    int slot;
+    const char *name;
+    enum { ALL_HEADS, Q_HEADS, KV_HEADS } heads;
+    int stages;
+    vka__access access;
+} needed;
+
+#define MAX_NEEDED 17
+
+static size_t needed_tensors(const vka__attention_problem *p, const vka__attention_plan *plan, needed list[]) {
+    const int keys = IN(MAIN) | IN(SCORES), results = plan->splits > 1 ? IN(MERGE) : IN(MAIN);
+    const int seen = p->score_stage == VKA_SCORES_PROBABILITIES ? IN(SCORES) : 0;
+    const needed all[MAX_NEEDED] = {
+        {&p->q, VKA_BIND_Q, "q", Q_HEADS, keys, VKA__READ},
+        {&p->k, VKA_BIND_K, "k", KV_HEADS, keys, VKA__READ},
+        {&p->v, VKA_BIND_V, "v", KV_HEADS, IN(MAIN), VKA__READ},
+        {&p->out, VKA_BIND_OUT, "out", Q_HEADS, results, VKA__WRITE},
+        {&p->lse, VKA_BIND_LSE, "lse", Q_HEADS, results, VKA__WRITE},
+        {&p->lse, VKA_BIND_LSE, "lse of scores", Q_HEADS, seen, VKA__READ},
+        {&p->stats, VKA_BIND_STATS, "stats", Q_HEADS, results, VKA__WRITE},
+        {&p->scores, VKA_BIND_OUT, "scores", Q_HEADS, IN(SCORES), VKA__WRITE},
+        {&p->mask, VKA_BIND_MASK, "mask", Q_HEADS, keys, VKA__READ},
+        {&p->k_scale, VKA_BIND_K_SCALE, "k_scale", KV_HEADS, keys, VKA__READ},
+        {&p->v_scale, VKA_BIND_V_SCALE, "v_scale", KV_HEADS, IN(MAIN), VKA__READ},
+        {&p->relative, VKA_BIND_RELATIVE, "relative_bias", ALL_HEADS, keys, VKA__READ},
+        {&p->alibi, VKA_BIND_ALIBI, "alibi_slopes", ALL_HEADS, keys, VKA__READ},
+        {&p->sinks, VKA_BIND_SINKS, "sinks", ALL_HEADS, results, VKA__READ},
+        {&p->q_list, VKA_BIND_Q_LIST, "q_list", ALL_HEADS, keys | IN(MERGE) | IN(SIZE), VKA__READ},
+        {&p->kv_list, VKA_BIND_KV_LIST, "kv_list", ALL_HEADS, keys | IN(MERGE) | IN(SIZE), VKA__READ},
+        {&p->pages, VKA_BIND_PAGES, "page_table", ALL_HEADS, keys, VKA__READ},
+    };
+    memcpy(list, all, sizeof all);
+    return MAX_NEEDED;
+}
+
+/* Pages belong to every batch entry: no slice cuts them by batch. */
 static void check_slice(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
-                        const vka__dispatch *x, uint64_t slice, bool merge) {
+                        const vka__dispatch *x, uint64_t slice, stage what) {
     uint32_t group = p->q.shape[1] / p->k.shape[1], q_heads = plan->slice == VKA__SLICE_QUERY_HEAD ? 1 : group;
     uint32_t steps = p->q.shape[1] / q_heads;
     bool by_head = plan->slice >= VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
     uint64_t batch = by_head ? slice / steps : by_batch ? slice : 0, head = by_head ? slice % steps * q_heads : 0;
-    const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
-    static const int slots[] = {VKA_BIND_Q, VKA_BIND_K, VKA_BIND_V, VKA_BIND_OUT, VKA_BIND_LSE};
-    static const char *const names[] = {"q", "k", "v", "out", "lse"};
-    for (int i = merge ? 3 : 0; i < (merge || plan->splits == 1 ? 5 : 3); i++) {
-        vka__view part = *views[i];
-        bool key = i == 1 || i == 2;
-        part.shape[0] = by_batch ? 1 : part.shape[0];
-        part.shape[1] = !by_head ? part.shape[1] : key ? 1 : q_heads;
-        uint64_t first = batch * part.stride[0] + (key ? head / group : head) * part.stride[1];
-        check_binding(d, views[i], first, part.present ? vka__view_extent(&part, 0) : 0, &x->binding[slots[i]],
-                      x->push.base[slots[i]], names[i]);
+    cr_assert(what == SIZE || (x->push.b0 == batch && x->push.h0 == head), "%s: slice %llu begins at %u, %u", d->name,
+              (unsigned long long)slice, x->push.b0, x->push.h0);
+    needed list[MAX_NEEDED];
+    for (size_t i = 0, count = needed_tensors(p, plan, list); i < count; i++) {
+        const needed *t = &list[i];
+        if (!t->view->present || !(t->stages & IN(what))) {
+            continue;
+        }
+        bool key = t->heads == KV_HEADS, cut_batch = t->heads != ALL_HEADS && by_batch && !(key && p->pages.present);
+        bool cut_head = t->heads != ALL_HEADS && by_head && t->view->shape[1] > 1;
+        vka__view part = *t->view;
+        part.shape[0] = cut_batch ? 1 : part.shape[0];
+        part.shape[1] = !cut_head ? part.shape[1] : key ? 1 : q_heads;
+        uint64_t first = (cut_batch ? batch * part.stride[0] : 0);
+        first += cut_head ? (key ? head / group : head) * part.stride[1] : 0;
+        uint64_t extent = vka__view_extent(&part, 0);
+        check_binding(d, t->view, first, extent, &x->binding[t->slot], x->push.base[t->slot], t->name);
+        cr_assert(!extent || x->binding[t->slot].access == t->access, "%s: access to %s", d->name, t->name);
+        cr_assert(!extent || x->binding[t->slot].buffer == (t->view == &p->scores ? VKA__BUFFER_SCORES : 0));
     }
+}
+
+/* Kernels without options bind nothing that belongs to one, and every kernel knows the types. */
+static void check_attention_key(const device *d, const vka__attention_problem *p, const vka__dispatch *x, stage what) {
+    const char *name = vka__kernel_name((vka__kernel)x->key.kernel);
+    uint32_t types = x->key.spec[VKA_SPEC_TYPES];
+    for (int i = VKA_BIND_MASK; i < VKA_MAX_BINDINGS && (what == MAIN || what == MERGE); i++) {
+        cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_rich"), "%s: %s binds %d", d->name, name, i);
+    }
+    if (what == MAIN || what == SCORES) {
+        cr_assert_eq(types >> 4 * VKA_ROLE_Q & 15, p->q.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_K & 15, p->k.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_V & 15, p->v.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_MASK & 15, p->mask.present ? p->mask.dtype : 0);
+    }
+    if (what != SIZE) {
+        cr_assert_eq(types >> 4 * VKA_ROLE_OUT & 15, what == SCORES ? p->scores.dtype : p->out.dtype);
+    }
+}
+
+/* The device computes sizes only where one dispatch has all the work. */
+static void check_sized(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
+                        const vka__dispatch *x, stage what) {
+    cr_assert_eq(x->sized, plan->sized && (what == MAIN || what == MERGE) ? what : 0, "%s", d->name);
+    if (plan->sized) {
+        cr_assert(p->device_lengths && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1, "%s",
+                  d->name);
+    }
+    if (what == SIZE) {
+        const vka__binding *sizes = &x->binding[VKA_BIND_WORKSPACE];
+        cr_assert(sizes->buffer == VKA__BUFFER_SIZES && sizes->access == VKA__WRITE &&
+                  sizes->range == VKA__SIZES_BYTES);
+    } else if (plan->splits > 1) {
+        cr_assert_leq(x->binding[VKA_BIND_WORKSPACE].range, plan->workspace_bytes);
+    }
+}
+
+static stage stage_of(const vka__attention_plan *plan, uint64_t index) {
+    const uint64_t chunks[] = {plan->sized, plan->main_chunks, plan->merge_chunks, plan->scores_chunks};
+    stage what = SIZE;
+    while (index >= chunks[what]) {
+        index -= chunks[what++];
+    }
+    return what;
 }
 
 /* Each slice's grid is done once: the chunks of a dimension lie side by side, so their volumes must add up and no two
  * may begin at the same place. */
 static void check_dispatches(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan) {
-    uint64_t count = vka__attention_dispatches(plan), per_slice = plan->main_chunks + plan->merge_chunks;
-    uint64_t volume[2] = {0, 0}, stride = count > 400 ? count / 200 : 1;
+    const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
+    uint64_t per_slice = plan->sized + plan->main_chunks + plan->merge_chunks + plan->scores_chunks;
+    uint64_t count = vka__attention_dispatches(plan), volume[4] = {0}, stride = count > 400 ? count / 200 : 1;
+    cr_assert_eq(count, plan->slices * per_slice);
     for (uint64_t i = 0; i < count; i += stride) {
         vka__dispatch x;
-        bool merge = i % per_slice >= plan->main_chunks;
+        stage what = stage_of(plan, i % per_slice);
         vka__attention_dispatch(&d->caps, p, plan, i, &x);
         check_dispatch(d, &x);
-        check_key(d, &x.key, p->q.dtype, merge ? 0 : plan->shared_bytes);
-        check_slice(d, p, plan, &x, i / per_slice, merge);
-        const vka__grid *grid = merge ? &plan->merge_grid : &plan->main_grid;
+        check_key(d, &x.key, what == MAIN ? plan->shared_bytes : 0);
+        check_attention_key(d, p, &x, what);
+        check_slice(d, p, plan, &x, i / per_slice, what);
+        check_sized(d, p, plan, &x, what);
         const uint32_t first[] = {x.push.x0, x.push.y0, x.push.z0};
-        for (int n = 0; n < 3; n++) {
-            cr_assert_leq((uint64_t)first[n] + x.groups[n], grid->groups[n], "%s", d->name);
+        for (int n = 0; n < 3 && what != SIZE; n++) {
+            cr_assert_leq((uint64_t)first[n] + x.groups[n], grids[what]->groups[n], "%s", d->name);
         }
-        volume[merge] += (uint64_t)x.groups[0] * x.groups[1] * x.groups[2];
-        if (plan->splits > 1) {
-            cr_assert_leq(x.binding[VKA_BIND_WORKSPACE].range, plan->workspace_bytes);
-        }
+        volume[what] += (uint64_t)x.groups[0] * x.groups[1] * x.groups[2];
     }
-    const uint32_t *m = plan->main_grid.groups, *g = plan->merge_grid.groups;
-    if (stride == 1) {
-        cr_assert_eq(volume[0], (uint64_t)plan->slices * m[0] * m[1] * m[2], "%s", d->name);
-        cr_assert_eq(volume[1], plan->splits > 1 ? (uint64_t)plan->slices * g[0] * g[1] * g[2] : 0, "%s", d->name);
+    const bool wanted[] = {plan->sized, true, plan->splits > 1, p->scores.present && p->kv_len};
+    for (int what = SIZE; what <= SCORES && stride == 1; what++) {
+        const uint32_t *g = what == SIZE ? (const uint32_t[]){1, 1, 1} : grids[what]->groups;
+        cr_assert_eq(volume[what], wanted[what] ? (uint64_t)plan->slices * g[0] * g[1] * g[2] : 0, "%s: stage %d",
+                     d->name, what);
     }
 }
 
-/* The one reason to refuse a tensor: a single head of it that no binding can see. */
+/* The one reason to refuse a tensor: a single head of it that no binding can see, or of pages all of them. */
 static bool head_too_large(const device *d, const vka__attention_problem *p) {
-    const vka__view *views[] = {&p->q, &p->k, &p->v, &p->out, &p->lse};
+    const vka__attention_plan any = {.splits = 1};
+    needed list[MAX_NEEDED];
     bool large = false;
-    for (int i = 0; i < 5; i++) {
-        large = large || !vka__fits_binding(&d->caps, views[i], vka__view_extent(views[i], 2));
+    for (size_t i = 0, count = needed_tensors(p, &any, list); i < count; i++) {
+        vka__view part = *list[i].view;
+        bool whole = list[i].heads == ALL_HEADS, paged = list[i].heads == KV_HEADS && p->pages.present;
+        part.shape[0] = whole || paged ? part.shape[0] : 1;
+        part.shape[1] = whole ? part.shape[1] : 1;
+        large = large || !vka__fits_binding(&d->caps, &part, vka__view_extent(&part, 0));
     }
     return large;
 }
@@ -262,27 +477,38 @@ static void check_attention(const device *d, const vka__attention_problem *p) {
     if (plan.path == VKA_PATH_COOPMAT) {
         check_matrices(d, p->q.dtype, &plan);
     }
+    if (p->options & VKA_FLAG_HARD) { /* which the others can't do */
+        cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
+    }
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
     cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
     cr_assert_leq(plan.workspace_bytes, d->caps.storage_range);
     check_dispatches(d, p, &plan);
 }
 
-Test(plan, attention_keeps_to_limits) {
+static void attention_keeps_to_limits(bool options) {
     ref_rng rng = ref_rng_seed(test_seed());
     for (int i = 0; i < 4000; i++) {
-        vka__attention_problem p = random_attention(&rng);
+        vka__attention_problem p = random_problem(&rng, options);
         for (size_t d = 0; d < DEVICES; d++) {
             check_attention(&devices[d], &p);
         }
     }
 }
 
+Test(plan, attention_keeps_to_limits) {
+    attention_keeps_to_limits(false);
+}
+
+Test(plan, attention_with_options_keeps_to_limits) {
+    attention_keeps_to_limits(true);
+}
+
 /* The same device, with dispatches of a few groups. */
 Test(plan, attention_in_small_dispatches) {
     ref_rng rng = ref_rng_seed(test_seed());
-    for (int i = 0; i < 500; i++) {
-        vka__attention_problem p = random_attention(&rng);
+    for (int i = 0; i < 1000; i++) {
+        vka__attention_problem p = random_problem(&rng, i % 2);
         if (p.q.shape[2] > 4096) {
             continue;
         }
@@ -294,6 +520,46 @@ Test(plan, attention_in_small_dispatches) {
             check_attention(&few, &p);
         }
     }
+}
+
+/* Kernels with options bind more storage buffers than some devices have; others do not. */
+Test(plan, few_storage_buffers) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    uint32_t refused = 0, taken = 0;
+    for (int i = 0; i < 2000; i++) {
+        vka__attention_problem p = random_problem(&rng, i % 2);
+        device d = devices[i % DEVICES];
+        vka__attention_plan plan;
+        vka__refusal refusal = {0};
+        d.caps.storage_buffers = 8;
+        if (vka__attention_is_rich(&p)) {
+            cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_UNSUPPORTED);
+            cr_assert_str_eq(refusal.field, "desc");
+            cr_assert(strstr(refusal.reason, "16 storage buffers"), "%s", refusal.reason);
+            refused++;
+        } else {
+            check_attention(&d, &p);
+            taken++;
+        }
+    }
+    cr_assert(refused > 500 && taken > 500, "%u refused, %u taken", refused, taken);
+}
+
+/* Very many workgroups that may find nothing to do: the device computes how many there are, where it alone knows. */
+Test(plan, sizes_by_the_device) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    uint32_t sized = 0;
+    for (int i = 0; i < 2000; i++) {
+        vka__attention_problem p = random_problem(&rng, true);
+        vka__attention_plan plan;
+        vka__refusal refusal;
+        if (vka__plan_attention(&devices[6].caps, &p, &plan, &refusal) == VKA_OK && plan.sized) {
+            cr_assert(p.device_lengths && plan.slices == 1 && plan.main_chunks == 1);
+            check_dispatches(&devices[6], &p, &plan);
+            sized++;
+        }
+    }
+    cr_assert_gt(sized, 20, "only %u", sized);
 }
 
 static vka__view dense(vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
@@ -309,8 +575,8 @@ static vka__attention_problem plain(vka_dtype dtype, uint32_t heads, uint32_t kv
                                     uint32_t d) {
     vka__attention_problem p = {.q = dense(dtype, 1, heads, nq, d),
                                 .k = dense(dtype, 1, kv, nk, d),
-                                .v = dense(dtype, 1, kv, nk, d),
-                                .out = dense(dtype, 1, heads, nq, d),
+                                .v = dense(dtype, 1, kv, nk, vka__min_u32(d, VKA_MAX_VALUE_DIM)),
+                                .out = dense(dtype, 1, heads, nq, vka__min_u32(d, VKA_MAX_VALUE_DIM)),
                                 .scale = 1};
     vka__attention_sizes(&p);
     return p;
@@ -330,7 +596,7 @@ Test(plan, attention_never_without_kernel) {
     for (size_t i = 0; i < DEVICES; i++) {
         for (uint32_t d = 1; d <= VKA_MAX_HEAD_DIM; d++) {
             for (int t = 0; t < DTYPES; t++) {
-                vka__attention_problem p = plain(dtypes[t], 4, 2, 50, 50, d);
+                vka__attention_problem p = plain(dtypes[t], 4, 2, 25, 25, d);
                 vka__attention_plan plan;
                 vka__refusal refusal;
                 cr_assert_eq(vka__plan_attention(&devices[i].caps, &p, &plan, &refusal), VKA_OK, "%s, D = %u",
@@ -634,7 +900,8 @@ static vka__dispatch check_norm_dispatch(const device *d, const vka__norm_proble
     vka__norm_dispatch(&d->caps, p, plan, index, &x);
     norm_box(p, plan, index, begin, size);
     check_dispatch(d, &x);
-    check_key(d, &x.key, p->x.dtype, plan->shared_bytes);
+    check_key(d, &x.key, plan->shared_bytes);
+    check_storage(d, &x.key, p->x.dtype);
     cr_assert_eq(x.push.rows, size[0] * size[1] * size[2], "%s", d->name);
     cr_assert(x.push.dim1 == size[1] && x.push.dim2 == size[2], "%s", d->name);
     cr_assert_eq(x.groups[0], vka__div_up(x.push.rows, each), "%s", d->name);
