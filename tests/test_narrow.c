@@ -91,6 +91,103 @@ Test(narrow, attention_short) {
     attention_on(&config_short, true);
 }
 
+/* ---- options --------------------------------------------------------------------------------------------------- */
+
+static void options_on(const device_config *config) {
+    static const attention_case cases[] = {
+        {.dtype = VKA_F16,
+         .mask = VKA_F16,
+         .mask_broadcast = 1,
+         .kv_list = {LIST_LENGTHS, .tensor = true},
+         .page_size = 8,
+         .q_len = 19,
+         .kv_len = 37,
+         .head_dim = 8},
+        {.k_dtype = VKA_Q8_0,
+         .v_dtype = VKA_Q8_0,
+         .sinks = true,
+         .alibi = true,
+         .q_len = 19,
+         .kv_len = 37,
+         .head_dim = 32},
+        {.dtype = VKA_BF16,
+         .q_list = {LIST_OFFSETS},
+         .kv_list = {LIST_OFFSETS, .tensor = true},
+         .relative_len = 11,
+         .relative_zero = 7,
+         .causal = true,
+         .q_len = 23,
+         .kv_len = 41,
+         .head_dim = 13},
+    };
+    context c;
+    context_open(&c, config);
+    bool slow = context_compiles_slowly(&c);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        attention_case a = cases[i];
+        a.batch = 3;
+        a.q_heads = 4;
+        a.kv_heads = 2;
+        a.poison_hidden = true;
+        attention_problem p = attention_make(&c, a, test_seed());
+        attention_run(&p, VKA_PATH_AUTO, 0);
+        if (!slow || i == 2) {
+            attention_run(&p, VKA_PATH_AUTO, 3);
+        }
+        if (!slow) {
+            attention_run_paths(&p, 0);
+        }
+        attention_destroy(&p);
+    }
+    context_close(&c);
+}
+
+Test(narrow, options_no_f16) {
+    options_on(&config_no_f16);
+}
+
+Test(narrow, options_tiny) {
+    options_on(&config_tiny);
+}
+
+Test(narrow, options_no_subgroup_arithmetic) {
+    options_on(&config_no_sub);
+}
+
+Test(narrow, options_staged) {
+    options_on(&config_staged);
+}
+
+Test(narrow, options_few_groups) {
+    options_on(&config_few_groups);
+}
+
+Test(narrow, options_short) {
+    options_on(&config_short);
+}
+
+/* Kernels with options bind more than eight, others do not. */
+Test(narrow, options_few_buffers) {
+    context c;
+    context_open(&c, &config_few_buffers);
+    cr_assert_eq(vka_device_get_caps(c.device)->storage_buffers, 8);
+    attention_problem p =
+        attention_make(&c, (attention_case){.mask = VKA_U8, .q_len = 9, .kv_len = 13, .head_dim = 8}, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    uint64_t bytes = 0;
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_UNSUPPORTED, "vka_attention.desc");
+    EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_UNSUPPORTED, "vka_attention.desc");
+    EXPECT_FAILURE(vka_attention_workspace(c.device, &desc, &bytes), VKA_UNSUPPORTED, "vka_attention.desc");
+    context_finish(&c);
+    attention_destroy(&p);
+    p = attention_make(&c, (attention_case){.q_len = 9, .kv_len = 13, .head_dim = 8, .causal = true}, test_seed());
+    attention_run(&p, VKA_PATH_AUTO, 0);
+    attention_run(&p, VKA_PATH_AUTO, 3);
+    attention_destroy(&p);
+    context_close(&c);
+}
+
 /* ---- matrices of other shapes --------------------------------------------------------------------------------- */
 
 static void matrices_on(const device_config *config) {
@@ -154,6 +251,10 @@ Test(narrow, norm_few_groups) {
 
 Test(narrow, norm_short) {
     norm_on(&config_short, true);
+}
+
+Test(narrow, norm_few_buffers) {
+    norm_on(&config_few_buffers, true);
 }
 
 /* ---- tensors of many bindings ---------------------------------------------------------------------------------- */

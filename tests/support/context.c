@@ -42,6 +42,11 @@ static void few_groups(void *user, vka_device_caps *caps) {
     caps->max_groups[2] = 3;
 }
 
+static void few_buffers(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->storage_buffers = 8;
+}
+
 static void one_shape(vka_device_caps *caps, uint32_t m, uint32_t n, uint32_t k) {
     caps->matrix_shapes[0] = (vka_matrix_shape){m, n, k, VKA_F16};
     caps->matrix_shape_count = caps->matrix_shape_count ? 1 : 0;
@@ -69,6 +74,7 @@ const device_config config_short = {"short", short_range};
 const device_config config_no_sub = {"no_sub", no_sub};
 const device_config config_staged = {"staged", staged};
 const device_config config_few_groups = {"few_groups", few_groups};
+const device_config config_few_buffers = {"few_buffers", few_buffers};
 const device_config config_matrix_16x16x16 = {"matrix_16x16x16", matrix_16x16x16};
 const device_config config_matrix_8x16x16 = {"matrix_8x16x16", matrix_8x16x16};
 const device_config config_matrix_16x8x8 = {"matrix_16x8x8", matrix_16x8x8};

@@ -15,12 +15,13 @@ typedef struct device_config {
 } device_config;
 
 extern const device_config config_real;
-extern const device_config config_no_f16;     /* no 16-bit storage and arithmetic */
-extern const device_config config_tiny;       /* 16 KiB of shared memory, 128 invocations */
-extern const device_config config_short;      /* bindings see 64 KiB */
-extern const device_config config_no_sub;     /* no subgroup arithmetic */
-extern const device_config config_staged;     /* device memory can't be mapped */
-extern const device_config config_few_groups; /* dispatches of a few workgroups */
+extern const device_config config_no_f16;      /* no 16-bit storage and arithmetic */
+extern const device_config config_tiny;        /* 16 KiB of shared memory, 128 invocations */
+extern const device_config config_short;       /* bindings see 64 KiB */
+extern const device_config config_no_sub;      /* no subgroup arithmetic */
+extern const device_config config_staged;      /* device memory can't be mapped */
+extern const device_config config_few_groups;  /* dispatches of a few workgroups */
+extern const device_config config_few_buffers; /* kernels bind no more than eight */
 /* Matrices of another shape than the device lists, where it can do that. */
 extern const device_config config_matrix_16x16x16; /* NVIDIA, AMD */
 extern const device_config config_matrix_8x16x16;  /* Intel */
