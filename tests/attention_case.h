@@ -126,7 +126,9 @@ void attention_run_paths(attention_problem *p, uint32_t splits);
 
 #define LAST_PATH VKA_PATH_COOPMAT2
 
-/* Asserts on what the outputs hold after a run of the caller's own. `how` is for the message. */
+/* Judges what the outputs hold after a run of the caller's own. `how` is for the message. */
+bool attention_judge(attention_problem *p, const char *how, char *why, size_t size);
+/* attention_judge, asserting. */
 void attention_compare(attention_problem *p, const char *how);
 
 /* make, attention_run_paths, destroy. */

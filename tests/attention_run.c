@@ -230,9 +230,13 @@ static bool judge(const verdict *v) {
            (!p->a.scores || check_scores(v, &p->scores));
 }
 
+bool attention_judge(attention_problem *p, const char *how, char *why, size_t size) {
+    return judge(&(verdict){p, how, why, size});
+}
+
 void attention_compare(attention_problem *p, const char *how) {
     char why[1536] = "";
-    cr_assert(judge(&(verdict){p, how, why, sizeof why}), "%s", why);
+    cr_assert(attention_judge(p, how, why, sizeof why), "%s", why);
 }
 
 static bool failed_call(const verdict *v, vka_status status) {

@@ -1,8 +1,11 @@
 /* Does the harness see what it is there to see? Otherwise every other test would be worth less than it seems.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "attention_case.h"
 #include "support/app.h"
 #include "support/intercept.h"
 #include "support/tensor.h"
@@ -99,6 +102,128 @@ Test(harness, guards) {
     EXPECT_OK(vka_buffer_write(t.view.buffer, t.view.offset + 3 * 2, &half, 2));
     cr_assert_not(tensor_download(&t), "a write into the padding was not noticed");
     tensor_destroy(&t);
+    context_close(&c);
+}
+
+/* ---- the judge of attention ------------------------------------------------------------------------------------- */
+
+/* Fills in what a kernel would: the naive computation, in the rows that exist. */
+static void answer(attention_problem *p) {
+    uint32_t dim = p->a.value_dim, keys = p->a.kv_len;
+    tensor *outputs[] = {&p->out, &p->lse, &p->stats, &p->scores};
+    for (int i = 0; i < 4; i++) { /* NaN of 0xff bytes where nothing is written */
+        tensor_poison(outputs[i]);
+        tensor_download(outputs[i]);
+    }
+    for (uint32_t n = 0; n < p->a.batch * p->a.q_heads * p->a.q_len; n++) {
+        uint32_t i = n % p->a.q_len, h = n / p->a.q_len % p->a.q_heads, b = n / p->a.q_len / p->a.q_heads;
+        float scratch[64];
+        ref_softmax softmax;
+        if (i >= p->sequences.q_len[b]) {
+            continue;
+        }
+        size_t row = attention_q_row(p, b, h, i);
+        ref_attention_naive_scores(&p->ref, p->a.score_stage, b, h, i, p->scores.values + (size_t)n * keys);
+        ref_attention_naive_row(&p->ref, b, h, i, p->out.values + row * dim, &softmax, scratch);
+        if (p->a.selection) {
+            double score[64], out[64];
+            ref_attention_row(&p->ref, b, h, i, out, &softmax, score);
+            for (uint32_t c = 0; c < dim; c++) {
+                p->out.values[row * dim + c] = (float)out[c];
+            }
+        }
+        p->lse.values[row] = (float)softmax.lse;
+        p->stats.values[2 * row] = (float)softmax.max;
+        p->stats.values[2 * row + 1] = (float)softmax.sum;
+    }
+}
+
+static bool judged(attention_problem *p) {
+    char why[2048];
+    tensor *outputs[] = {&p->out, &p->lse, &p->stats, &p->scores};
+    for (int i = 0; i < 4; i++) {
+        tensor_upload(outputs[i]);
+    }
+    return attention_judge(p, "answer", why, sizeof why);
+}
+
+/* Every kind of result, wrong in one element, in every sort of row. */
+static void expect_every_mistake_noticed(context *c, attention_case a) {
+    attention_problem p = attention_make(c, a, test_seed());
+    tensor *outputs[] = {&p.out, &p.lse, &p.stats, &p.scores};
+    answer(&p);
+    cr_assert(judged(&p), "the right answer was refused");
+    for (int t = 0; t < 4; t++) {
+        for (size_t i = 0; i < outputs[t]->count; i += 1 + outputs[t]->count / 29) {
+            answer(&p);
+            float *x = &outputs[t]->values[i];
+            *x = isfinite(*x) ? *x + 0.03f : 0;
+            cr_assert(!judged(&p), "tensor %d, element %zu", t, i);
+        }
+    }
+    attention_destroy(&p);
+}
+
+Test(harness, judge) {
+    context c;
+    context_open(&c, &config_real);
+    const attention_case plain = {.batch = 3,
+                                  .q_heads = 4,
+                                  .kv_heads = 2,
+                                  .q_len = 9,
+                                  .kv_len = 21,
+                                  .head_dim = 8,
+                                  .stats = true,
+                                  .scores = VKA_F32,
+                                  .score_stage = VKA_SCORES_MASKED,
+                                  .causal = true};
+    attention_case a = plain;
+    expect_every_mistake_noticed(&c, a);
+    a.score_stage = VKA_SCORES_PROBABILITIES;
+    a.q_list = (attention_list){.kind = LIST_OFFSETS, .tensor = true};
+    a.kv_list = (attention_list){.kind = LIST_OFFSETS};
+    a.sinks = true;
+    a.poison_hidden = true;
+    expect_every_mistake_noticed(&c, a);
+    a = plain;
+    a.q_list = a.kv_list = (attention_list){.kind = LIST_LENGTHS};
+    a.page_size = 8;
+    a.mask = VKA_U8;
+    a.k_dtype = VKA_I8;
+    a.poison_hidden = true;
+    expect_every_mistake_noticed(&c, a);
+    a = plain;
+    a.selection = VKA_SELECTION_SAMPLE;
+    expect_every_mistake_noticed(&c, a);
+    context_close(&c);
+}
+
+/* A selection of the second best key is wrong, unless arithmetic can't tell them apart. */
+Test(harness, judge_of_selections) {
+    enum { DIM = 8, KEYS = 10 };
+    context c;
+    context_open(&c, &config_real);
+    for (int close = 0; close < 2; close++) {
+        attention_case a = {.kv_len = KEYS,
+                            .head_dim = DIM,
+                            .selection = VKA_SELECTION_ARGMAX,
+                            .stats = true,
+                            .scores = VKA_F32,
+                            .score_stage = VKA_SCORES_MASKED};
+        attention_problem p = attention_make(&c, a, test_seed());
+        memset(p.k.values, 0, p.k.count * sizeof(float));
+        memset(p.q.values, 0, p.q.count * sizeof(float));
+        p.q.values[0] = 1;
+        p.k.values[4 * DIM] = 1;
+        p.k.values[7 * DIM] = close ? 0x1.fffffep-1f : 0.999f;
+        attention_update(&p);
+        answer(&p);
+        cr_assert(judged(&p));
+        memcpy(p.out.values, p.v.values + 7 * DIM, DIM * sizeof(float));
+        p.lse.values[0] = p.stats.values[0] = p.k.values[7 * DIM] / sqrtf(DIM);
+        cr_assert_eq(judged(&p), close == 1);
+        attention_destroy(&p);
+    }
     context_close(&c);
 }
 
