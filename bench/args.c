@@ -211,8 +211,10 @@ static bool take_single(const raw *r, bench_options *o) {
 
 /* With nothing but common options. */
 static bool take_tune(const raw *r, bench_options *o) {
-    if (r->suite || r->op || r->shaped || r->tuning || r->path) {
-        return complain("tune and options take --device, --dtype, --seconds, --seed, and tune --json");
+    bool options = o->command == BENCH_COMMAND_OPTIONS;
+    if (r->suite || r->op || r->shaped || r->tuning || r->path || (options && r->json)) {
+        return complain(o->command == BENCH_COMMAND_TUNE ? "tune takes --device, --dtype, --seconds, --seed and --json"
+                                                         : "options takes --device, --dtype and --seed");
     }
     memcpy(o->suite, "tune", sizeof "tune");
     return true;

@@ -52,6 +52,7 @@ expect 0 '^attention bf16 B1 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
 expect 0 'geometric mean of A / B 1.000' compare "$work/a.json" "$work/a.json"
 expect 1 "can't be written" run $tiny --json "$work/no/such/folder.json"
 expect 2 'tune takes' tune --suite quick
+expect 2 'options takes' options --json x
 expect 0 "wrote $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
 expect 0 "wrote $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
 [ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || {

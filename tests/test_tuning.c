@@ -111,9 +111,11 @@ Test(tuning, malformed) {
 }
 
 static vka__attention_problem problem(const vka__tuning *tuning, uint32_t d) {
-    vka__view v = {.present = true, .dtype = VKA_F16, .size = 2, .shape = {1, 4, 1024, d}};
+    vka__view v = {.present = true, .dtype = VKA_F16, .size = 2, .block = 1, .shape = {1, 4, 1024, d}};
     v.stride[3] = 1, v.stride[2] = d, v.stride[1] = 1024 * d;
-    return (vka__attention_problem){.q = v, .k = v, .v = v, .out = v, .scale = 1, .tuning = tuning};
+    vka__attention_problem p = {.q = v, .k = v, .v = v, .out = v, .scale = 1, .tuning = tuning};
+    vka__attention_sizes(&p);
+    return p;
 }
 
 Test(tuning, plan_follows_the_record) {
