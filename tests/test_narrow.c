@@ -26,8 +26,8 @@ static void attention_on(const device_config *config, bool forced_paths) {
         attention_problem p = attention_make(&c, attentions[i], test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
         attention_run(&p, VKA_PATH_AUTO, 3);
-        for (int path = VKA_PATH_ROW; forced_paths && path <= LAST_PATH; path++) {
-            if (!(slow && path == VKA_PATH_TILE && i > 0) && attention_can(&p, (vka_attention_path)path)) {
+        for (int path = VKA_PATH_ROW; forced_paths && !slow && path <= LAST_PATH; path++) {
+            if (attention_can(&p, (vka_attention_path)path)) {
                 attention_run(&p, (vka_attention_path)path, 0);
             }
         }
