@@ -22,7 +22,7 @@ static void attention_on(const device_config *config, bool forced_paths) {
     context c;
     context_open(&c, config);
     bool slow = forced_paths && context_compiles_slowly(&c);
-    for (size_t i = 0; i < ATTENTIONS; i += slow ? 2 : 1) {
+    for (size_t i = 0; i < ATTENTIONS; i += slow ? 6 : 1) {
         attention_problem p = attention_make(&c, attentions[i], test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
         attention_run(&p, VKA_PATH_AUTO, 3);
