@@ -121,7 +121,7 @@ void attention_run(attention_problem *p, vka_attention_path path, uint32_t split
 /* Can the device run it by this path? Says why not on stderr. */
 bool attention_can(attention_problem *p, vka_attention_path path);
 
-/* attention_run by every path that the device can run it by. */
+/* attention_run by every path that the device can run it by; where drivers compile for seconds, by one in turn. */
 void attention_run_paths(attention_problem *p, uint32_t splits);
 
 #define LAST_PATH VKA_PATH_COOPMAT2
