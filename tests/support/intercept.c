@@ -22,7 +22,7 @@ typedef struct function {
 
 static struct {
     pthread_mutex_t mutex;
-    void *library;
+    void *loader;
     int64_t live;
     const char *fail_name, *failed;
     uint32_t fail_nth;
@@ -38,10 +38,10 @@ static function *find(const char *name);
 static PFN_vkVoidFunction next(const char *name) {
     PFN_vkVoidFunction f;
     pthread_mutex_lock(&state.mutex);
-    if (!state.library) {
-        state.library = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (!state.loader) {
+        state.loader = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
     }
-    void *symbol = state.library ? dlsym(state.library, name) : NULL;
+    void *symbol = state.loader ? dlsym(state.loader, name) : NULL;
     pthread_mutex_unlock(&state.mutex);
     memcpy(&f, &symbol, sizeof f); /* ISO C has no cast from void * to a function */
     return f;
