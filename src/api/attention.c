@@ -3,6 +3,7 @@
 #include <vkattn/attention.h>
 
 #include "api/attention_check.h"
+#include "api/entry.h"
 #include "plan/attention_paths.h"
 
 #include <string.h>
@@ -15,7 +16,9 @@ typedef struct prepared {
     bool nothing; /* no query or no batch: success without work */
 } prepared;
 
-static vka_status prepare(vka_device *device, const vka_attention_desc *d, prepared *out) {
+static vka_status prepare(vka_device *device, const void *desc, void *prepared_) {
+    const vka_attention_desc *d = desc;
+    prepared *out = prepared_;
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_attention"};
     memset(out, 0, sizeof *out);
     if (!d)
@@ -39,7 +42,9 @@ static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
     vka__attention_dispatch(p->caps, &p->problem, &p->plan, index, out);
 }
 
-static vka__operation operation_of(const vka_attention_desc *d, const prepared *p) {
+static vka__operation operation_of(const void *desc, void *prepared_) {
+    const vka_attention_desc *d = desc;
+    const prepared *p = prepared_;
     vka__operation op = {
         .item = "vka_attention",
         .params = &p->plan.params,
@@ -55,7 +60,9 @@ static vka__operation operation_of(const vka_attention_desc *d, const prepared *
     return op;
 }
 
-static vka_status check_workspace(vka_device *device, const vka_attention_desc *d, const prepared *p) {
+static vka_status check_workspace(vka_device *device, const void *desc, const void *prepared_) {
+    const vka_attention_desc *d = desc;
+    const prepared *p = prepared_;
     const vka__check c = {vka__device_context(device), device, p->caps, "vka_attention"};
     if (!d->workspace) {
         if (d->workspace_offset)
@@ -77,63 +84,14 @@ static vka_status check_workspace(vka_device *device, const vka_attention_desc *
     return VKA_OK;
 }
 
-vka_status vka_attention(vka_recorder *recorder, const vka_attention_desc *desc) {
-    if (!recorder)
-        return VKA_INVALID;
-    prepared p;
-    vka_device *device = vka__recorder_device(recorder);
-    vka_status status = prepare(device, desc, &p);
-    if (status == VKA_OK)
-        status = check_workspace(device, desc, &p);
-    if (status != VKA_OK)
-        return status;
-    vka__operation op = operation_of(desc, &p);
-    if (p.nothing)
-        op.dispatches = 0;
-    return vka__record(recorder, &op);
+static size_t explain(const void *prepared_, char *text, size_t capacity) {
+    const prepared *p = prepared_;
+    return p->nothing ? 0 : vka__explain_attention(&p->problem, &p->plan, text, capacity);
 }
 
-vka_status vka_attention_prepare(vka_device *device, const vka_attention_desc *desc) {
-    if (!device)
-        return VKA_INVALID;
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    if (status != VKA_OK || p.nothing)
-        return status;
-    vka__operation op = operation_of(desc, &p);
-    return vka__prepare(device, &op);
-}
+static const vka__entry entry = {"vka_attention", prepare, operation_of, explain, check_workspace};
 
-vka_status vka_attention_workspace(vka_device *device, const vka_attention_desc *desc, uint64_t *bytes) {
-    if (!device)
-        return VKA_INVALID;
-    if (!bytes)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_workspace.bytes", "must not be NULL");
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    *bytes = status == VKA_OK ? p.plan.workspace_bytes : 0;
-    return status;
-}
-
-vka_status vka_attention_explain(vka_device *device, const vka_attention_desc *desc, char *text, size_t capacity,
-                                 size_t *length) {
-    if (!device)
-        return VKA_INVALID;
-    if (!text && capacity)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_explain.text", "must not be NULL");
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    if (capacity)
-        text[0] = 0;
-    if (length)
-        *length = 0;
-    if (status != VKA_OK || p.nothing)
-        return status;
-    size_t n = vka__explain_attention(&p.problem, &p.plan, text, capacity);
-    if (length)
-        *length = n;
-    return VKA_OK;
-}
+VKA__DEFINE_ENTRY(attention, &entry)
 
 vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc *desc,
                                     vka_attention_candidate *candidates, uint32_t capacity, uint32_t *count) {

@@ -3,6 +3,7 @@
 #include <vkattn/merge.h>
 
 #include "api/check.h"
+#include "api/entry.h"
 #include "plan/attention_merge.h"
 
 #include <string.h>
@@ -62,7 +63,9 @@ static vka_status check_memory(const vka__check *c, const tensors *all) {
     return VKA_OK;
 }
 
-static vka_status prepare(vka_device *device, const vka_attention_merge_desc *d, prepared *out) {
+static vka_status prepare(vka_device *device, const void *desc, void *prepared_) {
+    const vka_attention_merge_desc *d = desc;
+    prepared *out = prepared_;
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_attention_merge"};
     memset(out, 0, sizeof *out);
     if (!d)
@@ -90,7 +93,9 @@ static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
     vka__merge_dispatch(p->caps, &p->problem, &p->plan, index, out);
 }
 
-static vka__operation operation_of(const vka_attention_merge_desc *d, const prepared *p) {
+static vka__operation operation_of(const void *desc, void *prepared_) {
+    const vka_attention_merge_desc *d = desc;
+    const prepared *p = prepared_;
     vka__operation op = {
         .item = "vka_attention_merge",
         .params = &p->plan.params,
@@ -108,56 +113,11 @@ static vka__operation operation_of(const vka_attention_merge_desc *d, const prep
     return op;
 }
 
-vka_status vka_attention_merge(vka_recorder *recorder, const vka_attention_merge_desc *desc) {
-    if (!recorder)
-        return VKA_INVALID;
-    prepared p;
-    vka_status status = prepare(vka__recorder_device(recorder), desc, &p);
-    if (status != VKA_OK)
-        return status;
-    vka__operation op = operation_of(desc, &p);
-    return vka__record(recorder, &op);
+static size_t explain(const void *prepared_, char *text, size_t capacity) {
+    const prepared *p = prepared_;
+    return p->nothing ? 0 : vka__explain_merge(&p->plan, text, capacity);
 }
 
-vka_status vka_attention_merge_prepare(vka_device *device, const vka_attention_merge_desc *desc) {
-    if (!device)
-        return VKA_INVALID;
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    if (status != VKA_OK)
-        return status;
-    vka__operation op = operation_of(desc, &p);
-    return vka__prepare(device, &op);
-}
+static const vka__entry entry = {"vka_attention_merge", prepare, operation_of, explain, NULL};
 
-vka_status vka_attention_merge_workspace(vka_device *device, const vka_attention_merge_desc *desc, uint64_t *bytes) {
-    if (!device)
-        return VKA_INVALID;
-    if (!bytes)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_merge_workspace.bytes",
-                         "must not be NULL");
-    prepared p;
-    *bytes = 0;
-    return prepare(device, desc, &p);
-}
-
-vka_status vka_attention_merge_explain(vka_device *device, const vka_attention_merge_desc *desc, char *text,
-                                       size_t capacity, size_t *length) {
-    if (!device)
-        return VKA_INVALID;
-    if (!text && capacity)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_merge_explain.text",
-                         "must not be NULL");
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    if (capacity)
-        text[0] = 0;
-    if (length)
-        *length = 0;
-    if (status != VKA_OK || p.nothing)
-        return status;
-    size_t n = vka__explain_merge(&p.plan, text, capacity);
-    if (length)
-        *length = n;
-    return VKA_OK;
-}
+VKA__DEFINE_ENTRY(attention_merge, &entry)

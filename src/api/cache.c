@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <vkattn/cache.h>
 
+#include "api/entry.h"
 #include "api/rope.h"
 #include "plan/cache.h"
 
@@ -217,7 +218,9 @@ static vka_status check(const vka__check *c, const vka_cache_append_desc *d, vka
     return status == VKA_OK ? check_memory(c, &all) : status;
 }
 
-static vka_status prepare(vka_device *device, const vka_cache_append_desc *d, prepared *out) {
+static vka_status prepare(vka_device *device, const void *desc, void *prepared_) {
+    const vka_cache_append_desc *d = desc;
+    prepared *out = prepared_;
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_cache_append"};
     memset(out, 0, sizeof *out);
     vka__cache_problem *p = &out->problem;
@@ -241,7 +244,9 @@ static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
     vka__cache_dispatch(p->caps, &p->problem, &p->plan, index, out);
 }
 
-static vka__operation operation_of(const vka_cache_append_desc *d, prepared *p) {
+static vka__operation operation_of(const void *desc, void *prepared_) {
+    const vka_cache_append_desc *d = desc;
+    prepared *p = prepared_;
     vka__operation op = {
         .item = "vka_cache_append",
         .params = &p->plan.params,
@@ -258,55 +263,11 @@ static vka__operation operation_of(const vka_cache_append_desc *d, prepared *p) 
     return op;
 }
 
-vka_status vka_cache_append(vka_recorder *recorder, const vka_cache_append_desc *desc) {
-    if (!recorder)
-        return VKA_INVALID;
-    prepared p;
-    vka_status status = prepare(vka__recorder_device(recorder), desc, &p);
-    if (status != VKA_OK)
-        return status;
-    vka__operation op = operation_of(desc, &p);
-    return vka__record(recorder, &op);
+static size_t explain(const void *prepared_, char *text, size_t capacity) {
+    const prepared *p = prepared_;
+    return !p->problem.sequences ? 0 : vka__explain_cache(&p->problem, &p->plan, text, capacity);
 }
 
-vka_status vka_cache_append_prepare(vka_device *device, const vka_cache_append_desc *desc) {
-    if (!device)
-        return VKA_INVALID;
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    if (status != VKA_OK)
-        return status;
-    vka__operation op = operation_of(desc, &p);
-    return vka__prepare(device, &op);
-}
+static const vka__entry entry = {"vka_cache_append", prepare, operation_of, explain, NULL};
 
-vka_status vka_cache_append_workspace(vka_device *device, const vka_cache_append_desc *desc, uint64_t *bytes) {
-    if (!device)
-        return VKA_INVALID;
-    if (!bytes)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_cache_append_workspace.bytes",
-                         "must not be NULL");
-    prepared p;
-    *bytes = 0;
-    return prepare(device, desc, &p);
-}
-
-vka_status vka_cache_append_explain(vka_device *device, const vka_cache_append_desc *desc, char *text, size_t capacity,
-                                    size_t *length) {
-    if (!device)
-        return VKA_INVALID;
-    if (!text && capacity)
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_cache_append_explain.text", "must not be NULL");
-    prepared p;
-    vka_status status = prepare(device, desc, &p);
-    if (capacity)
-        text[0] = 0;
-    if (length)
-        *length = 0;
-    if (status != VKA_OK || !p.problem.sequences)
-        return status;
-    size_t n = vka__explain_cache(&p.problem, &p.plan, text, capacity);
-    if (length)
-        *length = n;
-    return VKA_OK;
-}
+VKA__DEFINE_ENTRY(cache_append, &entry)
