@@ -59,12 +59,12 @@ static tensors tensors_of(const vka_attention_desc *d, vka__attention_problem *p
     };
 }
 
-/* Legal types and ranks. */
+/* Legal types and ranks of all but lists. */
 static const struct {
     uint32_t types;
     uint32_t least_rank, most_rank;
     const char *shape;
-} kinds[TENSORS] = {
+} kinds[Q_LIST] = {
     [Q] = {VKA__FLOATS, 4, 4, "[B, H, N, D]"},
     [K] = {VKA__CACHES, 4, 4, "[B, H, N, D]"},
     [V] = {VKA__CACHES, 4, 4, "[B, H, N, D]"},
@@ -79,12 +79,11 @@ static const struct {
     [V_SCALE] = {VKA__TYPE(VKA_F32), 3, 3, "[B, H, N]"},
     [STATS] = {VKA__TYPE(VKA_F32), 4, 4, "[B, H, N, 2]"},
     [SCORES] = {VKA__FLOATS, 4, 4, "[B, H, Nq, Nk]"},
-    [Q_LIST] = {VKA__TYPE(VKA_I32), 1, 1, "[B]"},
-    [KV_LIST] = {VKA__TYPE(VKA_I32), 1, 1, "[B]"},
 };
 
+/* All but lists, whose length depends on the others. */
 static vka_status check_tensors(const vka__check *c, const tensors *all) {
-    for (int i = 0; i < TENSORS; ++i) {
+    for (int i = 0; i < Q_LIST; ++i) {
         const vka_tensor *t = all->t[i];
         vka_status status = vka__check_tensor(c, all->name[i], t, kinds[i].types, i <= OUT, all->view[i]);
         if (status == VKA_OK && t->buffer && (t->rank < kinds[i].least_rank || t->rank > kinds[i].most_rank))
@@ -113,11 +112,6 @@ static vka_status check_lists(const vka__check *c, const vka_attention_desc *d) 
             return vka__check_fail(c, VKA_INVALID, sides[i].bound, "is %u, but there are neither lengths nor offsets",
                                    sides[i].most);
     }
-    const vka_integers *all[] = {&d->q_lengths, &d->q_offsets, &d->kv_lengths, &d->kv_offsets};
-    static const char *const names[] = {"q_lengths", "q_offsets", "kv_lengths", "kv_offsets"};
-    for (int i = 0; i < 4; ++i)
-        if (all[i]->values && all[i]->tensor.buffer)
-            return vka__check_fail(c, VKA_INVALID, names[i], "has host values and a tensor; one of them, please");
     bool offsets = is_list(&d->q_offsets) || is_list(&d->kv_offsets);
     if (offsets != (d->sequences != 0))
         return vka__check_fail(c, VKA_INVALID, "sequences", "is %u, but there are %s", d->sequences,
@@ -176,31 +170,18 @@ static vka_status check_values(const vka__check *c, const char *name, const int3
 
 static vka_status fill_list(const vka__check *c, const char *name, const vka_integers *list, uint32_t batch,
                             bool offsets, uint32_t rows, uint32_t most, vka__view *view) {
-    uint32_t count = batch + (offsets ? 1 : 0);
-    if (list->values) {
-        *view = (vka__view){.present = true,
-                            .dtype = VKA_I32,
-                            .size = 4,
-                            .block = 1,
-                            .shape = {1, 1, 1, count},
-                            .stride = {0, 0, 0, 1}};
-        return check_values(c, name, list->values, batch, offsets, rows, most);
-    }
-    return vka__check_shape(c, name, &list->tensor, 1, &count);
+    vka_status status = vka__check_integers(c, name, list, batch + (offsets ? 1 : 0), view);
+    return status == VKA_OK && list->values ? check_values(c, name, list->values, batch, offsets, rows, most) : status;
 }
 
 static vka_status fill_lists(const vka__check *c, const vka_attention_desc *d, const tensors *all,
                              vka__attention_problem *p) {
-    vka_status status = VKA_OK;
-    if (is_list(q_list(d)))
-        status = fill_list(c, all->name[Q_LIST], q_list(d), p->batch, p->options & VKA_FLAG_Q_OFFSETS, d->q.shape[2],
-                           p->q_len, &p->q_list);
-    bool paged = d->page_table.buffer;
-    uint32_t keys = paged ? d->page_table.shape[1] * d->k.shape[2] : d->k.shape[2];
-    if (status == VKA_OK && is_list(kv_list(d)))
-        status = fill_list(c, all->name[KV_LIST], kv_list(d), p->batch, p->options & VKA_FLAG_KV_OFFSETS, keys,
-                           p->kv_len, &p->kv_list);
-    return status;
+    uint32_t keys = p->pages.present ? d->page_table.shape[1] * d->k.shape[2] : d->k.shape[2];
+    vka_status status = fill_list(c, all->name[Q_LIST], q_list(d), p->batch, p->options & VKA_FLAG_Q_OFFSETS,
+                                  d->q.shape[2], p->q_len, &p->q_list);
+    return status == VKA_OK ? fill_list(c, all->name[KV_LIST], kv_list(d), p->batch, p->options & VKA_FLAG_KV_OFFSETS,
+                                        keys, p->kv_len, &p->kv_list)
+                            : status;
 }
 
 /* ---- shapes ---------------------------------------------------------------------------------------------------- */
