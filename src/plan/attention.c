@@ -14,20 +14,22 @@ void vka__attention_sizes(vka__attention_problem *p) {
     p->kv_len = p->k.shape[2];
 }
 
-bool vka__attention_is_rich(const vka__attention_problem *p) {
+/* Scores are exported by a kernel of their own. */
+static bool needs_rich_kernel(const vka__attention_problem *p) {
     const vka__view *views[] = {&p->mask,    &p->relative, &p->alibi,   &p->sinks,   &p->q_list,
                                 &p->kv_list, &p->pages,    &p->k_scale, &p->v_scale, &p->stats};
-    bool rich = p->options || p->scores.present;
+    bool rich = p->options;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         rich = rich || views[i]->present;
     return rich;
 }
 
+bool vka__attention_is_rich(const vka__attention_problem *p) {
+    return p->scores.present || needs_rich_kernel(p);
+}
+
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *p) {
-    /* Scores are exported by a kernel of their own. */
-    vka__attention_problem main = *p;
-    main.scores.present = false;
-    return plain + (vka__attention_is_rich(&main) ? 1 : 0);
+    return plain + (needs_rich_kernel(p) ? 1 : 0);
 }
 
 static void heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint32_t *q_heads, uint32_t *kv_heads) {
@@ -41,29 +43,32 @@ typedef enum heads { ANY_HEADS, Q_HEADS, KV_HEADS } heads;
 /* The tensors that slices cut, by binding. */
 static const struct sliced {
     const char *name;
-    size_t view; /* where in the problem */
+    size_t view;    /* where in the problem */
+    size_t strides; /* where in the parameters; those of any head have none */
     uint32_t slot;
     heads heads;
     vka__access access;
 } sliced[] = {
-#define SLICED(name, slot, heads, access)                                                                              \
-    { #name, offsetof(vka__attention_problem, name), slot, heads, access }
-    SLICED(q, VKA_BIND_Q, Q_HEADS, VKA__READ),
-    SLICED(k, VKA_BIND_K, KV_HEADS, VKA__READ),
-    SLICED(v, VKA_BIND_V, KV_HEADS, VKA__READ),
-    SLICED(out, VKA_BIND_OUT, Q_HEADS, VKA__WRITE),
-    SLICED(lse, VKA_BIND_LSE, Q_HEADS, VKA__WRITE),
-    SLICED(mask, VKA_BIND_MASK, Q_HEADS, VKA__READ),
-    SLICED(k_scale, VKA_BIND_K_SCALE, KV_HEADS, VKA__READ),
-    SLICED(v_scale, VKA_BIND_V_SCALE, KV_HEADS, VKA__READ),
-    SLICED(stats, VKA_BIND_STATS, Q_HEADS, VKA__WRITE),
-    SLICED(scores, VKA_BIND_OUT, Q_HEADS, VKA__WRITE), /* in a dispatch of its own */
-    SLICED(relative, VKA_BIND_RELATIVE, ANY_HEADS, VKA__READ),
-    SLICED(alibi, VKA_BIND_ALIBI, ANY_HEADS, VKA__READ),
-    SLICED(sinks, VKA_BIND_SINKS, ANY_HEADS, VKA__READ),
-    SLICED(q_list, VKA_BIND_Q_LIST, ANY_HEADS, VKA__READ),
-    SLICED(kv_list, VKA_BIND_KV_LIST, ANY_HEADS, VKA__READ),
-    SLICED(pages, VKA_BIND_PAGES, ANY_HEADS, VKA__READ),
+#define SLICED(name, params, slot, heads, access)                                                                      \
+    { #name, offsetof(vka__attention_problem, name), offsetof(vka_attention_params, params), slot, heads, access }
+#define WHOLE(name, slot)                                                                                              \
+    { #name, offsetof(vka__attention_problem, name), 0, slot, ANY_HEADS, VKA__READ }
+    SLICED(q, q, VKA_BIND_Q, Q_HEADS, VKA__READ),
+    SLICED(k, k, VKA_BIND_K, KV_HEADS, VKA__READ),
+    SLICED(v, v, VKA_BIND_V, KV_HEADS, VKA__READ),
+    SLICED(out, out_, VKA_BIND_OUT, Q_HEADS, VKA__WRITE),
+    SLICED(lse, lse, VKA_BIND_LSE, Q_HEADS, VKA__WRITE),
+    SLICED(mask, mask, VKA_BIND_MASK, Q_HEADS, VKA__READ),
+    SLICED(k_scale, k_scale, VKA_BIND_K_SCALE, KV_HEADS, VKA__READ),
+    SLICED(v_scale, v_scale, VKA_BIND_V_SCALE, KV_HEADS, VKA__READ),
+    SLICED(stats, stats, VKA_BIND_STATS, Q_HEADS, VKA__WRITE),
+    SLICED(scores, scores, VKA_BIND_OUT, Q_HEADS, VKA__WRITE), /* in a dispatch of its own */
+    WHOLE(relative, VKA_BIND_RELATIVE),
+    WHOLE(alibi, VKA_BIND_ALIBI),
+    WHOLE(sinks, VKA_BIND_SINKS),
+    WHOLE(q_list, VKA_BIND_Q_LIST),
+    WHOLE(kv_list, VKA_BIND_KV_LIST),
+    WHOLE(pages, VKA_BIND_PAGES),
 };
 #define SLICED_COUNT (sizeof sliced / sizeof *sliced)
 
@@ -272,31 +277,9 @@ static vka_strides kernel_strides(const vka__attention_problem *p, vka__slice sl
 }
 
 static void fill_strides(const vka__attention_problem *p, vka__slice slice, vka_attention_params *params) {
-    for (size_t i = 0; i < SLICED_COUNT; ++i) {
-        const struct sliced *t = &sliced[i];
-        vka_strides s = kernel_strides(p, slice, t);
-        const vka__view *v = view_of(p, t);
-        if (v == &p->q)
-            params->q = s;
-        else if (v == &p->k)
-            params->k = s;
-        else if (v == &p->v)
-            params->v = s;
-        else if (v == &p->out)
-            params->out_ = s;
-        else if (v == &p->lse)
-            params->lse = s;
-        else if (v == &p->mask)
-            params->mask = s;
-        else if (v == &p->stats)
-            params->stats = s;
-        else if (v == &p->k_scale)
-            params->k_scale = s;
-        else if (v == &p->v_scale)
-            params->v_scale = s;
-        else if (v == &p->scores)
-            params->scores = s;
-    }
+    for (size_t i = 0; i < SLICED_COUNT; ++i)
+        if (sliced[i].heads != ANY_HEADS)
+            *(vka_strides *)(void *)((char *)params + sliced[i].strides) = kernel_strides(p, slice, &sliced[i]);
 }
 
 static void fill_options(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_params *params) {
