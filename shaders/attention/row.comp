@@ -246,8 +246,8 @@ bool has_strange_value(Grid g, int j, uint v_head) {
 #else
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
         Source from = value_source(g, v_head, j + int(c));
-        [[dont_unroll]] for (uint d = 0u; d < DV4; ++d)
-            largest = max(largest, floatBitsToUint(value_vector4(from, d)) & 0x7fffffffu);
+        // Unrolled: Mesa 26.1's software driver reads nowhere in a loop of these that workgroups without work pass.
+        VKA_UNROLL(d, DV4) largest = max(largest, floatBitsToUint(value_vector4(from, d)) & 0x7fffffffu);
     }
     largest.x = max(max(largest.x, largest.y), max(largest.z, largest.w));
 #endif
