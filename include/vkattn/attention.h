@@ -3,6 +3,7 @@
 #ifndef VKATTN_ATTENTION_H
 #define VKATTN_ATTENTION_H
 
+#include <vkattn/pattern.h>
 #include <vkattn/vkattn.h>
 
 #ifdef __cplusplus
@@ -16,9 +17,6 @@ typedef enum vka_diagonal {
     VKA_DIAGONAL_TOP_LEFT = 1,     /* 0: the first query is the first key                                         */
     VKA_DIAGONAL_EXPLICIT = 2,     /* vka_attention_desc.diagonal_offset; may be negative                         */
 } vka_diagonal;
-
-/* A bound of a window that keeps everything on its side. */
-#define VKA_UNBOUNDED INT32_MAX
 
 /* Sliding window: query position p sees the keys p - left <= j <= p + right, both inclusive. Either may be negative
  * (the window then excludes the nearest keys), but left + right must not be. Work follows the window, not Nk. */

@@ -339,6 +339,9 @@ typedef struct vka_integers {
     vka_tensor tensor;
 } vka_integers;
 
+/* A bound of a window that keeps everything on its side. */
+#define VKA_UNBOUNDED INT32_MAX
+
 /* ---- recorder ---------------------------------------------------------------------------------------------- */
 
 typedef struct vka_recorder vka_recorder;
