@@ -362,9 +362,9 @@ Test(cache_append, attended) {
     };
     context c;
     context_open(&c, &config_real);
-    if (vka_device_get_caps(c.device)->storage_buffers < 16) {
+    if (vka_device_get_caps(c.device)->storage_buffers < 17) {
         context_close(&c);
-        cr_skip_test("SKIP: attention's options need 16 storage buffers");
+        cr_skip_test("SKIP: attention's options need 17 storage buffers");
     }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cache_problem p = cache_make(&c, cases[i], test_seed());

@@ -535,7 +535,7 @@ Test(plan, few_storage_buffers) {
         if (vka__attention_is_rich(&p)) {
             cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_UNSUPPORTED);
             cr_assert_str_eq(refusal.field, "desc");
-            cr_assert(strstr(refusal.reason, "16 storage buffers"), "%s", refusal.reason);
+            cr_assert(strstr(refusal.reason, "17 storage buffers"), "%s", refusal.reason);
             refused++;
         } else {
             check_attention(&d, &p);

@@ -104,6 +104,17 @@ typedef struct vka_attention_desc {
     uint32_t max_q_len;  /* no sequence has more queries, or they are left out; 0 = Nq. Work follows it           */
     uint32_t max_kv_len; /* likewise of keys; 0 = Nk                                                               */
 
+    /* Sparse and local attention: position p sees the keys of its row in the pattern; work follows the pattern's live
+     * tiles. It has all positions and keys that there may be (those of BOTTOM_RIGHT are below max_kv_len), and one map
+     * for all heads or Hq. Whatever else masks keys joins by intersection. A pattern that is walked in boxes of a grid
+     * is for queries and keys that begin at the same token: the diagonal is 0. */
+    const vka_pattern *pattern; /* optional */
+    /* Queries and keys in another order: i32 [B or 1, Hq or 1, N]. Place s has query and key order[b][h][s]; entries
+     * outside of the sequence are holes. A query or key that no place has is left out: its rows are not written, it is
+     * not seen. The pattern is then about places; everything else here is about tokens. For sorted attention (Reformer,
+     * Kitaev 2020). Not with a page table, nor with a pattern that has an order. */
+    vka_tensor order;
+
     /* Paged keys and values (PagedAttention, Kwon 2023): k [pages, Hkv, page size, D], v likewise; key j of sequence
      * b lies in row j % page size of page page_table[b][j / page size]. The page size is a multiple of 8. Nk is page
      * table columns * page size. Pages that do not exist count as the last one. Not with kv_offsets. */
@@ -147,7 +158,7 @@ typedef struct vka_attention_desc {
  * tensors. Types of q, k, v and out mix freely.
  *
  * Everything composes with everything, but for what is said above. Options beyond causal, window, scale and lse need a
- * device with 16 storage buffers (vka_device_caps.storage_buffers). vka_attention_candidates tells which paths take a
+ * device with 17 storage buffers (vka_device_caps.storage_buffers). vka_attention_candidates tells which paths take a
  * description; AUTO takes one that does.
  *
  * Edges: a row that sees no key gives out = 0 and lse = -inf (its sink, if there is one), and so does Nk = 0. B = 0 or

@@ -184,7 +184,7 @@ typedef struct vka_device_caps {
     uint32_t max_invocations;   /* of a workgroup                                                                  */
     uint32_t max_groups[3];     /* workgroups of a dispatch                                                        */
     uint64_t storage_range;     /* bytes one binding can see                                                       */
-    uint32_t storage_buffers;   /* that one kernel can bind, at least 8; some operations' options need 16          */
+    uint32_t storage_buffers;   /* that one kernel can bind, at least 8; some operations' options need 17          */
     uint32_t storage_align;     /* alignment of a binding's offset, in bytes                                       */
     uint64_t memory_bytes;      /* largest device-local heap                                                       */
     bool subgroup_arithmetic;   /* subgroup reductions in compute shaders                                          */

@@ -142,7 +142,7 @@ float over_row_sum(float x) {
 // Scores to probabilities; returns what the row's old results are worth.
 float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     uint row = lane_row(n), part = part_of();
-    Row r = row_of(g, row_query(g, min(first_row + row, row_count(g) - 1u)));
+    Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
     vec4 s[LANE_VECTORS];
     float highest = LOWEST;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
@@ -221,7 +221,7 @@ void add_strange_values(Grid g, uint first_row, uint v_head, int j0, int end) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * NN; i += SG) {
             uint row = first + i / NN, n = i % NN, column = member * NN + n;
-            Row r = row_of(g, row_query(g, min(first_row + row, row_count(g) - 1u)));
+            Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
             s_tile[row * S_STRIDE + column / 4u][column % 4u] =
                 strange_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end);
         }
@@ -243,7 +243,7 @@ void store_rows(Grid g, uint first_row) {
         state[n].sum = over_row_sum(state[n].sum);
         if (part_of() == 0u) {
             row_factor[row] = final_scale(state[n], query.x);
-            if (first_row + row < row_count(g))
+            if (is_row(g, first_row + row))
                 store_state(g, query, state[n]);
         }
     }
@@ -256,7 +256,7 @@ void store_rows(Grid g, uint first_row) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
             uint row = first + i / (NN / 4u), d = i % (NN / 4u), vector = (member * DV_TILES + x) * (NN / 4u) + d;
-            if (first_row + row < row_count(g) && vector < DV4)
+            if (is_row(g, first_row + row) && vector < DV4)
                 store_vector(g, row_query(g, first_row + row), vector, s_tile[row * S_STRIDE + member * (NN / 4u) + d]);
         }
         subgroup_sync();
@@ -277,24 +277,28 @@ void main() {
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
-    Walk w = walk_keys(g, first_row);
-    fetch_keys(g, k_head, w.begin, w.end);
-    for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
-        bool full = !careful() && j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+    Walk ahead = walk_keys(g, first_row);
+    int next = ahead.begin;
+    fetch_keys(g, k_head, next, ahead.end);
+    while (next < ahead.end) {
+        run = ahead;
+        int j0 = next;
+        bool full = !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
         stage_keys();
         barrier();
-        fetch_values(g, v_head, j0, w.end);
+        fetch_values(g, v_head, j0, run.end);
         multiply_keys();
         block_sync();
-        soften(g, first_row, j0, w.end, full);
+        soften(g, first_row, j0, run.end, full);
         stage_values(full, j0);
         barrier();
-        fetch_keys(g, k_head, j0 + int(BC), w.end);
+        advance(ahead, next);
+        fetch_keys(g, k_head, next, ahead.end);
         if (rescale_step[block] == j0)
             scale_outputs();
         multiply_values();
         if (!full && strange_step == j0)
-            add_strange_values(g, first_row, v_head, j0, w.end);
+            add_strange_values(g, first_row, v_head, j0, run.end);
     }
     // All of a block's subgroups are done with the scores' tile and the factors.
     barrier();

@@ -56,15 +56,18 @@ const uint V_WIDTH = DV_PADDED / 4u;
 uint thread;
 Grid g;
 uint first_row, v_head;
-Walk w;
 
 #include "strange.glsl"
 #include "matrix_tiles.glsl"
 
 // ---- functions of elements ------------------------------------------------------------------------------------------
 
+uint row_at(uint row) {
+    return min(first_row + row, row_count(g) - 1u);
+}
+
 uvec2 query_of(uint row) {
-    return row_query(g, min(first_row + row, row_count(g) - 1u));
+    return row_query(g, row_at(row));
 }
 
 float score_element(const in uint row, const in uint column, const in float x) {
@@ -75,14 +78,14 @@ float masked_score_element(const in uint row, const in uint column, const in flo
     int j = j0 + int(column);
     uvec2 query = query_of(row);
     float score = score_of(x);
-    bool visible = j < w.end && in_band(g, query.y, j);
+    bool visible = j < run.end && in_band(g, query.y, j);
     if (biased() && visible)
-        visible = bias_score(g, row_of(g, query), j, score);
+        visible = bias_score(g, row_of(g, row_at(row)), j, score);
     return visible ? score : negative_infinity();
 }
 
 float kept_element(const in uint row, const in uint column, const in float x, const in int j0) {
-    return kept(g, row_of(g, query_of(row)), j0 + int(column), x);
+    return kept(g, row_of(g, row_at(row)), j0 + int(column), x);
 }
 
 float exp_element(const in uint row, const in uint column, const in float x) {
@@ -106,7 +109,7 @@ float16_t drop_strange_element(const in uint row, const in uint column, const in
 }
 
 float add_strange_element(const in uint row, const in uint column, const in float x, const in int j0) {
-    return x + strange_part(g, row_of(g, query_of(row)), column, v_head, j0, w.end);
+    return x + strange_part(g, row_of(g, row_at(row)), column, v_head, j0, run.end);
 }
 
 float scale_element(const in uint row, const in uint column, const in float maximum, const in float sum) {
@@ -114,13 +117,13 @@ float scale_element(const in uint row, const in uint column, const in float maxi
 }
 
 float store_element(const in uint row, const in uint column, const in float x) {
-    if (first_row + row < row_count(g) && column < DV)
+    if (is_row(g, first_row + row) && column < DV)
         store_scalar(g, query_of(row), column, x);
     return x;
 }
 
 float store_state_element(const in uint row, const in uint column, const in float maximum, const in float sum) {
-    if (first_row + row < row_count(g) && column == 0u)
+    if (is_row(g, first_row + row) && column == 0u)
         store_state(g, query_of(row), State(maximum, sum));
     return sum;
 }
@@ -133,7 +136,7 @@ void find_strange(int j0) {
     barrier(); // all have read what the step before left
     for (uint i = thread; i < BC * DV; i += THREADS) {
         int j = j0 + int(i / DV);
-        if (j < w.end && is_strange(value_scalar(value_source(g, v_head, j), i % DV)))
+        if (j < run.end && is_strange(value_scalar(value_source(g, v_head, j), i % DV)))
             strange_step = j0;
     }
     barrier();
@@ -143,7 +146,7 @@ MATRIX_K load_keys(uint k_head, int j0) {
     tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_k =
         createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
     tensorViewNV<2, false, 1, 0> transposed = createTensorViewNV(2, false, 1, 0);
-    layout_k = setTensorLayoutDimensionNV(layout_k, uint(w.end), D);
+    layout_k = setTensorLayoutDimensionNV(layout_k, uint(run.end), D);
     layout_k = setTensorLayoutStrideNV(layout_k, p.k.n, max(p.k.d, 1u));
     MATRIX_K keys;
     coopMatLoadTensorNV(keys, k_halves, k_head, sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED), transposed);
@@ -153,7 +156,7 @@ MATRIX_K load_keys(uint k_head, int j0) {
 MATRIX_V load_values(int j0, bool full) {
     tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_v =
         createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
-    layout_v = setTensorLayoutDimensionNV(layout_v, uint(w.end), DV);
+    layout_v = setTensorLayoutDimensionNV(layout_v, uint(run.end), DV);
     layout_v = setTensorLayoutStrideNV(layout_v, p.v.n, max(p.v.d, 1u));
     MATRIX_V values;
     coopMatLoadTensorNV(values, v_halves, v_head, sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED));
@@ -167,8 +170,8 @@ MATRIX_V load_values(int j0, bool full) {
 #else
 MATRIX_K load_keys(uint k_head, int j0) {
     MATRIX_K keys;
-    fetch_keys(g, k_head, j0, w.end);
-    fetch_values(g, v_head, j0, w.end);
+    fetch_keys(g, k_head, j0, run.end);
+    fetch_values(g, v_head, j0, run.end);
     barrier();
     stage_keys();
     barrier();
@@ -203,14 +206,14 @@ void main() {
     if (is_idle(g))
         return;
     first_row = g.tile * BR;
-    w = walk_keys(g, first_row);
+    run = walk_keys(g, first_row);
     v_head = value_head_at(g);
     uint k_head = key_head_at(g);
     MATRIX_Q q = load_queries();
     MATRIX_O rows = MATRIX_O(0.0);
     MATRIX_S maximum = MATRIX_S(LOWEST), sum = MATRIX_S(0.0);
-    for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
-        bool full = !careful() && j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+    for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
+        bool full = !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
         MATRIX_S s = coopMatMulAdd(q, load_keys(k_head, j0), MATRIX_S(0.0));
         if (full && !biased())
             coopMatPerElementNV(s, s, score_element);

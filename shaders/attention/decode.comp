@@ -40,8 +40,7 @@ vec4 value_part(Source from, uint i) {
 
 void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        uvec2 query = row_query(g, min(first_row + r, row_count(g) - 1u));
-        uint at = query_at(g, query);
+        uint row = min(first_row + r, row_count(g) - 1u), at = query_at(g, row_query(g, row));
         [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) {
             uint d = i * TC + lane;
             q_rows[r * D_PARTS + i] = vec4(0.0);
@@ -49,7 +48,7 @@ void load_queries(Grid g, uint first_row) {
                 q_rows[r * D_PARTS + i] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
         }
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) out_rows[r * DV_PARTS + i] = vec4(0.0);
-        row_info[r] = row_of(g, query);
+        row_info[r] = row_of(g, row);
         state[r] = State(LOWEST, 0.0);
         winner[r] = 0x7fffffff;
     }
@@ -179,6 +178,8 @@ void store_rows(Grid g, uint first_row) {
     if (team != 0u)
         return;
     [[dont_unroll]] for (uint r = 0u; r < min(RM, row_count(g) - first_row); ++r) {
+        if (!is_row(g, first_row + r))
+            continue;
         uvec2 query = row_query(g, first_row + r);
         [[dont_unroll]] for (uint i = 0u; i < DV_PARTS; ++i)
             if (i * TC + lane < DV4)
@@ -197,16 +198,18 @@ void main() {
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
-    Walk w = walk_keys(g, first_row);
+    run = walk_keys(g, first_row);
     // Masked keys, full steps, masked keys: two rounds of the same two loops, so that each body is compiled once.
-    int j = w.begin, full_end = min(w.full_end, w.end);
-    for (uint round = 0u; round < 2u; ++round) {
-        int stop = round == 0u ? min(w.full_begin, w.end) : w.end;
-        for (; j < stop; j += int(TEAMS))
-            step_keys(true, g, j, w.end, k_head, v_head);
-        for (; j + int(BC * TEAMS) <= full_end; j += int(BC * TEAMS))
-            step_keys(false, g, j, w.end, k_head, v_head);
-    }
+    do {
+        int j = run.begin, full_end = min(run.full_end, run.end);
+        for (uint round = 0u; round < 2u; ++round) {
+            int stop = round == 0u ? min(run.full_begin, run.end) : run.end;
+            for (; j < stop; j += int(TEAMS))
+                step_keys(true, g, j, run.end, k_head, v_head);
+            for (; j + int(BC * TEAMS) <= full_end; j += int(BC * TEAMS))
+                step_keys(false, g, j, run.end, k_head, v_head);
+        }
+    } while (has_next_run(run));
     merge_teams();
     store_rows(g, first_row);
 }

@@ -54,6 +54,10 @@ void main() {
     uvec2 query = uvec2(g.head, item / DV);
     if (query.y >= g.q_len)
         return;
+#if VKA_RICH
+    if (MAPPED)
+        g.splits = map_splits_of(g, query);
+#endif
     uint row = workspace_row(g, query);
     float x, rescale;
     State state = rich(VKA_FLAG_HARD) ? merge_hard(row, g.splits, d, x) : merge_soft(row, g.splits, d, x);

@@ -82,7 +82,7 @@ void load_queries(Grid g, uint first_row) {
         uint at = query_at(g, query);
         VKA_UNROLL(d, D4) q_rows[r * D4 + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
         VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] = vec4(0.0);
-        row_info[r] = row_of(g, query);
+        row_info[r] = row_of(g, row);
         state[r] = State(LOWEST, 0.0);
     }
 }
@@ -102,17 +102,16 @@ float rescale[RM];
 void bias_step(Grid g, int j) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
 #if VKA_RICH
-        if (BC == 4u && has(VKA_FLAG_VEC4_MASK)) {
-            vec4 masks = mask_values(row_info[r], j);
-            [[unroll]] for (uint c = 0u; c < BC; ++c)
-                if (!add_biases(g, row_info[r], j + int(c), masks[c], s[r * BC + c]))
-                    s[r * BC + c] = negative_infinity();
-            continue;
+        uint seen = MAPPED ? map_word(row_info[r], j) : 0xffffffffu;
+        vec4 masks = BC == 4u && has(VKA_FLAG_VEC4_MASK) ? mask_values(row_info[r], j) : vec4(0.0);
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            bool kept = BC == 4u && has(VKA_FLAG_VEC4_MASK)
+                            ? add_biases(g, row_info[r], j + int(c), masks[c], s[r * BC + c])
+                            : add_options(g, row_info[r], j + int(c), s[r * BC + c]);
+            if (!kept || (seen >> c & 1u) == 0u)
+                s[r * BC + c] = negative_infinity();
         }
 #endif
-        [[unroll]] for (uint c = 0u; c < BC; ++c)
-            if (!bias_score(g, row_info[r], j + int(c), s[r * BC + c]))
-                s[r * BC + c] = negative_infinity();
     }
 }
 
@@ -270,7 +269,7 @@ void store_rows(Grid g, uint first_row) {
     }
     [[dont_unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
-        if (row < row_count(g)) {
+        if (is_row(g, row)) {
             uvec2 query = row_query(g, row);
             [[dont_unroll]] for (uint d = 0u; d < DV4; ++d)
                 store_vector(g, query, d, final_rows[r * DV4 + d]);
@@ -286,16 +285,18 @@ void main() {
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
-    Walk w = walk_keys(g, first_row);
+    run = walk_keys(g, first_row);
     // Masked keys, full steps, masked keys: written as two rounds of the same two loops, so that each body is compiled
     // once, and without a branch inside that would have to merge all rows' registers.
-    int j = w.begin, full_end = min(w.full_end, w.end);
 #if VKA_RICH
-    int strange_end = 0; // a step with values that are NaN or infinite goes key by key
-    while (j < w.end) {
-        int stop = j < w.full_begin ? min(w.full_begin, w.end) : j + int(BC) > full_end ? w.end : min(strange_end, w.end);
-        if (has(VKA_FLAG_VEC4_MASK))
-            stop = min((max(stop, j) + 3) & ~3, w.end);
+    int j = run.begin, strange_end = 0; // a step with values that are NaN or infinite goes key by key
+    while (j < run.end) {
+        int full_end = min(run.full_end, run.end);
+        int stop = j < run.full_begin          ? min(run.full_begin, run.end)
+                   : j + int(BC) > full_end ? run.end
+                                            : min(strange_end, run.end);
+        if (has(VKA_FLAG_VEC4_MASK) || MAPPED)
+            stop = min((max(stop, j) + 3) & ~3, run.end);
         for (; j < stop; ++j)
             masked_step(g, j, k_head, v_head);
         for (; j + int(BC) <= full_end; j += int(BC)) {
@@ -305,10 +306,16 @@ void main() {
             }
             full_step(g, j, k_head, v_head);
         }
+        if (MAPPED && j >= run.end) {
+            next_run(run);
+            j = run.begin;
+            strange_end = 0;
+        }
     }
 #else
+    int j = run.begin, full_end = min(run.full_end, run.end);
     for (uint round = 0u; round < 2u; ++round) {
-        int stop = round == 0u ? min(w.full_begin, w.end) : w.end;
+        int stop = round == 0u ? min(run.full_begin, run.end) : run.end;
         for (; j < stop; ++j)
             masked_step(g, j, k_head, v_head);
         for (; j + int(BC) <= full_end; j += int(BC))

@@ -34,7 +34,7 @@ float stage_of(Grid g, Row r, int key, float qk, float lse) {
     float score = score_of(qk);
     if (STAGE == CAPPED)
         return score * LN2;
-    bool seen = key < g.kv_len && in_band(g, r.query, key);
+    bool seen = (ORDERED || key < g.kv_len) && in_band(g, r.query, key);
     if (seen && biased())
         seen = bias_score(g, r, key, score);
     if (STAGE == PROBABILITIES)
@@ -45,17 +45,22 @@ float stage_of(Grid g, Row r, int key, float qk, float lse) {
 void main() {
     uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
-    uint quads = (p.kv_len + 3u) / 4u;
-    uvec2 query = uvec2(g.head, item / quads);
-    if (query.y >= g.q_len)
+    uint places = ORDERED ? p.places : p.kv_len, quads = (places + 3u) / 4u, row = item / quads;
+    if (!is_row(g, row))
         return;
+    uvec2 query = row_query(g, row);
     // Masks come later than the first stages, and a length is a mask: there all keys count that have a place of their own.
     bool all_keys = STAGE <= CAPPED && PAGE == 0u && !has(VKA_FLAG_KV_OFFSETS);
-    int first_key = int(item % quads) * 4, keys = all_keys ? int(p.kv_len) : g.kv_len;
-    Row r = row_of(g, query);
+    int first_key = int(item % quads) * 4, keys = ORDERED || all_keys ? int(places) : g.kv_len;
+    Row r = row_of(g, row);
     uint q_at = query_at(g, query), k_head = key_head_at(g);
     float lse = STAGE == PROBABILITIES ? row_lse(g, query) : 0.0;
-    for (int key = first_key; key < min(first_key + 4, int(p.kv_len)); ++key) {
+    if (MAPPED)
+        run = run_of(g, r, first_key);
+    for (int key = first_key; key < min(first_key + 4, int(places)); ++key) {
+        uint token = ORDERED ? token_at(g, uint(key)) : uint(key);
+        if (token >= p.kv_len)
+            continue;
         float qk = 0.0;
         if (key < keys) {
             Source from = key_source(g, k_head, key);
@@ -63,6 +68,6 @@ void main() {
                 qk = dot_add(q_row4(q_at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)), key_vector4(from, d), qk);
         }
         uint at = push.base[VKA_BIND_OUT] + g.batch * p.scores.b + query.x * p.scores.h + query.y * p.scores.n;
-        scores_put(at + uint(key) * p.scores.d, stage_of(g, r, key, qk, lse));
+        scores_put(at + token * p.scores.d, stage_of(g, r, key, qk, lse));
     }
 }

@@ -42,7 +42,7 @@ void load_queries(Grid g, uint first_row) {
         q_tile[i / D4 * Q_STRIDE + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
     }
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        row_info[r] = row_of(g, row_query(g, min(first_row + tr * RM + r, row_count(g) - 1u)));
+        row_info[r] = row_of(g, min(first_row + tr * RM + r, row_count(g) - 1u));
         row_max[r] = LOWEST;
         row_sum[r] = 0.0;
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] = vec4(0.0);
@@ -153,7 +153,7 @@ void store_rows(Grid g, uint first_row) {
         for (uint i = 0u; i < TC; ++i)
             sum += row_parts[(tr * RM + r) * TC + i];
         uint row = first_row + tr * RM + r;
-        if (row < row_count(g))
+        if (is_row(g, row))
             store_row(g, r, row_query(g, row), sum);
     }
 }
@@ -173,7 +173,7 @@ void value_chunk(Grid g, uint chunk, uint head, int j0, int end, bool full) {
 // the code, and half a minute to compile it). There are at most 16: 64 vectors in chunks of 4.
 #define VALUE_CHUNK(x)                                                                                                 \
     if (DV_CHUNKS > (x))                                                                                               \
-    value_chunk(g, x, v_head, j0, w.end, full)
+    value_chunk(g, x, v_head, j0, run.end, full)
 #define VALUE_CHUNKS(x)                                                                                                \
     VALUE_CHUNK(x);                                                                                                    \
     VALUE_CHUNK(x + 1u);                                                                                               \
@@ -189,17 +189,17 @@ void main() {
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
     uint k_head = key_head_at(g), v_head = value_head_at(g);
-    Walk w = walk_keys(g, first_row);
-    for (int j0 = w.begin; j0 < w.end; j0 += int(BC)) {
-        bool full = !careful() && j0 >= w.full_begin && j0 + int(BC) <= min(w.full_end, w.end);
+    run = walk_keys(g, first_row);
+    for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
+        bool full = !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
         [[unroll]] for (uint i = 0u; i < RM * CN; ++i) s[i] = 0.0;
         for (uint chunk = 0u; chunk < D_CHUNKS; ++chunk) {
             barrier();
-            stage_keys(g, k_head, j0, w.end, chunk);
+            stage_keys(g, k_head, j0, run.end, chunk);
             barrier();
             multiply_keys(chunk);
         }
-        soften(g, j0, w.end, full);
+        soften(g, j0, run.end, full);
         VALUE_CHUNKS(0u);
         VALUE_CHUNKS(4u);
         VALUE_CHUNKS(8u);

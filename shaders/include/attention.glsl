@@ -15,6 +15,7 @@ layout(constant_id = VKA_SPEC_BC) const uint BC = 4u;
 layout(constant_id = VKA_SPEC_RM) const uint RM = 4u;
 layout(constant_id = VKA_SPEC_TC) const uint TC = 1u;
 layout(constant_id = VKA_SPEC_PAGE) const uint PAGE = 0u;
+layout(constant_id = VKA_SPEC_MAP) const uint MAP = 0u;
 
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_attention_params p;
@@ -33,6 +34,15 @@ const uint DV4 = (DV + 3u) / 4u;
 #define rich(flag) has(flag)
 #else
 #define rich(flag) false
+#endif
+
+// A block map says which tiles of keys a tile of queries sees (patterns.md).
+#if VKA_RICH
+const bool MAPPED = MAP != 0u;
+const bool ORDERED = (FLAGS & VKA_FLAG_ORDER) != 0u;
+#else
+const bool MAPPED = false;
+const bool ORDERED = false;
 #endif
 
 // Below every finite score, and finite itself: the difference of two is 0 and not NaN.
@@ -55,17 +65,47 @@ struct Grid {
 // What a row's scores depend on besides q and k.
 struct Row {
     uint query, head;          // within its sequence; of the slice
+    int place;                 // where a block map has it
     uint mask_at, relative_at; // where its masks and biases begin
     float slope;
 };
+
+// Keys begin .. end-1 are seen by some row of a tile, full_begin .. full_end-1 by every one, but for masks. Of a block map
+// it is a run of tiles at a time.
+struct Walk {
+    int begin, end, full_begin, full_end;
+#if VKA_RICH
+    bool partial;  // the run is one tile, of which not every row sees all
+    uvec2 bits;    // its bits, for each of the two map rows that the rows may lie in
+    int first_row; // the first of them
+    uvec2 at, stop; // what is left of their lists
+    int low, high; // keys that the walk is limited to
+#endif
+};
+
+Walk run; // of the step that is being done
 
 // A row's running softmax: its maximum score and its sum of exponentials relative to it.
 struct State {
     float maximum, sum;
 };
 
+uint row_count(Grid g) {
+    return ORDERED ? p.places : has(VKA_FLAG_PACK) ? p.group * g.q_len : g.q_len;
+}
+
+// The first and the last query of a tile of rows; of an order, places.
+uvec2 row_span(Grid g, uint first_row) {
+    uint last_row = min(first_row + BR, row_count(g)) - 1u;
+    if (!has(VKA_FLAG_PACK))
+        return uvec2(first_row, last_row);
+    bool wraps = first_row / g.q_len != last_row / g.q_len;
+    return wraps ? uvec2(0u, g.q_len - 1u) : uvec2(first_row, last_row) % g.q_len;
+}
+
 #if VKA_RICH
 #include "options.glsl"
+#include "block_map.glsl"
 #endif
 
 // The sequence of a batch entry.
@@ -82,11 +122,11 @@ Grid grid_position() {
     uint x = gl_WorkGroupID.x + push.x0;
     g.split = has(VKA_FLAG_SPLIT) ? x % p.splits : 0u;
     g.tile = has(VKA_FLAG_SPLIT) ? x / p.splits : x;
+#if VKA_RICH
+    if (MAPPED && has(VKA_FLAG_SPLIT))
+        g.splits = map_splits(g, g.tile * BR);
+#endif
     return g;
-}
-
-uint row_count(Grid g) {
-    return has(VKA_FLAG_PACK) ? p.group * g.q_len : g.q_len;
 }
 
 // Does the workgroup have nothing to do? Only where sequences are shorter than planned for.
@@ -102,32 +142,46 @@ uint kv_head(Grid g) {
     return has(VKA_FLAG_PACK) ? g.head : g.head / p.group;
 }
 
-// Query head and query of a row.
+// Query head and query of a row. Rows of an order that have none get some other's.
 uvec2 row_query(Grid g, uint row) {
+#if VKA_RICH
+    if (ORDERED)
+        return uvec2(g.head, safe_token(token_at(g, row), g.q_len));
+#endif
     return has(VKA_FLAG_PACK) ? uvec2(g.head * p.group + row / g.q_len, row % g.q_len) : uvec2(g.head, row);
+}
+
+// Is there a query in a row?
+bool is_row(Grid g, uint row) {
+#if VKA_RICH
+    if (ORDERED)
+        return row < p.places && token_at(g, row) < g.q_len;
+#endif
+    return row < row_count(g);
 }
 
 // ---- walk -----------------------------------------------------------------------------------------------------------
 
-// Keys begin .. end-1 are seen by some row of a tile, full_begin .. full_end-1 by every one, but for masks.
-struct Walk {
-    int begin, end, full_begin, full_end;
-};
-
+// The keys of a tile's walk, or of its first run.
 Walk walk_keys(Grid g, uint first_row) {
-    Walk w = Walk(0, g.kv_len, 0, g.kv_len);
-    if (has(VKA_FLAG_BAND)) {
-        uint last_row = min(first_row + BR, row_count(g)) - 1u;
-        uint lo = row_query(g, first_row).y, hi = row_query(g, last_row).y;
-        if (has(VKA_FLAG_PACK) && first_row / g.q_len != last_row / g.q_len) {
-            lo = 0u;
-            hi = g.q_len - 1u;
-        }
-        w.begin = clamp(int(lo) + g.band_lo, 0, w.end);
-        w.full_begin = max(int(hi) + g.band_lo, w.begin);
-        w.full_end = min(int(lo) + g.band_hi + 1, w.end);
-        w.end = clamp(int(hi) + g.band_hi + 1, w.begin, w.end);
+    Walk w;
+    w.begin = w.full_begin = 0;
+    w.end = w.full_end = ORDERED ? int(p.places) : g.kv_len;
+    if (has(VKA_FLAG_BAND) && !ORDERED) {
+        uvec2 queries = row_span(g, first_row);
+        int lo = int(queries.x), hi = int(queries.y);
+        w.begin = clamp(lo + g.band_lo, 0, w.end);
+        w.full_begin = max(hi + g.band_lo, w.begin);
+        w.full_end = min(lo + g.band_hi + 1, w.end);
+        w.end = clamp(hi + g.band_hi + 1, w.begin, w.end);
     }
+#if VKA_RICH
+    if (MAPPED) {
+        begin_map(g, first_row, w);
+        next_run(w);
+        return w;
+    }
+#endif
     if (has(VKA_FLAG_SPLIT)) {
         int step = int(BC), keys = w.end - w.begin, splits = int(g.splits);
         int share = ((keys + splits - 1) / splits + step - 1) / step * step;
@@ -137,8 +191,29 @@ Walk walk_keys(Grid g, uint first_row) {
     return w;
 }
 
+// The next step: BC keys further, or the next run.
+void advance(inout Walk w, inout int j) {
+    j += int(BC);
+#if VKA_RICH
+    if (MAPPED && j >= w.end) {
+        next_run(w);
+        j = w.begin;
+    }
+#endif
+}
+
+// Goes to the next run, if there is one.
+bool has_next_run(inout Walk w) {
+#if VKA_RICH
+    return MAPPED && next_run(w);
+#else
+    return false;
+#endif
+}
+
+// Of an order the keys' tokens say it: see bias_score.
 bool in_band(Grid g, uint query, int key) {
-    return !has(VKA_FLAG_BAND) || (key >= int(query) + g.band_lo && key <= int(query) + g.band_hi);
+    return ORDERED || !has(VKA_FLAG_BAND) || (key >= int(query) + g.band_lo && key <= int(query) + g.band_hi);
 }
 
 // ---- scores and softmax -----------------------------------------------------------------------------------------------
@@ -162,28 +237,38 @@ float dot_add(vec4 a, vec4 b, float sum) {
 
 // ---- rows of options --------------------------------------------------------------------------------------------------
 
-Row row_of(Grid g, uvec2 query) {
+Row row_of(Grid g, uint row) {
+    uvec2 query = row_query(g, row);
 #if VKA_RICH
-    return option_row(g, query);
+    return option_row(g, query, ORDERED ? int(row) : int(query.y) + g.diagonal);
 #else
-    return Row(query.y, query.x, 0u, 0u, 0.0);
+    return Row(query.y, query.x, 0, 0u, 0u, 0.0);
+#endif
+}
+
+// Must a step look at the tokens of an order, or at a map's bits?
+bool unsure() {
+#if VKA_RICH
+    return (MAPPED && run.partial) || (ORDERED && p.order_sure == 0u);
+#else
+    return false;
 #endif
 }
 
 // Do scores need more than their own key: is there a bias or a mask?
 bool biased() {
-    return MASK_TYPE != 0u || rich(VKA_FLAG_ALIBI) || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_SAMPLE);
+    return unsure() || MASK_TYPE != 0u || rich(VKA_FLAG_ALIBI) || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_SAMPLE);
 }
 
 // Can a key within the band be one that a row must not see, or must not take the value of?
 bool careful() {
-    return MASK_TYPE != 0u || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_HARD);
+    return unsure() || MASK_TYPE != 0u || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_HARD);
 }
 
 // Adds the biases of a key that lies in the band; false: it is masked, whatever the score is.
 bool bias_score(Grid g, Row r, int key, inout float score) {
 #if VKA_RICH
-    return add_options(g, r, key, score);
+    return in_map(r, key) && add_options(g, r, key, score);
 #else
     return true;
 #endif

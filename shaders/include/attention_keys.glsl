@@ -18,6 +18,8 @@ uint key_head_at(Grid g) {
 
 uint kv_row(Grid g, int key, vka_strides s) {
 #if VKA_RICH
+    if (ORDERED)
+        key = int(safe_token(token_at(g, uint(key)), uint(g.kv_len)));
     if (PAGE != 0u)
         return paged_row(g, key, s);
 #endif

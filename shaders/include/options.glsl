@@ -8,7 +8,19 @@ VKA_INPUT_F32(VKA_BIND_ALIBI, alibi)
 VKA_INPUT_F32(VKA_BIND_SINKS, sinks)
 VKA_INPUT_I32(VKA_BIND_Q_LIST, q_list)
 VKA_INPUT_I32(VKA_BIND_KV_LIST, kv_list)
-VKA_INPUT_I32(VKA_BIND_PAGES, pages)
+VKA_INPUT_I32(VKA_BIND_PAGES, pages) // or an order
+
+// ---- order --------------------------------------------------------------------------------------------------------------
+
+// The token in a place; none if it is beyond the last one.
+uint token_at(Grid g, uint place) {
+    return uint(pages_at(g.batch * p.order_.b + g.head * p.order_.h + place * p.order_.n));
+}
+
+// Some token, whatever stands in the order.
+uint safe_token(uint token, uint count) {
+    return min(token, max(count, 1u) - 1u);
+}
 
 // ---- sequences --------------------------------------------------------------------------------------------------------
 
@@ -78,13 +90,15 @@ float minus_log_uniform(uint word) {
 }
 
 float dropout_factor(Grid g, Row r, int key) {
+    if (ORDERED)
+        key = int(token_at(g, uint(key)));
     return random_word(g, r, key) < p.drop_below ? 0.0 : p.keep_scale;
 }
 
 // ---- scores -------------------------------------------------------------------------------------------------------------
 
-Row option_row(Grid g, uvec2 query) {
-    Row r = Row(query.y, query.x, 0u, 0u, 0.0);
+Row option_row(Grid g, uvec2 query, int place) {
+    Row r = Row(query.y, query.x, place, 0u, 0u, 0.0);
     if (MASK_TYPE != 0u)
         r.mask_at = push.base[VKA_BIND_MASK] + g.batch * p.mask.b + query.x * p.mask.h + query.y * p.mask.n;
     if (has(VKA_FLAG_RELATIVE))
@@ -147,6 +161,13 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
 }
 
 bool add_options(Grid g, Row r, int key, inout float score) {
+    if (ORDERED) {
+        uint token = token_at(g, uint(key));
+        key = int(safe_token(token, uint(g.kv_len)));
+        bool in_band = !has(VKA_FLAG_BAND) || (key >= int(r.query) + g.band_lo && key <= int(r.query) + g.band_hi);
+        if (token >= uint(g.kv_len) || !in_band)
+            return false;
+    }
     float mask = 0.0;
     if (MASK_TYPE != 0u) {
         uint at = r.mask_at + uint(key) * p.mask.d;

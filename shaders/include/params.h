@@ -40,6 +40,7 @@ VKA_STRUCT(vka_attention_params) {
     vka_strides k_scale;
     vka_strides v_scale;
     vka_strides scores;
+    vka_strides order_;
     VKA_UINT_ q_len; /* of the longest sequence */
     VKA_UINT_ kv_len;
     VKA_UINT_ group;       /* query heads per key head                                                 */
@@ -72,6 +73,13 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ seed_lo;
     VKA_UINT_ seed_hi;
     VKA_UINT_ random_offset;
+    VKA_UINT_ map_heads; /* block map: 1 where all heads share it                                    */
+    VKA_UINT_ map_rows;  /* rows of tiles of a head                                                   */
+    VKA_UINT_ map_tiles; /* where its tiles and its bits begin, in words                              */
+    VKA_UINT_ map_bits;
+    VKA_UINT_ map_least; /* live tiles that repay a split                                             */
+    VKA_UINT_ places;    /* of an order                                                               */
+    VKA_UINT_ order_sure; /* 1: every place of a full tile has a token that may be seen               */
 }
 VKA_END(vka_attention_params);
 
@@ -174,7 +182,7 @@ VKA_END(vka_cache_params);
 
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
-    VKA_UINT_ base[17]; /* first element of each tensor within its binding                            */
+    VKA_UINT_ base[18]; /* first element of each tensor within its binding                            */
     VKA_UINT_ x0;       /* attention, relative biases: first workgroup in x, y, z                     */
     VKA_UINT_ y0;       /* cache: first new token; first page and number of pages that are bound      */
     VKA_UINT_ z0;
@@ -203,7 +211,8 @@ VKA_END(vka_push);
 #define VKA_SPEC_K          12
 #define VKA_SPEC_TYPES      13 /* types of tensors, a field of four bits each: VKA_TYPE_* << 4 * VKA_ROLE_*       */
 #define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */
-#define VKA_SPEC_COUNT      15
+#define VKA_SPEC_MAP        15 /* block map: log2 of its query tile + 256 * log2 of its key tile; 0: there is none */
+#define VKA_SPEC_COUNT      16
 
 /* Types as in vka_dtype; 0: absent. */
 #define VKA_TYPE_F32  1
@@ -254,6 +263,8 @@ VKA_END(vka_push);
 #define VKA_FLAG_STATS        524288
 #define VKA_FLAG_VEC4_MASK    1048576 /* a row's masks can be read four keys at a time, from a multiple of four on */
 
+#define VKA_FLAG_ORDER        2097152 /* rows and keys are walked in an order: places are not tokens          */
+
 #define VKA_FLAG_WEIGHT       128 /* norms: optional tensors                                               */
 #define VKA_FLAG_BIAS         256
 #define VKA_FLAG_RESIDUAL     512
@@ -294,6 +305,8 @@ VKA_END(vka_push);
 #define VKA_BIND_K_SCALE    14
 #define VKA_BIND_V_SCALE    15
 #define VKA_BIND_STATS      16
+#define VKA_BIND_MAP        17
+#define VKA_BIND_ORDER      13 /* pages have no order */
 
 #define VKA_BIND_X          1
 #define VKA_BIND_RESIDUAL   2
@@ -330,6 +343,6 @@ VKA_END(vka_push);
 #define VKA_BIND_PAGE_TABLE 8
 #define VKA_BIND_NEW        1 /* of the kernel that advances lengths                                      */
 
-#define VKA_MAX_BINDINGS    17
+#define VKA_MAX_BINDINGS    18
 
 #endif

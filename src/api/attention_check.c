@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include "api/attention_check.h"
 
+#include "api/pattern.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -24,6 +26,7 @@ enum {
     V_SCALE,
     STATS,
     SCORES,
+    ORDER,
     Q_LIST,
     KV_LIST,
     TENSORS
@@ -50,12 +53,12 @@ static bool is_list(const vka_integers *list) {
 static tensors tensors_of(const vka_attention_desc *d, vka__attention_problem *p) {
     return (tensors){
         .name = {"q", "k", "v", "out", "lse", "mask", "alibi_slopes", "relative_bias", "sinks", "page_table", "k_scale",
-                 "v_scale", "stats", "scores", q_list(d) == &d->q_offsets ? "q_offsets" : "q_lengths",
+                 "v_scale", "stats", "scores", "order", q_list(d) == &d->q_offsets ? "q_offsets" : "q_lengths",
                  kv_list(d) == &d->kv_offsets ? "kv_offsets" : "kv_lengths"},
         .t = {&d->q, &d->k, &d->v, &d->out, &d->lse, &d->mask, &d->alibi_slopes, &d->relative_bias, &d->sinks,
-              &d->page_table, &d->k_scale, &d->v_scale, &d->stats, &d->scores, &q_list(d)->tensor, &kv_list(d)->tensor},
+              &d->page_table, &d->k_scale, &d->v_scale, &d->stats, &d->scores, &d->order, &q_list(d)->tensor, &kv_list(d)->tensor},
         .view = {&p->q, &p->k, &p->v, &p->out, &p->lse, &p->mask, &p->alibi, &p->relative, &p->sinks, &p->pages,
-                 &p->k_scale, &p->v_scale, &p->stats, &p->scores, &p->q_list, &p->kv_list},
+                 &p->k_scale, &p->v_scale, &p->stats, &p->scores, &p->order, &p->q_list, &p->kv_list},
     };
 }
 
@@ -79,6 +82,7 @@ static const struct {
     [V_SCALE] = {VKA__TYPE(VKA_F32), 3, 3, "[B, H, N]"},
     [STATS] = {VKA__TYPE(VKA_F32), 4, 4, "[B, H, N, 2]"},
     [SCORES] = {VKA__FLOATS, 4, 4, "[B, H, Nq, Nk]"},
+    [ORDER] = {VKA__TYPE(VKA_I32), 3, 3, "[B, H, N]"},
 };
 
 /* All but lists, whose length depends on the others. */
@@ -234,6 +238,7 @@ static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d,
         [V_SCALE] = {v[0], k[1], k[2]},
         [STATS] = {q[0], q[1], q[2], 2},
         [SCORES] = {p->batch, q[1], p->q_len, p->kv_len},
+        [ORDER] = {d->order.shape[0] == 1 ? 1 : p->batch, d->order.shape[1] == 1 ? 1 : heads, d->order.shape[2]},
     };
     for (int i = 0; i < Q_LIST; ++i) {
         vka_status status = VKA_OK;
@@ -371,8 +376,8 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
 
 /* Tensors of rank 3 join the others as [B, H, N, 1]. */
 static void align_views(vka__attention_problem *p) {
-    vka__view *rows[] = {&p->lse, &p->k_scale, &p->v_scale};
-    for (int n = 0; n < 3; ++n)
+    vka__view *rows[] = {&p->lse, &p->k_scale, &p->v_scale, &p->order};
+    for (int n = 0; n < 4; ++n)
         for (int i = 0; i < 4 && rows[n]->present; ++i) {
             rows[n]->shape[i] = i < 3 ? rows[n]->shape[i + 1] : 1;
             rows[n]->stride[i] = i < 3 ? rows[n]->stride[i + 1] : 0;
@@ -402,7 +407,7 @@ vka_status vka__check_attention(const vka__check *c, const vka_attention_desc *d
         return status;
     align_views(p);
     fill_options(d, p);
-    return VKA_OK;
+    return vka__check_pattern(c, d, p);
 }
 
 void vka__attention_buffers(const vka_attention_desc *d, vka__operation *op) {
@@ -421,13 +426,17 @@ void vka__attention_buffers(const vka_attention_desc *d, vka__operation *op) {
                 {VKA_BIND_SINKS, d->sinks.buffer},
                 {VKA_BIND_Q_LIST, q_list(d)->tensor.buffer},
                 {VKA_BIND_KV_LIST, kv_list(d)->tensor.buffer},
-                {VKA_BIND_PAGES, d->page_table.buffer},
+                {VKA_BIND_PAGES, d->page_table.buffer ? d->page_table.buffer : d->order.buffer},
                 {VKA_BIND_K_SCALE, d->k_scale.buffer},
                 {VKA_BIND_V_SCALE, d->v_scale.buffer},
                 {VKA_BIND_STATS, d->stats.buffer}};
     for (size_t i = 0; i < sizeof list / sizeof *list; ++i)
         op->buffers[list[i].slot] = list[i].buffer;
     op->buffers[VKA__BUFFER_SCORES] = d->scores.buffer;
+    if (d->pattern)
+        op->buffers[VKA_BIND_MAP] = vka__pattern_buffer(d->pattern);
+    if (d->pattern && vka__pattern_shape_of(d->pattern)->order_at)
+        op->buffers[VKA_BIND_ORDER] = vka__pattern_buffer(d->pattern);
     op->values[VKA_BIND_Q_LIST] = q_list(d)->values;
     op->values[VKA_BIND_KV_LIST] = kv_list(d)->values;
 }

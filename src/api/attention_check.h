@@ -9,6 +9,9 @@
 /* Fills in everything of a zeroed problem but its tuning, or fails with a named error. */
 vka_status vka__check_attention(const vka__check *c, const vka_attention_desc *desc, vka__attention_problem *problem);
 
+/* attention_pattern.c: its part of that, for a problem that has everything else. */
+vka_status vka__check_pattern(const vka__check *c, const vka_attention_desc *desc, vka__attention_problem *problem);
+
 /* Buffers and host values of a checked description, by binding. */
 void vka__attention_buffers(const vka_attention_desc *desc, vka__operation *operation);
 

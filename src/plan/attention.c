@@ -14,10 +14,14 @@ void vka__attention_sizes(vka__attention_problem *p) {
     p->kv_len = p->k.shape[2];
 }
 
+uint32_t vka__attention_rows(const vka__attention_problem *p) {
+    return p->order.present ? p->order.shape[2] : p->q_len;
+}
+
 /* Scores are exported by a kernel of their own. */
 static bool needs_rich_kernel(const vka__attention_problem *p) {
-    const vka__view *views[] = {&p->mask,    &p->relative, &p->alibi,   &p->sinks,   &p->q_list,
-                                &p->kv_list, &p->pages,    &p->k_scale, &p->v_scale, &p->stats};
+    const vka__view *views[] = {&p->mask,  &p->relative, &p->alibi,   &p->sinks, &p->q_list, &p->kv_list,
+                                &p->pages, &p->k_scale,  &p->v_scale, &p->stats, &p->map,    &p->order};
     bool rich = p->options;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         rich = rich || views[i]->present;
@@ -63,6 +67,8 @@ static const struct sliced {
     SLICED(v_scale, v_scale, VKA_BIND_V_SCALE, KV_HEADS, VKA__READ),
     SLICED(stats, stats, VKA_BIND_STATS, Q_HEADS, VKA__WRITE),
     SLICED(scores, scores, VKA_BIND_OUT, Q_HEADS, VKA__WRITE), /* in a dispatch of its own */
+    SLICED(order, order_, VKA_BIND_ORDER, Q_HEADS, VKA__READ),
+    WHOLE(map, VKA_BIND_MAP),
     WHOLE(relative, VKA_BIND_RELATIVE),
     WHOLE(alibi, VKA_BIND_ALIBI),
     WHOLE(sinks, VKA_BIND_SINKS),
@@ -125,6 +131,9 @@ static bool choose_slice(const vka_device_caps *caps, const vka__attention_probl
 
 /* Keys that a tile can see at most. */
 static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
+    if (p->pattern)
+        return (uint32_t)vka__min_u64((uint64_t)p->pattern->info.longest_row * p->pattern->info.key_tile,
+                                      vka__max_u32(p->kv_len, 1));
     if (!p->band)
         return p->kv_len;
     int64_t live = (int64_t)p->band_hi - p->band_lo + tile_rows;
@@ -134,6 +143,15 @@ static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
 /* Keys that repay a split. */
 static uint32_t least_keys(const vka_device_caps *caps) {
     return caps->type == VKA_DEVICE_CPU ? 1024 : 256;
+}
+
+/* Rows of tiles that see much more than others, as those of global tokens do, must not keep the device waiting: workgroups
+ * take parts that are no longer than what each of those that run together has to do anyway. */
+static uint32_t splits_to_balance(const vka__pattern_shape *pattern, uint64_t planes, uint32_t target) {
+    const vka_pattern_info *info = &pattern->info;
+    uint64_t rows = (uint64_t)info->heads * info->tile_rows, mean = vka__max_u64(info->live_tiles / rows, 1);
+    uint64_t share = info->live_tiles * planes / info->heads / target;
+    return (uint32_t)(info->longest_row / vka__max_u64(share, 2 * mean));
 }
 
 /* Splits are worth their merge when the grid alone leaves the device idle. Nobody tells how many workgroups a device
@@ -146,6 +164,10 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
     target = plan->workgroups ? plan->workgroups : target;
     uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least_keys(caps);
+    if (p->order.present)
+        return 1;
+    if (p->pattern)
+        wanted = vka__max_u64(wanted, splits_to_balance(p->pattern, groups / plan->tiles, target));
     uint64_t splits = vka__min_u64(vka__min_u64(wanted, possible), VKA_MAX_SPLITS);
     return splits < 2 ? 1 : (uint32_t)splits;
 }
@@ -208,6 +230,11 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
                                        (VKA_FLAG_LSE | VKA_FLAG_SPLIT | p->options | VKA_FLAG_STATS | VKA_FLAG_SINKS);
     plan->merge.spec[VKA_SPEC_TYPES] = plan->main.spec[VKA_SPEC_TYPES] & 15u << 4 * VKA_ROLE_OUT;
     memcpy(plan->merge_grid.limit, caps->max_groups, sizeof plan->merge_grid.limit);
+    if (p->pattern) { /* says how many splits a tile has */
+        plan->merge.spec[VKA_SPEC_BR] = plan->main.spec[VKA_SPEC_BR];
+        plan->merge.spec[VKA_SPEC_MAP] = plan->main.spec[VKA_SPEC_MAP];
+        plan->merge.spec[VKA_SPEC_FLAGS] |= plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
+    }
     plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)p->q_len * p->v.shape[3] + t - 1) / t);
     plan->merge_grid.groups[1] = slice_q_heads;
     plan->merge_grid.groups[2] = slice_batches;
@@ -222,7 +249,7 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
     uint64_t groups = 1;
     for (int i = 0; i < 3; ++i)
         groups *= plan->main_grid.groups[i];
-    plan->sized = p->device_lengths && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1 &&
+    plan->sized = p->device_lengths && !p->pattern && !p->order.present && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1 &&
                   groups >= IDLE_GROUPS_WORTH_A_SIZE;
     if (!plan->sized)
         return;
@@ -237,14 +264,15 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
 static bool plan_scores(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                         uint32_t slice_batches, uint32_t slice_q_heads, vka__refusal *refusal) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
-    uint64_t items = (uint64_t)p->q_len * vka__div_up(p->scores.shape[3], 4);
+    uint32_t rows = vka__attention_rows(p), keys = p->order.present ? rows : p->scores.shape[3];
+    uint64_t items = (uint64_t)rows * vka__div_up(keys, 4);
     if (items > UINT32_MAX - t) {
         refusal->field = "scores";
         snprintf(refusal->reason, sizeof refusal->reason, "one head has more than 2^34 of them");
         return false;
     }
     uint32_t *spec = plan->scores.spec;
-    uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | p->options) &
+    uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_ORDER | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
@@ -310,6 +338,21 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
     params->random_offset = p->random_offset;
 }
 
+static void fill_pattern(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
+                         vka_attention_params *params) {
+    params->places = p->order.shape[2];
+    params->order_sure = p->order_sure;
+    if (!p->pattern)
+        return;
+    const vka_pattern_info *info = &p->pattern->info;
+    params->map_heads = info->heads;
+    params->map_rows = info->tile_rows;
+    params->map_tiles = p->pattern->tiles_at;
+    params->map_bits = p->pattern->bits_at;
+    params->map_least = vka__max_u32(vka__div_up(info->longest_row, plan->splits),
+                                     p->splits ? 1 : vka__div_up(least_keys(caps), info->key_tile));
+}
+
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                                vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
@@ -320,13 +363,18 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
                  caps->storage_buffers);
         return VKA_UNSUPPORTED;
     }
+    if (p->order.present && p->splits > 1) {
+        refusal->field = "splits";
+        snprintf(refusal->reason, sizeof refusal->reason, "is %u, but an order's keys can't be split", p->splits);
+        return VKA_UNSUPPORTED;
+    }
     if (!vka__choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
     uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->batch : 1, slice_q_heads, slice_kv_heads;
     heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
     if (plan->slice == VKA__SLICE_QUERY_HEAD) {
         plan->main.spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_PACK;
-        plan->rows = p->q_len;
+        plan->rows = vka__attention_rows(p);
     }
     plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
     plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
@@ -346,6 +394,7 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     params->diagonal = p->diagonal;
     params->scale_log2 = (float)(p->scale * 1.4426950408889634);
     fill_options(caps, p, params);
+    fill_pattern(caps, p, plan, params);
     return VKA_OK;
 }
 
@@ -367,7 +416,7 @@ static bool uses(const vka__attention_problem *p, const vka__attention_plan *pla
     case MAIN:
         return !score && (!result || plan->splits == 1);
     case MERGE:
-        return result || v == &p->sinks || v == &p->q_list || v == &p->kv_list;
+        return result || v == &p->sinks || v == &p->q_list || v == &p->kv_list || v == &p->map;
     default:
         return !result || needed_by_scores;
     }
@@ -454,6 +503,7 @@ static const char *option_names(const vka__attention_problem *p, char *text, siz
         {p->options & VKA_FLAG_DROPOUT, "dropout"},
         {p->stats.present, "stats"},
         {p->scores.present, "scores"},
+        {p->order.present, "order"},
     };
     size_t at = 0;
     snprintf(text, size, "none");
@@ -463,22 +513,32 @@ static const char *option_names(const vka__attention_problem *p, char *text, siz
     return text;
 }
 
+static const char *pattern_text(const vka__attention_problem *p, char *text, size_t size) {
+    if (!p->pattern)
+        return "none";
+    const vka_pattern_info *info = &p->pattern->info;
+    snprintf(text, size, "tiles of %u x %u, %llu live, %llu of them full, at most %u in a row", info->query_tile,
+             info->key_tile, (unsigned long long)info->live_tiles, (unsigned long long)info->full_tiles,
+             info->longest_row);
+    return text;
+}
+
 size_t vka__explain_attention(const vka__attention_problem *p, const vka__attention_plan *plan, char *text,
                               size_t capacity) {
     static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
-    char options[160];
+    char options[160], pattern[120];
     int n = snprintf(
         text, capacity,
         "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
         "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-        "band: %s\noptions: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: %llu\nworkspace_bytes: "
+        "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: %llu\nworkspace_bytes: "
         "%llu\n",
         vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel), spec[VKA_SPEC_BR],
         spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC], plan->shared_bytes,
         flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
         flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no", p->band ? "yes" : "no",
-        option_names(p, options, sizeof options), plan->splits, plan->sized ? "yes" : "no", slices[plan->slice],
+        option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern), plan->splits, plan->sized ? "yes" : "no", slices[plan->slice],
         (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -38,6 +38,21 @@ uint32_t vka__group_of(const vka__attention_problem *p) {
     return p->q.shape[1] / p->k.shape[1];
 }
 
+bool vka__map_holds(const vka__attention_problem *p, const vka__tile *tile) {
+    if (!p->pattern)
+        return true;
+    const vka_pattern_info *info = &p->pattern->info;
+    /* Rows may lie in two of the map's rows of tiles, not in three. */
+    bool few = !p->order.present && p->q_len <= info->query_tile;
+    return (few || tile->br <= info->query_tile) && tile->bc <= info->key_tile;
+}
+
+/* Query heads that share a tile share a map, too, and rows that lie close together. */
+static bool may_pack(const vka__attention_problem *p) {
+    bool shared = !p->pattern || (p->pattern->info.heads == 1 && p->q_len <= p->pattern->info.query_tile);
+    return vka__group_of(p) > 1 && shared && !p->order.present;
+}
+
 uint32_t vka__packed_rows(const vka__attention_problem *p) {
     return p->q_len * vka__group_of(p);
 }
@@ -110,7 +125,8 @@ static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     flags |= vka__view_vec4(&p->q) && vka__view_vec4(&p->k) ? VKA_FLAG_VEC4_QK : 0;
     flags |= vka__view_vec4(&p->v) ? VKA_FLAG_VEC4_V : 0;
     flags |= vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0;
-    flags |= p->mask.present && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
+    flags |= p->order.present ? VKA_FLAG_ORDER : 0;
+    flags |= p->mask.present && !p->order.present && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
     flags |= p->softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
     flags |= p->alibi.present ? VKA_FLAG_ALIBI : 0;
     flags |= p->relative.present ? VKA_FLAG_RELATIVE : 0;
@@ -126,15 +142,22 @@ static uint32_t types_of(const vka_device_caps *caps, const vka__attention_probl
            (caps->type == VKA_DEVICE_CPU ? 1u << 4 * VKA_ROLE_SLOW_HALVES : 0);
 }
 
+static uint32_t log2_of(uint32_t power) {
+    uint32_t n = 0;
+    while (power >> (n + 1))
+        ++n;
+    return n;
+}
+
 static void take(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t path, const vka__tile *tile,
                  const char *why, vka__attention_plan *plan) {
     /* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
-    bool pack = vka__group_of(p) > 1 && p->q_len * 2 <= paths[path]->pack_rows(caps, p, tile);
+    bool pack = may_pack(p) && p->q_len * 2 <= paths[path]->pack_rows(caps, p, tile);
     uint32_t *spec = plan->main.spec;
     paths[path]->fill(caps, p, tile, plan);
     plan->path = path;
     plan->why = why;
-    plan->rows = pack ? vka__packed_rows(p) : p->q_len;
+    plan->rows = pack ? vka__packed_rows(p) : vka__attention_rows(p);
     spec[VKA_SPEC_BR] = tile->br;
     spec[VKA_SPEC_BC] = tile->bc;
     spec[VKA_SPEC_RM] = tile->rm;
@@ -142,6 +165,8 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, u
     spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
     spec[VKA_SPEC_TYPES] = types_of(caps, p);
     spec[VKA_SPEC_PAGE] = p->pages.present ? p->k.shape[2] : 0;
+    if (p->pattern)
+        spec[VKA_SPEC_MAP] = log2_of(p->pattern->info.query_tile) + 256 * log2_of(p->pattern->info.key_tile);
 }
 
 static bool take_wanted(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,

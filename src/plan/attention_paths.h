@@ -34,6 +34,8 @@ vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_proble
 bool vka__turns_into(const vka__view *view, vka_dtype dtype);
 /* Query heads of a key head. */
 uint32_t vka__group_of(const vka__attention_problem *problem);
+/* Is a tile small enough for the walk over the problem's block map, if it has one? */
+bool vka__map_holds(const vka__attention_problem *problem, const vka__tile *tile);
 /* Rows of a grid head when packed. */
 uint32_t vka__packed_rows(const vka__attention_problem *problem);
 /* The smallest of the path's first `count` tiles that holds `rows`, or the first that fits. */

@@ -84,7 +84,7 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *s = shape_of(caps, p);
-    if (!t->rm)
+    if (!t->rm || !vka__map_holds(p, t))
         return false;
     uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
     uint32_t soft_rows = rows / t->tc; /* of a subgroup, whose lanes take four scores at least each */

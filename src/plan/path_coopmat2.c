@@ -27,7 +27,7 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
     bool same = p->k.dtype == VKA_F16 && p->v.dtype == VKA_F16;
-    if (by_workgroup(caps) && (!same || p->pages.present))
+    if (by_workgroup(caps) && (!same || p->pages.present || p->order.present))
         return "matrices of a workgroup load f16 keys and values from one place";
     if (!vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
@@ -64,7 +64,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t reserved = by_workgroup(caps) ? caps->matrix_reserved_bytes : 0;
-    return t->br % grain->m == 0 && t->bc % grain->n == 0 && t->bc % grain->k == 0 &&
+    return vka__map_holds(p, t) && t->br % grain->m == 0 && t->bc % grain->n == 0 && t->bc % grain->k == 0 &&
            shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
 }
 

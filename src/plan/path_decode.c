@@ -49,7 +49,7 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 }
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
-    return tile->bc * row_vectors(p, tile->tc) <= (caps->type == VKA_DEVICE_CPU ? 64 : 32);
+    return vka__map_holds(p, tile) && tile->bc * row_vectors(p, tile->tc) <= (caps->type == VKA_DEVICE_CPU ? 64 : 32);
 }
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {

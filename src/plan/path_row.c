@@ -33,8 +33,7 @@ static bool is_slow_compiler(const vka_device_caps *caps) {
 }
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
-    (void)p;
-    return !is_slow_compiler(caps) || tile->rm * tile->bc <= 4;
+    return vka__map_holds(p, tile) && (!is_slow_compiler(caps) || tile->rm * tile->bc <= 4);
 }
 
 /* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
@@ -49,7 +48,9 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
     while (rm > 1 && rows <= t * rm / 2)
         rm /= 2;
     *tile = (vka__tile){t * rm, bc, rm, 1};
-    return true;
+    while (!vka__map_holds(p, tile) && tile->rm > 1)
+        *tile = (vka__tile){tile->br / 2, bc, tile->rm / 2, 1};
+    return vka__map_holds(p, tile);
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {

@@ -4,6 +4,7 @@
 #define VKA_PLAN_H
 
 #include "core/core.h"
+#include "plan/pattern.h"
 #include "plan/view.h"
 #include "params.h"
 
@@ -136,6 +137,10 @@ typedef struct vka__tuning vka__tuning;
 typedef struct vka__attention_problem {
     vka__view q, k, v, out, lse;
     vka__view mask, relative, alibi, sinks, q_list, kv_list, pages, k_scale, v_scale, stats, scores;
+    vka__view map;   /* a block map's words; rows are those of the problem's queries, in places if there is an order */
+    vka__view order; /* [B, H, places, 1]                                                                           */
+    const vka__pattern_shape *pattern; /* of map                                                                    */
+    bool order_sure;                   /* places of full tiles need no look: the order is the map's own             */
     uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
     bool device_lengths;           /* some are read when the commands run      */
     uint32_t options;              /* VKA_FLAG_* of kernels with options, but for those of views           */
@@ -187,6 +192,8 @@ typedef struct vka__attention_plan {
 
 /* Sizes of a problem without lists and pages, from its views. */
 void vka__attention_sizes(vka__attention_problem *problem);
+/* Rows of a query head: its queries, or the places of an order. */
+uint32_t vka__attention_rows(const vka__attention_problem *problem);
 /* Does it need a kernel with options? */
 bool vka__attention_is_rich(const vka__attention_problem *problem);
 
