@@ -97,6 +97,10 @@ double ref_attention_naive_noise(const ref_attention *a, uint32_t b, uint32_t h,
 /* What dropout multiplies the weight by. */
 double ref_attention_keep(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
 
+/* Does a query at position p see the key at position j? Not outside of the pattern, either. A term that does not belong
+ * to the head is not there: an alternative that begins with it is none for this head. */
+bool ref_pattern_sees(const vka_pattern_desc *d, uint32_t head, int64_t p, int64_t j);
+
 typedef struct ref_layer_norm {
     uint32_t rows, cols;
     const float *x;        /* [rows, cols]           */
