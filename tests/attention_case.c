@@ -3,10 +3,11 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "support/say.h"
 
 static attention_case with_defaults(attention_case a) {
     a.dtype = a.dtype ? a.dtype : VKA_F32;
@@ -258,25 +259,6 @@ vka_attention_desc attention_desc(const attention_problem *p) {
 }
 
 /* ---- in words -------------------------------------------------------------------------------------------------- */
-
-typedef struct writer {
-    char *at;
-    size_t left;
-} writer;
-
-static void say(writer *w, bool when, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void say(writer *w, bool when, const char *format, ...) {
-    va_list args;
-    if (!when || !w->left) {
-        return;
-    }
-    va_start(args, format);
-    int length = vsnprintf(w->at, w->left, format, args);
-    va_end(args);
-    size_t used = length < 0 ? 0 : (size_t)length < w->left ? (size_t)length : w->left - 1;
-    w->at += used;
-    w->left -= used;
-}
 
 static void say_list(writer *w, const char *name, const attention_list *list, const int32_t *values, uint32_t batch) {
     uint32_t entries = batch + (list->kind == LIST_OFFSETS);
