@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "attention_case.h"
 
+#include "pattern_case.h"
+
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
@@ -43,6 +45,9 @@ static void refer_to_options(attention_problem *p) {
     r->relative_heads = p->relative_bias.view.shape[0];
     r->relative_len = a->relative_len;
     r->relative_zero = a->relative_zero;
+    r->relative_width = a->relative_width;
+    r->relative_rows = a->relative_rows;
+    r->relative_zero_row = a->relative_zero_row;
     r->sinks = p->sinks.values;
     r->selection = a->selection;
     r->dropout = (double)a->dropout;
@@ -75,6 +80,8 @@ static void make_reference(attention_problem *p) {
         .left = a->window.left,
         .right = a->window.right,
         .kv_lens = p->sequences.kv_len,
+        .pattern = a->pattern,
+        .places = p->places,
         .own_keys = a->page_size || a->kv_list.kind == LIST_OFFSETS,
         .diagonals = p->sequences.diagonal,
         .k_scale = p->ref_k_scale,
@@ -101,6 +108,10 @@ static void compute_row(attention_problem *p, uint32_t b, uint32_t h, uint32_t i
                         float *naive_scratch) {
     size_t row = attention_q_row(p, b, h, i);
     ref_softmax softmax, naive;
+    size_t tokens = p->a.q_len > p->a.kv_len ? p->a.q_len : p->a.kv_len;
+    if (p->places && p->places[((size_t)b * p->a.q_heads + h) * tokens + i] < 0) {
+        return;
+    }
     cr_assert(!p->written[row], "the test's own sequences share queries");
     p->written[row] = true;
     ref_attention_row(&p->ref, b, h, i, p->ref_out + row * p->a.value_dim, &softmax, scratch);
@@ -134,7 +145,7 @@ static void compute_reference(attention_problem *p) {
 
 /* ---- the problem ----------------------------------------------------------------------------------------------- */
 
-static tensor *const *inputs_of(attention_problem *p, tensor *list[16]) {
+static tensor *const *inputs_of(attention_problem *p, tensor *list[20]) {
     uint32_t n = 0;
 #define X(name) list[n++] = &p->name;
     ATTENTION_INPUTS(X)
@@ -146,7 +157,7 @@ static tensor *const *inputs_of(attention_problem *p, tensor *list[16]) {
 }
 
 void attention_update(attention_problem *p) {
-    tensor *list[16];
+    tensor *list[20];
     attention_gather(p);
     for (tensor *const *t = inputs_of(p, list); *t; t++) {
         if ((*t)->view.buffer) {
@@ -190,6 +201,9 @@ static void make_outputs(attention_problem *p) {
 attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
     attention_problem p = {.c = c, .a = with_defaults(a), .seed = seed};
     ref_rng rng = ref_rng_seed(seed);
+    if (a.pattern) {
+        EXPECT_OK(vka_pattern_create(c->device, a.pattern, &p.pattern));
+    }
     attention_make_inputs(&p, &rng);
     make_outputs(&p);
     make_reference(&p);
@@ -202,13 +216,15 @@ attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
 }
 
 void attention_destroy(attention_problem *p) {
-    tensor *list[16];
+    tensor *list[20];
     for (tensor *const *t = inputs_of(p, list); *t; t++) {
         tensor_destroy(*t);
     }
 #define X(name) tensor_destroy(&p->name);
     ATTENTION_OUTPUTS(X)
 #undef X
+    vka_pattern_destroy(&p->pattern);
+    free(p->places);
     void *memory[] = {p->q_values, p->kv_values, p->ref_q,   p->ref_k,   p->ref_v,     p->ref_k_scale, p->ref_v_scale,
                       p->written,  p->ref_out,   p->ref_lse, p->ref_max, p->naive_out, p->naive_lse,   p->naive_max};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
@@ -239,6 +255,8 @@ vka_attention_desc attention_desc(const attention_problem *p) {
             .scale = a->scale,
         .softcap = a->softcap,
         .relative_zero = a->relative_zero,
+        .relative_width = a->relative_width,
+        .relative_zero_row = a->relative_zero_row,
         .causal = a->causal,
         .diagonal = a->diagonal,
         .diagonal_offset = a->offset,
@@ -250,6 +268,7 @@ vka_attention_desc attention_desc(const attention_problem *p) {
         .sequences = packed ? a->batch : 0,
         .max_q_len = a->max_q_len,
         .max_kv_len = a->max_kv_len,
+        .pattern = p->pattern,
         .selection = a->selection,
         .dropout = a->dropout,
         .seed = a->random_seed,
@@ -284,6 +303,8 @@ static void say_scores(writer *w, const attention_problem *p) {
     say(w, a->alibi, " alibi");
     say(w, a->relative_len, " relative %ux%u zero %u%s", p->relative_bias.view.shape[0], a->relative_len,
         a->relative_zero, a->relative_masks ? " with -inf" : "");
+    say(w, a->relative_width, " rows %u zero %u of a grid %u wide", a->relative_rows, a->relative_zero_row,
+        a->relative_width);
     say(w, a->sinks, " sinks");
     say(w, a->selection, " %s", selections[a->selection]);
     say(w, a->dropout != 0, " dropout %g", (double)a->dropout);
@@ -312,6 +333,12 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
     say_list(&w, "kv", &a->kv_list, p->kv_values, a->batch);
     say(&w, a->max_kv_len, " at most %u", a->max_kv_len);
     say(&w, a->page_size, " pages of %u%s", a->page_size, a->wild_pages ? " (wild)" : "");
+    say(&w, a->order_len, " order of %u%s%s", a->order_len, a->order_batch ? " each entry" : "",
+        a->order_heads ? " each head" : "");
+    if (a->pattern) {
+        char pattern[768];
+        say(&w, true, " pattern {%s}", pattern_describe(a->pattern, pattern, sizeof pattern));
+    }
     say(&w, a->no_lse, " no lse");
     say(&w, a->stats, " stats");
     say(&w, a->scores, " scores %s stage %d", dtype_name(a->scores), a->score_stage);

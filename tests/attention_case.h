@@ -44,6 +44,7 @@ typedef struct attention_case {
     bool alibi;
     uint32_t relative_len; /* 0: no relative bias */
     uint32_t relative_zero;
+    uint32_t relative_width, relative_rows, relative_zero_row; /* 0: not of a grid */
     bool relative_shared; /* one row for all heads              */
     bool relative_masks;  /* a few of its elements are -inf     */
     bool sinks;
@@ -56,6 +57,9 @@ typedef struct attention_case {
     bool k_shared, v_shared; /* a batch of 1 for all of q's       */
     uint32_t page_size;      /* 0: not paged; kv_len is then rounded up to pages */
     bool wild_pages;         /* some ids in the table do not exist */
+    const vka_pattern_desc *pattern; /* NULL: none; lives as long as the problem                       */
+    uint32_t order_len;              /* 0: no order; otherwise places, of which those beyond all tokens are holes */
+    bool order_batch, order_heads;   /* one for each batch entry, for each head                       */
     vka_selection selection;
     float dropout;
     uint64_t random_seed;
@@ -77,7 +81,7 @@ typedef struct attention_sequences {
 
 /* The tensors of a problem. Those that the case has no use for have no buffer. */
 #define ATTENTION_INPUTS(X)                                                                                            \
-    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale)
+    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(order)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 typedef struct attention_problem {
@@ -91,6 +95,8 @@ typedef struct attention_problem {
     tensor q_list, kv_list;
     int32_t *q_values, *kv_values; /* of the lists; NULL: none */
     attention_sequences sequences;
+    vka_pattern *pattern;
+    int64_t *places; /* see ref_attention; NULL: no order */
     ref_attention ref; /* of what follows: the sequences, gathered from the tensors */
     float *ref_q, *ref_k, *ref_v, *ref_k_scale, *ref_v_scale;
     /* In the order of out and lse: rows that no sequence has are not written. */

@@ -151,6 +151,36 @@ static void make_pages(attention_problem *p, ref_rng *rng) {
     free(ids);
 }
 
+/* Tokens in random order; where there are fewer places, the others have none. */
+static void make_order(attention_problem *p, ref_rng *rng) {
+    const attention_case *a = &p->a;
+    uint32_t batch = a->order_batch ? a->batch : 1, heads = a->order_heads ? a->q_heads : 1, n = a->order_len;
+    uint32_t tokens = a->q_len > a->kv_len ? a->q_len : a->kv_len, most = tokens > n ? tokens : n;
+    p->order = tensor_create(p->c, VKA_I32, 3, (uint32_t[]){batch, heads, n},
+                             (layout){.pad = a->layout.pad, .shift = a->layout.shift});
+    size_t places = (size_t)a->batch * a->q_heads * tokens;
+    p->places = attention_must(malloc(places * sizeof *p->places));
+    memset(p->places, 0xff, places * sizeof *p->places);
+    uint32_t *order = attention_must(calloc(most, sizeof *order));
+    for (uint32_t plane = 0; plane < batch * heads; plane++) {
+        for (uint32_t i = 0; i < most; i++) { /* Fisher and Yates */
+            uint32_t j = ref_rng_below(rng, i + 1);
+            order[i] = order[j];
+            order[j] = i;
+        }
+        for (uint32_t place = 0; place < n; place++) {
+            p->order.values[(size_t)plane * n + place] = (float)order[place];
+            for (uint32_t bh = 0; bh < a->batch * a->q_heads && order[place] < tokens; bh++) {
+                uint32_t b = batch == 1 ? 0 : bh / a->q_heads, h = heads == 1 ? 0 : bh % a->q_heads;
+                if (b * heads + h == plane) {
+                    p->places[(size_t)bh * tokens + order[place]] = place;
+                }
+            }
+        }
+    }
+    free(order);
+}
+
 static tensor make_kv(attention_problem *p, vka_dtype dtype, bool shared, uint32_t dim, ref_rng *rng, tensor *scale) {
     const attention_case *a = &p->a;
     uint32_t shape[4] = {shared || a->kv_list.kind == LIST_OFFSETS ? 1 : a->batch, a->kv_heads, a->kv_len, dim};
@@ -213,8 +243,9 @@ static void make_biases(attention_problem *p, ref_rng *rng) {
         }
     }
     if (a->relative_len) {
-        uint32_t shape[2] = {a->relative_shared ? 1 : a->q_heads, a->relative_len};
-        p->relative_bias = tensor_create(p->c, VKA_F32, 2, shape, (layout){NULL, a->layout.pad, a->layout.shift});
+        uint32_t heads = a->relative_shared ? 1 : a->q_heads, rank = a->relative_width ? 3 : 2;
+        uint32_t shape[3] = {heads, a->relative_width ? a->relative_rows : a->relative_len, a->relative_len};
+        p->relative_bias = tensor_create(p->c, VKA_F32, rank, shape, (layout){NULL, a->layout.pad, a->layout.shift});
         tensor_fill_normal(&p->relative_bias, rng, 0, 1);
         for (size_t i = 0; i < p->relative_bias.count && a->relative_masks; i++) {
             float *x = &p->relative_bias.values[i];
@@ -242,6 +273,9 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
     }
     make_biases(p, rng);
     make_sequences(p, rng);
+    if (a->order_len) {
+        make_order(p, rng);
+    }
 }
 
 /* ---- the reference's view -------------------------------------------------------------------------------------- */

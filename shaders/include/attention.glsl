@@ -67,6 +67,7 @@ struct Row {
     uint query, head;          // within its sequence; of the slice
     int place;                 // where a block map has it
     uint mask_at, relative_at; // where its masks and biases begin
+    ivec2 cell;                // its position in a grid
     float slope;
 };
 
@@ -242,7 +243,7 @@ Row row_of(Grid g, uint row) {
 #if VKA_RICH
     return option_row(g, query, ORDERED ? int(row) : int(query.y) + g.diagonal);
 #else
-    return Row(query.y, query.x, 0, 0u, 0u, 0.0);
+    return Row(query.y, query.x, 0, 0u, 0u, ivec2(0), 0.0);
 #endif
 }
 

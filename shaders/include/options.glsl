@@ -97,12 +97,29 @@ float dropout_factor(Grid g, Row r, int key) {
 
 // ---- scores -------------------------------------------------------------------------------------------------------------
 
+// Column and row of a token in a grid; before the first one they count on.
+ivec2 cell_of(int token) {
+    int y = token >= 0 ? token / p.relative_width : -((p.relative_width - 1 - token) / p.relative_width);
+    return ivec2(token - y * p.relative_width, y);
+}
+
+// Where a bias lies in a head's table.
+uint relative_index(Row r, int key, int distance) {
+    if (!has(VKA_FLAG_GRID_BIAS))
+        return uint(clamp(distance + p.relative_zero, 0, p.relative_last)) * p.relative_step;
+    ivec2 at = clamp(cell_of(key) - r.cell + ivec2(p.relative_zero, p.relative_zero_y), ivec2(0),
+                     ivec2(p.relative_last, p.relative_last_y));
+    return uint(at.y) * p.relative_line + uint(at.x) * p.relative_step;
+}
+
 Row option_row(Grid g, uvec2 query, int place) {
-    Row r = Row(query.y, query.x, place, 0u, 0u, 0.0);
+    Row r = Row(query.y, query.x, place, 0u, 0u, ivec2(0), 0.0);
     if (MASK_TYPE != 0u)
         r.mask_at = push.base[VKA_BIND_MASK] + g.batch * p.mask.b + query.x * p.mask.h + query.y * p.mask.n;
     if (has(VKA_FLAG_RELATIVE))
         r.relative_at = push.base[VKA_BIND_RELATIVE] + (query.x + push.h0) * p.relative_row;
+    if (has(VKA_FLAG_GRID_BIAS))
+        r.cell = cell_of(int(query.y) + g.diagonal);
     if (has(VKA_FLAG_ALIBI))
         r.slope = alibi_at(push.base[VKA_BIND_ALIBI] + (query.x + push.h0) * p.alibi_step) * LOG2E;
     return r;
@@ -148,7 +165,7 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
     if (has(VKA_FLAG_ALIBI))
         score -= r.slope * float(abs(distance));
     if (has(VKA_FLAG_RELATIVE)) {
-        float bias = relative_at(r.relative_at + uint(clamp(distance + p.relative_zero, 0, p.relative_last)) * p.relative_step);
+        float bias = relative_at(r.relative_at + relative_index(r, key, distance));
         seen = seen && bias != negative_infinity();
         score += bias * LOG2E;
     }

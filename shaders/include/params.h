@@ -61,6 +61,10 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ relative_step;
     VKA_INT_ relative_zero;
     VKA_INT_ relative_last;
+    VKA_UINT_ relative_line;  /* of a grid: stride of a row of differences, its zero and its last one; tokens a row */
+    VKA_INT_ relative_zero_y;
+    VKA_INT_ relative_last_y;
+    VKA_INT_ relative_width;
     VKA_UINT_ page_row; /* strides of a sequence's pages in the table, and of a page there             */
     VKA_UINT_ page_step;
     VKA_UINT_ page_last;
@@ -263,6 +267,7 @@ VKA_END(vka_push);
 #define VKA_FLAG_STATS        524288
 #define VKA_FLAG_VEC4_MASK    1048576 /* a row's masks can be read four keys at a time, from a multiple of four on */
 
+#define VKA_FLAG_GRID_BIAS    4194304 /* relative biases are of rows and columns of a grid               */
 #define VKA_FLAG_ORDER        2097152 /* rows and keys are walked in an order: places are not tokens          */
 
 #define VKA_FLAG_WEIGHT       128 /* norms: optional tensors                                               */

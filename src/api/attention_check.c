@@ -56,7 +56,8 @@ static tensors tensors_of(const vka_attention_desc *d, vka__attention_problem *p
                  "v_scale", "stats", "scores", "order", q_list(d) == &d->q_offsets ? "q_offsets" : "q_lengths",
                  kv_list(d) == &d->kv_offsets ? "kv_offsets" : "kv_lengths"},
         .t = {&d->q, &d->k, &d->v, &d->out, &d->lse, &d->mask, &d->alibi_slopes, &d->relative_bias, &d->sinks,
-              &d->page_table, &d->k_scale, &d->v_scale, &d->stats, &d->scores, &d->order, &q_list(d)->tensor, &kv_list(d)->tensor},
+              &d->page_table, &d->k_scale, &d->v_scale, &d->stats, &d->scores, &d->order, &q_list(d)->tensor,
+              &kv_list(d)->tensor},
         .view = {&p->q, &p->k, &p->v, &p->out, &p->lse, &p->mask, &p->alibi, &p->relative, &p->sinks, &p->pages,
                  &p->k_scale, &p->v_scale, &p->stats, &p->scores, &p->order, &p->q_list, &p->kv_list},
     };
@@ -75,7 +76,7 @@ static const struct {
     [LSE] = {VKA__TYPE(VKA_F32), 3, 3, "[B, H, N]"},
     [MASK] = {VKA__MASKS, 2, 4, "[.., Nq, Nk]"},
     [ALIBI] = {VKA__TYPE(VKA_F32), 1, 1, "[H]"},
-    [RELATIVE] = {VKA__TYPE(VKA_F32), 2, 2, "[H, L]"},
+    [RELATIVE] = {VKA__TYPE(VKA_F32), 2, 3, "[H, L], or [H, Ly, Lx] with relative_width"},
     [SINKS] = {VKA__TYPE(VKA_F32), 1, 1, "[H]"},
     [PAGES] = {VKA__TYPE(VKA_I32), 2, 2, "[B, columns]"},
     [K_SCALE] = {VKA__TYPE(VKA_F32), 3, 3, "[B, H, N]"},
@@ -224,6 +225,7 @@ static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d,
     bool one_v = v[0] == 1 || (p->options & VKA_FLAG_KV_OFFSETS);
     uint32_t v_batch = p->pages.present ? k[0] : one_v ? 1 : p->batch;
     uint32_t heads = q[1], biases = d->relative_bias.shape[0] == 1 ? 1 : heads;
+    uint32_t relative_rank = d->relative_width ? 3 : 2;
     const uint32_t shapes[TENSORS][4] = {
         [Q] = {q[0], q[1], q[2], q[3]},
         [K] = {k_batch, k[1], k[2], q[3]},
@@ -231,7 +233,7 @@ static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d,
         [OUT] = {q[0], q[1], q[2], v[3]},
         [LSE] = {q[0], q[1], q[2]},
         [ALIBI] = {heads},
-        [RELATIVE] = {biases, d->relative_bias.shape[1]},
+        [RELATIVE] = {biases, d->relative_bias.shape[1], d->relative_bias.shape[2]},
         [SINKS] = {heads},
         [PAGES] = {p->batch, d->page_table.shape[1]},
         [K_SCALE] = {k[0], k[1], k[2]},
@@ -243,13 +245,21 @@ static vka_status check_shapes(const vka__check *c, const vka_attention_desc *d,
     for (int i = 0; i < Q_LIST; ++i) {
         vka_status status = VKA_OK;
         if (i != MASK)
-            status = vka__check_shape(c, all->name[i], all->t[i], kinds[i].most_rank, shapes[i]);
+            status = vka__check_shape(c, all->name[i], all->t[i], i == RELATIVE ? relative_rank : kinds[i].most_rank,
+                                      shapes[i]);
         if (status != VKA_OK)
             return status;
     }
-    if (p->relative.present && d->relative_zero >= d->relative_bias.shape[1])
+    const uint32_t *relative = d->relative_bias.shape;
+    if (p->relative.present && d->relative_zero >= relative[relative_rank - 1])
         return vka__check_fail(c, VKA_INVALID, "relative_zero", "is %u, but relative_bias has %u columns",
-                               d->relative_zero, d->relative_bias.shape[1]);
+                               d->relative_zero, relative[relative_rank - 1]);
+    if (p->relative.present && d->relative_width && d->relative_zero_row >= relative[1])
+        return vka__check_fail(c, VKA_INVALID, "relative_zero_row", "is %u, but relative_bias has %u rows",
+                               d->relative_zero_row, relative[1]);
+    if (d->relative_width > MAX_SEQUENCE || (d->relative_width && !p->relative.present))
+        return vka__check_fail(c, VKA_INVALID, "relative_width", "is %u, but %s", d->relative_width,
+                               p->relative.present ? "at most 2^28" : "there is no relative_bias");
     if (p->pages.present && (!k[0] || !d->page_table.shape[1]))
         return vka__check_fail(c, VKA_INVALID, "page_table", "there are no pages");
     const vka_tensor *quantised[] = {&d->k, &d->v}, *scales[] = {&d->k_scale, &d->v_scale};
@@ -364,6 +374,8 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
     p->options |= d->selection == VKA_SELECTION_SAMPLE ? VKA_FLAG_SAMPLE : 0;
     p->options |= d->dropout > 0 ? VKA_FLAG_DROPOUT : 0;
     p->relative_zero = d->relative_zero;
+    p->relative_width = d->relative_width;
+    p->relative_zero_row = d->relative_zero_row;
     p->dropout = d->dropout;
     p->seed = d->seed;
     p->random_offset = d->random_offset;

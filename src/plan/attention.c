@@ -145,8 +145,8 @@ static uint32_t least_keys(const vka_device_caps *caps) {
     return caps->type == VKA_DEVICE_CPU ? 1024 : 256;
 }
 
-/* Rows of tiles that see much more than others, as those of global tokens do, must not keep the device waiting: workgroups
- * take parts that are no longer than what each of those that run together has to do anyway. */
+/* Rows of tiles that see much more than others, as those of global tokens do, must not keep the device waiting:
+ * workgroups take parts that are no longer than what each of those that run together has to do anyway. */
 static uint32_t splits_to_balance(const vka__pattern_shape *pattern, uint64_t planes, uint32_t target) {
     const vka_pattern_info *info = &pattern->info;
     uint64_t rows = (uint64_t)info->heads * info->tile_rows, mean = vka__max_u64(info->live_tiles / rows, 1);
@@ -249,8 +249,8 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
     uint64_t groups = 1;
     for (int i = 0; i < 3; ++i)
         groups *= plan->main_grid.groups[i];
-    plan->sized = p->device_lengths && !p->pattern && !p->order.present && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1 &&
-                  groups >= IDLE_GROUPS_WORTH_A_SIZE;
+    plan->sized = p->device_lengths && !p->pattern && !p->order.present && plan->slices == 1 &&
+                  plan->main_chunks == 1 && plan->merge_chunks <= 1 && groups >= IDLE_GROUPS_WORTH_A_SIZE;
     if (!plan->sized)
         return;
     plan->size.kernel = VKA__attention_size;
@@ -272,7 +272,8 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
         return false;
     }
     uint32_t *spec = plan->scores.spec;
-    uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_ORDER | p->options) &
+    uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_GRID_BIAS |
+                     VKA_FLAG_ORDER | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
@@ -320,7 +321,11 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
         params->cap_scale = (float)((double)p->scale / (double)p->softcap);
         params->cap_log2 = (float)(p->softcap * log2e);
     }
-    params->relative_row = (uint32_t)p->relative.stride[2];
+    params->relative_row = (uint32_t)p->relative.stride[p->relative_width ? 1 : 2];
+    params->relative_line = (uint32_t)p->relative.stride[2];
+    params->relative_zero_y = (int32_t)p->relative_zero_row;
+    params->relative_last_y = (int32_t)p->relative.shape[2] - 1;
+    params->relative_width = (int32_t)p->relative_width;
     params->relative_step = (uint32_t)p->relative.stride[3];
     params->relative_zero = (int32_t)p->relative_zero;
     params->relative_last = (int32_t)p->relative.shape[3] - 1;
@@ -532,13 +537,15 @@ size_t vka__explain_attention(const vka__attention_problem *p, const vka__attent
         text, capacity,
         "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
         "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-        "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: %llu\nworkspace_bytes: "
+        "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: "
+        "%llu\nworkspace_bytes: "
         "%llu\n",
         vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel), spec[VKA_SPEC_BR],
         spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC], plan->shared_bytes,
         flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
         flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no", p->band ? "yes" : "no",
-        option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern), plan->splits, plan->sized ? "yes" : "no", slices[plan->slice],
-        (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
+        option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern), plan->splits,
+        plan->sized ? "yes" : "no", slices[plan->slice], (unsigned long long)vka__attention_dispatches(plan),
+        (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -130,6 +130,7 @@ static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     flags |= p->softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
     flags |= p->alibi.present ? VKA_FLAG_ALIBI : 0;
     flags |= p->relative.present ? VKA_FLAG_RELATIVE : 0;
+    flags |= p->relative_width ? VKA_FLAG_GRID_BIAS : 0;
     flags |= p->sinks.present ? VKA_FLAG_SINKS : 0;
     flags |= p->stats.present ? VKA_FLAG_STATS : 0;
     return flags;

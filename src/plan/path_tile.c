@@ -39,8 +39,8 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
     uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), s->tc);
-    return vka__map_holds(p, s) && s->br / s->rm * s->tc <= caps->max_invocations && shared_bytes(s, p->q.shape[3]) <= caps->shared_bytes &&
-           out_vectors <= most_out_vectors(caps);
+    return vka__map_holds(p, s) && s->br / s->rm * s->tc <= caps->max_invocations &&
+           shared_bytes(s, p->q.shape[3]) <= caps->shared_bytes && out_vectors <= most_out_vectors(caps);
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {

@@ -152,6 +152,7 @@ typedef struct vka__attention_problem {
     int32_t diagonal; /* query i has the position i + diagonal; both relative to each sequence's own last key with  */
                       /*   VKA_FLAG_OWN_DIAGONAL                              */
     uint32_t relative_zero;
+    uint32_t relative_width, relative_zero_row; /* of a grid; 0: none. relative is then [1, H, rows, columns]-shaped */
     float dropout;
     uint64_t seed;
     uint32_t random_offset;

@@ -35,14 +35,47 @@ static double mask_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i,
     return a->mask[index];
 }
 
+static int64_t clamp(int64_t x, int64_t last) {
+    return x < 0 ? 0 : x > last ? last : x;
+}
+
+static int64_t row_of(int64_t token, int64_t width) {
+    int64_t row = token / width;
+    return row * width > token ? row - 1 : row;
+}
+
+static double grid_relative_at(const ref_attention *a, uint32_t h, int64_t p, int64_t j) {
+    int64_t width = a->relative_width, dy = row_of(j, width) - row_of(p, width), dx = j - p - dy * width;
+    int64_t y = clamp(dy + a->relative_zero_row, (int64_t)a->relative_rows - 1);
+    int64_t x = clamp(dx + a->relative_zero, (int64_t)a->relative_len - 1);
+    return a->relative[((a->relative_heads == 1 ? 0 : h) * a->relative_rows + y) * a->relative_len + x];
+}
+
 static double relative_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    if (a->relative_width) {
+        return grid_relative_at(a, h, position(a, b, i), j);
+    }
     int64_t at = j - position(a, b, i) + a->relative_zero, last = (int64_t)a->relative_len - 1;
-    at = at < 0 ? 0 : at > last ? last : at;
+    at = clamp(at, last);
     return a->relative[(a->relative_heads == 1 ? 0 : h) * a->relative_len + at];
 }
 
+static bool in_pattern(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    int64_t p = position(a, b, i);
+    if (a->places) {
+        size_t tokens = a->q_len > a->kv_len ? a->q_len : a->kv_len;
+        const int64_t *places = a->places + ((size_t)b * a->q_heads + h) * tokens;
+        p = places[i];
+        j = places[j];
+        if (p < 0 || j < 0) {
+            return false;
+        }
+    }
+    return !a->pattern || ref_pattern_sees(a->pattern, h, p, j);
+}
+
 bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
-    if (!ref_attention_in_band(a, b, i, j)) {
+    if (!ref_attention_in_band(a, b, i, j) || !in_pattern(a, b, h, i, j)) {
         return false;
     }
     if (a->mask && mask_at(a, b, h, i, j) == (a->mask_boolean ? 0 : -INFINITY)) {
