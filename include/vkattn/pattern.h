@@ -79,6 +79,7 @@ typedef struct vka_pattern_term {
         const uint8_t *live; /* [heads of the term if per_head, rows, columns], 0 = not; rows = queries / query_block */
                              /*   and columns = keys / key_block, rounded up                                       */
         uint32_t query_block, key_block; /* tokens                                                                 */
+        bool per_head;                   /* false: one mask for all heads of the term                              */
     } blocks;
     struct {
         const uint32_t *words; /* [queries, (keys + 31) / 32]: key j is bit j % 32, lowest first, of word j / 32   */

@@ -1,0 +1,290 @@
+/* Windows of a grid: neighborhoods and Swin's shifted windows of one to three axes. C and GLSL.
+ *
+ * Places are box after box of the grid, row-major, and row-major in a box; boxes at the border have places without a
+ * token. Maps in the order of tokens have boxes of one token.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_PATTERN_GRID_H
+#define VKA_PATTERN_GRID_H
+
+#include "params.h"
+#include "pattern_bits.h"
+
+#ifndef VKA_GLSL
+#    define uint uint32_t
+#endif
+
+/* ---- an axis --------------------------------------------------------------------------------------------------- */
+
+VKA_STRUCT(grid_axis) {
+    int size;
+    int box;
+    int boxes;
+    int window;
+    int stride;
+    int dilation;
+    bool causal;
+    bool swin;
+    int shift;
+    uint comb;
+}
+VKA_END(grid_axis);
+
+/* Keys lo, lo + dilation, .. hi; none where hi < lo. */
+VKA_STRUCT(axis_keys) {
+    int lo;
+    int hi;
+}
+VKA_END(axis_keys);
+
+VKA_FN grid_axis axis_of(VKA_PROGRAM uint term, uint number) {
+    uint at = term + number * VKA_UINT(VKA_AXIS_WORDS);
+    grid_axis a;
+    a.size = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_SIZE)));
+    a.box = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_BOX)));
+    a.boxes = a.box == 1 ? a.size : (a.size + a.box - 1) / a.box;
+    a.window = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_WINDOW)));
+    a.stride = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_STRIDE)));
+    a.dilation = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_DILATION)));
+    a.causal = VKA_AT(at + VKA_UINT(VKA_AXIS_CAUSAL)) != 0u;
+    a.swin = VKA_AT(term) == VKA_UINT(VKA_TERM_SWIN);
+    a.shift = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_SHIFT)));
+    a.comb = VKA_AT(at + VKA_UINT(VKA_AXIS_COMB));
+    return a;
+}
+
+/* The window of query i among n tokens, as NATTEN's csrc/include/natten/cuda/reference/mask.hpp has it
+ * (get_win_start, get_win_end): that of the leader of its group of `stride` queries. The middle one leads, and the
+ * window moves inward at the edges; with causality the last one leads, and the window ends with the query itself. */
+VKA_FN axis_keys window_of(grid_axis a, int i, int n) {
+    int group = a.stride == 1 ? i : i / a.stride * a.stride;
+    int leader = VKA_MIN(group + (a.causal ? a.stride - 1 : a.stride / 2), n - 1);
+    axis_keys k;
+    if (a.causal) {
+        k.lo = VKA_MAX(leader - a.window + 1, 0);
+        k.hi = i;
+    } else {
+        k.lo = VKA_MIN(VKA_MAX(leader - a.window / 2, 0), n - a.window);
+        k.hi = k.lo + a.window - 1;
+    }
+    return k;
+}
+
+/* Swin rolls the grid by -shift, cuts it into windows, and masks within the last one what was not beside each other
+ * (microsoft/Swin-Transformer, models/swin_transformer.py, attn_mask). In coordinates of the grid those are the runs
+ * 0 .. shift - 1, then `window` tokens each, the last one cut off by the end. */
+VKA_FN axis_keys shifted_window_of(grid_axis a, int x) {
+    axis_keys k;
+    k.lo = x < a.shift ? 0 : a.shift + (x - a.shift) / a.window * a.window;
+    k.hi = x < a.shift ? a.shift - 1 : VKA_MIN(k.lo + a.window, a.size) - 1;
+    return k;
+}
+
+/* Keys that a query at coordinate x sees. Dilated, the axis falls apart into residue classes, each with its window. */
+VKA_FN axis_keys axis_sees(grid_axis a, int x) {
+    if (a.swin)
+        return shifted_window_of(a, x);
+    if (a.dilation == 1)
+        return window_of(a, x, a.size);
+    int residue = x % a.dilation;
+    axis_keys k = window_of(a, x / a.dilation, (a.size - residue + a.dilation - 1) / a.dilation);
+    k.lo = residue + k.lo * a.dilation;
+    k.hi = residue + k.hi * a.dilation;
+    return k;
+}
+
+/* A range that holds all keys that the queries q0 .. q1 see: bounds of a window never fall as queries grow, nor as
+ * their class does. */
+VKA_FN axis_keys axis_hull(grid_axis a, int q0, int q1) {
+    axis_keys k;
+    if (a.dilation == 1) {
+        k.lo = axis_sees(a, q0).lo;
+        k.hi = axis_sees(a, q1).hi;
+        return k;
+    }
+    int i0 = q0 / a.dilation, i1 = q1 / a.dilation;
+    k.lo = window_of(a, i0, a.size / a.dilation).lo * a.dilation;
+    k.hi = window_of(a, i1, (a.size + a.dilation - 1) / a.dilation).hi * a.dilation;
+    k.lo += i0 == i1 ? q0 % a.dilation : 0;
+    k.hi += i0 == i1 ? q1 % a.dilation : a.dilation - 1;
+    k.hi = VKA_MIN(k.hi, a.size - 1);
+    return k;
+}
+
+/* The first box at or after b that has keys of the queries q0 .. q1, which see keys of `hull`. */
+VKA_FN uint axis_next(grid_axis a, axis_keys hull, int q0, int q1, uint b) {
+    if (hull.hi < hull.lo || VKA_INT(b) > hull.hi / a.box)
+        return VKA_PATTERN_NONE;
+    b = VKA_MAX(b, VKA_UINT(hull.lo / a.box));
+    b = next_congruent(q0, q1, a.dilation, a.box, b);
+    return VKA_INT(b) <= hull.hi / a.box ? b : VKA_PATTERN_NONE;
+}
+
+VKA_FN bool axis_holds(grid_axis a, axis_keys k, int x) {
+    return x >= k.lo && x <= k.hi && (a.dilation == 1 || (x - k.lo) % a.dilation == 0);
+}
+
+/* ---- the grid -------------------------------------------------------------------------------------------------- */
+
+VKA_STRUCT(grid_axes) {
+    grid_axis z;
+    grid_axis y;
+    grid_axis x;
+}
+VKA_END(grid_axes);
+
+VKA_STRUCT(grid_point) {
+    int z;
+    int y;
+    int x;
+}
+VKA_END(grid_point);
+
+VKA_FN grid_axes grid_of(VKA_PROGRAM uint term) {
+    grid_axes g;
+    g.z = axis_of(VKA_W term, 0u);
+    g.y = axis_of(VKA_W term, 1u);
+    g.x = axis_of(VKA_W term, 2u);
+    return g;
+}
+
+VKA_FN bool grid_has_boxes(grid_axes g) {
+    return g.x.box != 1;
+}
+
+/* The coordinates of box `number`, in boxes. */
+VKA_FN grid_point box_point(grid_axes g, uint number) {
+    uint width = VKA_UINT(g.x.boxes), height = VKA_UINT(g.y.boxes), line = number / width;
+    grid_point p;
+    p.x = VKA_INT(number - line * width);
+    p.z = VKA_INT(line / height);
+    p.y = VKA_INT(line) - p.z * g.y.boxes;
+    return p;
+}
+
+/* The coordinates of a place; beyond the grid's size: there is no token. */
+VKA_FN grid_point place_point(grid_axes g, uint place) {
+    if (!grid_has_boxes(g))
+        return box_point(g, place);
+    uint width = VKA_UINT(g.x.box), area = VKA_UINT(g.y.box) * width, volume = VKA_UINT(g.z.box) * area;
+    uint number = place / volume, inside = place - number * volume;
+    grid_point p = box_point(g, number);
+    p.z = p.z * g.z.box + VKA_INT(inside / area);
+    p.y = p.y * g.y.box + VKA_INT(inside % area / width);
+    p.x = p.x * g.x.box + VKA_INT(inside % width);
+    return p;
+}
+
+VKA_FN bool in_grid(grid_axes g, grid_point p) {
+    return p.z < g.z.size && p.y < g.y.size && p.x < g.x.size;
+}
+
+VKA_FN uint grid_token(grid_axes g, uint place) {
+    grid_point p = place_point(g, place);
+    return in_grid(g, p) ? VKA_UINT((p.z * g.y.size + p.y) * g.x.size + p.x) : VKA_PATTERN_NONE;
+}
+
+/* The box around the places i0 .. i1: of a tile that is a box, itself; otherwise lines and planes as soon as the
+ * places go on to the next one. */
+VKA_STRUCT(grid_span) {
+    grid_point first;
+    grid_point last;
+}
+VKA_END(grid_span);
+
+VKA_FN grid_span span_of(grid_axes g, uint i0, uint i1) {
+    grid_span s;
+    s.first = place_point(g, i0);
+    s.last = place_point(g, i1);
+    if (!grid_has_boxes(g)) {
+        bool planes = s.first.z != s.last.z, lines = planes || s.first.y != s.last.y;
+        s.first.y = planes ? 0 : s.first.y;
+        s.last.y = planes ? g.y.size - 1 : s.last.y;
+        s.first.x = lines ? 0 : s.first.x;
+        s.last.x = lines ? g.x.size - 1 : s.last.x;
+    }
+    return s;
+}
+
+/* Places beyond the grid see nothing: they don't make a span of queries wider. */
+VKA_FN grid_span query_span(grid_axes g, uint i0, uint i1) {
+    grid_span s = span_of(g, i0, i1);
+    s.last.z = VKA_MIN(s.last.z, g.z.size - 1);
+    s.last.y = VKA_MIN(s.last.y, g.y.size - 1);
+    s.last.x = VKA_MIN(s.last.x, g.x.size - 1);
+    return s;
+}
+
+/* ---- the term -------------------------------------------------------------------------------------------------- */
+
+VKA_FN uint grid_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
+    grid_axes g = grid_of(VKA_W term);
+    grid_span q = query_span(g, i0, i1);
+    axis_keys kz = axis_hull(g.z, q.first.z, q.last.z), ky = axis_hull(g.y, q.first.y, q.last.y),
+              kx = axis_hull(g.x, q.first.x, q.last.x);
+    uint boxes = grid_has_boxes(g) ? 1u : VKA_AT(VKA_PROGRAM_KEY_TILE); /* of a tile */
+    grid_point from = box_point(g, t * boxes);
+    uint z = VKA_UINT(from.z), y = VKA_UINT(from.y), x = VKA_UINT(from.x);
+    /* The first box at or after it whose coordinates are all seen. A coordinate that moves on sets those after it to
+     * 0; one that has no next makes the one before it move on, which happens twice at most. */
+    for (uint attempt = 0u; attempt < 3u; ++attempt) {
+        uint next_z = axis_next(g.z, kz, q.first.z, q.last.z, z);
+        if (next_z == VKA_PATTERN_NONE)
+            return VKA_PATTERN_NONE;
+        y = next_z > z ? 0u : y;
+        x = next_z > z ? 0u : x;
+        z = next_z;
+        uint next_y = axis_next(g.y, ky, q.first.y, q.last.y, y);
+        if (next_y == VKA_PATTERN_NONE) {
+            z += 1u;
+            y = 0u;
+            x = 0u;
+            continue;
+        }
+        x = next_y > y ? 0u : x;
+        y = next_y;
+        uint next_x = axis_next(g.x, kx, q.first.x, q.last.x, x);
+        if (next_x != VKA_PATTERN_NONE)
+            return ((z * VKA_UINT(g.y.boxes) + y) * VKA_UINT(g.x.boxes) + next_x) / boxes;
+        y += 1u;
+        x = 0u;
+    }
+    return VKA_PATTERN_NONE;
+}
+
+VKA_FN uint grid_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    grid_axes g = grid_of(VKA_W term);
+    grid_point q = place_point(g, i);
+    if (!in_grid(g, q))
+        return 0u;
+    axis_keys kz = axis_sees(g.z, q.z), ky = axis_sees(g.y, q.y), kx = axis_sees(g.x, q.x);
+    uint bits = 0u;
+    /* Line after line of the grid, as far as it lies in the box. */
+    for (uint done = 0u; done < 32u;) {
+        grid_point p = place_point(g, j0 + done);
+        uint line = VKA_UINT(grid_has_boxes(g) ? g.x.box - p.x % g.x.box : g.x.size - p.x);
+        if (axis_holds(g.z, kz, p.z) && axis_holds(g.y, ky, p.y)) {
+            uint ahead = key_bits_stepped(kx.lo, kx.hi, kx.lo, g.x.dilation, g.x.comb, VKA_UINT(p.x));
+            bits |= (line < 32u ? ahead & ((1u << line) - 1u) : ahead) << done;
+        }
+        done += line;
+    }
+    return bits;
+}
+
+VKA_FN bool axis_is_full(grid_axis a, int q0, int q1, int k0, int k1) {
+    return a.dilation == 1 && axis_sees(a, q1).lo <= k0 && axis_sees(a, q0).hi >= k1;
+}
+
+VKA_FN bool grid_is_full(VKA_PROGRAM uint term, uint i0, uint i1, uint j0, uint j1) {
+    grid_axes g = grid_of(VKA_W term);
+    grid_span q = query_span(g, i0, i1), k = span_of(g, j0, j1);
+    return axis_is_full(g.z, q.first.z, q.last.z, k.first.z, k.last.z) &&
+           axis_is_full(g.y, q.first.y, q.last.y, k.first.y, k.last.y) &&
+           axis_is_full(g.x, q.first.x, q.last.x, k.first.x, k.last.x);
+}
+
+#ifndef VKA_GLSL
+#    undef uint
+#endif
+
+#endif

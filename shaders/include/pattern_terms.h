@@ -1,0 +1,433 @@
+/* Which query sees which key: the one evaluation of compiled patterns (pattern_program.h), for the host and for kernels,
+ * so that both build the same map. C and GLSL.
+ *
+ * A term has three functions. For queries i0 .. i1 that are one tile, and the tile t of keys:
+ *   next   the first tile of keys at or after t that any of them may see; VKA_PATTERN_NONE: no more. It may name a tile
+ *          that nobody sees, but no more of them than there are live ones, or the cost would not follow those
+ *   full   do all of them certainly see the keys j0 .. j1? Saves looking at the words
+ *   word   the keys j0 .. j0 + 31 that query i sees, as bits; j0 is a multiple of 32. Of keys beyond the last one the
+ *          bits are anything
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_PATTERN_TERMS_H
+#define VKA_PATTERN_TERMS_H
+
+#include "pattern_bits.h"
+#include "pattern_grid.h"
+
+#ifndef VKA_GLSL
+#    define uint uint32_t
+#endif
+
+/* A word of a term. */
+#define VKA_OF(term, name) VKA_AT((term) + VKA_UINT(name))
+
+/* ---- windows --------------------------------------------------------------------------------------------------- */
+
+VKA_FN uint window_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
+    int size = VKA_INT(VKA_AT(VKA_PROGRAM_KEY_TILE)), keys = VKA_INT(VKA_AT(VKA_PROGRAM_KEYS));
+    int lo = VKA_INT(i0) - VKA_INT(VKA_OF(term, VKA_WINDOW_LEFT));
+    int hi = VKA_INT(i1) + VKA_INT(VKA_OF(term, VKA_WINDOW_RIGHT));
+    if (lo >= keys || hi < 0)
+        return VKA_PATTERN_NONE;
+    t = VKA_MAX(t, VKA_UINT(VKA_MAX(lo, 0) / size));
+    t = next_congruent(VKA_INT(i0), VKA_INT(i1), VKA_INT(VKA_OF(term, VKA_WINDOW_DILATION)), size, t);
+    return VKA_INT(t) <= hi / size ? t : VKA_PATTERN_NONE;
+}
+
+VKA_FN bool window_is_full(VKA_PROGRAM uint term, uint i0, uint i1, uint j0, uint j1) {
+    return VKA_OF(term, VKA_WINDOW_DILATION) == 1u &&
+           VKA_INT(i1) - VKA_INT(VKA_OF(term, VKA_WINDOW_LEFT)) <= VKA_INT(j0) &&
+           VKA_INT(i0) + VKA_INT(VKA_OF(term, VKA_WINDOW_RIGHT)) >= VKA_INT(j1);
+}
+
+VKA_FN uint window_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    int p = VKA_INT(i);
+    return key_bits_stepped(p - VKA_INT(VKA_OF(term, VKA_WINDOW_LEFT)), p + VKA_INT(VKA_OF(term, VKA_WINDOW_RIGHT)), p,
+                            VKA_INT(VKA_OF(term, VKA_WINDOW_DILATION)), VKA_OF(term, VKA_WINDOW_COMB), j0);
+}
+
+/* ---- blocks ---------------------------------------------------------------------------------------------------- */
+
+/* Keys of the blocks of query i's block. */
+VKA_FN axis_keys block_window_of(VKA_PROGRAM uint term, uint i) {
+    int size = VKA_INT(VKA_OF(term, VKA_BLOCK_SIZE)), offset = VKA_INT(VKA_OF(term, VKA_BLOCK_OFFSET));
+    int row = (VKA_INT(i) - offset) / size;
+    axis_keys k;
+    k.lo = offset + VKA_MAX(row - VKA_INT(VKA_OF(term, VKA_BLOCK_BEFORE)), 0) * size;
+    k.hi = offset + (row + VKA_INT(VKA_OF(term, VKA_BLOCK_AFTER)) + 1) * size - 1;
+    return k;
+}
+
+VKA_FN uint block_window_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), offset = VKA_OF(term, VKA_BLOCK_OFFSET);
+    if (i1 < offset)
+        return VKA_PATTERN_NONE;
+    uint lo = VKA_UINT(block_window_of(VKA_W term, VKA_MAX(i0, offset)).lo);
+    uint hi = VKA_UINT(block_window_of(VKA_W term, i1).hi);
+    t = VKA_MAX(t, lo / size);
+    return t <= hi / size ? t : VKA_PATTERN_NONE;
+}
+
+VKA_FN bool block_window_is_full(VKA_PROGRAM uint term, uint i0, uint i1, uint j0, uint j1) {
+    return i0 >= VKA_OF(term, VKA_BLOCK_OFFSET) && block_window_of(VKA_W term, i1).lo <= VKA_INT(j0) &&
+           block_window_of(VKA_W term, i0).hi >= VKA_INT(j1);
+}
+
+VKA_FN uint block_window_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    if (i < VKA_OF(term, VKA_BLOCK_OFFSET))
+        return 0u;
+    axis_keys k = block_window_of(VKA_W term, i);
+    return key_bits(k.lo, k.hi, j0);
+}
+
+/* Where the list of query i's block begins. */
+VKA_FN uint block_list_of(VKA_PROGRAM uint term, uint head, uint i) {
+    uint row = (i - VKA_OF(term, VKA_BLOCK_OFFSET)) / VKA_OF(term, VKA_BLOCK_SIZE);
+    return VKA_OF(term, VKA_BLOCK_LIST_DATA) + row * VKA_OF(term, VKA_BLOCK_LIST_PER_ROW) +
+           (head - VKA_OF(term, VKA_TERM_FIRST_HEAD)) * VKA_OF(term, VKA_BLOCK_LIST_HEAD);
+}
+
+VKA_FN uint block_list_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), block = VKA_OF(term, VKA_BLOCK_SIZE),
+         offset = VKA_OF(term, VKA_BLOCK_OFFSET), best = VKA_PATTERN_NONE;
+    if (i1 < offset)
+        return VKA_PATTERN_NONE;
+    /* The lists of the tile's blocks lie one after the other. */
+    uint at = block_list_of(VKA_W term, head, VKA_MAX(i0, offset));
+    uint end = block_list_of(VKA_W term, head, i1) + VKA_OF(term, VKA_BLOCK_LIST_PER_ROW);
+    for (; at < end; ++at) {
+        uint number = VKA_AT(at);
+        if (number != VKA_PATTERN_NONE && (offset + number * block + block - 1u) / size >= t)
+            best = VKA_MIN(best, VKA_MAX(t, (offset + number * block) / size));
+    }
+    return best;
+}
+
+VKA_FN uint block_list_word(VKA_PROGRAM uint term, uint head, uint i, uint j0) {
+    uint offset = VKA_OF(term, VKA_BLOCK_OFFSET), bits = 0u;
+    if (i < offset)
+        return 0u;
+    int block = VKA_INT(VKA_OF(term, VKA_BLOCK_SIZE));
+    uint at = block_list_of(VKA_W term, head, i), end = at + VKA_OF(term, VKA_BLOCK_LIST_PER_ROW);
+    for (; at < end && VKA_AT(at) != VKA_PATTERN_NONE; ++at) {
+        int lo = VKA_INT(offset) + VKA_INT(VKA_AT(at)) * block;
+        bits |= key_bits(lo, lo + block - 1, j0);
+    }
+    return bits;
+}
+
+/* The caller's mask of blocks. */
+VKA_FN uint blocks_row(VKA_PROGRAM uint term, uint head, uint row) {
+    return VKA_OF(term, VKA_BLOCKS_DATA) + row * VKA_OF(term, VKA_BLOCKS_ROW) +
+           (head - VKA_OF(term, VKA_TERM_FIRST_HEAD)) * VKA_OF(term, VKA_BLOCKS_HEAD);
+}
+
+VKA_FN uint blocks_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), block = VKA_OF(term, VKA_BLOCKS_KEY_BLOCK);
+    uint row = i0 / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK), last = i1 / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK);
+    uint column = next_column(VKA_W blocks_row(VKA_W term, head, row), last - row + 1u, VKA_OF(term, VKA_BLOCKS_ROW),
+                              t * size / block);
+    return column == VKA_PATTERN_NONE ? column : VKA_MAX(t, column * block / size);
+}
+
+VKA_FN bool blocks_are_full(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint j0, uint j1) {
+    uint row = i0 / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK), column = j0 / VKA_OF(term, VKA_BLOCKS_KEY_BLOCK);
+    return row == i1 / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK) && column == j1 / VKA_OF(term, VKA_BLOCKS_KEY_BLOCK) &&
+           (VKA_AT(blocks_row(VKA_W term, head, row) + column / 32u) >> (column % 32u) & 1u) != 0u;
+}
+
+VKA_FN uint blocks_word(VKA_PROGRAM uint term, uint head, uint i, uint j0) {
+    uint block = VKA_OF(term, VKA_BLOCKS_KEY_BLOCK), words = VKA_OF(term, VKA_BLOCKS_ROW), bits = 0u;
+    uint row = blocks_row(VKA_W term, head, i / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK));
+    uint column = j0 / block, begin = 0u; /* of the block's keys in this word */
+    uint end = (column + 1u) * block - j0;
+    while (begin < 32u && column / 32u < words) {
+        if ((VKA_AT(row + column / 32u) >> (column % 32u) & 1u) != 0u)
+            bits |= bits_between(begin, VKA_MIN(end, 32u) - 1u);
+        begin = end;
+        end += block;
+        ++column;
+    }
+    return bits;
+}
+
+/* ---- lists ----------------------------------------------------------------------------------------------------- */
+
+VKA_FN uint keys_next(VKA_PROGRAM uint term, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), data = VKA_OF(term, VKA_RANGES_DATA),
+         count = VKA_OF(term, VKA_RANGES_COUNT);
+    uint range = range_from(VKA_W data, count, t * size);
+    return range < count ? VKA_MAX(t, VKA_AT(data + 2u * range) / size) : VKA_PATTERN_NONE;
+}
+
+VKA_FN uint keys_word(VKA_PROGRAM uint term, uint j0) {
+    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT), bits = 0u;
+    for (uint range = range_from(VKA_W data, count, j0); range < count; ++range) {
+        uint first = VKA_AT(data + 2u * range);
+        if (first > j0 + 31u)
+            break;
+        bits |= key_bits(VKA_INT(first), VKA_INT(VKA_AT(data + 2u * range + 1u)), j0);
+    }
+    return bits;
+}
+
+/* Does a range meet x0 .. x1, or even hold it? */
+VKA_FN bool ranges_meet(VKA_PROGRAM uint term, uint x0, uint x1) {
+    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT);
+    uint range = range_from(VKA_W data, count, x0);
+    return range < count && VKA_AT(data + 2u * range) <= x1;
+}
+
+VKA_FN bool ranges_hold(VKA_PROGRAM uint term, uint x0, uint x1) {
+    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT);
+    uint range = range_from(VKA_W data, count, x0);
+    return range < count && VKA_AT(data + 2u * range) <= x0 && VKA_AT(data + 2u * range + 1u) >= x1;
+}
+
+/* ---- columns of spans ------------------------------------------------------------------------------------------ */
+
+VKA_FN uint columns_next(VKA_PROGRAM uint term, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), begin = t * size;
+    uint inside = begin % VKA_OF(term, VKA_COLUMNS_SPAN), from = VKA_OF(term, VKA_COLUMNS_FROM);
+    return inside >= from ? t : (begin + from - inside) / size;
+}
+
+VKA_FN bool columns_are_full(VKA_PROGRAM uint term, uint j0, uint j1) {
+    uint inside = j0 % VKA_OF(term, VKA_COLUMNS_SPAN), from = VKA_OF(term, VKA_COLUMNS_FROM);
+    return from == 0u || (inside >= from && inside + j1 - j0 < VKA_OF(term, VKA_COLUMNS_SPAN));
+}
+
+VKA_FN uint columns_word(VKA_PROGRAM uint term, uint j0) {
+    int span = VKA_INT(VKA_OF(term, VKA_COLUMNS_SPAN)), from = VKA_INT(VKA_OF(term, VKA_COLUMNS_FROM));
+    uint bits = 0u;
+    for (int begin = VKA_INT(j0) / span * span; begin < VKA_INT(j0) + 32; begin += span)
+        bits |= key_bits(begin + from, begin + span - 1, j0);
+    return bits;
+}
+
+/* ---- documents ------------------------------------------------------------------------------------------------- */
+
+VKA_FN uint documents_next(VKA_PROGRAM uint term, uint i0, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE);
+    uint hull = VKA_OF(term, VKA_DOCUMENTS_HULLS) + 2u * (i0 / VKA_AT(VKA_PROGRAM_QUERY_TILE));
+    uint first = VKA_AT(hull), last = VKA_AT(hull + 1u);
+    t = VKA_MAX(t, first / size);
+    return first <= last && t <= last / size ? t : VKA_PATTERN_NONE;
+}
+
+VKA_FN bool documents_are_full(VKA_PROGRAM uint term, uint i0, uint i1, uint j0, uint j1) {
+    uint at0 = VKA_OF(term, VKA_DOCUMENTS_DATA) + 3u * i0, at1 = VKA_OF(term, VKA_DOCUMENTS_DATA) + 3u * i1;
+    return VKA_OF(term, VKA_DOCUMENTS_CONTIGUOUS) != 0u && VKA_AT(at0 + 2u) == VKA_AT(at1 + 2u) && VKA_AT(at0) <= j0 &&
+           VKA_AT(at0 + 1u) >= j1;
+}
+
+VKA_FN uint documents_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    uint data = VKA_OF(term, VKA_DOCUMENTS_DATA), at = data + 3u * i;
+    uint first = VKA_AT(at), last = VKA_AT(at + 1u);
+    if (last < first || first > j0 + 31u || last < j0)
+        return 0u;
+    uint bits = key_bits(VKA_INT(first), VKA_INT(last), j0);
+    if (VKA_OF(term, VKA_DOCUMENTS_CONTIGUOUS) != 0u)
+        return bits;
+    for (uint j = VKA_MAX(first, j0); j <= VKA_MIN(last, j0 + 31u); ++j)
+        if (VKA_AT(data + 3u * j + 2u) != VKA_AT(at + 2u))
+            bits &= ~(1u << (j - j0));
+    return bits;
+}
+
+/* ---- the caller's bits ----------------------------------------------------------------------------------------- */
+
+VKA_FN uint token_bits_next(VKA_PROGRAM uint term, uint i0, uint t) {
+    uint words = VKA_OF(term, VKA_BITS_LIVE_ROW);
+    return next_column(VKA_W VKA_OF(term, VKA_BITS_LIVE) + i0 / VKA_AT(VKA_PROGRAM_QUERY_TILE) * words, 1u, words, t);
+}
+
+VKA_FN uint token_bits_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    uint words = VKA_OF(term, VKA_BITS_ROW);
+    return j0 / 32u < words ? VKA_AT(VKA_OF(term, VKA_BITS_DATA) + i * words + j0 / 32u) : 0u;
+}
+
+/* ---- any term -------------------------------------------------------------------------------------------------- */
+
+VKA_FN bool term_is_for(VKA_PROGRAM uint term, uint head) {
+    return head - VKA_OF(term, VKA_TERM_FIRST_HEAD) < VKA_OF(term, VKA_TERM_HEADS);
+}
+
+VKA_FN uint term_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
+    switch (VKA_INT(VKA_OF(term, VKA_TERM_KIND))) {
+    case VKA_TERM_WINDOW:
+        return window_next(VKA_W term, i0, i1, t);
+    case VKA_TERM_BLOCK_WINDOW:
+        return block_window_next(VKA_W term, i0, i1, t);
+    case VKA_TERM_KEYS:
+        return keys_next(VKA_W term, t);
+    case VKA_TERM_QUERIES:
+        return ranges_meet(VKA_W term, i0, i1) ? t : VKA_PATTERN_NONE;
+    case VKA_TERM_COLUMNS:
+        return columns_next(VKA_W term, t);
+    case VKA_TERM_BLOCK_LIST:
+        return block_list_next(VKA_W term, head, i0, i1, t);
+    case VKA_TERM_DOCUMENTS:
+        return documents_next(VKA_W term, i0, t);
+    case VKA_TERM_BLOCKS:
+        return blocks_next(VKA_W term, head, i0, i1, t);
+    case VKA_TERM_BITS:
+        return token_bits_next(VKA_W term, i0, t);
+    default: /* a grid */
+        return grid_next(VKA_W term, i0, i1, t);
+    }
+}
+
+VKA_FN bool term_is_full(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint j0, uint j1) {
+    switch (VKA_INT(VKA_OF(term, VKA_TERM_KIND))) {
+    case VKA_TERM_WINDOW:
+        return window_is_full(VKA_W term, i0, i1, j0, j1);
+    case VKA_TERM_BLOCK_WINDOW:
+        return block_window_is_full(VKA_W term, i0, i1, j0, j1);
+    case VKA_TERM_KEYS:
+        return ranges_hold(VKA_W term, j0, j1);
+    case VKA_TERM_QUERIES:
+        return ranges_hold(VKA_W term, i0, i1);
+    case VKA_TERM_COLUMNS:
+        return columns_are_full(VKA_W term, j0, j1);
+    case VKA_TERM_DOCUMENTS:
+        return documents_are_full(VKA_W term, i0, i1, j0, j1);
+    case VKA_TERM_BLOCKS:
+        return blocks_are_full(VKA_W term, head, i0, i1, j0, j1);
+    case VKA_TERM_NEIGHBORHOOD:
+    case VKA_TERM_SWIN:
+        return grid_is_full(VKA_W term, i0, i1, j0, j1);
+    default:
+        return false;
+    }
+}
+
+VKA_FN uint term_word(VKA_PROGRAM uint term, uint head, uint i, uint j0) {
+    switch (VKA_INT(VKA_OF(term, VKA_TERM_KIND))) {
+    case VKA_TERM_WINDOW:
+        return window_word(VKA_W term, i, j0);
+    case VKA_TERM_BLOCK_WINDOW:
+        return block_window_word(VKA_W term, i, j0);
+    case VKA_TERM_KEYS:
+        return keys_word(VKA_W term, j0);
+    case VKA_TERM_QUERIES:
+        return ranges_hold(VKA_W term, i, i) ? 0xffffffffu : 0u;
+    case VKA_TERM_COLUMNS:
+        return columns_word(VKA_W term, j0);
+    case VKA_TERM_BLOCK_LIST:
+        return block_list_word(VKA_W term, head, i, j0);
+    case VKA_TERM_DOCUMENTS:
+        return documents_word(VKA_W term, i, j0);
+    case VKA_TERM_BLOCKS:
+        return blocks_word(VKA_W term, head, i, j0);
+    case VKA_TERM_BITS:
+        return token_bits_word(VKA_W term, i, j0);
+    default: /* a grid */
+        return grid_word(VKA_W term, i, j0);
+    }
+}
+
+/* ---- the pattern ----------------------------------------------------------------------------------------------- */
+
+VKA_FN uint terms_end(VKA_PROGRAM uint begin) {
+    return begin + VKA_AT(VKA_PROGRAM_TERMS) * VKA_UINT(VKA_TERM_WORDS);
+}
+
+/* Asks the clause's terms in turn until all agree on a tile. */
+VKA_FN uint clause_next(VKA_PROGRAM uint clause, uint head, uint i0, uint i1, uint t) {
+    uint length = VKA_OF(clause, VKA_TERM_CLAUSE), columns = VKA_AT(VKA_PROGRAM_COLUMNS);
+    uint agreed = 0u, number = 0u;
+    while (t < columns && agreed < length) {
+        uint term = clause + number * VKA_UINT(VKA_TERM_WORDS);
+        uint next = term_is_for(VKA_W term, head) ? term_next(VKA_W term, head, i0, i1, t) : t;
+        agreed = next == t ? agreed + 1u : 1u;
+        number = number + 1u < length ? number + 1u : 0u;
+        t = next;
+    }
+    return t < columns ? t : VKA_PATTERN_NONE;
+}
+
+/* The first tile at or after t that the queries i0 .. i1 of a tile may see, or VKA_PATTERN_NONE. */
+VKA_FN uint pattern_next(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
+    uint term = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W term), best = VKA_PATTERN_NONE;
+    while (term < end && best != t) {
+        if (term_is_for(VKA_W term, head))
+            best = VKA_MIN(best, clause_next(VKA_W term, head, i0, i1, t));
+        term += VKA_OF(term, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
+    }
+    return best;
+}
+
+/* Do the queries i0 .. i1 certainly see all keys of tile t? */
+VKA_FN bool pattern_is_full(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), j0 = t * size, j1 = j0 + size - 1u;
+    if (VKA_AT(VKA_PROGRAM_ORDERED) == 0u)
+        j1 = VKA_MIN(j1, VKA_AT(VKA_PROGRAM_KEYS) - 1u);
+    uint term = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W term), next = term;
+    bool full = false;
+    for (; term < end && !full; term = next) {
+        next = term + VKA_OF(term, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
+        full = term_is_for(VKA_W term, head);
+        for (; term < next && full; term += VKA_UINT(VKA_TERM_WORDS))
+            full = !term_is_for(VKA_W term, head) || term_is_full(VKA_W term, head, i0, i1, j0, j1);
+    }
+    return full;
+}
+
+/* Bits of the keys j0 .. j0 + 31 that there are; boxes know theirs themselves. */
+VKA_FN uint existing_keys(VKA_PROGRAM uint j0) {
+    uint keys = VKA_AT(VKA_PROGRAM_KEYS);
+    if (VKA_AT(VKA_PROGRAM_ORDERED) != 0u || j0 + 32u <= keys)
+        return 0xffffffffu;
+    return j0 < keys ? (1u << (keys - j0)) - 1u : 0u;
+}
+
+/* The keys j0 .. j0 + 31 that query i sees, as bits. */
+VKA_FN uint pattern_word(VKA_PROGRAM uint head, uint i, uint j0) {
+    uint term = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W term), next = term, bits = 0u;
+    for (; term < end && bits != 0xffffffffu; term = next) {
+        next = term + VKA_OF(term, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
+        uint part = term_is_for(VKA_W term, head) ? 0xffffffffu : 0u;
+        for (; term < next && part != 0u; term += VKA_UINT(VKA_TERM_WORDS))
+            if (term_is_for(VKA_W term, head))
+                part &= term_word(VKA_W term, head, i, j0);
+        bits |= part;
+    }
+    return bits & existing_keys(VKA_W j0);
+}
+
+/* ---- places ---------------------------------------------------------------------------------------------------- */
+
+/* The query at a place, or VKA_PATTERN_NONE. */
+VKA_FN uint place_query(VKA_PROGRAM uint place) {
+    if (VKA_AT(VKA_PROGRAM_ORDERED) != 0u)
+        return grid_token(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), place);
+    return place < VKA_AT(VKA_PROGRAM_QUERIES) ? place : VKA_PATTERN_NONE;
+}
+
+/* The last place of a tile of queries that counts. */
+VKA_FN uint last_place(VKA_PROGRAM uint row) {
+    uint size = VKA_AT(VKA_PROGRAM_QUERY_TILE), last = row * size + size - 1u;
+    return VKA_AT(VKA_PROGRAM_ORDERED) != 0u ? last : VKA_MIN(last, VKA_AT(VKA_PROGRAM_QUERIES) - 1u);
+}
+
+/* Queries of a tile. */
+VKA_FN uint tile_queries(VKA_PROGRAM uint row) {
+    uint first = row * VKA_AT(VKA_PROGRAM_QUERY_TILE), last = last_place(VKA_W row);
+    if (VKA_AT(VKA_PROGRAM_ORDERED) == 0u)
+        return last - first + 1u;
+    grid_span s = query_span(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), first, last);
+    return VKA_UINT((s.last.z - s.first.z + 1) * (s.last.y - s.first.y + 1) * (s.last.x - s.first.x + 1));
+}
+
+/* Keys of a tile that is full. */
+VKA_FN uint tile_keys(VKA_PROGRAM uint t) {
+    uint size = VKA_AT(VKA_PROGRAM_KEY_TILE);
+    return VKA_AT(VKA_PROGRAM_ORDERED) != 0u ? size : VKA_MIN(size, VKA_AT(VKA_PROGRAM_KEYS) - t * size);
+}
+
+#ifndef VKA_GLSL
+#    undef uint
+#endif
+
+#endif
