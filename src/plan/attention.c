@@ -1,6 +1,7 @@
 /* Plans of attention: path, tiles, splits, slices.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/pattern.h"
 
 #include <vkattn/attention.h>
 

@@ -1,6 +1,7 @@
 /* Which path, and which of its tiles, an attention takes.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/pattern.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -14,11 +14,11 @@
  *   bits   [partial tiles, query_tile, key_tile / 32]  at bits_at
  *   order  [tile_rows * query_tile]           at order_at; 0: there is none
  */
-typedef struct vka__pattern_shape {
+struct vka__pattern_shape {
     vka_pattern_info info;
     uint32_t tiles_at, bits_at, order_at;
     uint64_t words;
-} vka__pattern_shape;
+};
 
 /* Positions of queries and keys are below this. */
 #define VKA_PATTERN_LIMIT (INT32_C(1) << 28)

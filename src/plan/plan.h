@@ -4,7 +4,6 @@
 #define VKA_PLAN_H
 
 #include "core/core.h"
-#include "plan/pattern.h"
 #include "plan/view.h"
 #include "params.h"
 
@@ -127,6 +126,7 @@ typedef struct vka__tile {
 } vka__tile;
 
 typedef struct vka__tuning vka__tuning;
+typedef struct vka__pattern_shape vka__pattern_shape;
 
 /* Storage buffers that kernels with options bind. */
 #define VKA_RICH_BUFFERS (VKA_MAX_BINDINGS - 1)
