@@ -27,7 +27,7 @@ static void masked(context *c, attention_case a, size_t number) {
 static void all_masked(const attention_case *cases, size_t count) {
     context c;
     context_open(&c, &config_real);
-    for (size_t i = 0; i < count; i += context_compiles_slowly(&c) ? 3 : 1) {
+    for (size_t i = 0; i < count; i += context_compiles_slowly(&c) ? 5 : 1) {
         masked(&c, cases[i], i);
     }
     context_close(&c);
