@@ -151,10 +151,13 @@ static void draw_grid(const frame *f, vka_pattern_term *t) {
 static void *draw_blocks(const frame *f, vka_pattern_term *t) {
     t->blocks.query_block = between(f->g, 1, chance(f->g, 50) ? 10 : 70);
     t->blocks.key_block = between(f->g, 1, chance(f->g, 50) ? 10 : 70);
+    t->blocks.per_head = chance(f->g, 50);
+    uint32_t heads = t->heads ? t->heads : (f->heads ? f->heads : 1) - t->first_head;
     size_t rows = (f->queries - 1) / t->blocks.query_block + 1, columns = (f->keys - 1) / t->blocks.key_block + 1;
+    size_t count = rows * columns * (t->blocks.per_head ? heads : 1);
     uint32_t percent = ref_rng_below(f->g, 101);
-    uint8_t *live = list_of(rows * columns, 1);
-    for (size_t i = 0; i < rows * columns; i++) {
+    uint8_t *live = list_of(count, 1);
+    for (size_t i = 0; i < count; i++) {
         live[i] = chance(f->g, percent) ? (uint8_t)between(f->g, 1, 255) : 0;
     }
     t->blocks.live = live;
@@ -176,9 +179,9 @@ static void *draw_bits(const frame *f, vka_pattern_term *t) {
 
 /* ---- patterns -------------------------------------------------------------------------------------------------- */
 
-static void *draw_term(const frame *f, vka_pattern_kind kind, vka_pattern_term *t) {
-    *t = (vka_pattern_term){.kind = kind};
-    switch (kind) {
+/* Which heads it is for is drawn already. */
+static void *draw_term(const frame *f, vka_pattern_term *t) {
+    switch (t->kind) {
     case VKA_PATTERN_ALL:
     case VKA_PATTERN_CAUSAL:
         break;
@@ -213,10 +216,18 @@ static void *draw_term(const frame *f, vka_pattern_kind kind, vka_pattern_term *
     return NULL;
 }
 
-static vka_pattern_kind draw_kind(const frame *f) {
+/* Kinds that are unions by themselves: intersections of many of them are more than a map is built of. */
+static bool is_union(vka_pattern_kind kind) {
+    return kind == VKA_PATTERN_GLOBAL || kind == VKA_PATTERN_FIXED || kind == VKA_PATTERN_BIGBIRD ||
+           kind == VKA_PATTERN_PREFIX;
+}
+
+static vka_pattern_kind draw_kind(const frame *f, uint32_t *unions) {
     vka_pattern_kind kind = (vka_pattern_kind)ref_rng_below(f->g, LAST_PATTERN_KIND + 1);
     bool grid = kind == VKA_PATTERN_NEIGHBORHOOD || kind == VKA_PATTERN_SWIN;
-    return grid && f->queries != f->keys ? VKA_PATTERN_CAUSAL : kind;
+    bool refused = (grid && f->queries != f->keys) || (is_union(kind) && !*unions);
+    *unions -= is_union(kind) && *unions;
+    return refused ? VKA_PATTERN_CAUSAL : kind;
 }
 
 static void draw_heads(const frame *f, vka_pattern_term *t) {
@@ -237,11 +248,24 @@ static frame begin(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, 
     return (frame){g, queries, keys, heads};
 }
 
+/* Tiles that are boxes of a grid are square. */
+static void make_tiles_legal(vka_pattern_desc *d) {
+    bool grids = d->term_count > 0;
+    for (uint32_t i = 0; i < d->term_count; i++) {
+        grids = grids && (d->terms[i].kind == VKA_PATTERN_NEIGHBORHOOD || d->terms[i].kind == VKA_PATTERN_SWIN);
+    }
+    if (grids && !d->keep_order) {
+        d->key_tile = d->query_tile = d->key_tile && d->query_tile ? d->key_tile : 0;
+    }
+}
+
 void pattern_draw_kind(ref_rng *g, vka_pattern_kind kind, uint32_t queries, uint32_t keys, uint32_t heads,
                        pattern_storage *s, vka_pattern_desc *d) {
     frame f = begin(g, queries, keys, heads, s, d);
-    s->lists[0] = draw_term(&f, kind, &s->terms[0]);
+    s->terms[0].kind = kind;
+    s->lists[0] = draw_term(&f, &s->terms[0]);
     d->term_count = 1;
+    make_tiles_legal(d);
 }
 
 void pattern_draw(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, pattern_storage *s,
@@ -249,14 +273,16 @@ void pattern_draw(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, p
     frame f = begin(g, queries, keys, heads, s, d);
     uint32_t alternatives = chance(g, 2) ? 0 : between(g, 1, 3);
     for (uint32_t i = 0; i < alternatives; i++) {
-        uint32_t terms = chance(g, 50) ? 1 : between(g, 2, 3);
+        uint32_t terms = chance(g, 50) ? 1 : between(g, 2, 3), unions = alternatives > 1 ? 1 : 2;
         for (uint32_t n = 0; n < terms; n++) {
             vka_pattern_term *t = &s->terms[d->term_count];
-            s->lists[d->term_count++] = draw_term(&f, draw_kind(&f), t);
+            t->kind = draw_kind(&f, &unions);
             t->intersect = n > 0;
             draw_heads(&f, t);
+            s->lists[d->term_count++] = draw_term(&f, t);
         }
     }
+    make_tiles_legal(d);
 }
 
 void pattern_drop(pattern_storage *s, vka_pattern_desc *d, uint32_t term) {
@@ -335,7 +361,8 @@ static void say_term(writer *w, const vka_pattern_term *t) {
     say(w, t->kind == VKA_PATTERN_BIGBIRD, " block %u random %u seed %#llx global %u", t->bigbird.block,
         t->bigbird.random_blocks, (unsigned long long)t->bigbird.seed, t->bigbird.global_tokens);
     say(w, t->kind == VKA_PATTERN_PREFIX, " %u", t->prefix.length);
-    say(w, t->kind == VKA_PATTERN_BLOCKS, " of %ux%u", t->blocks.query_block, t->blocks.key_block);
+    say(w, t->kind == VKA_PATTERN_BLOCKS, " of %ux%u%s", t->blocks.query_block, t->blocks.key_block,
+        t->blocks.per_head ? " a head" : "");
     say(w, t->kind == VKA_PATTERN_CHUNKS, " of %u, %u before, %u after", t->chunks.size, t->chunks.before,
         t->chunks.after);
     say(w, t->first_head || t->heads, " (heads %u+%u)", t->first_head, t->heads);

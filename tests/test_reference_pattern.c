@@ -180,6 +180,19 @@ Test(reference_pattern, masks) {
                "..## ");
 }
 
+/* Heads 1 and 2 have masks of two rows and three columns; 0 and 3 see nothing. */
+Test(reference_pattern, blocks_of_heads) {
+    static const uint8_t live[] = {1, 0, 0, 0, 1, 1, 0, 0, 1, 1, 0, 0};
+    vka_pattern_desc d = {.queries = 3,
+                          .keys = 5,
+                          .heads = 4,
+                          TERMS({VKA_PATTERN_BLOCKS, .first_head = 1, .heads = 2, .blocks = {live, 2, 2, true}})};
+    looks_like("head 0", d, 0, "..... ..... ..... ");
+    looks_like("head 1", d, 1, "##... ##... ..### ");
+    looks_like("head 2", d, 2, "....# ....# ##... ");
+    looks_like("head 3", d, 3, "..... ..... ..... ");
+}
+
 /* ---- BigBird --------------------------------------------------------------------------------------------------- */
 
 Test(reference_pattern, bigbird_itc) {

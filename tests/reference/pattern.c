@@ -159,9 +159,11 @@ static bool in_grid(const vka_pattern_term *t, int64_t p, int64_t j) {
 
 /* ---- masks ----------------------------------------------------------------------------------------------------- */
 
-static bool in_blocks(const vka_pattern_desc *d, const vka_pattern_term *t, int64_t p, int64_t j) {
-    int64_t columns = blocks_of(d->keys, t->blocks.key_block);
-    return t->blocks.live[p / t->blocks.query_block * columns + j / t->blocks.key_block] != 0;
+static bool in_blocks(const vka_pattern_desc *d, const vka_pattern_term *t, uint32_t head, int64_t p, int64_t j) {
+    int64_t rows = blocks_of(d->queries, t->blocks.query_block), columns = blocks_of(d->keys, t->blocks.key_block);
+    int64_t mask = t->blocks.per_head ? head - t->first_head : 0;
+    int64_t row = p / t->blocks.query_block, column = j / t->blocks.key_block;
+    return t->blocks.live[(mask * rows + row) * columns + column] != 0;
 }
 
 static bool in_bits(const vka_pattern_desc *d, const vka_pattern_term *t, int64_t p, int64_t j) {
@@ -195,7 +197,7 @@ static bool keeps(const vka_pattern_desc *d, const vka_pattern_term *t, uint32_t
     case VKA_PATTERN_SWIN:
         return in_grid(t, p, j);
     case VKA_PATTERN_BLOCKS:
-        return in_blocks(d, t, p, j);
+        return in_blocks(d, t, head, p, j);
     case VKA_PATTERN_BITS:
         return in_bits(d, t, p, j);
     case VKA_PATTERN_CHUNKS:
