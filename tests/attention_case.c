@@ -198,11 +198,44 @@ static void make_outputs(attention_problem *p) {
     }
 }
 
+int64_t attention_positions(const attention_case *a) {
+    int64_t keys = longest(a->kv_len, a->max_kv_len), queries = longest(a->q_len, a->max_q_len);
+    switch (a->diagonal) {
+    case VKA_DIAGONAL_BOTTOM_RIGHT:
+        return keys;
+    case VKA_DIAGONAL_TOP_LEFT:
+        return queries;
+    default:
+        return queries + a->offset;
+    }
+}
+
+/* For as many positions and keys as there are. */
+static void draw_pattern(attention_problem *p) {
+    attention_case *a = &p->a;
+    if (!a->pattern_seed) {
+        return;
+    }
+    ref_rng rng = ref_rng_seed(a->pattern_seed);
+    int64_t positions = attention_positions(a);
+    uint32_t keys = longest(a->kv_len, a->max_kv_len), queries = positions < 1 ? 1 : (uint32_t)positions;
+    if (a->order_len) {
+        keys = queries = a->order_len;
+    }
+    p->drawn = attention_must(calloc(1, sizeof *p->drawn));
+    pattern_draw(&rng, queries, keys ? keys : 1, a->pattern_heads ? a->q_heads : 0, &p->drawn_storage, p->drawn);
+    p->drawn->query_tile = a->pattern_query_tile;
+    p->drawn->key_tile = a->pattern_key_tile;
+    p->drawn->keep_order = true;
+    a->pattern = p->drawn;
+}
+
 attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
     attention_problem p = {.c = c, .a = with_defaults(a), .seed = seed};
     ref_rng rng = ref_rng_seed(seed);
-    if (a.pattern) {
-        EXPECT_OK(vka_pattern_create(c->device, a.pattern, &p.pattern));
+    draw_pattern(&p);
+    if (p.a.pattern) {
+        EXPECT_OK(vka_pattern_create(c->device, p.a.pattern, &p.pattern));
     }
     attention_make_inputs(&p, &rng);
     make_outputs(&p);
@@ -224,6 +257,8 @@ void attention_destroy(attention_problem *p) {
     ATTENTION_OUTPUTS(X)
 #undef X
     vka_pattern_destroy(&p->pattern);
+    pattern_free(&p->drawn_storage);
+    free(p->drawn);
     free(p->places);
     void *memory[] = {p->q_values, p->kv_values, p->ref_q,   p->ref_k,   p->ref_v,     p->ref_k_scale, p->ref_v_scale,
                       p->written,  p->ref_out,   p->ref_lse, p->ref_max, p->naive_out, p->naive_lse,   p->naive_max};

@@ -5,6 +5,7 @@
 
 #include <vkattn/attention.h>
 
+#include "pattern_case.h"
 #include "support/context.h"
 #include "support/tensor.h"
 
@@ -45,8 +46,8 @@ typedef struct attention_case {
     uint32_t relative_len; /* 0: no relative bias */
     uint32_t relative_zero;
     uint32_t relative_width, relative_rows, relative_zero_row; /* 0: not of a grid */
-    bool relative_shared; /* one row for all heads              */
-    bool relative_masks;  /* a few of its elements are -inf     */
+    bool relative_shared;                                      /* one row for all heads              */
+    bool relative_masks;                                       /* a few of its elements are -inf     */
     bool sinks;
     bool causal;
     vka_diagonal diagonal;
@@ -54,12 +55,15 @@ typedef struct attention_case {
     vka_window window;
     attention_list q_list, kv_list;
     uint32_t max_q_len, max_kv_len;
-    bool k_shared, v_shared; /* a batch of 1 for all of q's       */
-    uint32_t page_size;      /* 0: not paged; kv_len is then rounded up to pages */
-    bool wild_pages;         /* some ids in the table do not exist */
+    bool k_shared, v_shared;         /* a batch of 1 for all of q's       */
+    uint32_t page_size;              /* 0: not paged; kv_len is then rounded up to pages */
+    bool wild_pages;                 /* some ids in the table do not exist */
     const vka_pattern_desc *pattern; /* NULL: none; lives as long as the problem                       */
-    uint32_t order_len;              /* 0: no order; otherwise places, of which those beyond all tokens are holes */
-    bool order_batch, order_heads;   /* one for each batch entry, for each head                       */
+    uint64_t pattern_seed;           /* not 0: a drawn one instead, with these tiles, or of each head  */
+    uint32_t pattern_query_tile, pattern_key_tile;
+    bool pattern_heads;
+    uint32_t order_len;            /* 0: no order; otherwise places, of which those beyond all tokens are holes */
+    bool order_batch, order_heads; /* one for each batch entry, for each head                       */
     vka_selection selection;
     float dropout;
     uint64_t random_seed;
@@ -96,7 +100,9 @@ typedef struct attention_problem {
     int32_t *q_values, *kv_values; /* of the lists; NULL: none */
     attention_sequences sequences;
     vka_pattern *pattern;
-    int64_t *places; /* see ref_attention; NULL: no order */
+    vka_pattern_desc *drawn; /* what the case's seed gives */
+    pattern_storage drawn_storage;
+    int64_t *places;   /* see ref_attention; NULL: no order */
     ref_attention ref; /* of what follows: the sequences, gathered from the tensors */
     float *ref_q, *ref_k, *ref_v, *ref_k_scale, *ref_v_scale;
     /* In the order of out and lse: rows that no sequence has are not written. */
@@ -107,6 +113,8 @@ typedef struct attention_problem {
 } attention_problem;
 
 /* Random inputs, uploaded, and the reference. */
+/* Queries are at positions below this, if sequences are as long as they may be. */
+int64_t attention_positions(const attention_case *a);
 attention_problem attention_make(context *c, attention_case a, uint64_t seed);
 /* After a change to the values of inputs or lists: uploads them and computes the reference anew. */
 void attention_update(attention_problem *p);

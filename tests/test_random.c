@@ -10,14 +10,14 @@
 /* Which option a draw of many never has, or never lacks, is one that nothing tests. */
 Test(random, draws_everything) {
     enum { DRAWS = 20000 };
-    uint32_t on[16] = {0};
+    uint32_t on[18] = {0};
     for (uint64_t i = 0; i < DRAWS; i++) {
         random_case r = random_draw(7, i);
         const attention_case *a = &r.a;
-        const bool has[] = {a->softcap > 0,  a->mask,      a->alibi,          a->relative_len,
-                            a->sinks,        a->causal,    a->window.enabled, a->q_list.kind,
-                            a->kv_list.kind, a->page_size, a->selection,      a->dropout > 0,
-                            a->stats,        a->scores,    a->no_lse,         a->k_dtype == VKA_Q8_0};
+        const bool has[] = {
+            a->softcap > 0,    a->mask,        a->alibi,        a->relative_len,        a->sinks,        a->causal,
+            a->window.enabled, a->q_list.kind, a->kv_list.kind, a->page_size,           a->selection,    a->dropout > 0,
+            a->stats,          a->scores,      a->no_lse,       a->k_dtype == VKA_Q8_0, a->pattern_seed, a->order_len};
         for (size_t n = 0; n < sizeof has / sizeof *has; n++) {
             on[n] += has[n];
         }

@@ -70,6 +70,10 @@ static void draw_group(ref_rng *g, random_case *r) {
     a->page_size = chance(g, 20) ? 8 * between(g, 1, 4) : 0;
     a->layout.pad = chance(g, 50) ? 4 : 1; /* 4: rows stay multiples of four */
     a->diagonal = (vka_diagonal)ref_rng_below(g, 3);
+    a->pattern_seed = chance(g, 25);
+    a->pattern_query_tile = 16u << ref_rng_below(g, 3);
+    a->pattern_key_tile = 32u << ref_rng_below(g, 2);
+    a->order_len = chance(g, 10);
     a->q_len = chance(g, 40) ? 8 : 70; /* at most */
     a->q_heads = chance(g, 50) ? 1 : 4;
     r->path = chance(g, 40) ? VKA_PATH_AUTO : (vka_attention_path)between(g, 1, LAST_PATH);
@@ -132,6 +136,11 @@ static void draw_sequences(ref_rng *g, attention_case *a) {
     a->max_q_len = chance(g, 60) ? 0 : between(g, 1, a->q_len + 3);
     a->max_kv_len = chance(g, 60) ? 0 : between(g, 1, a->kv_len + 3);
     a->wild_pages = chance(g, 20);
+    a->pattern_seed = a->pattern_seed ? ref_rng_u64(g) | 1 : 0;
+    a->pattern_heads = chance(g, 30);
+    a->order_len = a->order_len ? (uint32_t)between(g, 1, (a->q_len > a->kv_len ? a->q_len : a->kv_len) + 5) : 0;
+    a->order_batch = chance(g, 50);
+    a->order_heads = chance(g, 50);
     a->poison_hidden = chance(g, 80);
 }
 
@@ -167,6 +176,10 @@ void random_make_legal(random_case *r) {
     bool probabilities = a->score_stage == VKA_SCORES_PROBABILITIES && a->scores;
     a->score_stage = probabilities && a->selection ? VKA_SCORES_MASKED : a->score_stage;
     a->no_lse = a->no_lse && !probabilities;
+    /* Too many positions for a map; keys and queries that no place has, or that share a table, are other tests'. */
+    a->pattern_seed = attention_positions(a) > 5000 ? 0 : a->pattern_seed;
+    a->order_len = a->page_size || a->no_keys || a->scores ? 0 : a->order_len;
+    r->splits = a->order_len ? 0 : r->splits;
     a->relative_zero = a->relative_zero < a->relative_len ? a->relative_zero : 0;
     a->mask_content = a->mask == VKA_U8 && a->mask_content > MASK_ALL ? MASK_RANDOM : a->mask_content;
     bool bounded = a->window.left != VKA_UNBOUNDED && a->window.right != VKA_UNBOUNDED;
