@@ -108,7 +108,8 @@ typedef struct vka_pattern_desc {
     uint32_t query_tile; /* queries of a tile: 16, 32, 64 or 128; 0 = chosen for the device                        */
     uint32_t key_tile;   /* keys of a tile: 32, 64 or 128; 0 = chosen                                              */
     bool keep_order;     /* neighborhoods and shifted windows of two and more axes are walked in small boxes of the */
-                         /*   grid, so that tiles hold neighbors; true: in the order of tokens                     */
+                         /*   grid, so that tiles hold neighbors, where no other kind of term is there and both    */
+                         /*   tiles are one size of 32 or more; true: in the order of tokens                       */
     vka_pattern_build build;
 } vka_pattern_desc;
 

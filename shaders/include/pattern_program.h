@@ -2,8 +2,8 @@
  * description.
  *
  *   header   VKA_PROGRAM_WORDS words
- *   terms    VKA_TERM_WORDS words each, room for VKA_PROGRAM_MAX_TERMS. The pattern is a union of clauses, and a clause
- *            the intersection of consecutive terms, of which the first one says how many there are
+ *   terms    VKA_TERM_WORDS words each, room for VKA_PROGRAM_MAX_TERMS. The pattern is a union of clauses, a clause the
+ *            intersection of groups, a group the union of terms; each follows the one before it
  *   data     lists of the terms: "data" says where one begins, in words of the program
  *
  * Maps run over places: tokens, or in an ordered map the positions of boxes of a grid, of which those beyond the grid
@@ -25,77 +25,78 @@
 
 #define VKA_TERM_KIND       0
 #define VKA_TERM_CLAUSE     1 /* terms of the clause that begins here                                           */
-#define VKA_TERM_FIRST_HEAD 2 /* heads that the term is for: of a clause's first one, the clause's; others      */
-#define VKA_TERM_HEADS      3 /*   restrict it for their heads only                                             */
-#define VKA_TERM_OWN        4 /* words of the kind                                                              */
+#define VKA_TERM_GROUP      2 /* terms of the group that begins here                                            */
+#define VKA_TERM_FIRST_HEAD 3 /* heads that the group is for: of a clause's first one, the clause's; others     */
+#define VKA_TERM_HEADS      4 /*   restrict it for their heads only                                             */
+#define VKA_TERM_OWN        5 /* words of the kind                                                              */
 #define VKA_TERM_WORDS      32
 
 /* p - left <= j <= p + right, and p - j is a multiple of dilation. */
 #define VKA_TERM_WINDOW 1
-#define VKA_WINDOW_LEFT     4 /* signed, within +-2^28                                                          */
-#define VKA_WINDOW_RIGHT    5
-#define VKA_WINDOW_DILATION 6
-#define VKA_WINDOW_COMB     7 /* bits 0, dilation, 2 dilation, ..                                               */
+#define VKA_WINDOW_LEFT     5 /* signed, within +-2^28                                                          */
+#define VKA_WINDOW_RIGHT    6
+#define VKA_WINDOW_DILATION 7
+#define VKA_WINDOW_COMB     8 /* bits 0, dilation, 2 dilation, ..                                               */
 
 /* Blocks r - before .. r + after of p's block r; what lies before the offset is in no block. */
 #define VKA_TERM_BLOCK_WINDOW 2
-#define VKA_BLOCK_SIZE        4
-#define VKA_BLOCK_OFFSET      5
-#define VKA_BLOCK_BEFORE      6
-#define VKA_BLOCK_AFTER       7
+#define VKA_BLOCK_SIZE        5
+#define VKA_BLOCK_OFFSET      6
+#define VKA_BLOCK_BEFORE      7
+#define VKA_BLOCK_AFTER       8
 
 /* Keys, or queries, of some ranges: data has count pairs (first, last), ascending and apart. */
 #define VKA_TERM_KEYS    3
 #define VKA_TERM_QUERIES 4
-#define VKA_RANGES_COUNT 4
-#define VKA_RANGES_DATA  5
+#define VKA_RANGES_COUNT 5
+#define VKA_RANGES_DATA  6
 
 /* j % span >= from. */
 #define VKA_TERM_COLUMNS 5
-#define VKA_COLUMNS_SPAN 4
-#define VKA_COLUMNS_FROM 5
+#define VKA_COLUMNS_SPAN 5
+#define VKA_COLUMNS_FROM 6
 
 /* Listed blocks of p's block: data is [heads or 1, rows, per row], ascending, padded with VKA_PATTERN_NONE. */
 #define VKA_TERM_BLOCK_LIST    6
-#define VKA_BLOCK_LIST_PER_ROW 6
-#define VKA_BLOCK_LIST_HEAD    7 /* words of a head                                                             */
-#define VKA_BLOCK_LIST_DATA    8 /* size and offset as of a BLOCK_WINDOW                                        */
+#define VKA_BLOCK_LIST_PER_ROW 7
+#define VKA_BLOCK_LIST_HEAD    8 /* words of a head                                                             */
+#define VKA_BLOCK_LIST_DATA    9 /* size and offset as of a BLOCK_WINDOW                                        */
 
 /* id[p] == id[j]. data: for each token the first and the last key of its id (none: last < first), and the id.
  * hulls: for each tile of queries the first and the last key of any of its ids. */
 #define VKA_TERM_DOCUMENTS       7
-#define VKA_DOCUMENTS_DATA       4
-#define VKA_DOCUMENTS_HULLS      5
-#define VKA_DOCUMENTS_CONTIGUOUS 6 /* 1: each id has one run of tokens                                          */
+#define VKA_DOCUMENTS_DATA       5
+#define VKA_DOCUMENTS_HULLS      6
+#define VKA_DOCUMENTS_CONTIGUOUS 7 /* 1: each id has one run of tokens                                          */
 
 /* Windows of a grid of three axes, last one fastest. An axis has eight words. */
 #define VKA_TERM_NEIGHBORHOOD 8
 #define VKA_TERM_SWIN         9
-#define VKA_AXIS_SIZE         4
-#define VKA_AXIS_BOX          5 /* tokens of a box; 1: the map isn't ordered                                    */
-#define VKA_AXIS_WINDOW       6
-#define VKA_AXIS_STRIDE       7
-#define VKA_AXIS_DILATION     8 /* 1 of Swin                                                                    */
-#define VKA_AXIS_CAUSAL       9
-#define VKA_AXIS_SHIFT        10 /* of Swin                                                                     */
-#define VKA_AXIS_COMB         11 /* bits 0, dilation, 2 dilation, ..                                            */
+#define VKA_AXIS_SIZE         5
+#define VKA_AXIS_BOX          6 /* tokens of a box; 1: the map isn't ordered                                    */
+#define VKA_AXIS_WINDOW       7
+#define VKA_AXIS_STRIDE       8
+#define VKA_AXIS_DILATION     9 /* 1 of Swin                                                                    */
+#define VKA_AXIS_CAUSAL       10
+#define VKA_AXIS_SHIFT        11 /* of Swin                                                                     */
+#define VKA_AXIS_COMB         12 /* bits 0, dilation, 2 dilation, ..                                            */
 #define VKA_AXIS_WORDS        8
 
 /* A mask of blocks: data is [heads or 1, rows, row words], bits. */
 #define VKA_TERM_BLOCKS        10
-#define VKA_BLOCKS_QUERY_BLOCK 4
-#define VKA_BLOCKS_KEY_BLOCK   5
-#define VKA_BLOCKS_ROW         6 /* words of a row                                                              */
-#define VKA_BLOCKS_HEAD        7 /* words of a head                                                             */
-#define VKA_BLOCKS_DATA        8
+#define VKA_BLOCKS_QUERY_BLOCK 5
+#define VKA_BLOCKS_KEY_BLOCK   6
+#define VKA_BLOCKS_ROW         7 /* words of a row                                                              */
+#define VKA_BLOCKS_HEAD        8 /* words of a head                                                             */
+#define VKA_BLOCKS_DATA        9
 
 /* A mask of tokens: data is [queries, row words], bits; live is [tiles of queries, live words], a bit for each tile of
  * keys that has a bit. */
 #define VKA_TERM_BITS     11
-#define VKA_BITS_ROW      4
-#define VKA_BITS_DATA     5
-#define VKA_BITS_LIVE_ROW 6
-#define VKA_BITS_LIVE     7
+#define VKA_BITS_ROW      5
+#define VKA_BITS_DATA     6
+#define VKA_BITS_LIVE_ROW 7
+#define VKA_BITS_LIVE     8
 
 /* No such tile, block, token. */
 #define VKA_PATTERN_NONE 0xffffffffu

@@ -249,10 +249,6 @@ VKA_FN uint token_bits_word(VKA_PROGRAM uint term, uint i, uint j0) {
 
 /* ---- any term -------------------------------------------------------------------------------------------------- */
 
-VKA_FN bool term_is_for(VKA_PROGRAM uint term, uint head) {
-    return head - VKA_OF(term, VKA_TERM_FIRST_HEAD) < VKA_OF(term, VKA_TERM_HEADS);
-}
-
 VKA_FN uint term_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
     switch (VKA_INT(VKA_OF(term, VKA_TERM_KIND))) {
     case VKA_TERM_WINDOW:
@@ -333,15 +329,36 @@ VKA_FN uint terms_end(VKA_PROGRAM uint begin) {
     return begin + VKA_AT(VKA_PROGRAM_TERMS) * VKA_UINT(VKA_TERM_WORDS);
 }
 
-/* Asks the clause's terms in turn until all agree on a tile. */
+VKA_FN bool group_is_for(VKA_PROGRAM uint group, uint head) {
+    return head - VKA_OF(group, VKA_TERM_FIRST_HEAD) < VKA_OF(group, VKA_TERM_HEADS);
+}
+
+/* The end of a clause's terms, or of a group's. */
+VKA_FN uint clause_end(VKA_PROGRAM uint clause) {
+    return clause + VKA_OF(clause, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
+}
+
+VKA_FN uint group_end(VKA_PROGRAM uint group) {
+    return group + VKA_OF(group, VKA_TERM_GROUP) * VKA_UINT(VKA_TERM_WORDS);
+}
+
+VKA_FN uint group_next(VKA_PROGRAM uint group, uint head, uint i0, uint i1, uint t) {
+    uint end = group_end(VKA_W group), best = VKA_PATTERN_NONE;
+    for (uint term = group; term < end && best != t; term += VKA_UINT(VKA_TERM_WORDS))
+        best = VKA_MIN(best, term_next(VKA_W term, head, i0, i1, t));
+    return best;
+}
+
+/* Asks the clause's groups in turn until all agree on a tile. */
 VKA_FN uint clause_next(VKA_PROGRAM uint clause, uint head, uint i0, uint i1, uint t) {
-    uint length = VKA_OF(clause, VKA_TERM_CLAUSE), columns = VKA_AT(VKA_PROGRAM_COLUMNS);
-    uint agreed = 0u, number = 0u;
-    while (t < columns && agreed < length) {
-        uint term = clause + number * VKA_UINT(VKA_TERM_WORDS);
-        uint next = term_is_for(VKA_W term, head) ? term_next(VKA_W term, head, i0, i1, t) : t;
-        agreed = next == t ? agreed + 1u : 1u;
-        number = number + 1u < length ? number + 1u : 0u;
+    uint columns = VKA_AT(VKA_PROGRAM_COLUMNS), end = clause_end(VKA_W clause), group = clause;
+    uint agreed = 0u; /* words of groups, one after the other, that did */
+    while (t < columns && agreed < end - clause) {
+        uint next = t, behind = group_end(VKA_W group);
+        if (group_is_for(VKA_W group, head))
+            next = group_next(VKA_W group, head, i0, i1, t);
+        agreed = (next == t ? agreed : 0u) + behind - group;
+        group = behind < end ? behind : clause;
         t = next;
     }
     return t < columns ? t : VKA_PATTERN_NONE;
@@ -349,13 +366,27 @@ VKA_FN uint clause_next(VKA_PROGRAM uint clause, uint head, uint i0, uint i1, ui
 
 /* The first tile at or after t that the queries i0 .. i1 of a tile may see, or VKA_PATTERN_NONE. */
 VKA_FN uint pattern_next(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
-    uint term = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W term), best = VKA_PATTERN_NONE;
-    while (term < end && best != t) {
-        if (term_is_for(VKA_W term, head))
-            best = VKA_MIN(best, clause_next(VKA_W term, head, i0, i1, t));
-        term += VKA_OF(term, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
-    }
+    uint clause = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W clause), best = VKA_PATTERN_NONE;
+    for (; clause < end && best != t; clause = clause_end(VKA_W clause))
+        if (group_is_for(VKA_W clause, head))
+            best = VKA_MIN(best, clause_next(VKA_W clause, head, i0, i1, t));
     return best;
+}
+
+VKA_FN bool group_is_full(VKA_PROGRAM uint group, uint head, uint i0, uint i1, uint j0, uint j1) {
+    uint end = group_end(VKA_W group);
+    bool full = false;
+    for (uint term = group; term < end && !full; term += VKA_UINT(VKA_TERM_WORDS))
+        full = term_is_full(VKA_W term, head, i0, i1, j0, j1);
+    return full;
+}
+
+VKA_FN bool clause_is_full(VKA_PROGRAM uint clause, uint head, uint i0, uint i1, uint j0, uint j1) {
+    uint end = clause_end(VKA_W clause);
+    bool full = group_is_for(VKA_W clause, head);
+    for (uint group = clause; group < end && full; group = group_end(VKA_W group))
+        full = !group_is_for(VKA_W group, head) || group_is_full(VKA_W group, head, i0, i1, j0, j1);
+    return full;
 }
 
 /* Do the queries i0 .. i1 certainly see all keys of tile t? */
@@ -363,14 +394,10 @@ VKA_FN bool pattern_is_full(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
     uint size = VKA_AT(VKA_PROGRAM_KEY_TILE), j0 = t * size, j1 = j0 + size - 1u;
     if (VKA_AT(VKA_PROGRAM_ORDERED) == 0u)
         j1 = VKA_MIN(j1, VKA_AT(VKA_PROGRAM_KEYS) - 1u);
-    uint term = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W term), next = term;
+    uint clause = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W clause);
     bool full = false;
-    for (; term < end && !full; term = next) {
-        next = term + VKA_OF(term, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
-        full = term_is_for(VKA_W term, head);
-        for (; term < next && full; term += VKA_UINT(VKA_TERM_WORDS))
-            full = !term_is_for(VKA_W term, head) || term_is_full(VKA_W term, head, i0, i1, j0, j1);
-    }
+    for (; clause < end && !full; clause = clause_end(VKA_W clause))
+        full = clause_is_full(VKA_W clause, head, i0, i1, j0, j1);
     return full;
 }
 
@@ -382,17 +409,26 @@ VKA_FN uint existing_keys(VKA_PROGRAM uint j0) {
     return j0 < keys ? (1u << (keys - j0)) - 1u : 0u;
 }
 
+VKA_FN uint group_word(VKA_PROGRAM uint group, uint head, uint i, uint j0) {
+    uint end = group_end(VKA_W group), bits = 0u;
+    for (uint term = group; term < end && bits != 0xffffffffu; term += VKA_UINT(VKA_TERM_WORDS))
+        bits |= term_word(VKA_W term, head, i, j0);
+    return bits;
+}
+
+VKA_FN uint clause_word(VKA_PROGRAM uint clause, uint head, uint i, uint j0) {
+    uint end = clause_end(VKA_W clause), bits = group_is_for(VKA_W clause, head) ? 0xffffffffu : 0u;
+    for (uint group = clause; group < end && bits != 0u; group = group_end(VKA_W group))
+        if (group_is_for(VKA_W group, head))
+            bits &= group_word(VKA_W group, head, i, j0);
+    return bits;
+}
+
 /* The keys j0 .. j0 + 31 that query i sees, as bits. */
 VKA_FN uint pattern_word(VKA_PROGRAM uint head, uint i, uint j0) {
-    uint term = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W term), next = term, bits = 0u;
-    for (; term < end && bits != 0xffffffffu; term = next) {
-        next = term + VKA_OF(term, VKA_TERM_CLAUSE) * VKA_UINT(VKA_TERM_WORDS);
-        uint part = term_is_for(VKA_W term, head) ? 0xffffffffu : 0u;
-        for (; term < next && part != 0u; term += VKA_UINT(VKA_TERM_WORDS))
-            if (term_is_for(VKA_W term, head))
-                part &= term_word(VKA_W term, head, i, j0);
-        bits |= part;
-    }
+    uint clause = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W clause), bits = 0u;
+    for (; clause < end && bits != 0xffffffffu; clause = clause_end(VKA_W clause))
+        bits |= clause_word(VKA_W clause, head, i, j0);
     return bits & existing_keys(VKA_W j0);
 }
 

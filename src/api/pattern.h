@@ -1,11 +1,20 @@
-/* What attentions need of a pattern. SPDX-License-Identifier: MIT */
+/* Patterns inside the library: what attentions need of one, and the parts that make one.
+ * SPDX-License-Identifier: MIT */
 #ifndef VKA_API_PATTERN_H
 #define VKA_API_PATTERN_H
 
-#include "plan/pattern.h"
+#include "api/check.h"
+#include "plan/pattern_build.h"
 
 const vka__pattern_shape *vka__pattern_shape_of(const vka_pattern *pattern);
 vka_buffer *vka__pattern_buffer(const vka_pattern *pattern);
 vka_device *vka__pattern_device(const vka_pattern *pattern);
+
+/* pattern_check.c: every rule that a description can break. */
+vka_status vka__pattern_check(const vka__check *c, const vka_pattern_desc *desc);
+
+/* pattern_blob.c: the map in a blob, all checked, and where its words begin. */
+vka_status vka__pattern_parse(const vka__context *ctx, const char *function, const void *data, size_t size,
+                              vka__pattern_shape *shape, const uint32_t **words);
 
 #endif

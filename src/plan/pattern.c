@@ -1,8 +1,7 @@
 /* Sizes of block maps: tiles, boxes of a grid, and where a map's parts lie.
  * SPDX-License-Identifier: MIT */
-#include "plan/pattern.h"
+#include "plan/pattern_build.h"
 
-#include <stdio.h>
 #include <string.h>
 
 static bool is_grid(const vka_pattern_term *t) {
@@ -27,55 +26,35 @@ void vka__pattern_box(uint32_t tile, uint32_t rank, uint32_t box[3]) {
     memcpy(box, rank == 2 ? planes[size] : cubes[size], sizeof planes[0]);
 }
 
-static vka_status refuse(vka__refusal *refusal, const char *field, const char *reason) {
-    refusal->field = field;
-    snprintf(refusal->reason, sizeof refusal->reason, "%s", reason);
-    return VKA_INVALID;
-}
-
-/* CPUs: little is computed in vain. GPUs: enough work for a workgroup. */
-static vka_status choose_tiles(const vka_pattern_desc *d, vka_device_type device, vka_pattern_info *info,
-                               vka__refusal *refusal) {
+/* CPUs: little is computed in vain. GPUs: enough work for a workgroup. Of a box, one tile size is the other. */
+static void choose_tiles(const vka_pattern_desc *d, vka_device_type device, vka_pattern_info *info) {
     uint32_t usual = device == VKA_DEVICE_CPU ? 32 : 64;
-    info->query_tile = d->query_tile ? d->query_tile : usual;
-    info->key_tile = d->key_tile ? d->key_tile : usual;
-    if (!info->ordered)
-        return VKA_OK;
-    if (!d->query_tile && d->key_tile)
-        info->query_tile = d->key_tile;
-    if (d->query_tile && !d->key_tile)
-        info->key_tile = d->query_tile;
-    if (info->query_tile < 32)
-        return refuse(refusal, "query_tile", "a box of a grid has 32, 64 or 128 tokens, unless keep_order is set");
-    if (info->query_tile != info->key_tile)
-        return refuse(refusal, "query_tile", "must be key_tile in boxes of a grid, unless keep_order is set");
-    return VKA_OK;
+    uint32_t query_usual = info->ordered && d->key_tile ? d->key_tile : usual;
+    uint32_t key_usual = info->ordered && d->query_tile >= 32 ? d->query_tile : usual;
+    info->query_tile = d->query_tile ? d->query_tile : query_usual;
+    info->key_tile = d->key_tile ? d->key_tile : key_usual;
 }
 
-static vka_status count_boxes(const vka_pattern_desc *d, vka_pattern_info *info, vka__refusal *refusal) {
-    uint32_t rank = d->terms[0].grid.rank, box[3];
+/* Boxes that cover the grid; 0 where they would have more places than fit: a thin grid fills them badly. */
+static uint32_t count_boxes(const vka_pattern_term *t, uint32_t tile) {
+    uint32_t rank = t->grid.rank, box[3];
     uint64_t boxes = 1;
-    vka__pattern_box(info->query_tile, rank, box);
+    vka__pattern_box(tile, rank, box);
     for (uint32_t i = 0; i < rank; ++i)
-        boxes *= vka__div_up(d->terms[0].grid.size[i], box[3 - rank + i]);
-    if (boxes * info->query_tile > INT32_MAX)
-        return refuse(refusal, "keep_order", "must be set: boxes of so thin a grid would have 2^31 places");
-    info->tile_rows = info->tile_columns = (uint32_t)boxes;
-    return VKA_OK;
+        boxes *= vka__div_up(t->grid.size[i], box[3 - rank + i]);
+    return boxes * tile > INT32_MAX ? 0 : (uint32_t)boxes;
 }
 
-vka_status vka__pattern_geometry(const vka_pattern_desc *d, vka_device_type device, vka_pattern_info *info,
-                                 vka__refusal *refusal) {
-    *info = (vka_pattern_info){
+vka_pattern_info vka__pattern_geometry(const vka_pattern_desc *d, vka_device_type device) {
+    vka_pattern_info info = {
         .queries = d->queries, .keys = d->keys, .heads = vka__max_u32(d->heads, 1), .ordered = is_ordered(d)};
-    vka_status status = choose_tiles(d, device, info, refusal);
-    if (status != VKA_OK)
-        return status;
-    if (info->ordered)
-        return count_boxes(d, info, refusal);
-    info->tile_rows = vka__div_up(d->queries, info->query_tile);
-    info->tile_columns = vka__div_up(d->keys, info->key_tile);
-    return VKA_OK;
+    choose_tiles(d, device, &info);
+    bool square = info.query_tile == info.key_tile;
+    uint32_t boxes = info.ordered && square ? count_boxes(&d->terms[0], info.query_tile) : 0;
+    info.ordered = boxes;
+    info.tile_rows = boxes ? boxes : vka__div_up(d->queries, info.query_tile);
+    info.tile_columns = boxes ? boxes : vka__div_up(d->keys, info.key_tile);
+    return info;
 }
 
 bool vka__pattern_layout(vka__pattern_shape *s) {

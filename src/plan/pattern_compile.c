@@ -1,42 +1,41 @@
-/* Descriptions of patterns become programs: a union of intersections of terms that the evaluation knows.
- *
- * A described term is itself a union: GLOBAL sees global keys, or has global queries. So an alternative of described
- * terms is the cross product of their choices. SPDX-License-Identifier: MIT */
-#include "plan/pattern.h"
+/* Descriptions of patterns become programs: an alternative a clause, a described term a group, or two, of terms that
+ * the evaluation knows. GLOBAL, for one, is the union of global keys and global queries.
+ * SPDX-License-Identifier: MIT */
+#include "plan/pattern_build.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "pattern_program.h"
 
-/* An intersection of compiled terms, one of the choices that a described term offers. */
-typedef struct choice {
-    uint32_t terms;
-    uint32_t term[2][VKA_TERM_WORDS];
-} choice;
-
-typedef struct choices {
-    uint32_t count;
-    choice of[4];
-} choices;
-
 typedef struct compiler {
     const vka_pattern_desc *desc;
     const vka_pattern_info *info;
-    vka__pattern_lists lists; /* of them the first words are the program's header and terms */
-    uint32_t terms;
+    const vka_pattern_term *from; /* what is being expanded */
+    uint32_t terms[VKA_PROGRAM_MAX_TERMS][VKA_TERM_WORDS];
+    uint32_t count, clause, group; /* terms so far; where the last clause and group began */
+    vka__pattern_lists lists;      /* their first words are the header's and the terms'   */
 } compiler;
 
-/* ---- compiled terms -------------------------------------------------------------------------------------------- */
+/* There is always room. */
+_Static_assert(4 * VKA_MAX_PATTERN_TERMS <= VKA_PROGRAM_MAX_TERMS, "a described term becomes at most four");
 
-static uint32_t *add_term(choice *c, uint32_t kind) {
-    uint32_t *term = c->term[c->terms++];
-    term[VKA_TERM_KIND] = kind;
-    return term;
+static uint32_t heads_of(const compiler *k) {
+    return k->from->heads ? k->from->heads : k->info->heads - k->from->first_head;
 }
 
-static choice *add_choice(choices *all) {
-    return &all->of[all->count++];
+/* Terms from here on are a union of their own. */
+static void begin_group(compiler *k) {
+    k->group = k->count;
+}
+
+static uint32_t *add_term(compiler *k, uint32_t kind) {
+    uint32_t *term = k->terms[k->count++];
+    term[VKA_TERM_KIND] = kind;
+    term[VKA_TERM_FIRST_HEAD] = k->from->first_head;
+    term[VKA_TERM_HEADS] = heads_of(k);
+    ++k->terms[k->clause][VKA_TERM_CLAUSE];
+    ++k->terms[k->group][VKA_TERM_GROUP];
+    return term;
 }
 
 /* Bits 0, step, 2 step, .. */
@@ -57,17 +56,17 @@ static uint32_t bound_of(int32_t steps, uint32_t dilation) {
     return (uint32_t)(int32_t)tokens;
 }
 
-static void add_window(choice *c, int32_t left, int32_t right, uint32_t dilation) {
+static void add_window(compiler *k, int32_t left, int32_t right, uint32_t dilation) {
     uint32_t step = vka__min_u32(vka__max_u32(dilation, 1), VKA_PATTERN_LIMIT);
-    uint32_t *term = add_term(c, VKA_TERM_WINDOW);
+    uint32_t *term = add_term(k, VKA_TERM_WINDOW);
     term[VKA_WINDOW_LEFT] = bound_of(left, step);
     term[VKA_WINDOW_RIGHT] = bound_of(right, step);
     term[VKA_WINDOW_DILATION] = step;
     term[VKA_WINDOW_COMB] = comb_of(step);
 }
 
-static void add_block_window(choice *c, uint32_t size, uint32_t before, uint32_t after, uint32_t offset) {
-    uint32_t *term = add_term(c, VKA_TERM_BLOCK_WINDOW);
+static void add_block_window(compiler *k, uint32_t size, uint32_t before, uint32_t after, uint32_t offset) {
+    uint32_t *term = add_term(k, VKA_TERM_BLOCK_WINDOW);
     uint32_t block = vka__min_u32(size, VKA_PATTERN_LIMIT), most = VKA_PATTERN_LIMIT / block + 1;
     term[VKA_BLOCK_SIZE] = block;
     term[VKA_BLOCK_OFFSET] = vka__min_u32(offset, VKA_PATTERN_LIMIT);
@@ -75,15 +74,15 @@ static void add_block_window(choice *c, uint32_t size, uint32_t before, uint32_t
     term[VKA_BLOCK_AFTER] = vka__min_u32(after, most);
 }
 
-static void add_columns(choice *c, uint32_t span, uint32_t from) {
-    uint32_t *term = add_term(c, VKA_TERM_COLUMNS);
+static void add_columns(compiler *k, uint32_t span, uint32_t from) {
+    uint32_t *term = add_term(k, VKA_TERM_COLUMNS);
     term[VKA_COLUMNS_SPAN] = span;
     term[VKA_COLUMNS_FROM] = from;
 }
 
 /* Ranges that are given by their ends: [begin, end) pairs, ascending. */
-static void add_range_pairs(compiler *k, choice *c, uint32_t kind, const uint32_t (*pairs)[2], uint32_t count) {
-    uint32_t *term = add_term(c, kind), used = 0;
+static void add_range_pairs(compiler *k, uint32_t kind, const uint32_t (*pairs)[2], uint32_t count) {
+    uint32_t *term = add_term(k, kind), used = 0;
     uint32_t at = vka__pattern_list(&k->lists, 2 * (uint64_t)count);
     if (k->lists.failed)
         return;
@@ -105,29 +104,22 @@ static void add_range_pairs(compiler *k, choice *c, uint32_t kind, const uint32_
 
 /* ---- described terms ------------------------------------------------------------------------------------------- */
 
-static uint32_t heads_of(const compiler *k, const vka_pattern_term *t) {
-    return t->heads ? t->heads : k->info->heads - t->first_head;
-}
-
-static void expand_global(compiler *k, const vka_pattern_term *t, choices *all) {
-    vka__compile_ranges(&k->lists, add_term(add_choice(all), VKA_TERM_KEYS), t->global.tokens, t->global.count,
-                        k->info->keys);
+static void expand_global(compiler *k, const vka_pattern_term *t) {
+    vka__compile_ranges(&k->lists, add_term(k, VKA_TERM_KEYS), t->global.tokens, t->global.count, k->info->keys);
     if (!t->global.one_way)
-        vka__compile_ranges(&k->lists, add_term(add_choice(all), VKA_TERM_QUERIES), t->global.tokens, t->global.count,
+        vka__compile_ranges(&k->lists, add_term(k, VKA_TERM_QUERIES), t->global.tokens, t->global.count,
                             k->info->queries);
 }
 
-static void expand_fixed(const vka_pattern_term *t, choices *all) {
+/* Two groups: causal, and the own span or columns. */
+static void expand_fixed(compiler *k, const vka_pattern_term *t) {
     uint32_t span = vka__min_u32(t->fixed.span, VKA_PATTERN_LIMIT);
-    uint64_t last = (uint64_t)t->fixed.last_blocks * vka__max_u32(t->fixed.block, 1);
-    choice *own = add_choice(all);
-    add_window(own, VKA_UNBOUNDED, 0, 1);
-    add_block_window(own, span, 0, 0, 0);
-    if (!last || t->fixed.span > VKA_PATTERN_LIMIT) /* nothing, or nothing but the one span */
-        return;
-    choice *columns = add_choice(all);
-    add_window(columns, VKA_UNBOUNDED, 0, 1);
-    add_columns(columns, span, span - (uint32_t)last);
+    uint32_t last = t->fixed.last_blocks * vka__max_u32(t->fixed.block, 1); /* at most t->fixed.span */
+    add_window(k, VKA_UNBOUNDED, 0, 1);
+    begin_group(k);
+    add_block_window(k, span, 0, 0, 0);
+    if (last && t->fixed.span == span) /* otherwise all tokens are one span */
+        add_columns(k, span, span - last);
 }
 
 /* The tokens that are global among `count`, as pairs [begin, end). */
@@ -139,31 +131,31 @@ static void bigbird_globals(const vka_pattern_term *t, uint32_t count, uint32_t 
     pairs[1][1] = globals ? 0 : count;
 }
 
-static void expand_bigbird(compiler *k, const vka_pattern_term *t, choices *all) {
+static void expand_bigbird(compiler *k, const vka_pattern_term *t) {
     uint32_t offset = vka__min_u32(t->bigbird.global_tokens, VKA_PATTERN_LIMIT), pairs[2][2];
-    add_block_window(add_choice(all), t->bigbird.block, 1, 1, offset);
+    add_block_window(k, t->bigbird.block, 1, 1, offset);
     bigbird_globals(t, k->info->keys, pairs);
-    add_range_pairs(k, add_choice(all), VKA_TERM_KEYS, (const uint32_t(*)[2])pairs, 2);
+    add_range_pairs(k, VKA_TERM_KEYS, (const uint32_t(*)[2])pairs, 2);
     bigbird_globals(t, k->info->queries, pairs);
-    add_range_pairs(k, add_choice(all), VKA_TERM_QUERIES, (const uint32_t(*)[2])pairs, 2);
+    add_range_pairs(k, VKA_TERM_QUERIES, (const uint32_t(*)[2])pairs, 2);
     if (!t->bigbird.random_blocks)
         return;
-    uint32_t *term = add_term(add_choice(all), VKA_TERM_BLOCK_LIST);
+    uint32_t *term = add_term(k, VKA_TERM_BLOCK_LIST);
     term[VKA_BLOCK_SIZE] = vka__min_u32(t->bigbird.block, VKA_PATTERN_LIMIT);
     term[VKA_BLOCK_OFFSET] = offset;
-    vka__compile_random_blocks(&k->lists, term, t, k->info, t->first_head, heads_of(k, t));
+    vka__compile_random_blocks(&k->lists, term, t, k->info, t->first_head, heads_of(k));
 }
 
-static void expand_prefix(compiler *k, const vka_pattern_term *t, choices *all) {
+static void expand_prefix(compiler *k, const vka_pattern_term *t) {
     const uint32_t pair[1][2] = {{0, vka__min_u32(t->prefix.length, k->info->keys)}};
-    add_range_pairs(k, add_choice(all), VKA_TERM_KEYS, pair, 1);
-    add_window(add_choice(all), VKA_UNBOUNDED, 0, 1);
+    add_range_pairs(k, VKA_TERM_KEYS, pair, 1);
+    add_window(k, VKA_UNBOUNDED, 0, 1);
 }
 
 /* Axes that the grid lacks come first and have one token. */
-static void expand_grid(const compiler *k, const vka_pattern_term *t, choices *all) {
+static void expand_grid(compiler *k, const vka_pattern_term *t) {
     bool swin = t->kind == VKA_PATTERN_SWIN;
-    uint32_t *term = add_term(add_choice(all), swin ? VKA_TERM_SWIN : VKA_TERM_NEIGHBORHOOD);
+    uint32_t *term = add_term(k, swin ? VKA_TERM_SWIN : VKA_TERM_NEIGHBORHOOD);
     uint32_t missing = 3 - t->grid.rank, box[3] = {1, 1, 1};
     if (k->info->ordered)
         vka__pattern_box(k->info->query_tile, t->grid.rank, box);
@@ -184,108 +176,63 @@ static void expand_grid(const compiler *k, const vka_pattern_term *t, choices *a
     }
 }
 
-static void expand(compiler *k, const vka_pattern_term *t, choices *all) {
+static void expand(compiler *k, const vka_pattern_term *t) {
     const vka_pattern_info *info = k->info;
     switch (t->kind) {
     case VKA_PATTERN_ALL:
-        add_window(add_choice(all), VKA_UNBOUNDED, VKA_UNBOUNDED, 1);
+        add_window(k, VKA_UNBOUNDED, VKA_UNBOUNDED, 1);
         break;
     case VKA_PATTERN_CAUSAL:
-        add_window(add_choice(all), VKA_UNBOUNDED, 0, 1);
+        add_window(k, VKA_UNBOUNDED, 0, 1);
         break;
     case VKA_PATTERN_WINDOW:
-        add_window(add_choice(all), t->window.left, t->window.right, t->window.dilation);
+        add_window(k, t->window.left, t->window.right, t->window.dilation);
         break;
     case VKA_PATTERN_GLOBAL:
-        expand_global(k, t, all);
+        expand_global(k, t);
         break;
     case VKA_PATTERN_FIXED:
-        expand_fixed(t, all);
+        expand_fixed(k, t);
         break;
     case VKA_PATTERN_BIGBIRD:
-        expand_bigbird(k, t, all);
+        expand_bigbird(k, t);
         break;
     case VKA_PATTERN_PREFIX:
-        expand_prefix(k, t, all);
+        expand_prefix(k, t);
         break;
     case VKA_PATTERN_DOCUMENTS:
-        vka__compile_documents(&k->lists, add_term(add_choice(all), VKA_TERM_DOCUMENTS), t->documents.ids, info);
+        vka__compile_documents(&k->lists, add_term(k, VKA_TERM_DOCUMENTS), t->documents.ids, info);
         break;
     case VKA_PATTERN_NEIGHBORHOOD:
     case VKA_PATTERN_SWIN:
-        expand_grid(k, t, all);
+        expand_grid(k, t);
         break;
     case VKA_PATTERN_BLOCKS:
-        vka__compile_blocks(&k->lists, add_term(add_choice(all), VKA_TERM_BLOCKS), t, info, heads_of(k, t));
+        vka__compile_blocks(&k->lists, add_term(k, VKA_TERM_BLOCKS), t, info, heads_of(k));
         break;
     case VKA_PATTERN_BITS:
-        vka__compile_bits(&k->lists, add_term(add_choice(all), VKA_TERM_BITS), t->bits.words, info);
+        vka__compile_bits(&k->lists, add_term(k, VKA_TERM_BITS), t->bits.words, info);
         break;
     case VKA_PATTERN_CHUNKS:
-        add_block_window(add_choice(all), t->chunks.size, t->chunks.before, t->chunks.after, 0);
+        add_block_window(k, t->chunks.size, t->chunks.before, t->chunks.after, 0);
         break;
     }
-    for (uint32_t i = 0; i < all->count; ++i)
-        for (uint32_t j = 0; j < all->of[i].terms; ++j) {
-            all->of[i].term[j][VKA_TERM_FIRST_HEAD] = t->first_head;
-            all->of[i].term[j][VKA_TERM_HEADS] = heads_of(k, t);
-        }
 }
 
-/* ---- clauses --------------------------------------------------------------------------------------------------- */
-
-/* Appends the intersection of one choice of each described term. */
-static bool emit_clause(compiler *k, const choices *all, uint32_t count, const uint32_t *picked) {
-    uint32_t length = 0;
-    for (uint32_t i = 0; i < count; ++i)
-        length += all[i].of[picked[i]].terms;
-    if (length > VKA_PROGRAM_MAX_TERMS - k->terms)
-        return false;
-    uint32_t *out = k->lists.words + VKA_PROGRAM_WORDS + k->terms * VKA_TERM_WORDS, *clause = out;
-    for (uint32_t i = 0; i < count; ++i) {
-        const choice *c = &all[i].of[picked[i]];
-        memcpy(out, c->term, c->terms * sizeof c->term[0]);
-        out += c->terms * VKA_TERM_WORDS;
-    }
-    clause[VKA_TERM_CLAUSE] = length;
-    k->terms += length;
-    return true;
-}
-
-/* An alternative: `count` described terms that are intersected. */
-static bool compile_alternative(compiler *k, const vka_pattern_term *terms, uint32_t count) {
-    choices all[VKA_MAX_PATTERN_TERMS];
-    uint32_t picked[VKA_MAX_PATTERN_TERMS] = {0}, place;
-    memset(all, 0, sizeof all);
-    for (uint32_t i = 0; i < count; ++i)
-        expand(k, &terms[i], &all[i]);
-    if (k->lists.failed)
-        return true;
-    do {
-        if (!emit_clause(k, all, count, picked))
-            return false;
-        for (place = 0; place < count && ++picked[place] == all[place].count; ++place)
-            picked[place] = 0;
-    } while (place < count);
-    return true;
-}
-
-static bool compile_terms(compiler *k) {
+static void compile_terms(compiler *k) {
     static const vka_pattern_term everything = {.kind = VKA_PATTERN_ALL};
     const vka_pattern_term *terms = k->desc->term_count ? k->desc->terms : &everything;
-    uint32_t count = vka__max_u32(k->desc->term_count, 1);
-    for (uint32_t begin = 0, end; begin < count; begin = end) {
-        for (end = begin + 1; end < count && terms[end].intersect;)
-            ++end;
-        if (!compile_alternative(k, terms + begin, end - begin))
-            return false;
+    for (uint32_t i = 0; i < vka__max_u32(k->desc->term_count, 1) && !k->lists.failed; ++i) {
+        k->from = &terms[i];
+        k->clause = terms[i].intersect ? k->clause : k->count;
+        begin_group(k);
+        expand(k, &terms[i]);
     }
-    return true;
 }
 
-static void write_header(const compiler *k) {
+static void write_terms(const compiler *k) {
     uint32_t *w = k->lists.words;
-    w[VKA_PROGRAM_TERMS] = k->terms;
+    w[VKA_PROGRAM_TERMS] = k->count;
     w[VKA_PROGRAM_QUERIES] = k->info->queries;
     w[VKA_PROGRAM_KEYS] = k->info->keys;
     w[VKA_PROGRAM_QUERY_TILE] = k->info->query_tile;
@@ -293,25 +240,23 @@ static void write_header(const compiler *k) {
     w[VKA_PROGRAM_ROWS] = k->info->tile_rows;
     w[VKA_PROGRAM_COLUMNS] = k->info->tile_columns;
     w[VKA_PROGRAM_ORDERED] = k->info->ordered;
+    memcpy(w + VKA_PROGRAM_WORDS, k->terms, sizeof k->terms);
 }
 
-vka_status vka__pattern_compile(const vka__context *ctx, const vka_pattern_desc *desc, const vka_pattern_info *info,
-                                vka__pattern_program *program, vka__refusal *refusal) {
+bool vka__pattern_compile(const vka__context *ctx, const vka_pattern_desc *desc, const vka_pattern_info *info,
+                          vka__pattern_program *program) {
     compiler k = {.desc = desc, .info = info, .lists = {.ctx = ctx}};
     *program = (vka__pattern_program){.info = *info};
     vka__pattern_list(&k.lists, VKA_PROGRAM_WORDS + VKA_PROGRAM_MAX_TERMS * VKA_TERM_WORDS);
-    bool fits = k.lists.failed || compile_terms(&k);
-    if (k.lists.failed || !fits) {
+    compile_terms(&k);
+    if (k.lists.failed) {
         vka__free(ctx, k.lists.words);
-        refusal->field = "terms";
-        snprintf(refusal->reason, sizeof refusal->reason, "expand into more than %d simple ones",
-                 VKA_PROGRAM_MAX_TERMS);
-        return fits ? VKA_OUT_OF_MEMORY : VKA_UNSUPPORTED;
+        return false;
     }
-    write_header(&k);
+    write_terms(&k);
     program->words = k.lists.words;
     program->count = (uint32_t)k.lists.count;
-    return VKA_OK;
+    return true;
 }
 
 void vka__pattern_program_free(const vka__context *ctx, vka__pattern_program *program) {

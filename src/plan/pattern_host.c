@@ -1,6 +1,6 @@
 /* Block maps built by the host, row after row.
  * SPDX-License-Identifier: MIT */
-#include "plan/pattern.h"
+#include "plan/pattern_build.h"
 
 #include <string.h>
 

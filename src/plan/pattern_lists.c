@@ -1,6 +1,6 @@
 /* Lists of compiled patterns: ranges of tokens, random blocks, documents, the caller's masks.
  * SPDX-License-Identifier: MIT */
-#include "plan/pattern.h"
+#include "plan/pattern_build.h"
 
 #include <stdlib.h>
 #include <string.h>

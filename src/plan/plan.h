@@ -141,10 +141,10 @@ typedef struct vka__attention_problem {
     vka__view order; /* [B, H, places, 1]                                                                           */
     const vka__pattern_shape *pattern; /* of map                                                                    */
     bool order_sure;                   /* places of full tiles need no look: the order is the map's own             */
-    uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
-    bool device_lengths;           /* some are read when the commands run      */
-    uint32_t options;              /* VKA_FLAG_* of kernels with options, but for those of views           */
-    float scale;                   /* as applied                                          */
+    uint32_t batch, q_len, kv_len;     /* sequences, and the longest one's lengths */
+    bool device_lengths;               /* some are read when the commands run      */
+    uint32_t options;                  /* VKA_FLAG_* of kernels with options, but for those of views           */
+    float scale;                       /* as applied                                          */
     float softcap;
     int32_t band_lo; /* query i sees i + band_lo <= j <= i + band_hi        */
     int32_t band_hi;

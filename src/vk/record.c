@@ -12,6 +12,10 @@ const vka__tuning *vka__device_tuning(const vka_device *device) {
     return &device->tuning;
 }
 
+bool vka__device_has_queue(const vka_device *device) {
+    return device->queue;
+}
+
 vka_device *vka__buffer_device(const vka_buffer *buffer) {
     return buffer->device;
 }

@@ -31,6 +31,7 @@ vka_status vka__prepare(vka_device *device, const vka__operation *operation);
 
 const vka__context *vka__device_context(const vka_device *device);
 const vka__tuning *vka__device_tuning(const vka_device *device);
+bool vka__device_has_queue(const vka_device *device); /* an imported one may have none */
 vka_device *vka__recorder_device(const vka_recorder *recorder);
 vka_device *vka__buffer_device(const vka_buffer *buffer);
 uint64_t vka__buffer_base(const vka_buffer *buffer);  /* where a wrapped range begins in its VkBuffer   */
