@@ -257,16 +257,23 @@ VKA_FN uint grid_word(VKA_PROGRAM uint term, uint i, uint j0) {
     if (!in_grid(g, q))
         return 0u;
     axis_keys kz = axis_sees(g.z, q.z), ky = axis_sees(g.y, q.y), kx = axis_sees(g.x, q.x);
+    /* Line after line, as far as lines and planes lie in the box, or in the grid. */
+    grid_point p = place_point(g, j0);
+    bool boxes = grid_has_boxes(g);
+    int x_begin = boxes ? p.x : 0, x_end = boxes ? p.x + g.x.box : g.x.size;
+    int y_begin = boxes ? p.y / g.y.box * g.y.box : 0, y_end = boxes ? y_begin + g.y.box : g.y.size;
     uint bits = 0u;
-    /* Line after line of the grid, as far as it lies in the box. */
     for (uint done = 0u; done < 32u;) {
-        grid_point p = place_point(g, j0 + done);
-        uint line = VKA_UINT(grid_has_boxes(g) ? g.x.box - p.x % g.x.box : g.x.size - p.x);
+        uint line = VKA_UINT(x_end - p.x);
         if (axis_holds(g.z, kz, p.z) && axis_holds(g.y, ky, p.y)) {
             uint ahead = key_bits_stepped(kx.lo, kx.hi, kx.lo, g.x.dilation, g.x.comb, VKA_UINT(p.x));
             bits |= (line < 32u ? ahead & ((1u << line) - 1u) : ahead) << done;
         }
         done += line;
+        p.x = x_begin;
+        p.y += 1;
+        p.z += p.y == y_end ? 1 : 0;
+        p.y = p.y == y_end ? y_begin : p.y;
     }
     return bits;
 }

@@ -136,39 +136,52 @@ static uint32_t tokens_in_word(const blob *b, uint64_t place, uint32_t tokens) {
     return word;
 }
 
-static uint32_t count_bits(uint32_t word) {
-    uint32_t count = 0;
-    for (; word; word &= word - 1)
-        ++count;
-    return count;
-}
-
 static bool query_exists(const blob *b, uint64_t place) {
     return b->order ? b->order[place] != UINT32_MAX : place < b->shape->info.queries;
 }
 
-/* Adds the pairs of a tile. False: it sees what is no token. */
-static bool add_tile(blob *b, uint32_t row, uint32_t column, uint32_t partial) {
+/* Places from `first` on that have a token. */
+static uint32_t tokens_in_tile(const blob *b, uint64_t first, uint32_t tile, uint32_t tokens) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < tile; i += 32)
+        count += vka__count_bits(tokens_in_word(b, first + i, tokens) &
+                                 (tile - i < 32 ? (1u << (tile - i)) - 1 : UINT32_MAX));
+    return count;
+}
+
+/* The pairs of a full tile. False: a key's place has no token; kernels don't look. */
+static bool add_full_tile(blob *b, uint64_t first_query, uint64_t first_key) {
+    vka_pattern_info *info = &b->shape->info;
+    uint32_t queries = tokens_in_tile(b, first_query, info->query_tile, info->queries);
+    uint32_t keys = tokens_in_tile(b, first_key, info->key_tile, info->keys);
+    info->pairs += (uint64_t)queries * keys;
+    return !b->order || keys == info->key_tile;
+}
+
+/* The pairs of a partial tile. False: bits are set of what is no token. */
+static bool add_partial_tile(blob *b, uint64_t first_query, uint64_t first_key, const uint32_t *bits) {
     vka_pattern_info *info = &b->shape->info;
     uint32_t words = info->key_tile / 32, keys[4];
-    bool holes = false;
-    for (uint32_t w = 0; w < words; ++w) {
-        keys[w] = tokens_in_word(b, (uint64_t)column * info->key_tile + 32 * w, info->keys);
-        holes = holes || keys[w] != UINT32_MAX;
-    }
-    if (partial == VKA_PATTERN_FULL && b->order && holes)
-        return false;
-    const uint32_t *bits = b->bits + (uint64_t)partial * info->query_tile * words;
+    for (uint32_t w = 0; w < words; ++w)
+        keys[w] = tokens_in_word(b, first_key + 32 * w, info->keys);
     for (uint32_t i = 0; i < info->query_tile; ++i) {
-        bool exists = query_exists(b, (uint64_t)row * info->query_tile + i);
-        for (uint32_t w = 0; w < words; ++w) {
-            uint32_t may = exists ? keys[w] : 0, sees = partial == VKA_PATTERN_FULL ? may : *bits++;
-            if (sees & ~may)
+        bool exists = query_exists(b, first_query + i);
+        for (uint32_t w = 0; w < words; ++w, ++bits) {
+            if (*bits & ~(exists ? keys[w] : 0))
                 return false;
-            info->pairs += count_bits(sees);
+            info->pairs += vka__count_bits(*bits);
         }
     }
     return true;
+}
+
+static bool add_tile(blob *b, uint32_t row, uint32_t column, uint32_t partial) {
+    const vka_pattern_info *info = &b->shape->info;
+    uint64_t first_query = (uint64_t)row * info->query_tile, first_key = (uint64_t)column * info->key_tile;
+    if (partial == VKA_PATTERN_FULL)
+        return add_full_tile(b, first_query, first_key);
+    return add_partial_tile(b, first_query, first_key,
+                            b->bits + (uint64_t)partial * info->query_tile * (info->key_tile / 32));
 }
 
 static bool check_tiles(blob *b) {

@@ -53,5 +53,11 @@ static inline uint32_t vka__round_up(uint32_t a, uint32_t multiple) {
 static inline uint64_t vka__align_up(uint64_t a, uint64_t power_of_two) {
     return (a + power_of_two - 1) & ~(power_of_two - 1);
 }
+/* Bits that are set. */
+static inline uint32_t vka__count_bits(uint32_t word) {
+    word -= word >> 1 & 0x55555555u;
+    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
+    return ((word + (word >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
+}
 
 #endif

@@ -34,12 +34,6 @@ static bool reserve(const vka__context *ctx, words *w, uint64_t count) {
     return true;
 }
 
-static uint32_t count_bits(uint32_t word) {
-    word -= word >> 1 & 0x55555555u;
-    word = (word & 0x33333333u) + (word >> 2 & 0x33333333u);
-    return ((word + (word >> 4)) & 0x0f0f0f0fu) * 0x01010101u >> 24;
-}
-
 /* The bits of a tile and their number. `full`: every query that there is sees every key that there is, where a place
  * without a token counts as a key that nobody sees. */
 static uint32_t fill_tile(const builder *b, uint32_t head, uint32_t row, uint32_t t, uint32_t *out, bool *full) {
@@ -50,7 +44,7 @@ static uint32_t fill_tile(const builder *b, uint32_t head, uint32_t row, uint32_
             uint32_t j0 = t * b->info->key_tile + 32 * word;
             uint32_t bits = exists ? pattern_word(b->program, head, first + i, j0) : 0;
             all &= exists ? bits | ~existing_keys(b->program, j0) : UINT32_MAX;
-            seen += count_bits(bits);
+            seen += vka__count_bits(bits);
             *out++ = bits;
         }
     }
