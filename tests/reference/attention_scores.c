@@ -71,7 +71,7 @@ static bool in_pattern(const ref_attention *a, uint32_t b, uint32_t h, int64_t i
             return false;
         }
     }
-    return !a->pattern || ref_pattern_sees(a->pattern, h, p, j);
+    return !a->pattern || ref_pattern_sees(a->pattern, a->pattern->heads ? h : 0, p, j);
 }
 
 bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
