@@ -84,12 +84,12 @@ typedef struct vka_attention_desc {
                               /*   vka_relative_bias_t5. -inf masks                                                */
     uint32_t relative_zero;   /* where in a row j = p lies; below L                                                */
     /* Tokens of a picture, in rows of relative_width: token t lies in row t / width, column t % width. relative_bias is
-     * then [Hq, Ly, Lx] or [1, Ly, Lx], and its element [row of j - row of p + relative_zero_row][column of j - column of
-     * p + relative_zero], each clamped, is added: Swin's table of (2w - 1)^2 with both zeros w - 1 (Liu 2021). */
+     * then [Hq, Ly, Lx] or [1, Ly, Lx], and its element [row of j - row of p + relative_zero_row][column of j - column
+     * of p + relative_zero], each clamped, is added: Swin's table of (2w - 1)^2 with both zeros w - 1 (Liu 2021). */
     uint32_t relative_width;    /* 0: no picture                                                                   */
     uint32_t relative_zero_row; /* below Ly                                                                        */
-    vka_tensor sinks;         /* optional: f32 [Hq]: a logit that joins a row's softmax and has no value           */
-                              /*   (Xiao 2023; gpt-oss). Neither scaled nor capped. Softmax only                   */
+    vka_tensor sinks;           /* optional: f32 [Hq]: a logit that joins a row's softmax and has no value           */
+                                /*   (Xiao 2023; gpt-oss). Neither scaled nor capped. Softmax only                   */
 
     bool causal; /* keep j <= p                                                                                   */
     vka_diagonal diagonal;

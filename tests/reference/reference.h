@@ -31,14 +31,15 @@ typedef struct ref_attention {
     const float *relative;  /* [q_heads, relative_len], or one row for all heads */
     uint32_t relative_heads, relative_len, relative_zero;
     uint32_t relative_width, relative_rows, relative_zero_row; /* of a grid: [q_heads, relative_rows, relative_len] */
-    const float *sinks; /* [q_heads] */
+    const float *sinks;                                        /* [q_heads] */
     vka_selection selection;
     double dropout;
     uint64_t seed;
     uint32_t random_offset;
     const vka_pattern_desc *pattern;
-    const int64_t *places; /* [batch, q_heads, max(q_len, kv_len)]: where an order has a token, -1: nowhere. The pattern */
-                           /* is then about places                                                                */
+    const int64_t
+        *places; /* [batch, q_heads, max(q_len, kv_len)]: where an order has a token, -1: nowhere. The pattern */
+                 /* is then about places                                                                */
     vka_dtype q_type, k_type, v_type, out_type; /* for the naive twin alone; 0: f32 */
 } ref_attention;
 
