@@ -86,7 +86,9 @@ struct vka_device {
     VkCommandBuffer transfer_cmd;
     VkFence transfer_fence;
     vka_buffer *transfer_staging;
-    bool transfer_busy; /* a copy was submitted, and is not known to have completed */
+    vka_buffer *transfer_buffer; /* of the copy                                                  */
+    bool transfer_orphan;        /* it was destroyed while the copy was busy                     */
+    bool transfer_busy;          /* a copy was submitted, and is not known to have completed     */
 };
 
 struct vka_buffer {
