@@ -248,24 +248,12 @@ static frame begin(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, 
     return (frame){g, queries, keys, heads};
 }
 
-/* Tiles that are boxes of a grid are square. */
-static void make_tiles_legal(vka_pattern_desc *d) {
-    bool grids = d->term_count > 0;
-    for (uint32_t i = 0; i < d->term_count; i++) {
-        grids = grids && (d->terms[i].kind == VKA_PATTERN_NEIGHBORHOOD || d->terms[i].kind == VKA_PATTERN_SWIN);
-    }
-    if (grids && !d->keep_order) {
-        d->key_tile = d->query_tile = d->key_tile && d->query_tile ? d->key_tile : 0;
-    }
-}
-
 void pattern_draw_kind(ref_rng *g, vka_pattern_kind kind, uint32_t queries, uint32_t keys, uint32_t heads,
                        pattern_storage *s, vka_pattern_desc *d) {
     frame f = begin(g, queries, keys, heads, s, d);
     s->terms[0].kind = kind;
     s->lists[0] = draw_term(&f, &s->terms[0]);
     d->term_count = 1;
-    make_tiles_legal(d);
 }
 
 void pattern_draw(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, pattern_storage *s,
@@ -282,7 +270,6 @@ void pattern_draw(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, p
             s->lists[d->term_count++] = draw_term(&f, t);
         }
     }
-    make_tiles_legal(d);
 }
 
 void pattern_drop(pattern_storage *s, vka_pattern_desc *d, uint32_t term) {
