@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vkattn/pattern.h>
+
 #include "attention_case.h"
 #include "support/app.h"
 #include "support/intercept.h"
@@ -297,72 +299,125 @@ Test(faults, save_cache) {
     exhaust("vka_device_save_cache", attempt_save_cache);
 }
 
-/* Every call of a recorder's round, one after the other. */
-static void attempt_round(void) {
-    context c;
-    context_open(&c, &config_real);
-    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
-    vka_recorder *r = c.recorder;
-    const char *first = NULL;
-    EXPECT_OK(transformer_prepare(&t, 0));
-    arm();
-    vka_status status = vka_recorder_begin(r);
-    status = status ? status : transformer_record(&t, r, 0);
-    status = status ? status : vka_recorder_submit(r);
-    status = status ? status : vka_recorder_wait(r, VKA_FOREVER);
-    disarm(status);
-    first = fired;
-    if (status) { /* wherever it stopped: a new recorder is as good as ever, and the old one can be destroyed */
-        vka_recorder_destroy(&c.recorder);
-        EXPECT_OK(vka_recorder_create(c.device, NULL, &c.recorder));
-        EXPECT_OK(vka_recorder_begin(c.recorder));
-        EXPECT_OK(transformer_record(&t, c.recorder, 0));
-        context_finish(&c);
-    }
-    cr_assert(transformer_ok(&t));
-    transformer_destroy(&t);
-    context_close(&c);
-    fired = first ? first : armed_fault == FAULT_ALLOCATOR && armed_nth == 1 ? "" : NULL;
-}
+/* A map, of what needs lists in the making. */
+static const uint32_t pattern_tokens[] = {3, 40, 41};
+static const int32_t pattern_documents[100] = {1, 1, 2};
+static const vka_pattern_term pattern_terms[] = {
+    {VKA_PATTERN_WINDOW, .window = {5, 0}},
+    {VKA_PATTERN_GLOBAL, .global = {pattern_tokens, 3, false}},
+    {VKA_PATTERN_BIGBIRD, .first_head = 1, .bigbird = {.block = 8, .random_blocks = 1}},
+    {VKA_PATTERN_DOCUMENTS, .intersect = true, .documents = {pattern_documents}},
+};
+static const vka_pattern_term pattern_grid = {VKA_PATTERN_NEIGHBORHOOD,
+                                              .grid = {.rank = 2, .size = {10, 10}, .window = {3, 3}}};
 
-Test(faults, round) {
-    exhaust("recorder", attempt_round);
-}
-
-/* ---- lost devices -------------------------------------------------------------------------------------------- */
-
-/* Everything that touches the device fails from now on; everything can still be destroyed. */
-static void lose(const char *function) {
+static void create_pattern(vka_pattern_build how) {
     context c;
     context_open(&c, &config_staged);
-    transformer t = transformer_make(&c, VKA_F32, 9, 2, 8, test_seed());
-    uint32_t word = 0;
-    EXPECT_OK(vka_recorder_begin(c.recorder));
-    EXPECT_OK(transformer_record(&t, c.recorder, 0));
-    intercept_fail(function, 1, VK_ERROR_DEVICE_LOST);
-    log_clear();
-    vka_status submitted = vka_recorder_submit(c.recorder);
-    vka_status waited = vka_recorder_wait(c.recorder, VKA_FOREVER);
-    cr_expect_not_null(intercept_failed());
-    if (submitted == VKA_OK) {
-        cr_expect_eq(waited, VKA_DEVICE_LOST, "%s: wait gives %d", function, waited);
-        cr_expect_eq(log_count(VKA_LOG_ERROR), 1);
-    } else {
-        cr_expect_eq(submitted, VKA_DEVICE_LOST, "%s: submit gives %d", function, submitted);
+    vka_pattern_desc desc = {
+        .queries = 100, .keys = 100, .heads = 2, .terms = pattern_terms, .term_count = 4, .build = how};
+    vka_pattern *pattern = (vka_pattern *)(void *)&c;
+    arm();
+    vka_status status = disarm(vka_pattern_create(c.device, &desc, &pattern));
+    cr_assert_eq(pattern == NULL, status != VKA_OK);
+    if (status) {
+        EXPECT_OK(vka_pattern_create(c.device, &desc, &pattern));
     }
-    EXPECT_FAILURE(vka_buffer_write(t.x.view.buffer, 0, &word, 4), VKA_DEVICE_LOST, "vka_buffer_write");
-    EXPECT_FAILURE(vka_buffer_read(t.x.view.buffer, 0, &word, 4), VKA_DEVICE_LOST, "vka_buffer_read");
-    transformer_destroy(&t);
+    vka_pattern_destroy(&pattern);
+    context_close(&c);
+}
+
+static void attempt_pattern_by_host(void) {
+    create_pattern(VKA_PATTERN_BUILD_HOST);
+}
+
+static void attempt_pattern_by_device(void) {
+    create_pattern(VKA_PATTERN_BUILD_DEVICE);
+}
+
+Test(faults, pattern_by_host) {
+    exhaust("vka_pattern_create", attempt_pattern_by_host);
+}
+
+Test(faults, pattern_by_device) {
+    exhaust("vka_pattern_create", attempt_pattern_by_device);
+}
+
+/* Maps with an order, which takes more to check. */
+static void save_or_load(bool load) {
+    context c;
+    context_open(&c, &config_staged);
+    vka_pattern_desc desc = {
+        .queries = 100, .keys = 100, .terms = &pattern_grid, .term_count = 1, .build = VKA_PATTERN_BUILD_HOST};
+    vka_pattern *pattern = NULL, *again = (vka_pattern *)(void *)&c;
+    size_t size = 1 << 16;
+    uint8_t *blob = malloc(size);
+    EXPECT_OK(vka_pattern_create(c.device, &desc, &pattern));
+    if (load) {
+        EXPECT_OK(vka_pattern_save(pattern, blob, &size));
+        arm();
+        vka_status status = disarm(vka_pattern_load(c.device, blob, size, &again));
+        cr_assert_eq(again == NULL, status != VKA_OK);
+    } else {
+        arm();
+        disarm(vka_pattern_save(pattern, blob, &size));
+    }
+    const char *first = fired;
+    if (first) {
+        size = 1 << 16;
+        EXPECT_OK(vka_pattern_save(pattern, blob, &size));
+        EXPECT_OK(vka_pattern_load(c.device, blob, size, &again));
+    }
+    vka_pattern_destroy(load || first ? &again : NULL);
+    free(blob);
+    vka_pattern_destroy(&pattern);
+    context_close(&c);
+    fired = first;
+}
+
+static void attempt_pattern_save(void) {
+    save_or_load(false);
+}
+
+static void attempt_pattern_load(void) {
+    save_or_load(true);
+}
+
+Test(faults, pattern_save) {
+    exhaust("vka_pattern_save", attempt_pattern_save);
+}
+
+Test(faults, pattern_load) {
+    exhaust("vka_pattern_load", attempt_pattern_load);
+}
+
+/* Nothing is left of a map that the device was lost with, and there is no other one. */
+static void lose_pattern(vka_pattern_build how) {
+    context c;
+    context_open(&c, &config_staged);
+    vka_pattern_desc desc = {
+        .queries = 100, .keys = 100, .terms = pattern_terms, .term_count = 2, .build = VKA_PATTERN_BUILD_HOST};
+    vka_pattern *pattern = NULL, *lost = (vka_pattern *)(void *)&c;
+    size_t size = 1 << 16;
+    uint8_t *blob = malloc(size);
+    EXPECT_OK(vka_pattern_create(c.device, &desc, &pattern));
+    intercept_fail("vkWaitForFences", 1, VK_ERROR_DEVICE_LOST);
+    desc.build = how;
+    EXPECT_FAILURE(vka_pattern_create(c.device, &desc, &lost), VKA_DEVICE_LOST, ".");
+    cr_expect_null(lost);
+    EXPECT_FAILURE(vka_pattern_save(pattern, blob, &size), VKA_DEVICE_LOST, ".");
+    vka_pattern_destroy(&pattern);
+    free(blob);
     context_close(&c);
     intercept_fail(NULL, 0, VK_SUCCESS);
 }
 
-Test(faults, lost_on_submit) {
-    lose("vkQueueSubmit");
+Test(faults, lost_with_pattern_by_host) {
+    lose_pattern(VKA_PATTERN_BUILD_HOST);
 }
 
-Test(faults, lost_on_wait) {
-    lose("vkWaitForFences");
+Test(faults, lost_with_pattern_by_device) {
+    lose_pattern(VKA_PATTERN_BUILD_DEVICE);
 }
 
 Test(faults, lost_and_begun_again) {
