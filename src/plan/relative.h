@@ -1,9 +1,24 @@
-/* Plans of vka_relative_bias_t5.
+/* Plans of operations that write rows of relative biases: vka_relative_bias_t5.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_PLAN_RELATIVE_H
 #define VKA_PLAN_RELATIVE_H
 
 #include "plan/plan.h"
+
+/* ---- what they share: an invocation owns an element of out, which is [1, 1, Hq, L]-shaped ---------------------- */
+
+typedef struct vka__relative_grid {
+    vka__pipeline_key key;
+    vka__grid grid;
+} vka__relative_grid;
+
+vka__relative_grid vka__relative_grid_of(const vka_device_caps *caps, vka__kernel kernel, const vka__view *out);
+uint64_t vka__relative_dispatches(const vka__relative_grid *grid);
+/* All of a dispatch but its inputs. */
+void vka__relative_dispatch(const vka_device_caps *caps, const vka__relative_grid *grid, const vka__view *out,
+                            uint64_t index, vka__dispatch *dispatch);
+
+/* ---- T5 -------------------------------------------------------------------------------------------------------- */
 
 #define VKA_MAX_T5_BUCKETS 1024
 
@@ -18,8 +33,7 @@ typedef struct vka__relative_t5_problem {
 typedef struct vka__relative_t5_plan {
     vka_relative_t5_params params;
     int32_t edges[VKA_MAX_T5_BUCKETS - 1]; /* where buckets 1, 2, .. of one direction begin */
-    vka__pipeline_key key;
-    vka__grid grid;
+    vka__relative_grid grid;
 } vka__relative_t5_plan;
 
 /* Buckets of one direction that hold a single distance. */
@@ -30,7 +44,6 @@ uint32_t vka__t5_edges(uint32_t buckets, bool bidirectional, uint32_t max_distan
 
 vka_status vka__plan_relative_t5(const vka_device_caps *caps, const vka__relative_t5_problem *problem,
                                  vka__relative_t5_plan *plan, vka__refusal *refusal);
-uint64_t vka__relative_t5_dispatches(const vka__relative_t5_plan *plan);
 void vka__relative_t5_dispatch(const vka_device_caps *caps, const vka__relative_t5_problem *problem,
                                const vka__relative_t5_plan *plan, uint64_t index, vka__dispatch *dispatch);
 /* As snprintf: returns the whole length. */
