@@ -47,6 +47,58 @@ VKA_API vka_status vka_relative_bias_t5_workspace(vka_device *device, const vka_
 VKA_API vka_status vka_relative_bias_t5_explain(vka_device *device, const vka_relative_bias_t5_desc *desc, char *text,
                                                 size_t capacity, size_t *length);
 
+/* Adaptive spans made into biases. */
+typedef struct vka_relative_bias_span_desc {
+    vka_tensor spans; /* required: f32 [Hq]: z of each head, in tokens (of the authors' code: current_val times */
+    /*   max_size). Read when the commands run                                                    */
+    vka_tensor out; /* required: f32 [Hq, L]: what vka_attention_desc.relative_bias takes                        */
+    uint32_t relative_zero; /* where in a row the query's own token is; below L; the same in vka_attention_desc    */
+    float ramp;             /* required: R, tokens over which the mask falls from 1 to 0; above 0, at most 2^24    */
+} vka_relative_bias_span_desc;
+
+/* out[h, l] = log(m), m = clamp((z_h - x) / R + 1, 0, 1), with x = relative_zero - 1 - l: the soft mask of adaptive
+ * attention spans (Sukhbaatar 2019) on the distance x to earlier tokens, where x = 0 is the previous one. Added to the
+ * scores s it gives the weights m exp(s) / sum(m exp(s)), which is the paper's equation. (Its x counts from 1, but its
+ * authors' code, adaptive-span, from 0, and that is what z was trained with.)
+ *
+ * m = 1 gives 0 and m = 0 gives -inf, exactly. Tokens that are not earlier follow the same formula (m = 1 if z >= 0):
+ * whether they are seen is for causality or the window to say. The paper's attention sees earlier tokens only:
+ * window.right = -1. A head with z = inf sees everything, one with z <= -R no earlier token: rows that see nothing give
+ * 0, as ever. NaN in z makes the head's row NaN, and so its results. Distances beyond 2^24 are rounded to float32.
+ *
+ * Work follows the window or the pattern, not the biases. Give one, or masked keys are loaded and scored, too:
+ *   window   left = vka_relative_bias_span_left of all heads, right = -1: every head's work is that of the largest span
+ *   pattern  a WINDOW term for each head (first_head = h, heads = 1) with left = vka_relative_bias_span_left(&z[h], 1,
+ * R) and right = -1: each head's work is that of its own span Both come from values that the host knows, which must not
+ * be below those that the device reads. Attention clamps distances to the row: with L = left + 2 and relative_zero =
+ * left + 1 element 0 is -inf, and right for all farther keys, window or not.
+ *
+ * The code divides by sum(m p) + 1e-8, with p = softmax(s), to be safe from 0 / 0, which here is 0 anyway. Here there
+ * is no such term, nor in the paper. It would lower a row's weights by 1e-8 / sum(m p) of themselves, which float32
+ * does not show unless spans hold less than a sixth of p; and p needs the scores of keys that no span reaches, so that
+ * the term depends on how many of those there are (in the code: on how far it trims) and the work no longer on the
+ * spans.
+ *
+ * Any strides. Hq = 0 records nothing and succeeds.
+ *
+ * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
+ * has completed. On any error nothing is recorded. A recording stays valid while z changes.
+ *
+ * @return as vka_relative_bias_t5. Threads: one thread per recorder at a time. */
+VKA_API vka_status vka_relative_bias_span(vka_recorder *recorder, const vka_relative_bias_span_desc *desc);
+
+/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
+VKA_API vka_status vka_relative_bias_span_prepare(vka_device *device, const vka_relative_bias_span_desc *desc);
+VKA_API vka_status vka_relative_bias_span_workspace(vka_device *device, const vka_relative_bias_span_desc *desc,
+                                                    uint64_t *bytes);
+VKA_API vka_status vka_relative_bias_span_explain(vka_device *device, const vka_relative_bias_span_desc *desc,
+                                                  char *text, size_t capacity, size_t *length);
+
+/* How far back heads with these spans see: the largest n for which some head sees the key p - n, ceil(max z + ramp). At
+ * least 1, so that it makes a window with right = -1 even where no head sees anything; VKA_UNBOUNDED if that is the
+ * answer, and where z or ramp is NaN. spans [heads]. Threads: any. */
+VKA_API int32_t vka_relative_bias_span_left(const float *spans, uint32_t heads, float ramp);
+
 #ifdef __cplusplus
 }
 #endif

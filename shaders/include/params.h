@@ -127,6 +127,17 @@ VKA_STRUCT(vka_relative_t5_params) {
 }
 VKA_END(vka_relative_t5_params);
 
+/* One row of relative biases for every head, made from adaptive spans. */
+VKA_STRUCT(vka_relative_span_params) {
+    VKA_UINT_ spans_step;
+    VKA_UINT_ out_row; /* strides of a head and of a distance */
+    VKA_UINT_ out_step;
+    VKA_UINT_ cols;  /* L                                                                            */
+    VKA_INT_ zero;   /* where the distance is 0                                                      */
+    VKA_FLOAT_ ramp; /* R                                                                            */
+}
+VKA_END(vka_relative_span_params);
+
 /* Two numbers of 64 bits. */
 VKA_STRUCT(vka_digits) {
     VKA_UINT_ first_high;
@@ -332,6 +343,7 @@ VKA_END(vka_push);
 
 /* Relative biases. */
 #define VKA_BIND_BIAS_TABLE 1
+#define VKA_BIND_SPANS      1
 #define VKA_BIND_EDGES      2
 #define VKA_BIND_BIASES     3
 

@@ -1,4 +1,4 @@
-/* Plans of operations that write rows of relative biases: vka_relative_bias_t5.
+/* Plans of operations that write rows of relative biases: vka_relative_bias_t5, vka_relative_bias_span.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_PLAN_RELATIVE_H
 #define VKA_PLAN_RELATIVE_H
@@ -48,5 +48,25 @@ void vka__relative_t5_dispatch(const vka_device_caps *caps, const vka__relative_
                                const vka__relative_t5_plan *plan, uint64_t index, vka__dispatch *dispatch);
 /* As snprintf: returns the whole length. */
 size_t vka__explain_relative_t5(const vka__relative_t5_plan *plan, char *text, size_t capacity);
+
+/* ---- adaptive spans -------------------------------------------------------------------------------------------- */
+
+typedef struct vka__relative_span_problem {
+    vka__view spans; /* [1, 1, 1, Hq]                   */
+    vka__view out;   /* [1, 1, Hq, L]                   */
+    uint32_t zero;   /* element l is zero - l tokens before the query */
+    float ramp;
+} vka__relative_span_problem;
+
+typedef struct vka__relative_span_plan {
+    vka_relative_span_params params;
+    vka__relative_grid grid;
+} vka__relative_span_plan;
+
+vka_status vka__plan_relative_span(const vka_device_caps *caps, const vka__relative_span_problem *problem,
+                                   vka__relative_span_plan *plan, vka__refusal *refusal);
+void vka__relative_span_dispatch(const vka_device_caps *caps, const vka__relative_span_problem *problem,
+                                 const vka__relative_span_plan *plan, uint64_t index, vka__dispatch *dispatch);
+size_t vka__explain_relative_span(const vka__relative_span_plan *plan, char *text, size_t capacity);
 
 #endif

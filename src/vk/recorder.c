@@ -10,6 +10,7 @@ typedef union any_params {
     vka_norm_params norm;
     vka_merge_params merge;
     vka_relative_t5_params relative_t5;
+    vka_relative_span_params relative_span;
     vka_rotate_params rotate;
     vka_cache_params cache;
 } any_params;

@@ -139,6 +139,13 @@ void ref_merge_naive_row(const ref_merge *m, vka_dtype dtype, float *out, float 
 /* T5's bucket of key position - query position. max_distance is above the number of buckets of one distance. */
 uint32_t ref_t5_bucket(int64_t relative_position, bool bidirectional, uint32_t num_buckets, uint32_t max_distance);
 
+/* The soft mask of a span on the token at distance x; 0 is the previous one. */
+double ref_span_mask(double z, double ramp, int64_t x);
+/* A row of attention with it in float64: out [value_dim]. The softmax is over all keys that `a` shows; sequences have
+ * one diagonal. scratch holds kv_len doubles. */
+void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uint32_t h, uint32_t i, double *out,
+                  double *scratch);
+
 typedef struct ref_rope {
     uint32_t cols, dims; /* D, R; as applied */
     bool interleaved;
