@@ -67,11 +67,15 @@ typedef struct vka_relative_bias_span_desc {
  * 0, as ever. NaN in z makes the head's row NaN, and so its results. Distances beyond 2^24 are rounded to float32.
  *
  * Work follows the window or the pattern, not the biases. Give one, or masked keys are loaded and scored, too:
- *   window   left = vka_relative_bias_span_left of all heads, right = -1: every head's work is that of the largest span
- *   pattern  a WINDOW term for each head (first_head = h, heads = 1) with left = vka_relative_bias_span_left(&z[h], 1,
- * R) and right = -1: each head's work is that of its own span Both come from values that the host knows, which must not
- * be below those that the device reads. Attention clamps distances to the row: with L = left + 2 and relative_zero =
- * left + 1 element 0 is -inf, and right for all farther keys, window or not.
+ *
+ *   window   left = vka_relative_bias_span_left of all heads, right = -1. Every head works as the largest span asks.
+ *
+ *   pattern  a WINDOW term for each head (first_head = h, heads = 1), left = vka_relative_bias_span_left of its own
+ *            span, right = -1. Each head works as its own span asks.
+ *
+ * Both come from spans that the host knows; those that the device reads must not be larger. Attention clamps distances
+ * to the row: with L = left + 2 and relative_zero = left + 1, left being that of all heads, element 0 is -inf, and
+ * right for all farther keys, window or not.
  *
  * The code divides by sum(m p) + 1e-8, with p = softmax(s), to be safe from 0 / 0, which here is 0 anyway. Here there
  * is no such term, nor in the paper. It would lower a row's weights by 1e-8 / sum(m p) of themselves, which float32
