@@ -16,6 +16,7 @@ typedef struct raw {
     int causal, residual, all, explain;
     long long seed;
     double seconds, limit;
+    int tokens; /* only of `patterns` */
     char *suite, *op, *dtype, *path, *json, *tuning;
     bool shaped; /* an option that describes one shape was seen */
 } raw;
@@ -30,6 +31,8 @@ void bench_usage(FILE *file) {
         "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
         "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
         "       vkattn-bench options [--device N] [--dtype TYPE]\n"
+        "       vkattn-bench patterns [--device N] [--dtype TYPE] [--n TOKENS] [--repeats N] [--json FILE]\n"
+        "       vkattn-bench pattern PATTERN ... [--out FILE.svg|FILE.png] [OPTION ...]\n"
         "       vkattn-bench compare A.json B.json\n"
         "\n"
         "Every case is verified against a float64 reference before it is timed.\n"
@@ -57,16 +60,28 @@ void bench_usage(FILE *file) {
         "tune: measures which path and tile is fastest, in --seconds [120] altogether, and writes the record to FILE\n"
         "      [vkattn-tuning.json], which may hold records of other devices\n"
         "\n"
+        "pattern: builds a pattern, says what it costs and draws it. A PATTERN is name[:key=value ..][@heads]; several "
+        "are\n"
+        "         joined by `or`, which may be left out, and `and`, which binds tighter\n"
+        "  --list              names and their parameters\n"
+        "  --queries N  --keys N  positions [of its grid, or 256; = queries]\n"
+        "  --tile QxK          queries x keys of a tile [chosen]\n"
+        "  --heads N           a map for each of N heads [one for all]\n"
+        "  --keep-order        grids in the order of their tokens, not in boxes\n"
+        "  --build WHERE       auto, device or host\n"
+        "  --out FILE          draws it: SVG or PNG, as the name ends\n"
+        "  --level LEVEL       element: each query and key; tile: each tile\n"
+        "  --query Y,X         what this query sees of the grid; up to four times\n"
+        "  --head N            which head is drawn [0]\n"
+        "\n"
         "options: the time of attention with each of its options over the plain one's, verified, in one run\n"
+        "patterns: the time of attention by well-known patterns, over the dense one's, at --n [16384] tokens; "
+        "verified\n"
         "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
         file);
 }
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
-#endif
-static bool
-complain(const char *format, ...) {
+bool bench_complain(const char *format, ...) {
     va_list args;
     fputs("vkattn-bench: ", stderr);
     va_start(args, format);
@@ -98,6 +113,7 @@ static bool read_options(int argc, const char **argv, raw *r) {
         {"rows", 0, POPT_ARG_INT, &r->rows, SHAPE, NULL, NULL},
         {"cols", 0, POPT_ARG_INT, &r->cols, SHAPE, NULL, NULL},
         {"residual", 0, POPT_ARG_NONE, &r->residual, SHAPE, NULL, NULL},
+        {"n", 0, POPT_ARG_INT, &r->tokens, 0, NULL, NULL},
         {"dtype", 0, POPT_ARG_STRING, &r->dtype, 0, NULL, NULL},
         {"path", 0, POPT_ARG_STRING, &r->path, 0, NULL, NULL},
         {"splits", 0, POPT_ARG_INT, &r->splits, 0, NULL, NULL},
@@ -118,9 +134,9 @@ static bool read_options(int argc, const char **argv, raw *r) {
     }
     bool ok = rc == -1;
     if (!ok) {
-        complain("%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(rc));
+        bench_complain("%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(rc));
     } else if (poptPeekArg(context)) {
-        ok = complain("%s: unexpected argument", poptPeekArg(context));
+        ok = bench_complain("%s: unexpected argument", poptPeekArg(context));
     }
     poptFreeContext(context);
     return ok;
@@ -133,7 +149,7 @@ static bool read_options(int argc, const char **argv, raw *r) {
 static bool take(const char *name, int value, uint32_t lowest, uint32_t otherwise, uint32_t *result) {
     *result = value == UNSET ? otherwise : (uint32_t)value;
     if (value != UNSET && (value < 0 || (uint32_t)value < lowest)) {
-        return complain("--%s: must be at least %u", name, lowest);
+        return bench_complain("--%s: must be at least %u", name, lowest);
     }
     return true;
 }
@@ -157,19 +173,22 @@ static bool take_shape(const raw *r, bench_case *c) {
 /* --dtype, --path and --splits: of the one shape, or of every case of a suite that they fit. */
 static bool take_common(const raw *r, bench_options *o) {
     if (r->dtype && (o->only = bench_dtype_parse(r->dtype)) == VKA_DTYPE_INVALID) {
-        return complain("--dtype: unknown type '%s'", r->dtype);
+        return bench_complain("--dtype: unknown type '%s'", r->dtype);
     }
     if (r->path && (o->single.path = bench_path_parse(r->path)) == BENCH_PATH_INVALID) {
-        return complain("--path: unknown path '%s'", r->path);
+        return bench_complain("--path: unknown path '%s'", r->path);
     }
     if (!(r->seconds > 0)) {
-        return complain("--seconds: must be positive");
+        return bench_complain("--seconds: must be positive");
     }
     if (!(r->limit > 0)) {
-        return complain("--limit: must be positive");
+        return bench_complain("--limit: must be positive");
     }
     if (r->repeats > BENCH_MAX_SAMPLES) {
-        return complain("--repeats: at most %d", BENCH_MAX_SAMPLES);
+        return bench_complain("--repeats: at most %d", BENCH_MAX_SAMPLES);
+    }
+    if (r->tokens != UNSET && o->command != BENCH_COMMAND_PATTERNS) {
+        return bench_complain("--n is for patterns");
     }
     o->seconds = r->seconds;
     o->limit = r->limit;
@@ -177,16 +196,16 @@ static bool take_common(const raw *r, bench_options *o) {
     o->all = r->all != 0;
     o->explain = r->explain != 0;
     return take("splits", r->splits, 0, 0, &o->single.splits) && take("repeats", r->repeats, 1, 0, &o->repeats) &&
-           take("device", r->device, 1, 0, &o->device);
+           take("device", r->device, 1, 0, &o->device) && take("n", r->tokens, 1, 0, &o->tokens);
 }
 
 static bool take_suite(const raw *r, bench_options *o) {
     const char *suite = r->suite ? r->suite : "quick";
     if (r->shaped) {
-        return complain("a shape needs --op, and is not for suites");
+        return bench_complain("a shape needs --op, and is not for suites");
     }
     if (strlen(suite) >= sizeof o->suite || !bench_suite_append(NULL, suite)) {
-        return complain("--suite: unknown suite '%s'", suite);
+        return bench_complain("--suite: unknown suite '%s'", suite);
     }
     memcpy(o->suite, suite, strlen(suite) + 1);
     return true;
@@ -195,10 +214,10 @@ static bool take_suite(const raw *r, bench_options *o) {
 static bool take_single(const raw *r, bench_options *o) {
     bench_case *c = &o->single;
     if (r->suite) {
-        return complain("--suite and --op exclude each other");
+        return bench_complain("--suite and --op exclude each other");
     }
     if ((c->op = bench_op_parse(r->op)) == BENCH_OP_INVALID) {
-        return complain("--op: unknown operation '%s'", r->op);
+        return bench_complain("--op: unknown operation '%s'", r->op);
     }
     memcpy(c->suite, "custom", sizeof "custom");
     c->dtype = o->only ? o->only : VKA_F32;
@@ -206,15 +225,25 @@ static bool take_single(const raw *r, bench_options *o) {
         return false;
     }
     const char *broken = bench_case_check(c);
-    return broken ? complain("%s", broken) : true;
+    return broken ? bench_complain("%s", broken) : true;
 }
 
 /* With nothing but common options. */
-static bool take_tune(const raw *r, bench_options *o) {
-    bool options = o->command == BENCH_COMMAND_OPTIONS;
-    if (r->suite || r->op || r->shaped || r->tuning || r->path || (options && r->json)) {
-        return complain(o->command == BENCH_COMMAND_TUNE ? "tune takes --device, --dtype, --seconds, --seed and --json"
-                                                         : "options takes --device, --dtype and --seed");
+static bool take_few(const raw *r, bench_options *o) {
+    static const struct {
+        bench_command command;
+        bool json;
+        const char *takes;
+    } list[] = {
+        {BENCH_COMMAND_TUNE, true, "tune takes --device, --dtype, --seconds, --seed and --json"},
+        {BENCH_COMMAND_OPTIONS, false, "options takes --device, --dtype and --seed"},
+        {BENCH_COMMAND_PATTERNS, true, "patterns takes --device, --dtype, --n, --repeats, --seed and --json"},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        bool foreign = r->suite || r->op || r->shaped || r->tuning || r->path || (r->json && !list[i].json);
+        if (list[i].command == o->command && foreign) {
+            return bench_complain("%s", list[i].takes);
+        }
     }
     memcpy(o->suite, "tune", sizeof "tune");
     return true;
@@ -222,13 +251,14 @@ static bool take_tune(const raw *r, bench_options *o) {
 
 static bool parse_run(int argc, const char **argv, bench_options *o) {
     raw r = {.device = UNSET, .batch = UNSET, .heads = UNSET, .kv_heads = UNSET, .q_len = UNSET, .kv_len = UNSET};
-    r.head_dim = r.value_dim = r.rows = r.cols = r.splits = r.repeats = r.window_left = r.window_right = UNSET;
+    r.head_dim = r.value_dim = r.rows = r.cols = r.splits = r.repeats = r.tokens = r.window_left = r.window_right =
+        UNSET;
     r.seed = 1;
-    bool tune = o->command != BENCH_COMMAND_RUN;
+    bool few = o->command != BENCH_COMMAND_RUN;
     r.seconds = o->command == BENCH_COMMAND_TUNE ? 120 : 1;
     r.limit = INFINITY;
     bool ok = read_options(argc, argv, &r) && take_common(&r, o) &&
-              (tune   ? take_tune(&r, o)
+              (few    ? take_few(&r, o)
                : r.op ? take_single(&r, o)
                       : take_suite(&r, o));
     o->json = r.json;
@@ -244,11 +274,11 @@ static bool parse_run(int argc, const char **argv, bench_options *o) {
 static bool parse_plain(int argc, const char **argv, int wanted) {
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] == '-') {
-            return complain("%s: unknown option", argv[i]);
+            return bench_complain("%s: unknown option", argv[i]);
         }
     }
     if (argc - 1 != wanted) {
-        return complain("%s: needs %d arguments, got %d", argv[0], wanted, argc - 1);
+        return bench_complain("%s: needs %d arguments, got %d", argv[0], wanted, argc - 1);
     }
     return true;
 }
@@ -275,19 +305,24 @@ bool bench_options_parse(int argc, const char **argv, bench_options *o) {
         o->compare_b = argv[3];
         return true;
     }
-    if (strcmp(command, "options") == 0) {
-        o->command = BENCH_COMMAND_OPTIONS;
+    if (strcmp(command, "options") == 0 || strcmp(command, "patterns") == 0) {
+        o->command = *command == 'o' ? BENCH_COMMAND_OPTIONS : BENCH_COMMAND_PATTERNS;
         return parse_run(argc - 1, argv + 1, o);
+    }
+    if (strcmp(command, "pattern") == 0) {
+        o->command = BENCH_COMMAND_PATTERN;
+        return bench_pattern_options_parse(argc - 1, argv + 1, o);
     }
     if (strcmp(command, "run") == 0 || strcmp(command, "tune") == 0) {
         o->command = *command == 'r' ? BENCH_COMMAND_RUN : BENCH_COMMAND_TUNE;
         return parse_run(argc - 1, argv + 1, o);
     }
-    return *command ? complain("unknown command '%s'", command) : complain("a command is missing");
+    return *command ? bench_complain("unknown command '%s'", command) : bench_complain("a command is missing");
 }
 
 void bench_options_free(bench_options *o) {
     free(o->json);
     free(o->tuning);
     o->json = o->tuning = NULL;
+    bench_pattern_options_free(&o->pattern);
 }

@@ -9,6 +9,8 @@
 #include <vkattn/norm.h>
 #include <vkattn/vkattn.h>
 
+#include "pattern.h"
+
 #include <stdio.h>
 
 /* Exit statuses, part of the interface. */
@@ -111,7 +113,20 @@ typedef enum bench_command {
     BENCH_COMMAND_HELP = 4,
     BENCH_COMMAND_TUNE = 5,
     BENCH_COMMAND_OPTIONS = 6,
+    BENCH_COMMAND_PATTERN = 7,
+    BENCH_COMMAND_PATTERNS = 8,
 } bench_command;
+
+/* Of `pattern`. */
+typedef struct bench_pattern_options {
+    char *words;                   /* bench_pattern_parse; "" if there are none  */
+    uint32_t queries, keys, heads; /* 0: not said                                */
+    uint32_t query_tile, key_tile; /* 0: chosen by the library                   */
+    bool keep_order, list;
+    vka_pattern_build build;
+    char *out;             /* file of the picture; NULL: none            */
+    bench_drawing drawing; /* all but the grid, which the words say      */
+} bench_pattern_options;
 
 typedef struct bench_options {
     bench_command command;
@@ -129,12 +144,27 @@ typedef struct bench_options {
     char *tuning;          /* record that the library reads; NULL: none. Freed likewise */
     const char *compare_a; /* files to compare; of argv */
     const char *compare_b;
+    uint32_t tokens; /* of `patterns`; 0 = 16384 */
+    bench_pattern_options pattern;
 } bench_options;
 
 /* false: the reason and the usage went to stderr. */
 bool bench_options_parse(int argc, const char **argv, bench_options *options);
 void bench_options_free(bench_options *options);
 void bench_usage(FILE *file);
+
+/* Says what is wrong with the command line, and how it is used. Returns false. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+bool bench_complain(const char *format, ...);
+
+/* ---- pattern_args.c ------------------------------------------------------------------------------------------------
+ */
+
+/* Of `pattern`; otherwise as bench_options_parse. */
+bool bench_pattern_options_parse(int argc, const char **argv, bench_options *options);
+void bench_pattern_options_free(bench_pattern_options *options);
 
 /* ---- device.c: the device, made here and imported into the library --------------------------------------------- */
 
@@ -179,6 +209,29 @@ vka_status bench_recorder_create(vka_device *device, uint64_t scratch_bytes, vka
 /* Warms up, then measures until the budget is spent. Everything was run once before, so nothing compiles. */
 vka_status bench_time(vka_device *device, vka_recorder *recorder, bench_record_fn record, void *user,
                       bench_budget budget, bench_timing *timing);
+
+/* ---- duel.c: one attention's time over another's ---------------------------------------------------------------- */
+
+/* A description with a recorder of its own. */
+typedef struct bench_contender {
+    vka_attention_desc desc;
+    vka_recorder *recorder; /* to be destroyed */
+} bench_contender;
+
+/* Makes the recorder; compiles and runs the attention. */
+vka_status bench_contender_prepare(vka_device *device, bench_contender *x);
+
+typedef struct bench_score {
+    double base_ms, ms; /* medians                                                 */
+    double ratio;       /* ms / base_ms, the median of the turns: not of the times */
+} bench_score;
+
+/* They take `rounds` turns, at most BENCH_MAX_SAMPLES. NaN if something fails. */
+vka_status bench_duel(vka_device *device, bench_contender *base, bench_contender *other, uint32_t rounds,
+                      bench_score *score);
+
+/* Sorts them. */
+double bench_median(double *x, uint32_t count);
 
 /* ---- peak.c: what the device can do at best ---------------------------------------------------------------------- */
 
@@ -282,6 +335,9 @@ typedef struct bench_result {
 
 bench_exit bench_run(const bench_options *options);
 
+/* Device, commit and date; no results. */
+void bench_report_begin(bench_report *report, const bench_device *d, uint64_t seed);
+
 /* One case: first call, verification, measurement. */
 bench_result bench_run_case(const bench_options *options, bench_device *d, const bench_report *report,
                             const bench_case *c);
@@ -297,6 +353,34 @@ bench_exit bench_tune(const bench_options *options);
 
 /* Prints a table of ratios to the plain attention. */
 bench_exit bench_costs(const bench_options *options);
+
+/* ---- pattern.c: what is in a pattern?
+ * --------------------------------------------------------------------------------
+ */
+
+/* Prints what a pattern costs, and draws it. */
+bench_exit bench_pattern_show(const bench_options *options);
+
+/* ---- pattern_costs.c: how close to the speed of a dense attention do live tiles run? -------------------------------
+ */
+
+typedef struct bench_pattern_cost {
+    const char *words; /* of bench_pattern_parse */
+    uint32_t tokens;
+    bench_state state;
+    char reason[320]; /* why it failed or was skipped */
+    vka_pattern_info info;
+    double live_share;   /* live tiles of all tiles                                                  */
+    double build_ms;     /* median                                                                   */
+    double ms, dense_ms; /* medians; dense_ms is NaN where it isn't measured                         */
+    double ratio;        /* time / (dense time * live_share), the median of turns                    */
+    struct {
+        double out, naive;
+    } error; /* largest of the rows compared with float64, and that of the unfused computation */
+} bench_pattern_cost;
+
+/* Prints a table, and writes it to options->json. */
+bench_exit bench_pattern_costs(const bench_options *options);
 
 /* ---- report.c: for people -------------------------------------------------------------------------------------------
  */
@@ -327,6 +411,10 @@ void bench_progress(const char *text);
 #define BENCH_SCHEMA "vkattn-bench/1"
 
 bool bench_json_write(const bench_report *report, const char *path);
+
+#define BENCH_PATTERNS_SCHEMA "vkattn-bench-patterns/1"
+bool bench_json_write_patterns(const bench_report *report, const bench_pattern_cost *costs, size_t count,
+                               const char *path);
 
 /* What tuning found for a class: as in docs/tuning.md. */
 typedef struct bench_tuned {

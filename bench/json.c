@@ -1,5 +1,5 @@
-/* The report for programs: written by `run --json`, read by `compare`. README.md describes the schema.
- * SPDX-License-Identifier: MIT */
+/* Reports for programs: written by `run --json`, read by `compare`; written by `patterns --json`. README.md describes
+ * the schema. SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <cjson/cJSON.h>
@@ -89,14 +89,19 @@ static cJSON *result_object(const bench_result *r) {
     return o;
 }
 
-static cJSON *report_object(const bench_report *report) {
+static cJSON *head_object(const bench_report *report, const char *schema) {
     cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "schema", BENCH_SCHEMA);
+    cJSON_AddStringToObject(o, "schema", schema);
     cJSON_AddStringToObject(o, "device", report->device);
     cJSON_AddStringToObject(o, "driver", report->driver);
     cJSON_AddStringToObject(o, "commit", report->commit);
     cJSON_AddStringToObject(o, "date", report->date);
     cJSON_AddNumberToObject(o, "seed", (double)report->seed);
+    return o;
+}
+
+static cJSON *report_object(const bench_report *report) {
+    cJSON *o = head_object(report, BENCH_SCHEMA);
     cJSON *peaks = cJSON_AddObjectToObject(o, "peaks");
     add_measured(peaks, "tflops_f32", report->peaks.tflops_f32);
     add_measured(peaks, "copy_gbps", report->peaks.copy_gbps);
@@ -108,8 +113,8 @@ static cJSON *report_object(const bench_report *report) {
     return o;
 }
 
-bool bench_json_write(const bench_report *report, const char *path) {
-    cJSON *o = report_object(report);
+/* Deletes the object. */
+static bool write_object(cJSON *o, const char *path) {
     char *text = cJSON_Print(o);
     FILE *file = text ? fopen(path, "w") : NULL;
     bool ok = file && fputs(text, file) >= 0 && fputc('\n', file) >= 0;
@@ -122,6 +127,45 @@ bool bench_json_write(const bench_report *report, const char *path) {
     cJSON_free(text);
     cJSON_Delete(o);
     return ok;
+}
+
+bool bench_json_write(const bench_report *report, const char *path) {
+    return write_object(report_object(report), path);
+}
+
+static cJSON *pattern_object(const bench_pattern_cost *c) {
+    cJSON *o = cJSON_CreateObject();
+    const vka_pattern_info *i = &c->info;
+    cJSON_AddStringToObject(o, "pattern", c->words);
+    cJSON_AddStringToObject(o, "state", states[c->state]);
+    cJSON_AddStringToObject(o, "reason", c->reason);
+    cJSON_AddNumberToObject(o, "tokens", c->tokens);
+    cJSON_AddNumberToObject(o, "query_tile", i->query_tile);
+    cJSON_AddNumberToObject(o, "key_tile", i->key_tile);
+    cJSON_AddBoolToObject(o, "ordered", i->ordered);
+    cJSON_AddNumberToObject(o, "live_tiles", (double)i->live_tiles);
+    cJSON_AddNumberToObject(o, "full_tiles", (double)i->full_tiles);
+    cJSON_AddNumberToObject(o, "pairs", (double)i->pairs);
+    cJSON_AddNumberToObject(o, "density", i->density);
+    cJSON_AddNumberToObject(o, "map_bytes", (double)i->bytes);
+    add_measured(o, "live_share", c->live_share);
+    add_measured(o, "build_ms", c->build_ms);
+    add_measured(o, "ms_median", c->ms);
+    add_measured(o, "dense_ms_median", c->dense_ms);
+    add_measured(o, "ratio", c->ratio);
+    add_measured(o, "max_error", c->error.out);
+    add_measured(o, "naive_error", c->error.naive);
+    return o;
+}
+
+bool bench_json_write_patterns(const bench_report *report, const bench_pattern_cost *costs, size_t count,
+                               const char *path) {
+    cJSON *o = head_object(report, BENCH_PATTERNS_SCHEMA);
+    cJSON *list = cJSON_AddArrayToObject(o, "patterns");
+    for (size_t i = 0; i < count; i++) {
+        cJSON_AddItemToArray(list, pattern_object(&costs[i]));
+    }
+    return write_object(o, path);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,10 @@ static bench_exit dispatch(const bench_options *options) {
         return bench_tune(options);
     case BENCH_COMMAND_OPTIONS:
         return bench_costs(options);
+    case BENCH_COMMAND_PATTERN:
+        return bench_pattern_show(options);
+    case BENCH_COMMAND_PATTERNS:
+        return bench_pattern_costs(options);
     case BENCH_COMMAND_HELP:
         bench_usage(stdout);
         return BENCH_EXIT_OK;

@@ -227,10 +227,6 @@ static const option options[] = {
 /* ---- measurement ----------------------------------------------------------------------------------------------------
  */
 
-static vka_status record(vka_recorder *recorder, void *desc) {
-    return vka_attention(recorder, desc);
-}
-
 static float *read_output(const bench_set *b) {
     size_t bytes = b->out.count * vka_dtype_size(b->dtype);
     void *storage = malloc(bytes);
@@ -255,76 +251,26 @@ static double difference(const bench_set *b, bool last_row, const float *out) {
     return worst;
 }
 
-/* A description with a recorder of its own, compiled and run once. */
-typedef struct contender {
-    vka_attention_desc desc;
-    vka_recorder *recorder;
-} contender;
-
-static vka_status prepare(bench_set *b, contender *x) {
-    uint64_t scratch = 0;
-    vka_status status = vka_attention_workspace(b->device, &x->desc, &scratch);
-    if (status == VKA_OK) {
-        status = bench_recorder_create(b->device, scratch, &x->recorder);
-    }
-    for (int i = 0; i < 2 && status == VKA_OK; i++) {
-        status = vka_recorder_begin(x->recorder);
-        status = status == VKA_OK ? vka_attention(x->recorder, &x->desc) : status;
-        status = status == VKA_OK ? vka_recorder_submit(x->recorder) : status;
-        status = status == VKA_OK ? vka_recorder_wait(x->recorder, VKA_FOREVER) : status;
-    }
-    return status;
-}
-
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *x, int count) {
-    qsort(x, (size_t)count, sizeof *x, compare_doubles);
-    return x[count / 2];
-}
-
-/* Plain and option take turns, and each turn gives a ratio: what else the machine does meets both. */
+/* Each turn gives a ratio. */
 enum { ROUNDS = 9 };
-
-static vka_status compare(bench_set *b, contender *plain, contender *with, double *ms, double *ratio) {
-    double times[ROUNDS], ratios[ROUNDS];
-    bench_budget budget = {.repeats = 1};
-    vka_status status = VKA_OK;
-    for (int i = 0; i < ROUNDS && status == VKA_OK; i++) {
-        bench_timing base, timing;
-        status = bench_time(b->device, plain->recorder, record, &plain->desc, budget, &base);
-        status =
-            status == VKA_OK ? bench_time(b->device, with->recorder, record, &with->desc, budget, &timing) : status;
-        if (status == VKA_OK) {
-            times[i] = timing.median_ms;
-            ratios[i] = timing.median_ms / base.median_ms;
-        }
-    }
-    *ms = status == VKA_OK ? median(times, ROUNDS) : NAN;
-    *ratio = status == VKA_OK ? median(ratios, ROUNDS) : NAN;
-    return status;
-}
 
 static vka_attention_desc plain_desc(const bench_set *b) {
     return (vka_attention_desc){.q = b->q.view, .k = b->k.view, .v = b->v.view, .out = b->out.view};
 }
 
-static bool measure_option(bench_set *b, const option *x, contender *plain) {
-    contender with = {.desc = plain_desc(b)};
-    double ms = NAN, ratio = NAN;
+static bool measure_option(bench_set *b, const option *x, bench_contender *plain) {
+    bench_contender with = {.desc = plain_desc(b)};
+    bench_score score = {NAN, NAN, NAN};
     b->tolerance = b->dtype == VKA_F32 ? 1e-4 : 1e-2;
     x->apply(b, &with.desc);
-    vka_status status = prepare(b, &with);
+    vka_status status = bench_contender_prepare(b->device, &with);
     float *out = read_output(b);
     bool right = difference(b, x->last_row, out) <= b->tolerance;
-    status = status == VKA_OK ? compare(b, plain, &with, &ms, &ratio) : status;
+    status = status == VKA_OK ? bench_duel(b->device, plain, &with, ROUNDS, &score) : status;
     char text[2][BENCH_NUMBER_SIZE];
     printf("%-8s %-5s %-20s %8s ms %8s%s%s%s\n", b->s->name, bench_dtype_name(b->dtype), x->name,
-           bench_number(ms, text[0]), bench_number(ratio, text[1]),
-           x->goal > 0 && ratio > x->goal ? "  above its goal" : "", right ? "" : "  WRONG",
+           bench_number(score.ms, text[0]), bench_number(score.ratio, text[1]),
+           x->goal > 0 && score.ratio > x->goal ? "  above its goal" : "", right ? "" : "  WRONG",
            status == VKA_OK ? "" : vka_status_string(status));
     fflush(stdout);
     free(out);
@@ -352,14 +298,14 @@ static bool measure_shape(bench_set *b) {
     b->k = random_array(b, b->s->kv_heads, b->s->kv_len);
     b->v = random_array(b, b->s->kv_heads, b->s->kv_len);
     b->out = random_array(b, b->s->heads, b->s->q_len);
-    contender plain = {.desc = plain_desc(b)};
-    double ms = NAN, one;
-    bool ok = prepare(b, &plain) == VKA_OK;
+    bench_contender plain = {.desc = plain_desc(b)};
+    bench_score score = {NAN, NAN, NAN};
+    bool ok = bench_contender_prepare(b->device, &plain) == VKA_OK;
     b->plain = read_output(b);
-    ok = ok && compare(b, &plain, &plain, &ms, &one) == VKA_OK;
+    ok = ok && bench_duel(b->device, &plain, &plain, ROUNDS, &score) == VKA_OK;
     char text[BENCH_NUMBER_SIZE];
     printf("%-8s %-5s %-20s %8s ms        1   H %u/%u, N %u x %u, D %u\n", b->s->name, bench_dtype_name(b->dtype),
-           "plain", bench_number(ms, text), b->s->heads, b->s->kv_heads, b->s->q_len, b->s->kv_len, b->s->dim);
+           "plain", bench_number(score.ms, text), b->s->heads, b->s->kv_heads, b->s->q_len, b->s->kv_len, b->s->dim);
     bool all_right = ok;
     for (size_t i = 0; i < OPTIONS && ok; i++) {
         /* Causality does nothing for one query at the end. */

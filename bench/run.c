@@ -266,14 +266,17 @@ static bool run_list(const bench_options *o, bench_device *d, bench_report *repo
 /* ---- public
  * ---------------------------------------------------------------------------------------------------------------- */
 
-static bench_exit run_report(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
+void bench_report_begin(bench_report *report, const bench_device *d, uint64_t seed) {
     const vka_device_caps *caps = bench_device_caps(d);
     time_t now = time(NULL);
+    *report = (bench_report){.seed = seed, .peaks = {.tflops_f32 = NAN, .copy_gbps = NAN}};
     snprintf(report->device, sizeof report->device, "%s", caps->name);
     snprintf(report->driver, sizeof report->driver, "%s", caps->driver);
     snprintf(report->commit, sizeof report->commit, "%s", BENCH_COMMIT);
     strftime(report->date, sizeof report->date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
-    report->seed = o->seed;
+}
+
+static bench_exit run_report(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
     double start_ms = bench_now_ms();
     report->peaks = bench_measure_peaks(d);
     expect_list(list, report);
@@ -297,6 +300,7 @@ bench_exit bench_run(const bench_options *o) {
     bench_list *list = malloc(sizeof *list);
     bench_report *report = calloc(1, sizeof *report);
     if (list && report) {
+        bench_report_begin(report, d, o->seed);
         collect(o, list);
         report->results = calloc(list->count, sizeof *report->results);
     }

@@ -6,7 +6,7 @@
 #   vka::jsmn             jsmn.h (header only): reads tuning records
 #   vka::cjson vka::popt  bench
 #   Criterion::criterion  tests
-#   PNG::PNG              examples
+#   PNG::PNG              examples; bench, if it is there
 #
 # What setup.sh unpacked into .deps/ goes before the system's. Programs: VKATTN_GLSLANG, VKATTN_SPIRV_VAL (may be empty).
 
@@ -60,6 +60,7 @@ endif()
 if(VKATTN_BENCH)
     vka_pkg(vka::cjson libcjson VKATTN_BENCH)
     vka_pkg(vka::popt popt VKATTN_BENCH)
+    find_package(PNG)
 endif()
 if(VKATTN_EXAMPLES)
     find_package(PNG REQUIRED)
