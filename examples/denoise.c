@@ -1,15 +1,15 @@
 /* A noisy picture, denoised by attention: pixels look at the pixels that are like them, and take their mean.
  * SPDX-License-Identifier: MIT
  *
- * The picture is cut into overlapping windows of 32 x 32 pixels. Each is one attention of 1024 queries and keys: q and
- * k are the pixels' features, v their colours (denoise/windows.c has the formula). All that runs on the device is
- * vka_attention, recorded once and submitted for one batch of windows after the other.
+ * The whole picture is one attention: a pixel is a query and a key, and sees the pixels of the window around it, by a
+ * neighborhood pattern. q and k are the pixels' features, v their colours (denoise/rows.c has the formula), and a table
+ * says how much a pixel's place counts. All that runs on the device is one vka_attention.
  *
  * Without a picture it renders one: a small path tracer (denoise/scene.c) makes a noisy frame and a clean one. */
 #include "denoise/guides.h"
 #include "denoise/picture.h"
+#include "denoise/rows.h"
 #include "denoise/scene.h"
-#include "denoise/windows.h"
 
 #include <vkattn/attention.h>
 #include <vkattn/vkattn.h>
@@ -20,24 +20,25 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH = 64 /* windows per submission */ };
+enum { LEAST_WINDOW = 7, MOST_WINDOW = 21 /* pixels of a side */ };
 
 /* Rendering. */
-enum { NOISY_PATHS = 4, GUIDES = 16, CLEAN_PATHS = 128 };
+enum { NOISY_PATHS = 4, GUIDES = 16, CLEAN_PATHS = 128, LEAST_SIDE = 32 };
 #define FRAME_MARGIN 6.0 /* dB; 9.2 were measured for 128x96, 11.0 for 256x192 */
 
 /* Pictures from files. */
 #define PICTURE_SIGMA  0.1f /* of the noise that is added */
-#define PICTURE_MARGIN 2.0  /* dB; 5 were measured for a photograph full of small print, 12 for a smooth picture */
+#define PICTURE_MARGIN 2.0  /* dB; 12 were measured for a smooth picture, where there is most to gain */
 
 static const char usage[] =
-    "usage: denoise [--out DIR] [--size WxH] [picture.png]\n"
+    "usage: denoise [--out DIR] [--size WxH] [--window N] [picture.png]\n"
     "\n"
     "Denoises a picture with attention and writes noisy.png, denoised.png and clean.png.\n"
     "\n"
     "  picture.png  the clean picture; noise with a standard deviation of 0.1 is added to it.\n"
     "               Without it, a scene is rendered: noisy with 4 paths per pixel, clean with 128.\n"
     "  --size WxH   of the rendered scene, at least 32x32 (256x192)\n"
+    "  --window N   pixels of a side of the window that a pixel sees, 7 to 21 (21)\n"
     "  --out DIR    where to write (the current directory)\n"
     "\n"
     "Exit status: 0 if the denoised picture is nearer to the clean one than the noisy one is, by at least 6 dB for\n"
@@ -45,7 +46,7 @@ static const char usage[] =
 
 typedef struct options {
     const char *out, *picture;
-    uint32_t width, height;
+    uint32_t width, height, window;
 } options;
 
 static void check(vka_status status) {
@@ -68,53 +69,88 @@ static double seconds(void) {
 
 /* ---- attention ---------------------------------------------------------------------------------------------- */
 
-/* One head a window: [windows, 1, WINDOW_PIXELS, dim], in memory that the host sees. */
-static vka_tensor window_tensor(vka_device *device, vka_memory memory, uint32_t windows, uint32_t dim) {
+/* One head of a token for each pixel, in memory that the host sees. */
+static vka_tensor pixels(vka_device *device, vka_memory memory, uint32_t count, uint32_t dim) {
     vka_buffer *buffer;
-    uint64_t size = (uint64_t)windows * WINDOW_PIXELS * dim * sizeof(float);
+    uint64_t size = (uint64_t)count * dim * sizeof(float);
     check(vka_buffer_create(device, &(vka_buffer_desc){.size = size, .memory = memory}, &buffer));
-    return vka_tensor_4d(buffer, VKA_F32, windows, 1, WINDOW_PIXELS, dim);
+    return vka_tensor_4d(buffer, VKA_F32, 1, 1, count, dim);
 }
 
-/* Where a window's rows begin. */
-static float *window_rows(vka_tensor t, uint32_t window) {
-    return (float *)vka_buffer_map(t.buffer) + (size_t)window * t.shape[2] * t.shape[3];
+/* Each pixel sees the window around it, which moves inward at the borders of the picture. */
+static vka_pattern *window_around(vka_device *device, const guide *g, uint32_t window) {
+    vka_pattern *pattern;
+    vka_pattern_term term = {
+        .kind = VKA_PATTERN_NEIGHBORHOOD,
+        .grid = {.rank = 2, .size = {g->height, g->width}, .window = {window, window}},
+    };
+    uint32_t count = g->width * g->height;
+    check(vka_pattern_create(
+        device, &(vka_pattern_desc){.queries = count, .keys = count, .terms = &term, .term_count = 1}, &pattern));
+    return pattern;
 }
 
-static picture filter(const guide *g, const picture *values) {
+static vka_tensor nearness(vka_device *device, const guide *g, uint32_t window) {
+    uint32_t side = 2 * window - 1;
+    vka_buffer *buffer;
+    vka_buffer_desc desc = {.size = (uint64_t)side * side * sizeof(float), .memory = VKA_MEMORY_UPLOAD};
+    check(vka_buffer_create(device, &desc, &buffer));
+    fill_nearness(g, window, vka_buffer_map(buffer));
+    return vka_tensor_3d(buffer, VKA_F32, 1, side, side);
+}
+
+/* Returns the seconds that it took, without compilation. */
+static double attend(vka_device *device, const vka_attention_desc *desc) {
+    vka_recorder *recorder;
+    check(vka_attention_prepare(device, desc));
+    check(vka_recorder_create(device, NULL, &recorder));
+    check(vka_recorder_begin(recorder));
+    check(vka_attention(recorder, desc));
+    double start = seconds();
+    check(vka_recorder_submit(recorder));
+    check(vka_recorder_wait(recorder, VKA_FOREVER));
+    double end = seconds();
+    vka_recorder_destroy(&recorder);
+    return end - start;
+}
+
+static picture filter(const guide *g, const picture *values, uint32_t window) {
     vka_device *device;
     check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &device));
     picture result = picture_create(values->width, values->height);
-    uint32_t count = window_count(g->width, g->height), dim = window_head_dim(g), batch = count < BATCH ? count : BATCH;
-    vka_tensor q = window_tensor(device, VKA_MEMORY_UPLOAD, batch, dim);
-    vka_tensor k = window_tensor(device, VKA_MEMORY_UPLOAD, batch, dim);
-    vka_tensor v = window_tensor(device, VKA_MEMORY_UPLOAD, batch, 3);
-    vka_tensor out = window_tensor(device, VKA_MEMORY_READBACK, batch, 3);
+    uint32_t count = g->width * g->height, dim = row_dim(g);
+    vka_pattern *pattern = window_around(device, g, window);
+    vka_tensor table = nearness(device, g, window);
+    vka_tensor q = pixels(device, VKA_MEMORY_UPLOAD, count, dim);
+    vka_tensor k = pixels(device, VKA_MEMORY_UPLOAD, count, dim);
+    vka_tensor v = pixels(device, VKA_MEMORY_UPLOAD, count, 3);
+    vka_tensor out = pixels(device, VKA_MEMORY_READBACK, count, 3);
+    fill_rows(g, vka_buffer_map(q.buffer), vka_buffer_map(k.buffer));
+    memcpy(vka_buffer_map(v.buffer), values->rgb, (size_t)count * 3 * sizeof(float));
 
-    vka_recorder *recorder;
-    check(vka_recorder_create(device, NULL, &recorder));
-    check(vka_recorder_begin(recorder));
-    check(vka_attention(recorder, &(vka_attention_desc){.q = q, .k = k, .v = v, .out = out, .scale = 1}));
-    double start = seconds();
-    for (uint32_t first = 0; first < count; first += batch) {
-        uint32_t n = count - first < batch ? count - first : batch;
-        for (uint32_t i = 0; i < n; i++) {
-            window_gather(g, values, first + i, window_rows(q, i), window_rows(k, i), window_rows(v, i));
-        }
-        check(vka_recorder_submit(recorder)); /* the last batch has leftovers behind n: nobody reads their results */
-        check(vka_recorder_wait(recorder, VKA_FOREVER));
-        for (uint32_t i = 0; i < n; i++) {
-            window_scatter(window_rows(out, i), first + i, &result);
-        }
+    vka_attention_desc desc = {
+        .q = q,
+        .k = k,
+        .v = v,
+        .out = out,
+        .scale = 1,
+        .pattern = pattern,
+        .relative_bias = table,
+        .relative_width = g->width,
+        .relative_zero = window - 1,
+        .relative_zero_row = window - 1,
+    };
+    double spent = attend(device, &desc);
+    printf("attention    %.2f s for %" PRIu32 " pixels that see %" PRIu32 " x %" PRIu32 " each, D = %" PRIu32
+           ", on %s\n",
+           spent, count, window, window, dim, vka_device_get_caps(device)->name);
+    memcpy(result.rgb, vka_buffer_map(out.buffer), (size_t)count * 3 * sizeof(float));
+
+    vka_pattern_destroy(&pattern);
+    vka_buffer *buffers[] = {q.buffer, k.buffer, v.buffer, out.buffer, table.buffer};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        vka_buffer_destroy(&buffers[i]);
     }
-    printf("attention    %.2f s for %" PRIu32 " windows, D = %" PRIu32 ", on %s\n", seconds() - start, count, dim,
-           vka_device_get_caps(device)->name);
-
-    vka_recorder_destroy(&recorder);
-    vka_buffer_destroy(&q.buffer);
-    vka_buffer_destroy(&k.buffer);
-    vka_buffer_destroy(&v.buffer);
-    vka_buffer_destroy(&out.buffer);
     vka_device_destroy(&device);
     return result;
 }
@@ -138,7 +174,7 @@ static void denoise_scene(const options *o, picture *clean, picture *noisy, pict
     frame_free(&reference);
 
     guide g = guide_of_frame(&f);
-    *denoised = filter(&g, &(picture){f.width, f.height, f.light});
+    *denoised = filter(&g, &(picture){f.width, f.height, f.light}, o->window);
     for (size_t i = 0; i < (size_t)f.width * f.height * 3; i++) {
         denoised->rgb[i] = display(f.emission[i] + f.albedo[i] * denoised->rgb[i]);
     }
@@ -152,7 +188,7 @@ static bool denoise_picture(const options *o, picture *clean, picture *noisy, pi
     }
     *noisy = picture_add_noise(clean, PICTURE_SIGMA, 1);
     guide g = guide_of_picture(noisy, PICTURE_SIGMA);
-    *denoised = filter(&g, noisy);
+    *denoised = filter(&g, noisy, o->window);
     guide_free(&g);
     return true;
 }
@@ -173,8 +209,14 @@ static bool report(const options *o, const picture *clean, const picture *noisy,
 
 static bool parse_size(const char *text, options *o) {
     char rest;
-    return sscanf(text, "%5" SCNu32 "x%5" SCNu32 "%c", &o->width, &o->height, &rest) == 2 && o->width >= WINDOW_SIDE &&
-           o->height >= WINDOW_SIDE;
+    return sscanf(text, "%5" SCNu32 "x%5" SCNu32 "%c", &o->width, &o->height, &rest) == 2 && o->width >= LEAST_SIDE &&
+           o->height >= LEAST_SIDE;
+}
+
+static bool parse_window(const char *text, options *o) {
+    char rest;
+    return sscanf(text, "%2" SCNu32 "%c", &o->window, &rest) == 1 && o->window >= LEAST_WINDOW &&
+           o->window <= MOST_WINDOW;
 }
 
 static bool parse(int argc, char **argv, options *o) {
@@ -184,6 +226,10 @@ static bool parse(int argc, char **argv, options *o) {
             o->out = argv[++i];
         } else if (strcmp(argv[i], "--size") == 0 && more) {
             if (!parse_size(argv[++i], o)) {
+                return false;
+            }
+        } else if (strcmp(argv[i], "--window") == 0 && more) {
+            if (!parse_window(argv[++i], o)) {
                 return false;
             }
         } else if (argv[i][0] != '-' && o->picture == NULL) {
@@ -196,7 +242,7 @@ static bool parse(int argc, char **argv, options *o) {
 }
 
 int main(int argc, char **argv) {
-    options o = {.out = ".", .width = 256, .height = 192};
+    options o = {.out = ".", .width = 256, .height = 192, .window = MOST_WINDOW};
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
         return 0;

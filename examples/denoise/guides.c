@@ -8,7 +8,7 @@
 #include <math.h>
 
 /* Rendered frames. Surfaces that differ in one of these don't share their light. */
-#define FRAME_PIXELS 4.0f  /* distance in the picture */
+#define FRAME_PIXELS 4.0f  /* distance in the picture: the reach */
 #define FRAME_NORMAL 0.8f  /* 1.4 is a right angle */
 #define FRAME_ALBEDO 0.8f  /* 0 .. 1 */
 #define FRAME_PLACE  0.5f  /* metres */
@@ -41,13 +41,11 @@ static float *put3(float *to, const float *from, size_t pixel, float divisor) {
 }
 
 guide guide_of_frame(const frame *f) {
-    guide g = guide_create(f->width, f->height, 2 + 3 * 3 + PATCH_PIXELS);
+    guide g = guide_create(f->width, f->height, 3 * 3 + PATCH_PIXELS, FRAME_PIXELS);
     float *to = g.features;
     for (uint32_t y = 0; y < g.height; y++) {
         for (uint32_t x = 0; x < g.width; x++) {
             size_t pixel = (size_t)y * g.width + x;
-            *to++ = (float)x / FRAME_PIXELS;
-            *to++ = (float)y / FRAME_PIXELS;
             to = put3(to, f->normal, pixel, FRAME_NORMAL);
             to = put3(to, f->albedo, pixel, FRAME_ALBEDO);
             to = put3(to, f->place, pixel, FRAME_PLACE);
@@ -60,12 +58,10 @@ guide guide_of_frame(const frame *f) {
 }
 
 guide guide_of_picture(const picture *noisy, float sigma) {
-    guide g = guide_create(noisy->width, noisy->height, 2 + 3 * PATCH_PIXELS);
+    guide g = guide_create(noisy->width, noisy->height, 3 * PATCH_PIXELS, PICTURE_PIXELS);
     float *to = g.features;
     for (uint32_t y = 0; y < g.height; y++) {
         for (uint32_t x = 0; x < g.width; x++) {
-            *to++ = (float)x / PICTURE_PIXELS;
-            *to++ = (float)y / PICTURE_PIXELS;
             for (int i = 0; i < PATCH_PIXELS; i++) {
                 to = put3(to, noisy->rgb, neighbour(&g, x, y, i), PICTURE_SIGMAS * sigma);
             }
