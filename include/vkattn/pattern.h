@@ -91,7 +91,8 @@ typedef struct vka_pattern_term {
 } vka_pattern_term;
 
 typedef enum vka_pattern_build {
-    VKA_PATTERN_BUILD_AUTO = 0,   /* on the device, if the library has a queue of it                                */
+    VKA_PATTERN_BUILD_AUTO = 0,   /* on the device, if the library has a queue of it and there is enough to do; for */
+                                  /*   a software driver by the host                                               */
     VKA_PATTERN_BUILD_DEVICE = 1, /* by kernels that are submitted and waited for                                  */
     VKA_PATTERN_BUILD_HOST = 2,   /* by the calling thread; the same map                                           */
 } vka_pattern_build;
@@ -152,7 +153,7 @@ VKA_API vka_pattern_info vka_pattern_get_info(const vka_pattern *pattern);
  * @return VKA_OK; VKA_INVALID (capacity too small); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: any. */
 VKA_API vka_status vka_pattern_save(const vka_pattern *pattern, void *data, size_t *size);
 
-/* Makes a map of a blob, or of one that a caller wrote (docs/patterns.md has the format). Everything is checked first:
+/* Makes a map of a blob, or of one that a caller wrote (docs/pattern-format.md has the format). Everything is checked first:
  * a blob that leads outside of itself is refused, by name.
  * @return as vka_pattern_create. */
 VKA_API vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, vka_pattern **pattern);

@@ -195,12 +195,20 @@ VKA_STRUCT(vka_cache_params) {
 }
 VKA_END(vka_cache_params);
 
+/* One pass of building a block map: where its parts begin, in words. */
+VKA_STRUCT(vka_pattern_params) {
+    VKA_UINT_ tiles_at;
+    VKA_UINT_ bits_at;
+    VKA_UINT_ order_at; /* 0: there is none                                                            */
+}
+VKA_END(vka_pattern_params);
+
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
     VKA_UINT_ base[18]; /* first element of each tensor within its binding                            */
-    VKA_UINT_ x0;       /* attention, relative biases: first workgroup in x, y, z                     */
+    VKA_UINT_ x0;       /* attention, relative biases, patterns: first workgroup in x, y, z           */
     VKA_UINT_ y0;       /* cache: first new token; first page and number of pages that are bound      */
-    VKA_UINT_ z0;
+    VKA_UINT_ z0;       /* patterns: 1 writes the map, 0 counts its tiles                             */
     VKA_UINT_ b0;   /* attention: batch entry and query head where the slice begins                     */
     VKA_UINT_ h0;   /* cache: 0 keys, 1 values                                                          */
     VKA_UINT_ rows; /* norms, merges, cache, rope: rows of the dispatch, a box with these sizes of       */
@@ -359,6 +367,11 @@ VKA_END(vka_push);
 #define VKA_BIND_OFFSETS    7
 #define VKA_BIND_PAGE_TABLE 8
 #define VKA_BIND_NEW        1 /* of the kernel that advances lengths                                      */
+
+/* Patterns. */
+#define VKA_BIND_PROGRAM    1
+#define VKA_BIND_ROWS       2 /* what the counting pass finds, or what the host makes of it                   */
+#define VKA_BIND_BUILT      3
 
 #define VKA_MAX_BINDINGS    18
 

@@ -39,16 +39,16 @@ VKA_END(axis_keys);
 VKA_FN grid_axis axis_of(VKA_PROGRAM uint term, uint number) {
     uint at = term + number * VKA_UINT(VKA_AXIS_WORDS);
     grid_axis a;
-    a.size = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_SIZE)));
-    a.box = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_BOX)));
+    a.size = VKA_INT(VKA_OF(at, VKA_AXIS_SIZE));
+    a.box = VKA_INT(VKA_OF(at, VKA_AXIS_BOX));
     a.boxes = a.box == 1 ? a.size : (a.size + a.box - 1) / a.box;
-    a.window = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_WINDOW)));
-    a.stride = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_STRIDE)));
-    a.dilation = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_DILATION)));
-    a.causal = VKA_AT(at + VKA_UINT(VKA_AXIS_CAUSAL)) != 0u;
-    a.swin = VKA_AT(term) == VKA_UINT(VKA_TERM_SWIN);
-    a.shift = VKA_INT(VKA_AT(at + VKA_UINT(VKA_AXIS_SHIFT)));
-    a.comb = VKA_AT(at + VKA_UINT(VKA_AXIS_COMB));
+    a.window = VKA_INT(VKA_OF(at, VKA_AXIS_WINDOW));
+    a.stride = VKA_INT(VKA_OF(at, VKA_AXIS_STRIDE));
+    a.dilation = VKA_INT(VKA_OF(at, VKA_AXIS_DILATION));
+    a.causal = VKA_OF(at, VKA_AXIS_CAUSAL) != 0u;
+    a.swin = VKA_OF(term, VKA_TERM_KIND) == VKA_UINT(VKA_TERM_SWIN);
+    a.shift = VKA_INT(VKA_OF(at, VKA_AXIS_SHIFT));
+    a.comb = VKA_OF(at, VKA_AXIS_COMB);
     return a;
 }
 
@@ -221,7 +221,7 @@ VKA_FN uint grid_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
     grid_span q = query_span(g, i0, i1);
     axis_keys kz = axis_hull(g.z, q.first.z, q.last.z), ky = axis_hull(g.y, q.first.y, q.last.y),
               kx = axis_hull(g.x, q.first.x, q.last.x);
-    uint boxes = grid_has_boxes(g) ? 1u : VKA_AT(VKA_PROGRAM_KEY_TILE); /* of a tile */
+    uint boxes = grid_has_boxes(g) ? 1u : VKA_KEY_TILE; /* of a tile */
     grid_point from = box_point(g, t * boxes);
     uint z = VKA_UINT(from.z), y = VKA_UINT(from.y), x = VKA_UINT(from.x);
     /* The first box at or after it whose coordinates are all seen. A coordinate that moves on sets those after it to

@@ -35,18 +35,18 @@ void vka_pattern_destroy(vka_pattern **pattern) {
     vka__free(vka__device_context(p->device), p);
 }
 
-static vka_status too_large(const vka__check *c) {
-    return vka__check_fail(c, VKA_UNSUPPORTED, "terms", "its map takes more than the %llu bytes a binding can see",
+/* A buffer can't have more either. */
+uint64_t vka__pattern_most_words(const vka_device_caps *caps) {
+    return vka__min_u64(caps->storage_range, UINT32_MAX) / 4;
+}
+
+vka_status vka__pattern_too_large(const vka__check *c, const char *field) {
+    return vka__check_fail(c, VKA_UNSUPPORTED, field, "the map takes more than the %llu bytes a binding can see",
                            (unsigned long long)c->caps->storage_range);
 }
 
 static vka_status no_memory(const vka__check *c) {
     return vka__fail(c->ctx, VKA_OUT_OF_MEMORY, c->function, "no host memory");
-}
-
-/* Words of a map that a binding can see, and a buffer can have. */
-static uint64_t most_words(const vka__check *c) {
-    return vka__min_u64(c->caps->storage_range, UINT32_MAX) / 4;
 }
 
 /* Brings a map that the host has to the device. Without a queue nothing could copy it there. */
@@ -59,21 +59,35 @@ static vka_status upload(const vka__check *c, vka_pattern *p, const uint32_t *wo
 
 static vka_status build_on_host(const vka__check *c, const vka__pattern_program *program, vka_pattern *p) {
     uint32_t *words;
-    vka_status status = vka__pattern_build(c->ctx, program, most_words(c), &words, &p->shape);
+    vka_status status = vka__pattern_build(c->ctx, program, vka__pattern_most_words(c->caps), &words, &p->shape);
     if (status == VKA_OK)
         status = upload(c, p, words);
     else
-        status = status == VKA_UNSUPPORTED ? too_large(c) : no_memory(c);
+        status = status == VKA_UNSUPPORTED ? vka__pattern_too_large(c, "terms") : no_memory(c);
     vka__free(c->ctx, words);
     return status;
+}
+
+/* Maps of so few rows are built by the host before a submission is back. */
+#define TINY_ROWS 64
+
+/* Kernels of a software driver share the host's cores, and have to be compiled first. */
+static bool repays_the_device(const vka__check *c, const vka__pattern_program *program) {
+    return c->caps->type != VKA_DEVICE_CPU && (uint64_t)program->info.heads * program->info.tile_rows >= TINY_ROWS &&
+           vka__device_has_queue(c->device) && vka__pattern_device_can(c->caps, program);
 }
 
 static vka_status build(const vka__check *c, const vka_pattern_desc *desc, vka_pattern *p) {
     const vka_pattern_info info = vka__pattern_geometry(desc, c->caps->type);
     vka__pattern_program program;
+    if (desc->build == VKA_PATTERN_BUILD_DEVICE && !vka__device_has_queue(c->device))
+        return vka__check_fail(c, VKA_UNSUPPORTED, "build", "the device was imported without a queue");
     if (!vka__pattern_compile(c->ctx, desc, &info, &program))
         return no_memory(c);
-    vka_status status = build_on_host(c, &program, p);
+    bool device = desc->build == VKA_PATTERN_BUILD_DEVICE ||
+                  (desc->build == VKA_PATTERN_BUILD_AUTO && repays_the_device(c, &program));
+    vka_status status =
+        device ? vka__pattern_build_on_device(c, &program, &p->shape, &p->buffer) : build_on_host(c, &program, p);
     vka__pattern_program_free(c->ctx, &program);
     return status;
 }
@@ -120,9 +134,8 @@ vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, v
     if (status != VKA_OK)
         return status;
     (*pattern)->shape = shape;
-    if (shape.words > most_words(&c))
-        status = vka__check_fail(&c, VKA_UNSUPPORTED, "data", "takes more than the %llu bytes a binding can see",
-                                 (unsigned long long)c.caps->storage_range);
+    if (shape.words > vka__pattern_most_words(c.caps))
+        status = vka__pattern_too_large(&c, "data");
     else
         status = upload(&c, *pattern, words);
     if (status != VKA_OK)

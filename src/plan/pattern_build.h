@@ -64,4 +64,31 @@ void vka__compile_bits(vka__pattern_lists *lists, uint32_t *term, const uint32_t
 vka_status vka__pattern_build(const vka__context *ctx, const vka__pattern_program *program, uint64_t most,
                               uint32_t **words, vka__pattern_shape *shape);
 
+/* ---- the device's build ---------------------------------------------------------------------------------------- */
+
+/* A pass over the rows of a map: it counts their tiles, or writes them. */
+typedef struct vka__pattern_pass {
+    vka_pattern_params params;
+    vka__pipeline_key key;
+    vka__grid grid;
+    vka__view program, rows,
+        built; /* rows: what is counted, or where each row's tiles begin. built: absent, or the map */
+} vka__pattern_pass;
+
+/* Words of a row that the counting pass writes (tiles, partial tiles, low and high word of pairs) and that the filling
+ * pass reads (first tile, first partial tile). */
+#define VKA_PATTERN_COUNTS 4
+#define VKA_PATTERN_STARTS 2
+
+/* `shape` NULL: the counting pass. VKA_UNSUPPORTED with a refusal: lists that no binding sees. */
+vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_program *program,
+                             const vka__pattern_shape *shape, vka__pattern_pass *pass, vka__refusal *refusal);
+uint64_t vka__pattern_dispatches(const vka__pattern_pass *pass);
+void vka__pattern_dispatch(const vka_device_caps *caps, const vka__pattern_pass *pass, uint64_t index,
+                           vka__dispatch *dispatch);
+
+/* From the counts of all rows to the shape, and to where each row's tiles begin. False: more than 2^32 words. */
+bool vka__pattern_scan(const vka__pattern_program *program, const uint32_t *counts, uint32_t *starts,
+                       vka__pattern_shape *shape);
+
 #endif

@@ -1,0 +1,104 @@
+/* Block maps built by the device: a pass that counts each row's tiles, a sum on the host, a pass that writes them.
+ * SPDX-License-Identifier: MIT */
+#include "plan/pattern_build.h"
+
+#include <string.h>
+
+#include "pattern_program.h"
+
+_Static_assert(sizeof(vka_pattern_params) <= sizeof(vka_attention_params), "a recorder's slots have room for it");
+
+static vka__view words_of(uint64_t count) {
+    return (vka__view){.present = true,
+                       .dtype = VKA_I32,
+                       .size = 4,
+                       .block = 1,
+                       .shape = {1, 1, 1, (uint32_t)count},
+                       .stride = {0, 0, 0, 1}};
+}
+
+/* Columns that the rows of one dispatch have, at most: at each of them an invocation may have to look. */
+#define DISPATCH_COLUMNS (UINT64_C(1) << 24)
+
+static vka__grid plan_grid(const vka_device_caps *caps, const vka_pattern_info *info) {
+    vka__grid grid = {.groups = {info->tile_rows, info->heads, 1}};
+    memcpy(grid.limit, caps->max_groups, sizeof grid.limit);
+    vka__grid_cap(&grid,
+                  caps->type == VKA_DEVICE_CPU ? UINT64_MAX : vka__max_u64(DISPATCH_COLUMNS / info->tile_columns, 1));
+    return grid;
+}
+
+/* A few invocations where they are lanes of a CPU; a power of two. */
+static uint32_t group_size(const vka_device_caps *caps) {
+    uint32_t size = caps->type == VKA_DEVICE_CPU ? 8 : 64;
+    while (size > caps->max_invocations)
+        size /= 2;
+    return size;
+}
+
+/* Bit 0: the map is ordered; bit k: it has terms of kind k. */
+static uint32_t flags_of(const vka__pattern_program *program) {
+    uint32_t flags = program->info.ordered;
+    for (uint32_t i = 0; i < program->words[VKA_PROGRAM_TERMS]; ++i)
+        flags |= 1u << program->words[VKA_PROGRAM_WORDS + i * VKA_TERM_WORDS + VKA_TERM_KIND];
+    return flags;
+}
+
+vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_program *program,
+                             const vka__pattern_shape *shape, vka__pattern_pass *pass, vka__refusal *refusal) {
+    const vka_pattern_info *info = &program->info;
+    uint64_t rows = (uint64_t)info->heads * info->tile_rows,
+             row_words = shape ? VKA_PATTERN_STARTS : VKA_PATTERN_COUNTS;
+    memset(pass, 0, sizeof *pass);
+    pass->program = words_of(program->count);
+    pass->rows = words_of(vka__min_u64(rows * row_words, UINT32_MAX));
+    if (shape) {
+        pass->built = words_of(shape->words);
+        pass->params = (vka_pattern_params){shape->tiles_at, shape->bits_at, shape->order_at};
+    }
+    if (!vka__sees_all(caps, &pass->program, "terms", refusal) || !vka__sees_all(caps, &pass->rows, "terms", refusal))
+        return VKA_UNSUPPORTED;
+    pass->key.kernel = VKA__pattern_build;
+    pass->key.spec[VKA_SPEC_GROUP_SIZE] = group_size(caps);
+    pass->key.spec[VKA_SPEC_FLAGS] = flags_of(program);
+    pass->key.spec[VKA_SPEC_BR] = info->query_tile;
+    pass->key.spec[VKA_SPEC_BC] = info->key_tile;
+    pass->grid = plan_grid(caps, info);
+    return VKA_OK;
+}
+
+uint64_t vka__pattern_dispatches(const vka__pattern_pass *pass) {
+    return vka__grid_chunks(&pass->grid);
+}
+
+void vka__pattern_dispatch(const vka_device_caps *caps, const vka__pattern_pass *pass, uint64_t index,
+                           vka__dispatch *out) {
+    bool fill = pass->built.present;
+    memset(out, 0, sizeof *out);
+    vka__bind_all(caps, &pass->program, VKA_BIND_PROGRAM, 0, VKA__READ, out);
+    vka__bind_all(caps, &pass->rows, VKA_BIND_ROWS, 0, fill ? VKA__READ : VKA__WRITE, out);
+    vka__bind_all(caps, &pass->built, VKA_BIND_BUILT, 0, VKA__WRITE, out);
+    uint32_t first[3];
+    vka__grid_chunk(&pass->grid, index, first, out->groups);
+    out->key = pass->key;
+    out->push.x0 = first[0];
+    out->push.y0 = first[1];
+    out->push.z0 = fill;
+}
+
+bool vka__pattern_scan(const vka__pattern_program *program, const uint32_t *counts, uint32_t *starts,
+                       vka__pattern_shape *shape) {
+    *shape = (vka__pattern_shape){.info = program->info};
+    vka_pattern_info *info = &shape->info;
+    uint64_t rows = (uint64_t)info->heads * info->tile_rows, partial = 0;
+    for (uint64_t row = 0; row < rows; ++row, counts += VKA_PATTERN_COUNTS, starts += VKA_PATTERN_STARTS) {
+        starts[0] = (uint32_t)info->live_tiles;
+        starts[1] = (uint32_t)partial;
+        info->live_tiles += counts[0];
+        partial += counts[1];
+        info->pairs += counts[2] | (uint64_t)counts[3] << 32;
+        info->longest_row = vka__max_u32(info->longest_row, counts[0]);
+    }
+    info->full_tiles = info->live_tiles - partial;
+    return vka__pattern_layout(shape);
+}
