@@ -28,9 +28,9 @@ static vka__grid plan_grid(const vka_device_caps *caps, const vka_pattern_info *
     return grid;
 }
 
-/* A few invocations where they are lanes of a CPU; a power of two. */
+/* A power of two. CPUs: a few lanes. GPUs: many, as a row of global queries is long, and one workgroup does it. */
 static uint32_t group_size(const vka_device_caps *caps) {
-    uint32_t size = caps->type == VKA_DEVICE_CPU ? 8 : 64;
+    uint32_t size = caps->type == VKA_DEVICE_CPU ? 8 : 256;
     while (size > caps->max_invocations)
         size /= 2;
     return size;
