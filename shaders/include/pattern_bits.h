@@ -1,4 +1,4 @@
-/* Pieces of pattern evaluation: words of bits, arithmetic progressions, lists of ranges. C and GLSL.
+/* Pieces of pattern evaluation: words of bits, arithmetic progressions, rows of bits. C and GLSL.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_PATTERN_BITS_H
 #define VKA_PATTERN_BITS_H
@@ -40,19 +40,6 @@ VKA_FN uint next_congruent(int q0, int q1, int step, int size, uint t) {
     int least = VKA_INT(t) * size - q1, most = VKA_INT(t) * size + size - 1 - q0;
     int multiple = least >= 0 ? (least + step - 1) / step * step : -(-least / step * step);
     return multiple <= most ? t : VKA_UINT((multiple + q0) / size);
-}
-
-/* Of a list of ranges, the first one that ends at x or later; `count` if none does. */
-VKA_FN uint range_from(VKA_PROGRAM uint data, uint count, uint x) {
-    uint below = 0u, above = count; /* ranges below end before x, those from above on don't */
-    while (below < above) {
-        uint middle = (below + above) / 2u;
-        if (VKA_AT(data + 2u * middle + 1u) < x)
-            below = middle + 1u;
-        else
-            above = middle;
-    }
-    return below;
 }
 
 /* In rows of bits, [rows, words], the first column at or after `from` that is set in any row; or VKA_PATTERN_NONE. */

@@ -221,7 +221,7 @@ VKA_FN uint grid_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
     grid_span q = query_span(g, i0, i1);
     axis_keys kz = axis_hull(g.z, q.first.z, q.last.z), ky = axis_hull(g.y, q.first.y, q.last.y),
               kx = axis_hull(g.x, q.first.x, q.last.x);
-    uint boxes = grid_has_boxes(g) ? 1u : VKA_KEY_TILE; /* of a tile */
+    uint boxes = grid_has_boxes(g) ? 1u : VKA_HEAD(VKA_PROGRAM_KEY_TILE); /* of a tile */
     grid_point from = box_point(g, t * boxes);
     uint z = VKA_UINT(from.z), y = VKA_UINT(from.y), x = VKA_UINT(from.x);
     /* The first box at or after it whose coordinates are all seen. A coordinate that moves on sets those after it to

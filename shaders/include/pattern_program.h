@@ -104,9 +104,7 @@
 /* ---- two languages --------------------------------------------------------------------------------------------- */
 
 /* Functions that read the program have VKA_PROGRAM for their first parameter and VKA_W for its argument: in C the words,
- * in GLSL nothing. There the lists are in a buffer `program`, and header and terms in shared memory, `terms`. Kernels are
- * made for tiles of BR queries and BC keys, for the kinds in FLAGS (bits VKA_TERM_*), and for ordered maps or others
- * (bit 0): the rest of the code falls away.
+ * in GLSL nothing. There the lists are in a buffer `program`, and header and terms in shared memory, `terms`.
  *   VKA_HEAD(name)      a word of the header
  *   VKA_OF(term, name)  a word of a term
  *   VKA_AT(i)           a word of a list */
@@ -117,10 +115,6 @@
 #    define VKA_AT(i)     program[i]
 #    define VKA_HEAD(name) program[name]
 #    define VKA_OF(term, name) program[(term) + (uint32_t)(name)]
-#    define VKA_KEY_TILE   program[VKA_PROGRAM_KEY_TILE]
-#    define VKA_QUERY_TILE program[VKA_PROGRAM_QUERY_TILE]
-#    define VKA_ORDERED    (program[VKA_PROGRAM_ORDERED] != 0u)
-#    define VKA_IS(kind, which) ((kind) == (which))
 #    define VKA_INT(x)    ((int32_t)(x))
 #    define VKA_UINT(x)   ((uint32_t)(x))
 #    define VKA_MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -138,10 +132,6 @@ static inline uint32_t lowest_bit(uint32_t x) {
 #    define VKA_AT(i)     program[i]
 #    define VKA_HEAD(name) terms[name]
 #    define VKA_OF(term, name) terms[(term) + uint(name)]
-#    define VKA_KEY_TILE   BC
-#    define VKA_QUERY_TILE BR
-#    define VKA_ORDERED    ((FLAGS & 1u) != 0u)
-#    define VKA_IS(kind, which) ((FLAGS & (1u << (which))) != 0u && (kind) == (which))
 #    define VKA_INT(x)    int(x)
 #    define VKA_UINT(x)   uint(x)
 #    define VKA_MIN(a, b) min(a, b)

@@ -21,7 +21,7 @@
 /* ---- windows --------------------------------------------------------------------------------------------------- */
 
 VKA_FN uint window_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
-    int size = VKA_INT(VKA_KEY_TILE), keys = VKA_INT(VKA_HEAD(VKA_PROGRAM_KEYS));
+    int size = VKA_INT(VKA_HEAD(VKA_PROGRAM_KEY_TILE)), keys = VKA_INT(VKA_HEAD(VKA_PROGRAM_KEYS));
     int lo = VKA_INT(i0) - VKA_INT(VKA_OF(term, VKA_WINDOW_LEFT));
     int hi = VKA_INT(i1) + VKA_INT(VKA_OF(term, VKA_WINDOW_RIGHT));
     if (lo >= keys || hi < 0)
@@ -56,7 +56,7 @@ VKA_FN axis_keys block_window_of(VKA_PROGRAM uint term, uint i) {
 }
 
 VKA_FN uint block_window_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
-    uint size = VKA_KEY_TILE, offset = VKA_OF(term, VKA_BLOCK_OFFSET);
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE), offset = VKA_OF(term, VKA_BLOCK_OFFSET);
     if (i1 < offset)
         return VKA_PATTERN_NONE;
     uint lo = VKA_UINT(block_window_of(VKA_W term, VKA_MAX(i0, offset)).lo);
@@ -85,7 +85,7 @@ VKA_FN uint block_list_of(VKA_PROGRAM uint term, uint head, uint i) {
 }
 
 VKA_FN uint block_list_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
-    uint size = VKA_KEY_TILE, block = VKA_OF(term, VKA_BLOCK_SIZE),
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE), block = VKA_OF(term, VKA_BLOCK_SIZE),
          offset = VKA_OF(term, VKA_BLOCK_OFFSET), best = VKA_PATTERN_NONE;
     if (i1 < offset)
         return VKA_PATTERN_NONE;
@@ -120,7 +120,7 @@ VKA_FN uint blocks_row(VKA_PROGRAM uint term, uint head, uint row) {
 }
 
 VKA_FN uint blocks_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
-    uint size = VKA_KEY_TILE, block = VKA_OF(term, VKA_BLOCKS_KEY_BLOCK);
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE), block = VKA_OF(term, VKA_BLOCKS_KEY_BLOCK);
     uint row = i0 / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK), last = i1 / VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK);
     uint column = next_column(VKA_W blocks_row(VKA_W term, head, row), last - row + 1u, VKA_OF(term, VKA_BLOCKS_ROW),
                               t * size / block);
@@ -148,43 +148,59 @@ VKA_FN uint blocks_word(VKA_PROGRAM uint term, uint head, uint i, uint j0) {
     return bits;
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------------- */
+/* ---- ranges ---------------------------------------------------------------------------------------------------- */
 
-VKA_FN uint keys_next(VKA_PROGRAM uint term, uint t) {
-    uint size = VKA_KEY_TILE, data = VKA_OF(term, VKA_RANGES_DATA),
-         count = VKA_OF(term, VKA_RANGES_COUNT);
-    uint range = range_from(VKA_W data, count, t * size);
-    return range < count ? VKA_MAX(t, VKA_AT(data + 2u * range) / size) : VKA_PATTERN_NONE;
+VKA_FN bool of_keys(VKA_PROGRAM uint term) {
+    return VKA_OF(term, VKA_TERM_KIND) == VKA_UINT(VKA_TERM_KEYS);
 }
 
-VKA_FN uint keys_word(VKA_PROGRAM uint term, uint j0) {
-    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT), bits = 0u;
-    for (uint range = range_from(VKA_W data, count, j0); range < count; ++range) {
-        uint first = VKA_AT(data + 2u * range);
-        if (first > j0 + 31u)
-            break;
-        bits |= key_bits(VKA_INT(first), VKA_INT(VKA_AT(data + 2u * range + 1u)), j0);
+/* Of the ranges of a KEYS or QUERIES the first one that ends at x or later, as its place in the program; 0: none does. */
+VKA_FN uint range_from(VKA_PROGRAM uint term, uint x) {
+    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT);
+    uint below = 0u, above = count; /* ranges below end before x, those from above on don't */
+    while (below < above) {
+        uint middle = (below + above) / 2u;
+        if (VKA_AT(data + 2u * middle + 1u) < x)
+            below = middle + 1u;
+        else
+            above = middle;
     }
+    return below < count ? data + 2u * below : 0u;
+}
+
+VKA_FN uint ranges_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE);
+    bool keys = of_keys(VKA_W term);
+    uint range = range_from(VKA_W term, keys ? t * size : i0);
+    if (range == 0u || (!keys && VKA_AT(range) > i1))
+        return VKA_PATTERN_NONE;
+    return keys ? VKA_MAX(t, VKA_AT(range) / size) : t;
+}
+
+/* Does one range hold all of them? */
+VKA_FN bool ranges_are_full(VKA_PROGRAM uint term, uint i0, uint i1, uint j0, uint j1) {
+    bool keys = of_keys(VKA_W term);
+    uint first = keys ? j0 : i0, last = keys ? j1 : i1, range = range_from(VKA_W term, first);
+    return range != 0u && VKA_AT(range) <= first && VKA_AT(range + 1u) >= last;
+}
+
+VKA_FN uint ranges_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    bool keys = of_keys(VKA_W term);
+    uint range = range_from(VKA_W term, keys ? j0 : i), bits = 0u;
+    if (range == 0u)
+        return 0u;
+    if (!keys)
+        return VKA_AT(range) <= i ? 0xffffffffu : 0u;
+    uint end = VKA_OF(term, VKA_RANGES_DATA) + 2u * VKA_OF(term, VKA_RANGES_COUNT);
+    for (; range < end && VKA_AT(range) <= j0 + 31u; range += 2u)
+        bits |= key_bits(VKA_INT(VKA_AT(range)), VKA_INT(VKA_AT(range + 1u)), j0);
     return bits;
-}
-
-/* Does a range meet x0 .. x1, or even hold it? */
-VKA_FN bool ranges_meet(VKA_PROGRAM uint term, uint x0, uint x1) {
-    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT);
-    uint range = range_from(VKA_W data, count, x0);
-    return range < count && VKA_AT(data + 2u * range) <= x1;
-}
-
-VKA_FN bool ranges_hold(VKA_PROGRAM uint term, uint x0, uint x1) {
-    uint data = VKA_OF(term, VKA_RANGES_DATA), count = VKA_OF(term, VKA_RANGES_COUNT);
-    uint range = range_from(VKA_W data, count, x0);
-    return range < count && VKA_AT(data + 2u * range) <= x0 && VKA_AT(data + 2u * range + 1u) >= x1;
 }
 
 /* ---- columns of spans ------------------------------------------------------------------------------------------ */
 
 VKA_FN uint columns_next(VKA_PROGRAM uint term, uint t) {
-    uint size = VKA_KEY_TILE, begin = t * size;
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE), begin = t * size;
     uint inside = begin % VKA_OF(term, VKA_COLUMNS_SPAN), from = VKA_OF(term, VKA_COLUMNS_FROM);
     return inside >= from ? t : (begin + from - inside) / size;
 }
@@ -205,8 +221,8 @@ VKA_FN uint columns_word(VKA_PROGRAM uint term, uint j0) {
 /* ---- documents ------------------------------------------------------------------------------------------------- */
 
 VKA_FN uint documents_next(VKA_PROGRAM uint term, uint i0, uint t) {
-    uint size = VKA_KEY_TILE;
-    uint hull = VKA_OF(term, VKA_DOCUMENTS_HULLS) + 2u * (i0 / VKA_QUERY_TILE);
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE);
+    uint hull = VKA_OF(term, VKA_DOCUMENTS_HULLS) + 2u * (i0 / VKA_HEAD(VKA_PROGRAM_QUERY_TILE));
     uint first = VKA_AT(hull), last = VKA_AT(hull + 1u);
     t = VKA_MAX(t, first / size);
     return first <= last && t <= last / size ? t : VKA_PATTERN_NONE;
@@ -236,7 +252,7 @@ VKA_FN uint documents_word(VKA_PROGRAM uint term, uint i, uint j0) {
 
 VKA_FN uint token_bits_next(VKA_PROGRAM uint term, uint i0, uint t) {
     uint words = VKA_OF(term, VKA_BITS_LIVE_ROW);
-    return next_column(VKA_W VKA_OF(term, VKA_BITS_LIVE) + i0 / VKA_QUERY_TILE * words, 1u, words, t);
+    return next_column(VKA_W VKA_OF(term, VKA_BITS_LIVE) + i0 / VKA_HEAD(VKA_PROGRAM_QUERY_TILE) * words, 1u, words, t);
 }
 
 VKA_FN uint token_bits_word(VKA_PROGRAM uint term, uint i, uint j0) {
@@ -247,74 +263,64 @@ VKA_FN uint token_bits_word(VKA_PROGRAM uint term, uint i, uint j0) {
 /* ---- any term -------------------------------------------------------------------------------------------------- */
 
 VKA_FN uint term_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint t) {
-    int kind = VKA_INT(VKA_OF(term, VKA_TERM_KIND));
-    if (VKA_IS(kind, VKA_TERM_WINDOW))
+    uint kind = VKA_OF(term, VKA_TERM_KIND);
+    if (kind == VKA_UINT(VKA_TERM_WINDOW))
         return window_next(VKA_W term, i0, i1, t);
-    if (VKA_IS(kind, VKA_TERM_BLOCK_WINDOW))
+    if (kind == VKA_UINT(VKA_TERM_BLOCK_WINDOW))
         return block_window_next(VKA_W term, i0, i1, t);
-    if (VKA_IS(kind, VKA_TERM_KEYS))
-        return keys_next(VKA_W term, t);
-    if (VKA_IS(kind, VKA_TERM_QUERIES))
-        return ranges_meet(VKA_W term, i0, i1) ? t : VKA_PATTERN_NONE;
-    if (VKA_IS(kind, VKA_TERM_COLUMNS))
+    if (kind == VKA_UINT(VKA_TERM_KEYS) || kind == VKA_UINT(VKA_TERM_QUERIES))
+        return ranges_next(VKA_W term, i0, i1, t);
+    if (kind == VKA_UINT(VKA_TERM_COLUMNS))
         return columns_next(VKA_W term, t);
-    if (VKA_IS(kind, VKA_TERM_BLOCK_LIST))
+    if (kind == VKA_UINT(VKA_TERM_BLOCK_LIST))
         return block_list_next(VKA_W term, head, i0, i1, t);
-    if (VKA_IS(kind, VKA_TERM_DOCUMENTS))
+    if (kind == VKA_UINT(VKA_TERM_DOCUMENTS))
         return documents_next(VKA_W term, i0, t);
-    if (VKA_IS(kind, VKA_TERM_BLOCKS))
+    if (kind == VKA_UINT(VKA_TERM_BLOCKS))
         return blocks_next(VKA_W term, head, i0, i1, t);
-    if (VKA_IS(kind, VKA_TERM_BITS))
+    if (kind == VKA_UINT(VKA_TERM_BITS))
         return token_bits_next(VKA_W term, i0, t);
-    if (VKA_IS(kind, VKA_TERM_NEIGHBORHOOD) || VKA_IS(kind, VKA_TERM_SWIN))
-        return grid_next(VKA_W term, i0, i1, t);
-    return VKA_PATTERN_NONE;
+    return grid_next(VKA_W term, i0, i1, t);
 }
 
 VKA_FN bool term_is_full(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint j0, uint j1) {
-    int kind = VKA_INT(VKA_OF(term, VKA_TERM_KIND));
-    if (VKA_IS(kind, VKA_TERM_WINDOW))
+    uint kind = VKA_OF(term, VKA_TERM_KIND);
+    if (kind == VKA_UINT(VKA_TERM_WINDOW))
         return window_is_full(VKA_W term, i0, i1, j0, j1);
-    if (VKA_IS(kind, VKA_TERM_BLOCK_WINDOW))
+    if (kind == VKA_UINT(VKA_TERM_BLOCK_WINDOW))
         return block_window_is_full(VKA_W term, i0, i1, j0, j1);
-    if (VKA_IS(kind, VKA_TERM_KEYS))
-        return ranges_hold(VKA_W term, j0, j1);
-    if (VKA_IS(kind, VKA_TERM_QUERIES))
-        return ranges_hold(VKA_W term, i0, i1);
-    if (VKA_IS(kind, VKA_TERM_COLUMNS))
+    if (kind == VKA_UINT(VKA_TERM_KEYS) || kind == VKA_UINT(VKA_TERM_QUERIES))
+        return ranges_are_full(VKA_W term, i0, i1, j0, j1);
+    if (kind == VKA_UINT(VKA_TERM_COLUMNS))
         return columns_are_full(VKA_W term, j0, j1);
-    if (VKA_IS(kind, VKA_TERM_DOCUMENTS))
+    if (kind == VKA_UINT(VKA_TERM_DOCUMENTS))
         return documents_are_full(VKA_W term, i0, i1, j0, j1);
-    if (VKA_IS(kind, VKA_TERM_BLOCKS))
+    if (kind == VKA_UINT(VKA_TERM_BLOCKS))
         return blocks_are_full(VKA_W term, head, i0, i1, j0, j1);
-    if (VKA_IS(kind, VKA_TERM_NEIGHBORHOOD) || VKA_IS(kind, VKA_TERM_SWIN))
+    if (kind == VKA_UINT(VKA_TERM_NEIGHBORHOOD) || kind == VKA_UINT(VKA_TERM_SWIN))
         return grid_is_full(VKA_W term, i0, i1, j0, j1);
     return false;
 }
 
 VKA_FN uint term_word(VKA_PROGRAM uint term, uint head, uint i, uint j0) {
-    int kind = VKA_INT(VKA_OF(term, VKA_TERM_KIND));
-    if (VKA_IS(kind, VKA_TERM_WINDOW))
+    uint kind = VKA_OF(term, VKA_TERM_KIND);
+    if (kind == VKA_UINT(VKA_TERM_WINDOW))
         return window_word(VKA_W term, i, j0);
-    if (VKA_IS(kind, VKA_TERM_BLOCK_WINDOW))
+    if (kind == VKA_UINT(VKA_TERM_BLOCK_WINDOW))
         return block_window_word(VKA_W term, i, j0);
-    if (VKA_IS(kind, VKA_TERM_KEYS))
-        return keys_word(VKA_W term, j0);
-    if (VKA_IS(kind, VKA_TERM_QUERIES))
-        return ranges_hold(VKA_W term, i, i) ? 0xffffffffu : 0u;
-    if (VKA_IS(kind, VKA_TERM_COLUMNS))
+    if (kind == VKA_UINT(VKA_TERM_KEYS) || kind == VKA_UINT(VKA_TERM_QUERIES))
+        return ranges_word(VKA_W term, i, j0);
+    if (kind == VKA_UINT(VKA_TERM_COLUMNS))
         return columns_word(VKA_W term, j0);
-    if (VKA_IS(kind, VKA_TERM_BLOCK_LIST))
+    if (kind == VKA_UINT(VKA_TERM_BLOCK_LIST))
         return block_list_word(VKA_W term, head, i, j0);
-    if (VKA_IS(kind, VKA_TERM_DOCUMENTS))
+    if (kind == VKA_UINT(VKA_TERM_DOCUMENTS))
         return documents_word(VKA_W term, i, j0);
-    if (VKA_IS(kind, VKA_TERM_BLOCKS))
+    if (kind == VKA_UINT(VKA_TERM_BLOCKS))
         return blocks_word(VKA_W term, head, i, j0);
-    if (VKA_IS(kind, VKA_TERM_BITS))
+    if (kind == VKA_UINT(VKA_TERM_BITS))
         return token_bits_word(VKA_W term, i, j0);
-    if (VKA_IS(kind, VKA_TERM_NEIGHBORHOOD) || VKA_IS(kind, VKA_TERM_SWIN))
-        return grid_word(VKA_W term, i, j0);
-    return 0u;
+    return grid_word(VKA_W term, i, j0);
 }
 
 /* ---- the pattern ----------------------------------------------------------------------------------------------- */
@@ -385,8 +391,8 @@ VKA_FN bool clause_is_full(VKA_PROGRAM uint clause, uint head, uint i0, uint i1,
 
 /* Do the queries i0 .. i1 certainly see all keys of tile t? */
 VKA_FN bool pattern_is_full(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
-    uint size = VKA_KEY_TILE, j0 = t * size, j1 = j0 + size - 1u;
-    if (!VKA_ORDERED)
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE), j0 = t * size, j1 = j0 + size - 1u;
+    if (VKA_HEAD(VKA_PROGRAM_ORDERED) == 0u)
         j1 = VKA_MIN(j1, VKA_HEAD(VKA_PROGRAM_KEYS) - 1u);
     uint clause = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W clause);
     bool full = false;
@@ -398,7 +404,7 @@ VKA_FN bool pattern_is_full(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
 /* Bits of the keys j0 .. j0 + 31 that there are; boxes know theirs themselves. */
 VKA_FN uint existing_keys(VKA_PROGRAM uint j0) {
     uint keys = VKA_HEAD(VKA_PROGRAM_KEYS);
-    if (VKA_ORDERED || j0 + 32u <= keys)
+    if (VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u || j0 + 32u <= keys)
         return 0xffffffffu;
     return j0 < keys ? (1u << (keys - j0)) - 1u : 0u;
 }
@@ -430,21 +436,21 @@ VKA_FN uint pattern_word(VKA_PROGRAM uint head, uint i, uint j0) {
 
 /* The query at a place, or VKA_PATTERN_NONE. */
 VKA_FN uint place_query(VKA_PROGRAM uint place) {
-    if (VKA_ORDERED)
+    if (VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u)
         return grid_token(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), place);
     return place < VKA_HEAD(VKA_PROGRAM_QUERIES) ? place : VKA_PATTERN_NONE;
 }
 
 /* The last place of a tile of queries that counts. */
 VKA_FN uint last_place(VKA_PROGRAM uint row) {
-    uint size = VKA_QUERY_TILE, last = row * size + size - 1u;
-    return VKA_ORDERED ? last : VKA_MIN(last, VKA_HEAD(VKA_PROGRAM_QUERIES) - 1u);
+    uint size = VKA_HEAD(VKA_PROGRAM_QUERY_TILE), last = row * size + size - 1u;
+    return VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u ? last : VKA_MIN(last, VKA_HEAD(VKA_PROGRAM_QUERIES) - 1u);
 }
 
 /* Queries of a tile. */
 VKA_FN uint tile_queries(VKA_PROGRAM uint row) {
-    uint first = row * VKA_QUERY_TILE, last = last_place(VKA_W row);
-    if (!VKA_ORDERED)
+    uint first = row * VKA_HEAD(VKA_PROGRAM_QUERY_TILE), last = last_place(VKA_W row);
+    if (VKA_HEAD(VKA_PROGRAM_ORDERED) == 0u)
         return last - first + 1u;
     grid_span s = query_span(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), first, last);
     return VKA_UINT((s.last.z - s.first.z + 1) * (s.last.y - s.first.y + 1) * (s.last.x - s.first.x + 1));
@@ -452,8 +458,8 @@ VKA_FN uint tile_queries(VKA_PROGRAM uint row) {
 
 /* Keys of a tile that is full. */
 VKA_FN uint tile_keys(VKA_PROGRAM uint t) {
-    uint size = VKA_KEY_TILE;
-    return VKA_ORDERED ? size : VKA_MIN(size, VKA_HEAD(VKA_PROGRAM_KEYS) - t * size);
+    uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE);
+    return VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u ? size : VKA_MIN(size, VKA_HEAD(VKA_PROGRAM_KEYS) - t * size);
 }
 
 #ifndef VKA_GLSL

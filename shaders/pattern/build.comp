@@ -14,14 +14,8 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u; // a power of two
-layout(constant_id = VKA_SPEC_FLAGS) const uint FLAGS = 0u;
-layout(constant_id = VKA_SPEC_BR) const uint BR = 64u;
-layout(constant_id = VKA_SPEC_BC) const uint BC = 64u;
-
-const uint TILE_WORDS = BR * BC / 32u;
 const uint ROOM = 1024u;     // words of tiles that are evaluated at once: two tiles of the largest size
 const uint BATCH = 31u;      // columns; what would be the last one of a word asks where to go on
-const uint LANES = GROUP_SIZE < TILE_WORDS ? GROUP_SIZE : TILE_WORDS; // invocations that share a tile
 
 layout(push_constant) uniform Push {
     vka_push push;
@@ -46,6 +40,7 @@ layout(set = 0, binding = VKA_BIND_BUILT, std430) writeonly buffer Built {
 };
 
 shared uint terms[VKA_PROGRAM_WORDS + VKA_PROGRAM_MAX_TERMS * VKA_TERM_WORDS];
+shared uint exists[4];                         // queries that there are, as bits
 shared uint candidates, certain, next_column_; // of a batch: may be live; full; where to go on
 shared uint tile_pairs[32], tile_all[32];      // of tiles: bits that are set; what their words have in common
 shared uint words[ROOM];
@@ -55,12 +50,18 @@ shared uint words[ROOM];
 struct Row {
     uint number; // in the map
     uint head;
-    uint i0, i1; // places of its queries
+    uint i0, i1;     // places of its queries
+    uint queries;    // that there are
+    uint query_tile; // the same for all rows
+    uint key_tile;
+    uint tile_words;
 };
 
 void load_terms() {
     for (uint i = gl_LocalInvocationIndex; i < VKA_PROGRAM_WORDS; i += GROUP_SIZE)
         terms[i] = program[i];
+    for (uint i = gl_LocalInvocationIndex; i < 4u; i += GROUP_SIZE)
+        exists[i] = 0u;
     barrier();
     uint end = terms_end(VKA_PROGRAM_WORDS);
     for (uint i = VKA_PROGRAM_WORDS + gl_LocalInvocationIndex; i < end; i += GROUP_SIZE)
@@ -68,13 +69,26 @@ void load_terms() {
     barrier();
 }
 
-Row find_row() {
+// Looks at every place once; when filling, the first head's rows write them down as the order.
+Row find_row(bool fill) {
     Row r;
     uint tile_row = push.x0 + gl_WorkGroupID.x;
     r.head = push.y0 + gl_WorkGroupID.y;
     r.number = r.head * VKA_HEAD(VKA_PROGRAM_ROWS) + tile_row;
-    r.i0 = tile_row * BR;
+    r.query_tile = VKA_HEAD(VKA_PROGRAM_QUERY_TILE);
+    r.key_tile = VKA_HEAD(VKA_PROGRAM_KEY_TILE);
+    r.tile_words = r.query_tile * r.key_tile / 32u;
+    r.i0 = tile_row * r.query_tile;
     r.i1 = last_place(tile_row);
+    for (uint i = gl_LocalInvocationIndex; i < r.query_tile; i += GROUP_SIZE) {
+        uint query = place_query(r.i0 + i);
+        if (query != VKA_PATTERN_NONE)
+            atomicOr(exists[i / 32u], 1u << i % 32u);
+        if (fill && p.order_at != 0u && r.head == 0u)
+            map[p.order_at + r.i0 + i] = query;
+    }
+    barrier();
+    r.queries = uint(bitCount(exists[0]) + bitCount(exists[1]) + bitCount(exists[2]) + bitCount(exists[3]));
     return r;
 }
 
@@ -103,7 +117,7 @@ uint nth_bit(uint bits, uint n) {
     return lowest_bit(bits);
 }
 
-// The words of the first `count` columns that `open` has.
+// The words of the first `count` columns that `open` has. Neighbouring invocations share a tile.
 void evaluate(Row r, uint t, uint open, uint count) {
     barrier();
     for (uint k = gl_LocalInvocationIndex; k < count; k += GROUP_SIZE) {
@@ -111,16 +125,17 @@ void evaluate(Row r, uint t, uint open, uint count) {
         tile_all[k] = 0xffffffffu;
     }
     barrier();
-    for (uint k = gl_LocalInvocationIndex / LANES; k < count; k += GROUP_SIZE / LANES) {
-        uint first_key = (t + nth_bit(open, k)) * BC, pairs = 0u, all = 0xffffffffu;
-        for (uint w = gl_LocalInvocationIndex % LANES; w < TILE_WORDS; w += LANES) {
-            uint i = r.i0 + w / (BC / 32u), j0 = first_key + w % (BC / 32u) * 32u, bits = 0u;
-            if (place_query(i) != VKA_PATTERN_NONE) {
-                bits = pattern_word(r.head, i, j0);
+    uint lanes = min(GROUP_SIZE, r.tile_words), width = r.key_tile / 32u;
+    for (uint k = gl_LocalInvocationIndex / lanes; k < count; k += GROUP_SIZE / lanes) {
+        uint first_key = (t + nth_bit(open, k)) * r.key_tile, pairs = 0u, all = 0xffffffffu;
+        for (uint w = gl_LocalInvocationIndex % lanes; w < r.tile_words; w += lanes) {
+            uint i = w / width, j0 = first_key + w % width * 32u, bits = 0u;
+            if ((exists[i / 32u] >> i % 32u & 1u) != 0u) {
+                bits = pattern_word(r.head, r.i0 + i, j0);
                 all &= bits | ~existing_keys(j0);
             }
             pairs += uint(bitCount(bits));
-            words[k * TILE_WORDS + w] = bits;
+            words[k * r.tile_words + w] = bits;
         }
         atomicAdd(tile_pairs[k], pairs);
         atomicAnd(tile_all[k], all);
@@ -129,10 +144,10 @@ void evaluate(Row r, uint t, uint open, uint count) {
 }
 
 // Keys of the columns that `bits` has, all of them full: the last column of a map may be short.
-uint keys_of(uint t, uint bits) {
+uint keys_of(Row r, uint t, uint bits) {
     uint last = VKA_HEAD(VKA_PROGRAM_COLUMNS) - 1u;
-    uint missing = last - t < 32u && (bits >> (last - t) & 1u) != 0u ? BC - tile_keys(last) : 0u;
-    return uint(bitCount(bits)) * BC - missing;
+    uint missing = last - t < 32u && (bits >> (last - t) & 1u) != 0u ? r.key_tile - tile_keys(last) : 0u;
+    return uint(bitCount(bits)) * r.key_tile - missing;
 }
 
 // The tiles of a batch; `at`: tiles and partial tiles before it.
@@ -146,22 +161,18 @@ void write_tiles(uint t, uint live, uint partial, uvec2 at) {
     }
 }
 
-void write_words(uint k, uint number) {
-    for (uint w = gl_LocalInvocationIndex; w < TILE_WORDS; w += GROUP_SIZE)
-        map[p.bits_at + number * TILE_WORDS + w] = words[k * TILE_WORDS + w];
+void write_words(Row r, uint k, uint number) {
+    for (uint w = gl_LocalInvocationIndex; w < r.tile_words; w += GROUP_SIZE)
+        map[p.bits_at + number * r.tile_words + w] = words[k * r.tile_words + w];
 }
 
-// The row's end; rows of the first head their order, too.
+// Where the row ends.
 void write_row(Row r, uint end) {
-    if (gl_LocalInvocationIndex == 0u) {
-        if (r.number == 0u)
-            map[0] = 0u;
-        map[r.number + 1u] = end;
-    }
-    if (!VKA_ORDERED || r.head != 0u)
+    if (gl_LocalInvocationIndex != 0u)
         return;
-    for (uint i = r.i0 + gl_LocalInvocationIndex; i <= r.i1; i += GROUP_SIZE)
-        map[p.order_at + i] = place_query(i);
+    if (r.number == 0u)
+        map[0] = 0u;
+    map[r.number + 1u] = end;
 }
 
 void write_counts(Row r, uvec4 counts) {
@@ -174,20 +185,20 @@ void write_counts(Row r, uvec4 counts) {
 void main() {
     load_terms();
     bool fill = push.z0 != 0u;
-    Row r = find_row();
+    Row r = find_row(fill);
     uvec2 at = fill ? uvec2(rows[2u * r.number], rows[2u * r.number + 1u]) : uvec2(0u); // tiles, partial tiles
     uvec2 pairs = uvec2(0u);
     for (uint t = 0u; t != VKA_PATTERN_NONE; t = next_column_) {
         look_at_columns(r, t);
         uint live = certain, partial = 0u, open = candidates & ~certain;
-        uint found = open == candidates ? 0u : tile_queries(r.i0 / BR) * keys_of(t, certain);
+        uint found = open == candidates ? 0u : r.queries * keys_of(r, t, certain);
         while (open != 0u) {
-            uint together = min(uint(bitCount(open)), ROOM / TILE_WORDS);
+            uint together = min(uint(bitCount(open)), ROOM / r.tile_words);
             evaluate(r, t, open, together);
             for (uint k = 0u; k < together; ++k, open &= open - 1u) {
                 bool is_live = tile_pairs[k] != 0u, is_partial = is_live && tile_all[k] != 0xffffffffu;
                 if (fill && is_partial)
-                    write_words(k, at.y + uint(bitCount(partial)));
+                    write_words(r, k, at.y + uint(bitCount(partial)));
                 uint bit = open & (~open + 1u);
                 live |= is_live ? bit : 0u;
                 partial |= is_partial ? bit : 0u;

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "pattern_program.h"
-
 _Static_assert(sizeof(vka_pattern_params) <= sizeof(vka_attention_params), "a recorder's slots have room for it");
 
 static vka__view words_of(uint64_t count) {
@@ -36,14 +34,6 @@ static uint32_t group_size(const vka_device_caps *caps) {
     return size;
 }
 
-/* Bit 0: the map is ordered; bit k: it has terms of kind k. */
-static uint32_t flags_of(const vka__pattern_program *program) {
-    uint32_t flags = program->info.ordered;
-    for (uint32_t i = 0; i < program->words[VKA_PROGRAM_TERMS]; ++i)
-        flags |= 1u << program->words[VKA_PROGRAM_WORDS + i * VKA_TERM_WORDS + VKA_TERM_KIND];
-    return flags;
-}
-
 vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_program *program,
                              const vka__pattern_shape *shape, vka__pattern_pass *pass, vka__refusal *refusal) {
     const vka_pattern_info *info = &program->info;
@@ -60,9 +50,6 @@ vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_pro
         return VKA_UNSUPPORTED;
     pass->key.kernel = VKA__pattern_build;
     pass->key.spec[VKA_SPEC_GROUP_SIZE] = group_size(caps);
-    pass->key.spec[VKA_SPEC_FLAGS] = flags_of(program);
-    pass->key.spec[VKA_SPEC_BR] = info->query_tile;
-    pass->key.spec[VKA_SPEC_BC] = info->key_tile;
     pass->grid = plan_grid(caps, info);
     return VKA_OK;
 }
