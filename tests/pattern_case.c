@@ -123,7 +123,7 @@ static void draw_neighborhood_axis(ref_rng *g, vka_pattern_term *t, uint32_t axi
     t->grid.dilation[axis] = chance(g, 3) ? size : dilation;
     most = t->grid.dilation[axis] == size ? 1 : most;
     t->grid.window[axis] = between(g, 1, chance(g, 50) && most > 9 ? 9 : most);
-    t->grid.stride[axis] = chance(g, 50) ? 0 : between(g, 1, t->grid.window[axis] + (chance(g, 10) ? 3 : 0));
+    t->grid.stride[axis] = chance(g, 50) ? 0 : between(g, 1, chance(g, 15) ? 2 * size + 3 : t->grid.window[axis]);
     t->grid.causal[axis] = chance(g, 25);
 }
 
