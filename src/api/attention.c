@@ -60,28 +60,11 @@ static vka__operation operation_of(const void *desc, void *prepared_) {
     return op;
 }
 
-static vka_status check_workspace(vka_device *device, const void *desc, const void *prepared_) {
+static vka_status check_recording(vka_device *device, const void *desc, const void *prepared_) {
     const vka_attention_desc *d = desc;
     const prepared *p = prepared_;
     const vka__check c = {vka__device_context(device), device, p->caps, "vka_attention"};
-    if (!d->workspace) {
-        if (d->workspace_offset)
-            return vka__check_fail(&c, VKA_INVALID, "workspace_offset", "is %llu, but workspace is NULL",
-                                   (unsigned long long)d->workspace_offset);
-        return VKA_OK;
-    }
-    if (vka__buffer_device(d->workspace) != device)
-        return vka__check_fail(&c, VKA_INVALID, "workspace", "belongs to another device");
-    uint64_t start = vka__buffer_base(d->workspace) + d->workspace_offset;
-    if (d->workspace_offset % 256 || start % vka__max_u32(p->caps->storage_align, 16))
-        return vka__check_fail(&c, VKA_INVALID, "workspace_offset", "%llu is not a multiple of 256",
-                               (unsigned long long)start);
-    uint64_t size = vka__buffer_bytes(d->workspace);
-    if (d->workspace_offset > size || p->plan.workspace_bytes > size - d->workspace_offset)
-        return vka__check_fail(&c, VKA_INVALID, "workspace", "has %llu bytes after its offset, but %llu are needed",
-                               (unsigned long long)(d->workspace_offset > size ? 0 : size - d->workspace_offset),
-                               (unsigned long long)p->plan.workspace_bytes);
-    return VKA_OK;
+    return vka__check_workspace(&c, d->workspace, d->workspace_offset, p->plan.workspace_bytes);
 }
 
 static size_t explain(const void *prepared_, char *text, size_t capacity) {
@@ -89,7 +72,7 @@ static size_t explain(const void *prepared_, char *text, size_t capacity) {
     return p->nothing ? 0 : vka__explain_attention(&p->problem, &p->plan, text, capacity);
 }
 
-static const vka__entry entry = {"vka_attention", prepare, operation_of, explain, check_workspace};
+static const vka__entry entry = {"vka_attention", prepare, operation_of, explain, check_recording};
 
 VKA__DEFINE_ENTRY(attention, &entry)
 

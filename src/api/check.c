@@ -183,3 +183,22 @@ vka_status vka__check_apart(const vka__check *c, const char *field, const vka_te
         return VKA_OK;
     return vka__check_fail(c, VKA_INVALID, field, "overlaps %s", other_field);
 }
+
+vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace, uint64_t offset, uint64_t bytes) {
+    if (!workspace) {
+        if (offset)
+            return vka__check_fail(c, VKA_INVALID, "workspace_offset", "is %llu, but workspace is NULL",
+                                   (unsigned long long)offset);
+        return VKA_OK;
+    }
+    if (vka__buffer_device(workspace) != c->device)
+        return vka__check_fail(c, VKA_INVALID, "workspace", "belongs to another device");
+    uint64_t start = vka__buffer_base(workspace) + offset, size = vka__buffer_bytes(workspace);
+    if (offset % 256 || start % vka__max_u32(c->caps->storage_align, 16))
+        return vka__check_fail(c, VKA_INVALID, "workspace_offset", "%llu is not a multiple of 256",
+                               (unsigned long long)start);
+    if (offset > size || bytes > size - offset)
+        return vka__check_fail(c, VKA_INVALID, "workspace", "has %llu bytes after its offset, but %llu are needed",
+                               (unsigned long long)(offset > size ? 0 : size - offset), (unsigned long long)bytes);
+    return VKA_OK;
+}

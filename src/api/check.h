@@ -46,4 +46,7 @@ vka_status vka__check_apart(const vka__check *c, const char *field, const vka_te
                             const char *other_field, const vka_tensor *other, const vka__view *other_view,
                             bool same_allowed);
 
+/* Scratch memory of the caller, of which `bytes` are needed; NULL: the recorder's. */
+vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace, uint64_t offset, uint64_t bytes);
+
 #endif
