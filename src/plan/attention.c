@@ -173,23 +173,13 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
     return splits < 2 ? 1 : (uint32_t)splits;
 }
 
-/* Operations of one dispatch. Watchdogs take the device from work that does not let others in (Windows: after 2 s), and
- * the safe place to let them in is between dispatches. Half a second on the slow devices of a class: 0.3 TFLOP/s from
- * these kernels on an integrated GPU, 2 on a discrete one, where fast ones still get some 20 ms. Software drivers have
- * no watchdog. */
-#define DISPATCH_OPS_DISCRETE UINT64_C(1000000000000)
-#define DISPATCH_OPS_OTHER    UINT64_C(150000000000)
-
-/* Workgroups that keep to it, or 0 where one alone does not. All tiles count as the widest of the band. The merge needs
- * no cap: it reads one binding, once. */
+/* Workgroups that keep to a dispatch's operations, or 0 where one alone does not. All tiles count as the widest of the
+ * band. The merge needs no cap: it reads one binding, once. */
 static uint64_t most_groups(const vka_device_caps *caps, const vka__attention_problem *p,
                             const vka__attention_plan *plan) {
-    if (caps->type == VKA_DEVICE_CPU)
-        return UINT64_MAX;
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR], dims = p->q.shape[3] + p->v.shape[3];
     uint64_t keys = vka__max_u32(vka__div_up(live_keys(p, tile_rows), plan->splits), 1);
-    uint64_t budget = caps->type == VKA_DEVICE_DISCRETE ? DISPATCH_OPS_DISCRETE : DISPATCH_OPS_OTHER;
-    return budget / (2 * keys * tile_rows * dims);
+    return vka__dispatch_ops(caps) / (2 * keys * tile_rows * dims);
 }
 
 static uint64_t workspace_floats(const vka__attention_plan *plan, uint32_t slice_batches, uint32_t dv) {

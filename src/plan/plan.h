@@ -76,6 +76,9 @@ uint64_t vka__grid_chunks(const vka__grid *grid);
 /* Chunk `index`: its first group and its number of groups. */
 void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
 
+/* Operations that a dispatch may have. */
+uint64_t vka__dispatch_ops(const vka_device_caps *caps);
+
 /* Binds `elements` elements of a view from element `first` on; *base receives the first element's index within the
  * binding, or of blocks the first one's place in pairs of bytes. */
 vka__binding vka__bind(const vka_device_caps *caps, const vka__view *view, uint64_t first, uint64_t elements,
