@@ -203,16 +203,36 @@ VKA_STRUCT(vka_pattern_params) {
 }
 VKA_END(vka_pattern_params);
 
+/* One sort by hashes. Of rows (round, entry, head), b of the strides is a round, h an entry, n a head. */
+VKA_STRUCT(vka_lsh_params) {
+    vka_strides x; /* b of an entry, h of a head, n of a token                                       */
+    vka_strides keys;
+    vka_strides rotations; /* b of a round, h of a head, n of a channel, d of a column                */
+    vka_strides order;     /* d of a token */
+    vka_strides buckets_;
+    VKA_UINT_ tokens;       /* N                                                                      */
+    VKA_UINT_ dim;          /* D                                                                      */
+    VKA_UINT_ columns;      /* of the first hash                                                      */
+    VKA_UINT_ more_columns; /* of the second one; 0: there is none                                    */
+    VKA_UINT_ buckets;      /* how many there are                                                     */
+    VKA_UINT_ block;        /* tokens that are counted together                                       */
+    VKA_UINT_ blocks;       /* of a row                                                               */
+    VKA_UINT_ ws_buckets;   /* where in the workspace the tokens' buckets lie, behind all counts       */
+    VKA_UINT_ length_step;
+    VKA_FLOAT_ epsilon; /* D epsilon                                                                  */
+}
+VKA_END(vka_lsh_params);
+
 /* Push constants of every kernel: what changes from dispatch to dispatch. */
 VKA_STRUCT(vka_push) {
     VKA_UINT_ base[18]; /* first element of each tensor within its binding                            */
-    VKA_UINT_ x0;       /* attention, relative biases, patterns: first workgroup in x, y, z           */
+    VKA_UINT_ x0;       /* attention, relative biases, patterns, sorts: first workgroup in x, y, z    */
     VKA_UINT_ y0;       /* cache: first new token; first page and number of pages that are bound      */
-    VKA_UINT_ z0;       /* patterns: 1 writes the map, 0 counts its tiles                             */
-    VKA_UINT_ b0;   /* attention: batch entry and query head where the slice begins                     */
+    VKA_UINT_ z0;       /* patterns: 1 writes the map, 0 counts its tiles; sorts: first round         */
+    VKA_UINT_ b0;   /* attention, sorts: batch entry and query head where the slice begins              */
     VKA_UINT_ h0;   /* cache: 0 keys, 1 values                                                          */
-    VKA_UINT_ rows; /* norms, merges, cache, rope: rows of the dispatch, a box with these sizes of       */
-                    /*   dimensions 1 and 2                                                             */
+    VKA_UINT_ rows; /* norms, merges, cache, rope, sorts: rows of the dispatch, a box with these sizes   */
+                    /*   of dimensions 1 and 2                                                          */
     VKA_UINT_ dim1;
     VKA_UINT_ dim2;
 }
@@ -310,6 +330,11 @@ VKA_END(vka_push);
 #define VKA_FLAG_OFFSETS     256
 #define VKA_FLAG_POSITIONS   512
 
+/* Of sorts; and VKA_FLAG_X_VEC4, VKA_FLAG_LENGTHS. */
+#define VKA_FLAG_KEYS      1 /* optional outputs that are there                                          */
+#define VKA_FLAG_BUCKETS   2
+#define VKA_FLAG_KEYS_VEC4 4
+
 /* Bindings. 0 is always the parameter block. */
 #define VKA_BIND_PARAMS    0
 #define VKA_BIND_Q         1
@@ -354,6 +379,14 @@ VKA_END(vka_push);
 #define VKA_BIND_SPANS      1
 #define VKA_BIND_EDGES      2
 #define VKA_BIND_BIASES     3
+
+/* Sorts. */
+#define VKA_BIND_ROTATIONS 2
+#define VKA_BIND_KEYS      3
+#define VKA_BIND_SORTED    4
+#define VKA_BIND_BUCKETS   5
+#define VKA_BIND_SCRATCH   6
+#define VKA_BIND_SORT_LENS 7
 
 /* Rope; the first ones of the cache's kernels, too. */
 #define VKA_BIND_ROTATED    2

@@ -13,6 +13,7 @@ typedef union any_params {
     vka_relative_span_params relative_span;
     vka_rotate_params rotate;
     vka_cache_params cache;
+    vka_lsh_params lsh;
 } any_params;
 
 /* ---- pages and scratch ----------------------------------------------------------------------------------------- */

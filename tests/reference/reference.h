@@ -146,6 +146,24 @@ double ref_span_mask(double z, double ramp, int64_t x);
 void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uint32_t h, uint32_t i, double *out,
                   double *scratch);
 
+/* One token's hash by one round. */
+typedef struct ref_lsh {
+    uint32_t dim, bucket_count[2];
+    const float *x;        /* [dim]                                                */
+    const float *rotation; /* [dim, (bucket_count[0] + bucket_count[1]) / 2] */
+} ref_lsh;
+
+/* Its bucket in float64; and may arithmetic in f32 find this one? */
+uint32_t ref_lsh_bucket(const ref_lsh *l);
+bool ref_lsh_possible(const ref_lsh *l, uint32_t bucket);
+/* Tokens sorted by bucket, and by position in it. Those with a bucket of -1 are left out, and -1 fills the end. */
+void ref_lsh_order(const int32_t *buckets, uint32_t tokens, uint32_t bucket_count, int32_t *order);
+/* A token as a key: [dim]. */
+void ref_lsh_key(const float *x, uint32_t dim, double epsilon, double *key);
+void ref_lsh_naive_key(const float *x, uint32_t dim, float epsilon, vka_dtype dtype, float *key);
+/* A number of vka_lsh_rotations. */
+float ref_lsh_rotation(uint64_t seed, uint64_t number);
+
 typedef struct ref_rope {
     uint32_t cols, dims; /* D, R; as applied */
     bool interleaved;
