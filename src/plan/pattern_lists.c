@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/philox.h"
 #include "pattern_program.h"
 
 uint32_t vka__pattern_list(vka__pattern_lists *l, uint64_t words) {
@@ -51,20 +52,6 @@ void vka__compile_ranges(vka__pattern_lists *l, uint32_t *term, const uint32_t *
 
 /* ---- random blocks --------------------------------------------------------------------------------------------- */
 
-/* Philox4x32-10 (Salmon 2011). */
-static void philox(uint32_t counter[4], uint64_t seed) {
-    uint32_t key_0 = (uint32_t)seed, key_1 = (uint32_t)(seed >> 32);
-    for (int round = 0; round < 10; ++round) {
-        uint64_t a = UINT64_C(0xd2511f53) * counter[0], b = UINT64_C(0xcd9e8d57) * counter[2];
-        counter[0] = (uint32_t)(b >> 32) ^ counter[1] ^ key_0;
-        counter[1] = (uint32_t)b;
-        counter[2] = (uint32_t)(a >> 32) ^ counter[3] ^ key_1;
-        counter[3] = (uint32_t)a;
-        key_0 += 0x9e3779b9u;
-        key_1 += 0xbb67ae85u;
-    }
-}
-
 /* Inserts into an ascending list that may have it already. */
 static void insert(uint32_t *list, uint32_t *count, uint32_t value) {
     uint32_t at = *count;
@@ -91,11 +78,8 @@ static void draw_row(const vka_pattern_term *t, uint32_t head, uint32_t row, uin
     }
     uint32_t left = blocks - taken_count, words[4] = {0};
     for (uint32_t draw = 0; draw < t->bigbird.random_blocks && left; ++draw, --left) {
-        if (draw % 4 == 0) {
-            const uint32_t counter[4] = {draw / 4, row, head, 0};
-            memcpy(words, counter, sizeof words);
-            philox(words, t->bigbird.seed);
-        }
+        if (draw % 4 == 0)
+            vka__philox((uint32_t[]){draw / 4, row, head, 0}, t->bigbird.seed, words);
         /* The place among those left is the number of the block once those taken before it are counted, too. */
         uint32_t block = (uint32_t)((uint64_t)words[draw % 4] * left >> 32);
         for (uint32_t i = 0; i < taken_count && taken[i] <= block; ++i)
