@@ -16,8 +16,8 @@ typedef struct raw {
     int causal, residual, all, explain;
     long long seed;
     double seconds, limit;
-    int tokens; /* only of `patterns` */
-    char *suite, *op, *dtype, *path, *json, *tuning;
+    int tokens; /* only of `patterns`, as `pattern` is */
+    char *suite, *op, *dtype, *path, *json, *tuning, *pattern;
     bool shaped; /* an option that describes one shape was seen */
 } raw;
 
@@ -31,7 +31,7 @@ void bench_usage(FILE *file) {
         "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
         "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
         "       vkattn-bench options [--device N] [--dtype TYPE]\n"
-        "       vkattn-bench patterns [--device N] [--dtype TYPE] [--n TOKENS] [--repeats N] [--json FILE]\n"
+        "       vkattn-bench patterns [--pattern WORDS] [--n TOKENS] [--repeats N] [--dtype TYPE] [--json FILE]\n"
         "       vkattn-bench pattern PATTERN ... [--out FILE.svg|FILE.png] [OPTION ...]\n"
         "       vkattn-bench compare A.json B.json\n"
         "\n"
@@ -114,6 +114,7 @@ static bool read_options(int argc, const char **argv, raw *r) {
         {"cols", 0, POPT_ARG_INT, &r->cols, SHAPE, NULL, NULL},
         {"residual", 0, POPT_ARG_NONE, &r->residual, SHAPE, NULL, NULL},
         {"n", 0, POPT_ARG_INT, &r->tokens, 0, NULL, NULL},
+        {"pattern", 0, POPT_ARG_STRING, &r->pattern, 0, NULL, NULL},
         {"dtype", 0, POPT_ARG_STRING, &r->dtype, 0, NULL, NULL},
         {"path", 0, POPT_ARG_STRING, &r->path, 0, NULL, NULL},
         {"splits", 0, POPT_ARG_INT, &r->splits, 0, NULL, NULL},
@@ -187,8 +188,8 @@ static bool take_common(const raw *r, bench_options *o) {
     if (r->repeats > BENCH_MAX_SAMPLES) {
         return bench_complain("--repeats: at most %d", BENCH_MAX_SAMPLES);
     }
-    if (r->tokens != UNSET && o->command != BENCH_COMMAND_PATTERNS) {
-        return bench_complain("--n is for patterns");
+    if ((r->tokens != UNSET || r->pattern) && o->command != BENCH_COMMAND_PATTERNS) {
+        return bench_complain("--n and --pattern are for patterns");
     }
     o->seconds = r->seconds;
     o->limit = r->limit;
@@ -237,7 +238,8 @@ static bool take_few(const raw *r, bench_options *o) {
     } list[] = {
         {BENCH_COMMAND_TUNE, true, "tune takes --device, --dtype, --seconds, --seed and --json"},
         {BENCH_COMMAND_OPTIONS, false, "options takes --device, --dtype and --seed"},
-        {BENCH_COMMAND_PATTERNS, true, "patterns takes --device, --dtype, --n, --repeats, --seed and --json"},
+        {BENCH_COMMAND_PATTERNS, true,
+         "patterns takes --device, --dtype, --n, --pattern, --repeats, --seed and --json"},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         bool foreign = r->suite || r->op || r->shaped || r->tuning || r->path || (r->json && !list[i].json);
@@ -263,6 +265,7 @@ static bool parse_run(int argc, const char **argv, bench_options *o) {
                       : take_suite(&r, o));
     o->json = r.json;
     o->tuning = r.tuning;
+    o->pattern.words = r.pattern;
     free(r.suite);
     free(r.op);
     free(r.dtype);

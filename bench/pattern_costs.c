@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS = 16384, ROUNDS = 5, BUILDS = 3, ROWS = 16 };
+enum { TOKENS = 16384, ROUNDS = 3, BUILDS = 3, ROWS = 16 };
 
 /* What is measured; `longer` at four times the tokens, and not against the dense attention. */
-static const struct {
+typedef struct item {
     const char *words;
     bool longer;
-} list[] = {
+} item;
+static const item known[] = {
     {"causal", false},
     {"window:left=511:right=0", false},
     {"dilated:left=255:right=0:dilation=8", false},
@@ -41,7 +42,7 @@ static const struct {
     {"swin-shifted:window=8:shift=4", false},
     {"window:left=511:right=0", true},
 };
-enum { COUNT = sizeof list / sizeof *list };
+enum { COUNT = sizeof known / sizeof *known };
 
 typedef struct costs_set {
     const bench_options *options;
@@ -204,6 +205,12 @@ static bool measure_words(costs_set *s, bench_pattern_cost *cost) {
 /* ---- the table ----------------------------------------------------------------------------------------------------
  */
 
+static void print_head(const bench_report *report) {
+    printf("device  %s\ndriver  %s\ncommit  %s\n\n", report->device, report->driver, report->commit);
+    printf("%-50s %6s %7s %8s %7s %7s %10s %9s %9s %9s %9s %6s\n", "pattern", "tokens", "tiles", "live", "live %",
+           "pairs %", "bytes", "build ms", "ms", "dense ms", "us/token", "ratio");
+}
+
 static void print_cost(const bench_pattern_cost *c) {
     char text[6][BENCH_NUMBER_SIZE];
     if (c->state != BENCH_DONE) {
@@ -254,11 +261,11 @@ static void end(costs_set *s) {
 }
 
 /* All patterns that are `longer`, or those that aren't. */
-static bool measure_all(costs_set *s, bench_pattern_cost *costs, bool longer) {
+static bool measure_all(costs_set *s, const item *list, int count, bench_pattern_cost *costs, bool longer) {
     uint32_t tokens = (s->options->tokens ? s->options->tokens : TOKENS) * (longer ? 4 : 1);
     s->longer = longer;
     bool begun = begin(s, tokens), ok = begun;
-    for (int i = 0; i < COUNT && begun; i++) {
+    for (int i = 0; i < count && begun; i++) {
         if (list[i].longer == longer) {
             costs[i] = (bench_pattern_cost){.words = list[i].words, .tokens = tokens};
             costs[i].build_ms = costs[i].ms = costs[i].dense_ms = costs[i].ratio = NAN;
@@ -271,6 +278,17 @@ static bool measure_all(costs_set *s, bench_pattern_cost *costs, bool longer) {
 }
 
 bench_exit bench_pattern_costs(const bench_options *o) {
+    const item asked[] = {{o->pattern.words, false}, {o->pattern.words, true}};
+    const item *list = o->pattern.words ? asked : known;
+    int count = o->pattern.words ? 2 : COUNT;
+    bench_pattern checked;
+    bool ok = !o->pattern.words || bench_pattern_parse(o->pattern.words, 0, 0, &checked);
+    if (o->pattern.words) {
+        bench_pattern_free(&checked);
+    }
+    if (!ok) {
+        return BENCH_EXIT_USAGE;
+    }
     bench_device *d = bench_device_open(o->device, NULL);
     if (!d) {
         return BENCH_EXIT_NO_DEVICE;
@@ -279,14 +297,12 @@ bench_exit bench_pattern_costs(const bench_options *o) {
     bench_pattern_cost costs[COUNT] = {0};
     costs_set s = {.options = o, .bench_device = d, .device = bench_device_vka(d)};
     bench_report_begin(&report, d, o->seed);
-    printf("device  %s\ndriver  %s\ncommit  %s\n\n", report.device, report.driver, report.commit);
-    printf("%-50s %6s %7s %8s %7s %7s %10s %9s %9s %9s %9s %6s\n", "pattern", "tokens", "tiles", "live", "live %",
-           "pairs %", "bytes", "build ms", "ms", "dense ms", "us/token", "ratio");
-    bool ok = measure_all(&s, costs, false);
-    ok = measure_all(&s, costs, true) && ok;
+    print_head(&report);
+    ok = measure_all(&s, list, count, costs, false);
+    ok = measure_all(&s, list, count, costs, true) && ok;
     printf("\nH %u, D %u, %s. ratio: time / (dense time x share of live tiles), the median of turns\n", s.c.heads,
            s.c.head_dim, bench_dtype_name(s.c.dtype));
-    ok = (!o->json || bench_json_write_patterns(&report, costs, COUNT, o->json)) && ok;
+    ok = (!o->json || bench_json_write_patterns(&report, costs, (size_t)count, o->json)) && ok;
     bench_device_close(d);
     return ok ? BENCH_EXIT_OK : BENCH_EXIT_FAILED;
 }

@@ -31,6 +31,8 @@ expect 2 'multiple of' run --op attention --heads 3 --kv-heads 2
 expect 2 'no such path' run --op layer_norm --path tile
 expect 2 'needs --op' run --heads 2
 expect 2 'for patterns' run --n 5
+expect 2 'for patterns' tune --pattern causal
+expect 2 'unknown pattern' patterns --pattern nonsense
 expect 2 'a pattern is missing' pattern
 expect 2 'a pattern is missing at the end' pattern causal and
 expect 2 "'and' needs a pattern before it" pattern and causal
@@ -99,6 +101,7 @@ else
     grep -q 'without libpng' "$work/log" || { cat "$work/log"; exit 1; }
 fi
 expect 2 'vka_pattern' pattern swin:size=10x10:window=4
+expect 0 '^longformer and causal  *64 ' patterns --n 64 --pattern 'longformer and causal' --repeats 1
 expect 0 'ratio' patterns --n 1024 --repeats 1 --json "$work/patterns.json"
 [ "$(grep -c '"ratio":.*[0-9]' "$work/patterns.json")" = 21 ] || {
     echo "FAIL: 21 patterns have a ratio"
