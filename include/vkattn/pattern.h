@@ -153,8 +153,8 @@ VKA_API vka_pattern_info vka_pattern_get_info(const vka_pattern *pattern);
  * @return VKA_OK; VKA_INVALID (capacity too small); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: any. */
 VKA_API vka_status vka_pattern_save(const vka_pattern *pattern, void *data, size_t *size);
 
-/* Makes a map of a blob, or of one that a caller wrote (docs/pattern-format.md has the format). Everything is checked first:
- * a blob that leads outside of itself is refused, by name.
+/* Makes a map of a blob, or of one that a caller wrote (docs/pattern-format.md has the format). Everything is checked
+ * first: a blob that leads outside of itself is refused, by name.
  * @return as vka_pattern_create. */
 VKA_API vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, vka_pattern **pattern);
 

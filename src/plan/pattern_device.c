@@ -15,14 +15,15 @@ static vka__view words_of(uint64_t count) {
                        .stride = {0, 0, 0, 1}};
 }
 
-/* Columns that the rows of one dispatch have, at most: at each of them an invocation may have to look. */
-#define DISPATCH_COLUMNS (UINT64_C(1) << 24)
+/* Operations that a word of a tile takes, of patterns with many terms. */
+#define OPS_OF_WORD 1000
 
+/* No dispatch may last long, even if all tiles were live. */
 static vka__grid plan_grid(const vka_device_caps *caps, const vka_pattern_info *info) {
+    uint64_t words = (uint64_t)info->tile_columns * info->query_tile * (info->key_tile / 32);
     vka__grid grid = {.groups = {info->tile_rows, info->heads, 1}};
     memcpy(grid.limit, caps->max_groups, sizeof grid.limit);
-    vka__grid_cap(&grid,
-                  caps->type == VKA_DEVICE_CPU ? UINT64_MAX : vka__max_u64(DISPATCH_COLUMNS / info->tile_columns, 1));
+    vka__grid_cap(&grid, vka__max_u64(vka__dispatch_ops(caps) / (words * OPS_OF_WORD), 1));
     return grid;
 }
 
