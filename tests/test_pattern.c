@@ -561,6 +561,35 @@ static void on_device(const device_config *config) {
     ref_rng rng = ref_rng_seed(test_seed());
     for (int kind = 0; kind <= LAST_PATTERN_KIND; kind++) {
         check_kind(&c, &rng, (vka_pattern_kind)kind, 210, 210, 2);
+        check_kind(&c, &rng, (vka_pattern_kind)kind, 144, 144, 0);
+    }
+    context_close(&c);
+}
+
+/* Whatever the device really is: many invocations share a row, and many tiles are looked at together. */
+static void as_gpu(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->type = VKA_DEVICE_DISCRETE;
+}
+static const device_config config_gpu = {"gpu", as_gpu};
+
+Test(pattern, gpu) {
+    on_device(&config_gpu);
+}
+
+/* From tiles that share an invocation's turn to tiles that fill the room that there is. */
+Test(pattern, gpu_tiles) {
+    static const uint32_t tiles[][2] = {{16, 32}, {64, 128}, {128, 128}};
+    context c;
+    context_open(&c, &config_gpu);
+    for (int i = 0; i < 3; i++) {
+        vka_pattern_desc d = {
+            .queries = 1001,
+            .keys = 1030,
+            .query_tile = tiles[i][0],
+            .key_tile = tiles[i][1],
+            TERMS({VKA_PATTERN_WINDOW, .window = {90, 150, 3}}, {VKA_PATTERN_WINDOW, .window = {300, 5}})};
+        check(&c, &d);
     }
     context_close(&c);
 }
