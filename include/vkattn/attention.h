@@ -80,8 +80,8 @@ typedef struct vka_attention_desc {
                      /*   u8: 0 masks. f32, f16, bf16: added to the score; -inf masks, +inf and NaN propagate     */
     vka_tensor alibi_slopes;  /* optional: f32 [Hq]; -slope |p - j| is added (Press 2021)                          */
     vka_tensor relative_bias; /* optional: f32 [Hq, L] or [1, L]; element clamp(j - p + relative_zero, 0, L - 1) of */
-                              /*   a head's row is added: any bias of relative positions, T5's with                 */
-                              /*   vka_relative_bias_t5. -inf masks                                                */
+                              /*   a head's row is added: any bias of relative positions. -inf masks. T5's by       */
+                              /*   vka_relative_bias_t5, adaptive spans by vka_relative_bias_span                   */
     uint32_t relative_zero;   /* where in a row j = p lies; below L                                                */
     /* Tokens of a picture, in rows of relative_width: token t lies in row t / width, column t % width. relative_bias is
      * then [Hq, Ly, Lx] or [1, Ly, Lx], and its element [row of j - row of p + relative_zero_row][column of j - column
