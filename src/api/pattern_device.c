@@ -35,7 +35,11 @@ static vka_status run(session *s, vka_buffer *built) {
         status = vka__record(s->recorder, &op);
     if (status == VKA_OK)
         status = vka_recorder_submit(s->recorder);
-    return status == VKA_OK ? vka_recorder_wait(s->recorder, VKA_FOREVER) : status;
+    if (status == VKA_OK)
+        status = vka_recorder_wait(s->recorder, VKA_FOREVER);
+    if (status != VKA_OK)
+        vka_recorder_destroy(&s->recorder); /* what may still run is over then, and its buffers can be destroyed */
+    return status;
 }
 
 static vka_status create_buffer(const session *s, uint64_t bytes, vka_memory memory, vka_buffer **buffer) {

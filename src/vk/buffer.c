@@ -86,6 +86,15 @@ vka_status vka_buffer_wrap(vka_device *device, VkBuffer handle, uint64_t offset,
     return VKA_OK;
 }
 
+/* A copy is still under way when waiting for it failed. */
+static void finish_copy(const vka_buffer *b) {
+    vka_device *d = b->device;
+    vka__lock(&d->transfer_mutex);
+    if (d->transfer_busy && d->transfer_buffer == b)
+        vka__queue_finish(d, d->transfer_fence);
+    vka__unlock(&d->transfer_mutex);
+}
+
 static void release(vka_buffer *b) {
     vka_device *d = b->device;
     if (b->allocation) {
@@ -95,23 +104,13 @@ static void release(vka_buffer *b) {
     vka__free(&d->ctx, b);
 }
 
-/* A copy that is not known to have completed keeps its buffer, which release_transfer releases. */
-static bool transfer_keeps(const vka_buffer *b) {
-    vka_device *d = b->device;
-    vka__lock(&d->transfer_mutex);
-    bool keeps = d->transfer_busy && d->transfer_buffer == b;
-    d->transfer_orphan = d->transfer_orphan || keeps;
-    vka__unlock(&d->transfer_mutex);
-    return keeps;
-}
-
 void vka_buffer_destroy(vka_buffer **buffer) {
     if (!buffer || !*buffer)
         return;
     vka_buffer *b = *buffer;
     *buffer = NULL;
-    if (!transfer_keeps(b))
-        release(b);
+    finish_copy(b);
+    release(b);
 }
 
 uint64_t vka_buffer_size(const vka_buffer *buffer) {
@@ -161,14 +160,10 @@ static vka_status open_transfer(vka_device *d, const char *item) {
     return vka__vk_status(&d->ctx, result, item, "vkCreateFence");
 }
 
-/* Releases what a copy used. */
-static void release_transfer(vka_device *d) {
+static void release_staging(vka_device *d) {
     if (d->transfer_staging)
         release(d->transfer_staging);
-    if (d->transfer_orphan)
-        release(d->transfer_buffer);
-    d->transfer_staging = d->transfer_buffer = NULL;
-    d->transfer_orphan = false;
+    d->transfer_staging = NULL;
 }
 
 /* Waits for the copy that is under way, if any. While waiting fails it stays under way: its memory is kept. */
@@ -189,8 +184,9 @@ static vka_status settle(vka_device *d, const char *item) {
 }
 
 void vka__transfer_close(vka_device *d) {
-    settle(d, "vka_device_destroy");
-    release_transfer(d);
+    if (d->transfer_busy)
+        vka__queue_finish(d, d->transfer_fence);
+    release_staging(d);
     if (d->transfer_fence)
         d->vk.vkDestroyFence(d->handle, d->transfer_fence, NULL);
     if (d->transfer_pool)
@@ -234,7 +230,7 @@ static vka_status begin_transfer(vka_device *d, const char *item, uint64_t bytes
     vka_status status = settle(d, item);
     if (status != VKA_OK)
         return status;
-    release_transfer(d);
+    release_staging(d);
     status = open_transfer(d, item);
     if (status != VKA_OK)
         return status;
@@ -251,7 +247,8 @@ static vka_status staged_copy(vka_buffer *b, const char *item, uint64_t offset, 
     uint64_t piece = vka__min_u64(size, staging_bytes);
     vka__lock(&d->transfer_mutex);
     vka_status status = begin_transfer(d, item, piece, write);
-    d->transfer_buffer = status == VKA_OK ? b : d->transfer_buffer;
+    if (status == VKA_OK)
+        d->transfer_buffer = b;
     for (uint64_t done = 0; done < size && status == VKA_OK; done += piece) {
         vka_buffer *staging = d->transfer_staging;
         uint64_t n = vka__min_u64(piece, size - done), at = offset + done;
@@ -263,7 +260,7 @@ static vka_status staged_copy(vka_buffer *b, const char *item, uint64_t offset, 
             memcpy((char *)to_host + done, staging->mapped, n);
     }
     if (!d->transfer_busy)
-        release_transfer(d);
+        release_staging(d);
     vka__unlock(&d->transfer_mutex);
     return status;
 }

@@ -317,16 +317,32 @@ VkInstance vka_device_vk_instance(const vka_device *device) {
     return device->instance.handle;
 }
 
+static void lock_queue(vka_device *d) {
+    vka__lock(&d->queue_mutex);
+    if (d->lock_queue)
+        d->lock_queue(d->queue_user);
+}
+
+static void unlock_queue(vka_device *d) {
+    if (d->unlock_queue)
+        d->unlock_queue(d->queue_user);
+    vka__unlock(&d->queue_mutex);
+}
+
 vka_status vka__queue_submit(vka_device *d, const char *item, VkCommandBuffer cmd, VkFence fence) {
     if (!d->queue)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the device was imported without a queue");
     VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
-    vka__lock(&d->queue_mutex);
-    if (d->lock_queue)
-        d->lock_queue(d->queue_user);
+    lock_queue(d);
     VkResult result = d->vk.vkQueueSubmit(d->queue, 1, &submit, fence);
-    if (d->unlock_queue)
-        d->unlock_queue(d->queue_user);
-    vka__unlock(&d->queue_mutex);
+    unlock_queue(d);
     return vka__vk_status(&d->ctx, result, item, "vkQueueSubmit");
+}
+
+void vka__queue_finish(vka_device *d, VkFence fence) {
+    if (d->vk.vkWaitForFences(d->handle, 1, &fence, VK_TRUE, UINT64_MAX) == VK_SUCCESS)
+        return;
+    lock_queue(d);
+    d->vk.vkQueueWaitIdle(d->queue);
+    unlock_queue(d);
 }

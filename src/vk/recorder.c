@@ -217,7 +217,7 @@ void vka_recorder_destroy(vka_recorder **recorder) {
     *recorder = NULL;
     vka_device *d = r->device;
     if (r->pending)
-        d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, UINT64_MAX);
+        vka__queue_finish(d, r->fence);
     reset(r);
     for (uint32_t i = 0; i < r->page_count; ++i)
         destroy_page(r, &r->pages[i]);

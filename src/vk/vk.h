@@ -86,8 +86,7 @@ struct vka_device {
     VkCommandBuffer transfer_cmd;
     VkFence transfer_fence;
     vka_buffer *transfer_staging;
-    vka_buffer *transfer_buffer; /* of the copy                                                  */
-    bool transfer_orphan;        /* it was destroyed while the copy was busy                     */
+    vka_buffer *transfer_buffer; /* the one that is copied from or to                            */
     bool transfer_busy;          /* a copy was submitted, and is not known to have completed     */
 };
 
@@ -159,5 +158,7 @@ vka_status vka__pipeline_get(vka_device *device, const char *item, const vka__pi
 
 /* Queue access, serialised. */
 vka_status vka__queue_submit(vka_device *device, const char *item, VkCommandBuffer cmd, VkFence fence);
+/* Before the memory of a submission is freed: a wait for its fence that fails says nothing about it, the queue does. */
+void vka__queue_finish(vka_device *device, VkFence fence);
 
 #endif
