@@ -74,6 +74,7 @@ static vka_status open_session(session *s) {
                             : status;
 }
 
+/* The recorder first: it waits for what may still run. */
 static void close_session(session *s) {
     vka_recorder_destroy(&s->recorder);
     vka_buffer_destroy(&s->words);
@@ -89,7 +90,8 @@ static vka_status count_tiles(session *s) {
         status = run(s, NULL);
     if (status == VKA_OK)
         status = vka_buffer_read(s->rows, 0, s->counts, bytes);
-    vka_buffer_destroy(&s->rows);
+    if (status == VKA_OK)
+        vka_buffer_destroy(&s->rows); /* otherwise the pass may still run */
     return status;
 }
 
