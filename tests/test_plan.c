@@ -10,6 +10,7 @@
 #include <vkattn/attention.h>
 #include <vkattn/norm.h>
 
+#include "plan/pattern.h"
 #include "plan/plan.h"
 #include "reference.h"
 #include "support/tensor.h"
@@ -669,6 +670,70 @@ Test(plan, decode_is_split) {
     p = plain(VKA_F16, 32, 32, 8192, 8192, 128);
     cr_assert_eq(vka__plan_attention(&gpu->caps, &p, &plan, &refusal), VKA_OK);
     cr_expect_eq(plan.splits, 1, "a full grid needs no splits");
+}
+
+/* ---- patterns ------------------------------------------------------------------------------------------------ */
+
+/* A map of square tiles with so many live ones in a row, on average and at most. */
+static vka__pattern_shape shape_of(uint32_t tokens, uint32_t tile, uint32_t mean, uint32_t longest) {
+    vka__pattern_shape s = {.info = {.queries = tokens, .keys = tokens, .heads = 1}};
+    s.info.query_tile = s.info.key_tile = tile;
+    s.info.tile_rows = s.info.tile_columns = (tokens + tile - 1) / tile;
+    s.info.longest_row = longest;
+    s.info.live_tiles = (uint64_t)mean * s.info.tile_rows;
+    s.tiles_at = s.info.tile_rows + 1;
+    s.bits_at = s.tiles_at + 2 * (uint32_t)s.info.live_tiles;
+    s.words = s.bits_at;
+    return s;
+}
+
+static vka__attention_problem patterned(uint32_t tokens, const vka__pattern_shape *shape) {
+    vka__attention_problem p = plain(VKA_F16, 8, 8, tokens, tokens, 64);
+    p.pattern = shape;
+    p.map = dense(VKA_I32, 1, 1, (uint32_t)shape->words, 1);
+    return p;
+}
+
+static bool holds_a_head(const device *d, uint32_t tokens) {
+    return d->caps.storage_range >= UINT64_C(2) * tokens * 64;
+}
+
+/* Kernels walk two of a map's rows of tiles at once, so that no tile of theirs may reach into a third. */
+Test(plan, tiles_fit_the_map) {
+    for (const device *d = devices; d < devices + DEVICES; d++) {
+        for (uint32_t tile = 32; tile <= 128 && holds_a_head(d, 1000); tile *= 2) {
+            vka__pattern_shape shape = shape_of(1000, tile, 3, 5);
+            vka__attention_problem p = patterned(1000, &shape);
+            vka__attention_plan plan;
+            vka__refusal refusal = {0};
+            vka_status status = vka__plan_attention(&d->caps, &p, &plan, &refusal);
+            cr_assert_eq(status, VKA_OK, "%s: %s %s", d->name, refusal.field, refusal.reason);
+            cr_assert_leq(plan.main.spec[VKA_SPEC_BR], tile, "%s", d->name);
+            cr_assert_leq(plan.main.spec[VKA_SPEC_BC], tile, "%s", d->name);
+            cr_assert_eq(1u << (plan.main.spec[VKA_SPEC_MAP] & 255), tile);
+            cr_assert_eq(1u << (plan.main.spec[VKA_SPEC_MAP] >> 8), tile);
+        }
+    }
+}
+
+/* Global tokens' rows are 100 times as long as others: they are shared, the others are not, and dispatches are not made
+ * for them. */
+Test(plan, long_rows_are_shared) {
+    vka__pattern_shape longformer = shape_of(65536, 64, 10, 1024), window = shape_of(65536, 64, 10, 10);
+    vka__attention_problem p = patterned(65536, &longformer), even = patterned(65536, &window);
+    for (const device *d = devices; d < devices + DEVICES; d++) {
+        vka__attention_plan plan;
+        vka__refusal refusal = {0};
+        if (!holds_a_head(d, 65536)) {
+            continue;
+        }
+        cr_assert_eq(vka__plan_attention(&d->caps, &p, &plan, &refusal), VKA_OK, "%s: %s", d->name, refusal.reason);
+        cr_assert(d->caps.type != VKA_DEVICE_DISCRETE || plan.splits > 4, "%s: %u", d->name, plan.splits);
+        cr_assert(plan.splits == 1 || plan.params.map_least > 10, "%s", d->name);
+        cr_assert_leq(plan.main_chunks, 2, "%s: %llu", d->name, (unsigned long long)plan.main_chunks);
+        cr_assert_eq(vka__plan_attention(&d->caps, &even, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.splits, 1, "%s: %u", d->name, plan.splits);
+    }
 }
 
 /* 6 GiB of keys: no binding and no 32-bit offset sees them all, each head fits. */

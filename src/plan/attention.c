@@ -173,12 +173,23 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
     return splits < 2 ? 1 : (uint32_t)splits;
 }
 
+/* Keys of a tile, for a dispatch's work. Of a pattern's rows of tiles few are long; among neighbours twice the mean is
+ * more than what there is, but for a few rows that are split. */
+static uint32_t usual_keys(const vka__attention_problem *p, uint32_t tile_rows) {
+    uint32_t most = live_keys(p, tile_rows);
+    if (!p->pattern)
+        return most;
+    const vka_pattern_info *info = &p->pattern->info;
+    uint64_t mean = info->live_tiles * info->key_tile / ((uint64_t)info->heads * info->tile_rows);
+    return (uint32_t)vka__min_u64(most, vka__max_u64(2 * mean, info->key_tile));
+}
+
 /* Workgroups that keep to a dispatch's operations, or 0 where one alone does not. All tiles count as the widest of the
  * band. The merge needs no cap: it reads one binding, once. */
 static uint64_t most_groups(const vka_device_caps *caps, const vka__attention_problem *p,
                             const vka__attention_plan *plan) {
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR], dims = p->q.shape[3] + p->v.shape[3];
-    uint64_t keys = vka__max_u32(vka__div_up(live_keys(p, tile_rows), plan->splits), 1);
+    uint64_t keys = vka__max_u32(vka__div_up(usual_keys(p, tile_rows), plan->splits), 1);
     return vka__dispatch_ops(caps) / (2 * keys * tile_rows * dims);
 }
 
