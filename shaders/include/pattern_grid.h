@@ -1,7 +1,8 @@
 /* Windows of a grid: neighborhoods and Swin's shifted windows of one to three axes. C and GLSL.
  *
  * Places are box after box of the grid, row-major, and row-major in a box; boxes at the border have places without a
- * token. Maps in the order of tokens have boxes of one token.
+ * token. Maps in the order of tokens have boxes of one token. Coordinates count from the first box, in which some places
+ * may lead the first token.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_PATTERN_GRID_H
 #define VKA_PATTERN_GRID_H
@@ -17,6 +18,7 @@
 
 VKA_STRUCT(grid_axis) {
     int size;
+    int lead;
     int box;
     int boxes;
     int window;
@@ -41,7 +43,8 @@ VKA_FN grid_axis axis_of(VKA_PROGRAM uint term, uint number) {
     grid_axis a;
     a.size = VKA_INT(VKA_OF(at, VKA_AXIS_SIZE));
     a.box = VKA_INT(VKA_OF(at, VKA_AXIS_BOX));
-    a.boxes = a.box == 1 ? a.size : (a.size + a.box - 1) / a.box;
+    a.lead = VKA_INT(VKA_OF(at, VKA_AXIS_LEAD));
+    a.boxes = a.box == 1 ? a.size : (a.lead + a.size + a.box - 1) / a.box;
     a.window = VKA_INT(VKA_OF(at, VKA_AXIS_WINDOW));
     a.stride = VKA_INT(VKA_OF(at, VKA_AXIS_STRIDE));
     a.dilation = VKA_INT(VKA_OF(at, VKA_AXIS_DILATION));
@@ -80,15 +83,21 @@ VKA_FN axis_keys shifted_window_of(grid_axis a, int x) {
 }
 
 /* Keys that a query at coordinate x sees. Dilated, the axis falls apart into residue classes, each with its window. */
-VKA_FN axis_keys axis_sees(grid_axis a, int x) {
-    if (a.swin)
-        return shifted_window_of(a, x);
-    if (a.dilation == 1)
-        return window_of(a, x, a.size);
-    int residue = x % a.dilation;
-    axis_keys k = window_of(a, x / a.dilation, (a.size - residue + a.dilation - 1) / a.dilation);
-    k.lo = residue + k.lo * a.dilation;
-    k.hi = residue + k.hi * a.dilation;
+VKA_FN axis_keys axis_sees(grid_axis a, int coordinate) {
+    axis_keys k;
+    int x = coordinate - a.lead;
+    if (a.swin) {
+        k = shifted_window_of(a, x);
+    } else if (a.dilation == 1) {
+        k = window_of(a, x, a.size);
+    } else {
+        int residue = x % a.dilation;
+        k = window_of(a, x / a.dilation, (a.size - residue + a.dilation - 1) / a.dilation);
+        k.lo = residue + k.lo * a.dilation;
+        k.hi = residue + k.hi * a.dilation;
+    }
+    k.lo += a.lead;
+    k.hi += a.lead;
     return k;
 }
 
@@ -101,12 +110,15 @@ VKA_FN axis_keys axis_hull(grid_axis a, int q0, int q1) {
         k.hi = axis_sees(a, q1).hi;
         return k;
     }
+    q0 -= a.lead;
+    q1 -= a.lead;
     int i0 = q0 / a.dilation, i1 = q1 / a.dilation;
     k.lo = window_of(a, i0, a.size / a.dilation).lo * a.dilation;
     k.hi = window_of(a, i1, (a.size + a.dilation - 1) / a.dilation).hi * a.dilation;
     k.lo += i0 == i1 ? q0 % a.dilation : 0;
     k.hi += i0 == i1 ? q1 % a.dilation : a.dilation - 1;
-    k.hi = VKA_MIN(k.hi, a.size - 1);
+    k.hi = VKA_MIN(k.hi, a.size - 1) + a.lead;
+    k.lo += a.lead;
     return k;
 }
 
@@ -161,7 +173,7 @@ VKA_FN grid_point box_point(grid_axes g, uint number) {
     return p;
 }
 
-/* The coordinates of a place; beyond the grid's size: there is no token. */
+/* The coordinates of a place; where they are not in the grid, there is no token. */
 VKA_FN grid_point place_point(grid_axes g, uint place) {
     if (!grid_has_boxes(g))
         return box_point(g, place);
@@ -175,12 +187,14 @@ VKA_FN grid_point place_point(grid_axes g, uint place) {
 }
 
 VKA_FN bool in_grid(grid_axes g, grid_point p) {
-    return p.z < g.z.size && p.y < g.y.size && p.x < g.x.size;
+    bool begins = p.z >= g.z.lead && p.y >= g.y.lead && p.x >= g.x.lead;
+    return begins && p.z < g.z.lead + g.z.size && p.y < g.y.lead + g.y.size && p.x < g.x.lead + g.x.size;
 }
 
 VKA_FN uint grid_token(grid_axes g, uint place) {
     grid_point p = place_point(g, place);
-    return in_grid(g, p) ? VKA_UINT((p.z * g.y.size + p.y) * g.x.size + p.x) : VKA_PATTERN_NONE;
+    int line = (p.z - g.z.lead) * g.y.size + p.y - g.y.lead;
+    return in_grid(g, p) ? VKA_UINT(line * g.x.size + p.x - g.x.lead) : VKA_PATTERN_NONE;
 }
 
 /* The box around the places i0 .. i1: of a tile that is a box, itself; otherwise lines and planes as soon as the
@@ -208,9 +222,12 @@ VKA_FN grid_span span_of(grid_axes g, uint i0, uint i1) {
 /* Places beyond the grid see nothing: they don't make a span of queries wider. */
 VKA_FN grid_span query_span(grid_axes g, uint i0, uint i1) {
     grid_span s = span_of(g, i0, i1);
-    s.last.z = VKA_MIN(s.last.z, g.z.size - 1);
-    s.last.y = VKA_MIN(s.last.y, g.y.size - 1);
-    s.last.x = VKA_MIN(s.last.x, g.x.size - 1);
+    s.first.z = VKA_MAX(s.first.z, g.z.lead);
+    s.first.y = VKA_MAX(s.first.y, g.y.lead);
+    s.first.x = VKA_MAX(s.first.x, g.x.lead);
+    s.last.z = VKA_MIN(s.last.z, g.z.lead + g.z.size - 1);
+    s.last.y = VKA_MIN(s.last.y, g.y.lead + g.y.size - 1);
+    s.last.x = VKA_MIN(s.last.x, g.x.lead + g.x.size - 1);
     return s;
 }
 

@@ -69,7 +69,7 @@
 #define VKA_DOCUMENTS_HULLS      6
 #define VKA_DOCUMENTS_CONTIGUOUS 7 /* 1: each id has one run of tokens                                          */
 
-/* Windows of a grid of three axes, last one fastest. An axis has eight words. */
+/* Windows of a grid of three axes, last one fastest. An axis has nine words. */
 #define VKA_TERM_NEIGHBORHOOD 8
 #define VKA_TERM_SWIN         9
 #define VKA_AXIS_SIZE         5
@@ -80,7 +80,8 @@
 #define VKA_AXIS_CAUSAL       10
 #define VKA_AXIS_SHIFT        11 /* of Swin                                                                     */
 #define VKA_AXIS_COMB         12 /* bits 0, dilation, 2 dilation, ..                                            */
-#define VKA_AXIS_WORDS        8
+#define VKA_AXIS_LEAD         13 /* places before the first token, so that boxes begin where Swin's windows do  */
+#define VKA_AXIS_WORDS        9
 
 /* A mask of blocks: data is [heads or 1, rows, row words], bits. */
 #define VKA_TERM_BLOCKS        10

@@ -36,12 +36,16 @@ static void choose_tiles(const vka_pattern_desc *d, vka_device_type device, vka_
 }
 
 /* Boxes that cover the grid; 0 where they would have more places than fit: a thin grid fills them badly. */
+uint32_t vka__pattern_lead(const vka_pattern_term *t, uint32_t axis, uint32_t box) {
+    return t->kind == VKA_PATTERN_SWIN ? (box - t->grid.shift[axis] % box) % box : 0;
+}
+
 static uint32_t count_boxes(const vka_pattern_term *t, uint32_t tile) {
     uint32_t rank = t->grid.rank, box[3];
     uint64_t boxes = 1;
     vka__pattern_box(tile, rank, box);
     for (uint32_t i = 0; i < rank; ++i)
-        boxes *= vka__div_up(t->grid.size[i], box[3 - rank + i]);
+        boxes *= vka__div_up(vka__pattern_lead(t, i, box[3 - rank + i]) + t->grid.size[i], box[3 - rank + i]);
     return boxes * tile > INT32_MAX ? 0 : (uint32_t)boxes;
 }
 

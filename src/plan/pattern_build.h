@@ -17,6 +17,9 @@ vka_pattern_info vka__pattern_geometry(const vka_pattern_desc *desc, vka_device_
 
 /* Tokens of a box along the axes of a grid of two or three: as many as a tile of 32, 64 or 128. */
 void vka__pattern_box(uint32_t tile, uint32_t rank, uint32_t box[3]);
+/* Places of the first box along an axis of the pattern's first term that have no token, for the boxes to begin where
+ * the windows of Swin do, which are shifted. */
+uint32_t vka__pattern_lead(const vka_pattern_term *first, uint32_t axis, uint32_t box);
 
 /* Where the parts lie, and what follows from the numbers of tiles and pairs in the info. False: more than 2^32 words.
  */

@@ -173,6 +173,7 @@ static void expand_grid(compiler *k, const vka_pattern_term *t) {
         axis[VKA_AXIS_CAUSAL] = exists && !swin && t->grid.causal[own];
         axis[VKA_AXIS_SHIFT] = exists && swin ? t->grid.shift[own] : 0;
         axis[VKA_AXIS_COMB] = comb_of(dilation);
+        axis[VKA_AXIS_LEAD] = exists && k->info->ordered ? vka__pattern_lead(&k->desc->terms[0], own, box[i]) : 0;
     }
 }
 
