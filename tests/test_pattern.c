@@ -577,6 +577,34 @@ Test(pattern, gpu) {
     on_device(&config_gpu);
 }
 
+/* Rows of more tiles than are looked at together, with gaps: keys that all see, and documents that return. */
+static void check_long_rows(const device_config *config) {
+    static const uint32_t tokens[] = {0, 1, 40, 1999, 2000, 4990};
+    static int32_t ids[5003];
+    context c;
+    context_open(&c, config);
+    for (int i = 0; i < 5003; i++) {
+        ids[i] = i / 100 % 7;
+    }
+    vka_pattern_desc d = {.queries = 50,
+                          .keys = 5003,
+                          .query_tile = 16,
+                          .key_tile = 32,
+                          TERMS({VKA_PATTERN_GLOBAL, .global = {tokens, 6, true}},
+                                {VKA_PATTERN_DOCUMENTS, .documents = {ids}},
+                                {VKA_PATTERN_GLOBAL, .global = {tokens + 2, 1}})};
+    check(&c, &d);
+    context_close(&c);
+}
+
+Test(pattern, long_rows) {
+    check_long_rows(&config_real);
+}
+
+Test(pattern, long_rows_gpu) {
+    check_long_rows(&config_gpu);
+}
+
 /* From tiles that share an invocation's turn to tiles that fill the room that there is. */
 Test(pattern, gpu_tiles) {
     static const uint32_t tiles[][2] = {{16, 32}, {64, 128}, {128, 128}};
