@@ -34,15 +34,17 @@ typedef enum vka_pattern_kind {
 /* A term; only the part that belongs to its kind is read. Lists and masks are copied. */
 typedef struct vka_pattern_term {
     vka_pattern_kind kind;
-    bool intersect;      /* true: restricts the alternative that the term before it belongs to; false: begins one  */
+    bool intersect;      /* true: restricts the alternative that the term before it belongs to; false: begins one, */
+                         /*   as the first term does                                                               */
     uint32_t first_head; /* the heads of the pattern that the term belongs to ..                                   */
-    uint32_t heads;      /* .. and how many; 0 = all from first_head on. Needs vka_pattern_desc.heads              */
+    uint32_t heads;      /* .. and how many; 0 = all from first_head on. Needs vka_pattern_desc.heads. Alternatives */
+                         /*   are for the heads of the term that begins them; others restrict theirs only          */
     struct {
         int32_t left, right; /* tokens, or VKA_UNBOUNDED; may be negative, but not so that nothing is kept         */
         uint32_t dilation;   /* 0 = 1                                                                              */
     } window;
     struct {
-        const uint32_t *tokens; /* strictly ascending                                                              */
+        const uint32_t *tokens; /* strictly ascending, below max(queries, keys)                                    */
         uint32_t count;
         bool one_way; /* only: every query sees them. false: global queries see every key, too                     */
     } global;
@@ -56,8 +58,9 @@ typedef struct vka_pattern_term {
         uint32_t random_blocks; /* of each block of queries, distinct, outside of its window and of the globals,   */
                                 /*   or all that there are; at most 64                                             */
         uint64_t seed;          /* of them: see below                                                              */
-        uint32_t global_tokens; /* 0: ITC, the first and the last block are global, both ways. Otherwise ETC: so   */
-                                /*   many tokens at the beginning are, and blocks count from behind them           */
+        uint32_t global_tokens; /* 0: ITC, the first and the last block are global, both ways; the last one of     */
+                                /*   queries sees, that of keys is seen. Otherwise ETC: so many tokens at the      */
+                                /*   beginning are global, and blocks count from behind them                       */
     } bigbird;
     struct {
         uint32_t length; /* tokens                                                                                 */
@@ -70,7 +73,8 @@ typedef struct vka_pattern_term {
         uint32_t rank;        /* 1 .. 3                                                                            */
         uint32_t size[3];     /* tokens an axis, last axis fastest; their product is queries and keys              */
         uint32_t window[3];   /* keys an axis; 1 .. size / dilation. Swin: a divisor of size                       */
-        uint32_t stride[3];   /* neighborhood: groups of so many queries share the window of their middle one; 0 = 1 */
+        uint32_t stride[3];   /* neighborhood: groups of so many queries share the window of their middle one, of  */
+                              /*   their last one if causal; 0 = 1                                                 */
         uint32_t dilation[3]; /* neighborhood: 0 = 1                                                               */
         bool causal[3];       /* neighborhood: only keys up to the query along the axis                            */
         uint32_t shift[3];    /* Swin: tokens by which windows are shifted cyclically, below window                */
@@ -176,7 +180,7 @@ typedef struct vka_pattern_map {
 } vka_pattern_map;
 
 /* Checks a blob as vka_pattern_load does; `device` is for the log, and may be NULL.
- * @return VKA_OK; VKA_INVALID. Threads: any. */
+ * @return VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY. Threads: any. */
 VKA_API vka_status vka_pattern_parse(const vka_device *device, const void *data, size_t size, vka_pattern_map *map);
 
 /* Does a query see a key? For looking at patterns: takes a search. False outside of the map. Threads: any. */
