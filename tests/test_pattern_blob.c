@@ -187,6 +187,9 @@ static void damage_header(const context *c, const blob *b) {
     damage(c, b, VERSION, b->words[VERSION] + 1, "another version");
     damage(c, b, ORDERED, !b->words[ORDERED], "an order that is there or not");
     damage(c, b, ORDERED, b->words[ORDERED] + 2, "ordered is no truth value");
+    for (uint32_t word = CHECKSUM + 1; word < HEADER; word++) {
+        damage(c, b, word, 1, "a reserved word");
+    }
     blob wrong = blob_copy(b);
     wrong.words[CHECKSUM] ^= 1;
     refused(c, &wrong, 4 * wrong.count, "checksum");

@@ -67,7 +67,8 @@ static bool check_header(blob *b, const header *h, size_t size) {
            require(b, is_tile(h->key_tile), "key_tile is not 32, 64 or 128") &&
            require(b, h->ordered <= 1, "ordered is not 0 or 1") &&
            require(b, h->ordered ? square : linear, "tile_rows and tile_columns don't fit queries and keys") &&
-           require(b, h->partial_tiles <= h->live_tiles, "there are more partial tiles than live ones");
+           require(b, h->partial_tiles <= h->live_tiles, "there are more partial tiles than live ones") &&
+           require(b, !(h->reserved[0] | h->reserved[1] | h->reserved[2]), "reserved words are not 0");
 }
 
 static bool check_size(blob *b, const header *h, size_t size, const uint32_t *words) {
