@@ -216,18 +216,10 @@ static void *draw_term(const frame *f, vka_pattern_term *t) {
     return NULL;
 }
 
-/* Kinds that are unions by themselves: intersections of many of them are more than a map is built of. */
-static bool is_union(vka_pattern_kind kind) {
-    return kind == VKA_PATTERN_GLOBAL || kind == VKA_PATTERN_FIXED || kind == VKA_PATTERN_BIGBIRD ||
-           kind == VKA_PATTERN_PREFIX;
-}
-
-static vka_pattern_kind draw_kind(const frame *f, uint32_t *unions) {
+static vka_pattern_kind draw_kind(const frame *f) {
     vka_pattern_kind kind = (vka_pattern_kind)ref_rng_below(f->g, LAST_PATTERN_KIND + 1);
     bool grid = kind == VKA_PATTERN_NEIGHBORHOOD || kind == VKA_PATTERN_SWIN;
-    bool refused = (grid && f->queries != f->keys) || (is_union(kind) && !*unions);
-    *unions -= is_union(kind) && *unions;
-    return refused ? VKA_PATTERN_CAUSAL : kind;
+    return grid && f->queries != f->keys ? VKA_PATTERN_CAUSAL : kind;
 }
 
 static void draw_heads(const frame *f, vka_pattern_term *t) {
@@ -261,10 +253,10 @@ void pattern_draw(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, p
     frame f = begin(g, queries, keys, heads, s, d);
     uint32_t alternatives = chance(g, 2) ? 0 : between(g, 1, 3);
     for (uint32_t i = 0; i < alternatives; i++) {
-        uint32_t terms = chance(g, 50) ? 1 : between(g, 2, 3), unions = alternatives > 1 ? 1 : 2;
+        uint32_t terms = chance(g, 50) ? 1 : between(g, 2, 3);
         for (uint32_t n = 0; n < terms; n++) {
             vka_pattern_term *t = &s->terms[d->term_count];
-            t->kind = draw_kind(&f, &unions);
+            t->kind = draw_kind(&f);
             t->intersect = n > 0;
             draw_heads(&f, t);
             s->lists[d->term_count++] = draw_term(&f, t);

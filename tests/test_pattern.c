@@ -428,6 +428,22 @@ Test(pattern, heads) {
     context_close(&c);
 }
 
+/* As many terms as there may be, each of which is a union: one intersection, and one union. */
+Test(pattern, many_terms) {
+    vka_pattern_term terms[VKA_MAX_PATTERN_TERMS];
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t intersect = 0; intersect < 2; intersect++) {
+        for (uint32_t i = 0; i < VKA_MAX_PATTERN_TERMS; i++) {
+            terms[i] = (vka_pattern_term){VKA_PATTERN_BIGBIRD, .intersect = intersect && i,
+                                          .bigbird = {.block = intersect ? 40 - i : 1, .random_blocks = 1, .seed = i}};
+        }
+        vka_pattern_desc d = {.queries = 150, .keys = 151, .terms = terms, .term_count = VKA_MAX_PATTERN_TERMS};
+        check(&c, &d);
+    }
+    context_close(&c);
+}
+
 /* Numbers that 32 bits do not hold the products and sums of. */
 Test(pattern, large_numbers) {
     context c;
