@@ -112,7 +112,8 @@ static const char *const orders[24] = {
 static void layouts(vka_dtype dtype) {
     context c;
     context_open(&c, &config_real);
-    for (uint32_t i = 0; i < 24; i += context_compiles_slowly(&c) ? 5 : 1) {
+    bool software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+    for (uint32_t i = 0; i < 24; i += context_compiles_slowly(&c) ? 5 : software ? 3 : 1) {
         /* The padding makes every distance between rows odd, the shift makes 16-bit types start between two words. */
         attention_on_paths(&c, (attention_case){.dtype = dtype,
                                                 .batch = 2,

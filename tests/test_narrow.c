@@ -21,12 +21,12 @@ static const attention_case attentions[] = {
 static void attention_on(const device_config *config, bool forced_paths) {
     context c;
     context_open(&c, config);
-    bool slow = forced_paths && context_compiles_slowly(&c);
-    for (size_t i = 0; i < ATTENTIONS; i += slow ? 6 : 1) {
+    bool slow = context_compiles_slowly(&c);
+    for (size_t i = 0; i < ATTENTIONS; i += slow ? (forced_paths ? 6 : 3) : 1) {
         attention_problem p = attention_make(&c, attentions[i], test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
         attention_run(&p, VKA_PATH_AUTO, 3);
-        for (int path = VKA_PATH_ROW; forced_paths && !slow && path <= LAST_PATH; path++) {
+        for (int path = VKA_PATH_ROW; forced_paths && !slow && i % 2 == 0 && path <= LAST_PATH; path++) {
             if (attention_can(&p, (vka_attention_path)path)) {
                 attention_run(&p, (vka_attention_path)path, 0);
             }
@@ -93,7 +93,8 @@ Test(narrow, attention_short) {
 
 /* ---- options --------------------------------------------------------------------------------------------------- */
 
-static void options_on(const device_config *config) {
+/* Every case by the path that is chosen, one of them by all paths. */
+static void options_on(const device_config *config, size_t by_all) {
     static const attention_case cases[] = {
         {.dtype = VKA_F16,
          .mask = VKA_F16,
@@ -123,7 +124,7 @@ static void options_on(const device_config *config) {
     context c;
     context_open(&c, config);
     bool slow = context_compiles_slowly(&c);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = slow ? by_all : 0; i < sizeof cases / sizeof *cases; i += slow ? 3 : 1) {
         attention_case a = cases[i];
         a.batch = 3;
         a.q_heads = 4;
@@ -131,10 +132,8 @@ static void options_on(const device_config *config) {
         a.poison_hidden = true;
         attention_problem p = attention_make(&c, a, test_seed());
         attention_run(&p, VKA_PATH_AUTO, 0);
-        if (!slow || i == 2) {
-            attention_run(&p, VKA_PATH_AUTO, 3);
-        }
-        if (!slow) {
+        attention_run(&p, VKA_PATH_AUTO, 3);
+        if (!slow && i == by_all) {
             attention_run_paths(&p, 0);
         }
         attention_destroy(&p);
@@ -143,27 +142,27 @@ static void options_on(const device_config *config) {
 }
 
 Test(narrow, options_no_f16) {
-    options_on(&config_no_f16);
+    options_on(&config_no_f16, 0);
 }
 
 Test(narrow, options_tiny) {
-    options_on(&config_tiny);
+    options_on(&config_tiny, 1);
 }
 
 Test(narrow, options_no_subgroup_arithmetic) {
-    options_on(&config_no_sub);
+    options_on(&config_no_sub, 2);
 }
 
 Test(narrow, options_staged) {
-    options_on(&config_staged);
+    options_on(&config_staged, 0);
 }
 
 Test(narrow, options_few_groups) {
-    options_on(&config_few_groups);
+    options_on(&config_few_groups, 1);
 }
 
 Test(narrow, options_short) {
-    options_on(&config_short);
+    options_on(&config_short, 2);
 }
 
 /* Kernels with options bind more than eight, others do not. */

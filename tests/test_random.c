@@ -34,7 +34,7 @@ static void run_part(uint64_t part) {
     context c;
     context_open(&c, &config_real);
     bool slow = context_compiles_slowly(&c);
-    uint64_t count = slow ? CASES / 25 : CASES;
+    uint64_t count = slow ? CASES / 50 : CASES;
     if (slow) {
         fprintf(stderr, "SKIP: %llu of %d random cases\n", (unsigned long long)(CASES - count), CASES);
     }

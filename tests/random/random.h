@@ -7,7 +7,7 @@
 
 /* Drivers take long to compile: so many neighbours have what decides about pipelines (types, dimensions, options, path)
  * in common, and differ in the rest. */
-#define RANDOM_GROUP 16
+#define RANDOM_GROUP 25
 
 typedef struct random_case {
     attention_case a;
