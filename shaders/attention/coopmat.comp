@@ -283,7 +283,7 @@ void main() {
     while (next < ahead.end) {
         run = ahead;
         int j0 = next;
-        bool full = !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
+        bool full = is_full(j0);
         stage_keys();
         barrier();
         fetch_values(g, v_head, j0, run.end);

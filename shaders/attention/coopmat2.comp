@@ -213,7 +213,7 @@ void main() {
     MATRIX_O rows = MATRIX_O(0.0);
     MATRIX_S maximum = MATRIX_S(LOWEST), sum = MATRIX_S(0.0);
     for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
-        bool full = !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
+        bool full = is_full(j0);
         MATRIX_S s = coopMatMulAdd(q, load_keys(k_head, j0), MATRIX_S(0.0));
         if (full && !biased())
             coopMatPerElementNV(s, s, score_element);

@@ -191,7 +191,7 @@ void main() {
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     run = walk_keys(g, first_row);
     for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
-        bool full = !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
+        bool full = is_full(j0);
         [[unroll]] for (uint i = 0u; i < RM * CN; ++i) s[i] = 0.0;
         for (uint chunk = 0u; chunk < D_CHUNKS; ++chunk) {
             barrier();

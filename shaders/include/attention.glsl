@@ -104,6 +104,10 @@ uvec2 row_span(Grid g, uint first_row) {
     return wraps ? uvec2(0u, g.q_len - 1u) : uvec2(first_row, last_row) % g.q_len;
 }
 
+bool band_has(Grid g, uint query, int key) {
+    return !has(VKA_FLAG_BAND) || (key >= int(query) + g.band_lo && key <= int(query) + g.band_hi);
+}
+
 #if VKA_RICH
 #include "options.glsl"
 #include "block_map.glsl"
@@ -214,7 +218,7 @@ bool has_next_run(inout Walk w) {
 
 // Of an order the keys' tokens say it: see bias_score.
 bool in_band(Grid g, uint query, int key) {
-    return ORDERED || !has(VKA_FLAG_BAND) || (key >= int(query) + g.band_lo && key <= int(query) + g.band_hi);
+    return ORDERED || band_has(g, query, key);
 }
 
 // ---- scores and softmax -----------------------------------------------------------------------------------------------
@@ -264,6 +268,11 @@ bool biased() {
 // Can a key within the band be one that a row must not see, or must not take the value of?
 bool careful() {
     return unsure() || MASK_TYPE != 0u || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_HARD);
+}
+
+// Does every row of the tile see all BC keys of a step?
+bool is_full(int j0) {
+    return !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
 }
 
 // Adds the biases of a key that lies in the band; false: it is masked, whatever the score is.

@@ -181,8 +181,7 @@ bool add_options(Grid g, Row r, int key, inout float score) {
     if (ORDERED) {
         uint token = token_at(g, uint(key));
         key = int(safe_token(token, uint(g.kv_len)));
-        bool in_band = !has(VKA_FLAG_BAND) || (key >= int(r.query) + g.band_lo && key <= int(r.query) + g.band_hi);
-        if (token >= uint(g.kv_len) || !in_band)
+        if (token >= uint(g.kv_len) || !band_has(g, r.query, key))
             return false;
     }
     float mask = 0.0;
