@@ -133,17 +133,22 @@ static uint32_t columns(const attention_case *a) {
     return a->kv_len / a->page_size;
 }
 
+/* 0 .. count - 1 in random order (Fisher and Yates). */
+static void shuffle(ref_rng *rng, uint32_t *list, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t j = ref_rng_below(rng, i + 1);
+        list[i] = list[j];
+        list[j] = i;
+    }
+}
+
 /* Pages in random order, and two that no sequence has. */
 static void make_pages(attention_problem *p, ref_rng *rng) {
     uint32_t batch = p->a.batch, count = batch * columns(&p->a), pages = count + 2;
     p->page_table = tensor_create(p->c, VKA_I32, 2, (uint32_t[]){batch, columns(&p->a)},
                                   (layout){.pad = p->a.layout.pad, .shift = p->a.layout.shift});
     uint32_t *ids = attention_must(calloc(pages, sizeof *ids));
-    for (uint32_t i = 0; i < pages; i++) { /* Fisher and Yates */
-        uint32_t j = ref_rng_below(rng, i + 1);
-        ids[i] = ids[j];
-        ids[j] = i;
-    }
+    shuffle(rng, ids, pages);
     for (uint32_t i = 0; i < count; i++) {
         bool wild = p->a.wild_pages && ref_rng_below(rng, 3) == 0;
         p->page_table.values[i] = (float)(wild ? draw_wild(rng, pages) : (int32_t)ids[i]);
@@ -163,11 +168,7 @@ static void make_order(attention_problem *p, ref_rng *rng) {
     memset(p->places, 0xff, places * sizeof *p->places);
     uint32_t *order = attention_must(calloc(most, sizeof *order));
     for (uint32_t plane = 0; plane < batch * heads; plane++) {
-        for (uint32_t i = 0; i < most; i++) { /* Fisher and Yates */
-            uint32_t j = ref_rng_below(rng, i + 1);
-            order[i] = order[j];
-            order[j] = i;
-        }
+        shuffle(rng, order, most);
         for (uint32_t place = 0; place < n; place++) {
             p->order.values[(size_t)plane * n + place] = (float)order[place];
             for (uint32_t bh = 0; bh < a->batch * a->q_heads && order[place] < tokens; bh++) {
