@@ -79,14 +79,9 @@ static void end(fixture *f) {
 }
 
 static void refused(fixture *f, const vka_cache_append_desc *d, const char *field) {
-    char item[64], text[1024];
-    uint64_t bytes = 0;
-    size_t length = 0;
+    char item[64];
     snprintf(item, sizeof item, field ? "vka_cache_append.%s" : "vka_cache_append", field);
-    EXPECT_FAILURE(vka_cache_append(f->c.recorder, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_cache_append_prepare(f->c.device, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_cache_append_workspace(f->c.device, d, &bytes), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_cache_append_explain(f->c.device, d, text, sizeof text, &length), VKA_INVALID, item);
+    EXPECT_REFUSED(vka_cache_append, &f->c, d, VKA_INVALID, item);
 }
 
 #define INVALID(field, change)                                                                                         \

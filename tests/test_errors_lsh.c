@@ -48,14 +48,9 @@ static void end(fixture *f) {
 }
 
 static void refused(fixture *f, const vka_lsh_sort_desc *d, vka_status status, const char *field) {
-    char item[64], text[256];
-    uint64_t bytes = 0;
-    size_t length = 0;
+    char item[64];
     snprintf(item, sizeof item, field ? "vka_lsh_sort.%s" : "vka_lsh_sort", field);
-    EXPECT_FAILURE(vka_lsh_sort(f->c.recorder, d), status, item);
-    EXPECT_FAILURE(vka_lsh_sort_prepare(f->c.device, d), status, item);
-    EXPECT_FAILURE(vka_lsh_sort_workspace(f->c.device, d, &bytes), status, item);
-    EXPECT_FAILURE(vka_lsh_sort_explain(f->c.device, d, text, sizeof text, &length), status, item);
+    EXPECT_REFUSED(vka_lsh_sort, &f->c, d, status, item);
 }
 
 #define REFUSED(status, field, change)                                                                                 \

@@ -50,14 +50,9 @@ static void end(fixture *f) {
 }
 
 static void refused(fixture *f, const vka_layer_norm_desc *d, const char *field) {
-    char item[64], text[256];
-    uint64_t bytes = 0;
-    size_t length = 0;
+    char item[64];
     snprintf(item, sizeof item, field ? "vka_layer_norm.%s" : "vka_layer_norm", field);
-    EXPECT_FAILURE(vka_layer_norm(f->c.recorder, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_layer_norm_prepare(f->c.device, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_layer_norm_workspace(f->c.device, d, &bytes), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_layer_norm_explain(f->c.device, d, text, sizeof text, &length), VKA_INVALID, item);
+    EXPECT_REFUSED(vka_layer_norm, &f->c, d, VKA_INVALID, item);
 }
 
 #define INVALID(field, change)                                                                                         \

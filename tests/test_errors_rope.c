@@ -49,14 +49,9 @@ static void end(fixture *f) {
 }
 
 static void refused(fixture *f, const vka_rope_desc *d, const char *field) {
-    char item[64], text[256];
-    uint64_t bytes = 0;
-    size_t length = 0;
+    char item[64];
     snprintf(item, sizeof item, field ? "vka_rope.%s" : "vka_rope", field);
-    EXPECT_FAILURE(vka_rope(f->c.recorder, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_rope_prepare(f->c.device, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_rope_workspace(f->c.device, d, &bytes), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_rope_explain(f->c.device, d, text, sizeof text, &length), VKA_INVALID, item);
+    EXPECT_REFUSED(vka_rope, &f->c, d, VKA_INVALID, item);
 }
 
 #define INVALID(field, change)                                                                                         \

@@ -97,4 +97,16 @@ bool allocator_failed(void);
 uint64_t allocator_calls(void); /* allocations so far */
 int64_t allocator_live(void);   /* blocks not freed   */
 
+/* All four functions of an operation refuse a description, and name the same. */
+#define EXPECT_REFUSED(operation, c, desc, status, item)                                                               \
+    do {                                                                                                               \
+        uint64_t bytes_;                                                                                               \
+        size_t length_;                                                                                                \
+        char text_[64];                                                                                                \
+        EXPECT_FAILURE(operation((c)->recorder, desc), status, item);                                                  \
+        EXPECT_FAILURE(operation##_prepare((c)->device, desc), status, item);                                          \
+        EXPECT_FAILURE(operation##_workspace((c)->device, desc, &bytes_), status, item);                               \
+        EXPECT_FAILURE(operation##_explain((c)->device, desc, text_, sizeof text_, &length_), status, item);           \
+    } while (0)
+
 #endif
