@@ -50,6 +50,10 @@ static const device devices[] = {
     {"nvidia with matrices",
      {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true),
       MATRICES(F16(16, 16, 16), F16(16, 8, 16), F16(16, 8, 8))}},
+    {"nvidia with matrices of workgroups",
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true), MATRICES(F16(16, 16, 16)),
+      .matrix_grain = F16(16, 16, 16), .matrix_workgroup_grain = F16(32, 16, 16), .matrix_workgroup_size = 128,
+      .matrix_reserved_bytes = 4096, .matrix_operations = true, .matrix_block_loads = true}},
     {"rdna3",
      {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), MATRICES(F16(16, 16, 16)),
       .vendor_id = 0x1002}},
@@ -604,11 +608,39 @@ Test(plan, attention_never_without_kernel) {
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                bool matrices = lists(&devices[i], dtypes[t]) && plan.path == VKA_PATH_COOPMAT;
+                bool matrices =
+                    lists(&devices[i], dtypes[t]) && (plan.path == VKA_PATH_COOPMAT || plan.path == VKA_PATH_COOPMAT2);
                 cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW : matrices || plan.path == VKA_PATH_TILE,
                           "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
+    }
+}
+
+/* What is not f16 in one place is decoded on its way into a workgroup's matrices, or goes another way. */
+Test(plan, blocks_are_decoded_where_a_device_can) {
+    for (size_t i = 0; i < DEVICES; i++) {
+        device d = devices[i];
+        if (!d.caps.matrix_workgroup_grain.m) {
+            continue;
+        }
+        vka__attention_problem p = plain(VKA_F16, 4, 2, 50, 64, 64), q8 = p;
+        vka__attention_plan plan;
+        vka__refusal refusal = {0};
+        cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.main.kernel, VKA__attention_coopmat2);
+        q8.k = q8.v = (vka__view){.dtype = VKA_Q8_0,
+                                  .block = 32,
+                                  .size = 34,
+                                  .present = true,
+                                  .shape = {1, 2, 64, 64},
+                                  .stride = {64 * 64 * 2, 64 * 64, 64, 1}};
+        cr_assert_eq(vka__plan_attention(&d.caps, &q8, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.main.kernel, VKA__attention_coopmat2_decode);
+        check_dispatches(&d, &q8, &plan);
+        d.caps.matrix_block_loads = false;
+        cr_assert_eq(vka__plan_attention(&d.caps, &q8, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.main.kernel, VKA__attention_coopmat_f16);
     }
 }
 

@@ -202,6 +202,7 @@ typedef struct vka_device_caps {
     uint32_t matrix_workgroup_size;
     uint32_t matrix_reserved_bytes; /* of shared memory, by matrices of a workgroup                              */
     bool matrix_operations;         /* those reductions, conversions and functions                               */
+    bool matrix_block_loads;        /* loads of a workgroup through functions that decode elements               */
     bool unified_memory; /* device-local memory can be mapped                                               */
     bool timestamps;     /* the compute queue has timestamps                                                */
 } vka_device_caps;

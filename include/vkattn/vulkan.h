@@ -61,6 +61,9 @@ typedef struct vka_vulkan_wishes {
     bool matrix_per_element_operations;
     bool matrix_tensor_addressing;
     bool matrix_block_loads;
+    bool buffer_device_address; /* VkPhysicalDeviceBufferDeviceAddressFeatures.bufferDeviceAddress: block loads need it;
+                                 */
+    /*   buffers need no usage flag                                                        */
 } vka_vulkan_wishes;
 
 /* Room for the feature structures of vka_vulkan_features. */

@@ -7,6 +7,8 @@
 // keys and values reach them:
 //   VKA_WORKGROUP = 1: the workgroup, through tensor layouts that clamp beyond the last key and channel
 //   VKA_WORKGROUP = 0: the one subgroup of a workgroup, through shared memory
+// VKA_DECODE = 1: keys and values of a workgroup that are not f16 in one place each (quantised, in pages, in an order)
+// come by functions that decode each element.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -14,6 +16,9 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #extension GL_EXT_shader_16bit_storage : require
+#if VKA_DECODE
+#extension GL_EXT_buffer_reference : require
+#endif
 #define VKA_BF16 0
 #define VKA_STAGE_STEPS (!VKA_WORKGROUP)
 #include "elements.glsl"
@@ -55,7 +60,7 @@ const uint V_WIDTH = DV_PADDED / 4u;
 
 uint thread;
 Grid g;
-uint first_row, v_head;
+uint first_row, k_head, v_head;
 
 #include "strange.glsl"
 #include "matrix_tiles.glsl"
@@ -130,6 +135,22 @@ float store_state_element(const in uint row, const in uint column, const in floa
 
 // ---- operands -------------------------------------------------------------------------------------------------------
 
+#if VKA_DECODE
+// What a decoding function is told of where a vector of four elements lies. It looks the vector up itself, as scales, pages
+// and orders need more than an address.
+layout(buffer_reference, std430, buffer_reference_align = 2) readonly buffer Vector {
+    float16_t unread[4];
+};
+
+float16_t decode_key(const in Vector at, const in uint vector[2], const in uint element[2]) {
+    return float16_t(key_vector4(key_source(g, k_head, int(vector[0])), vector[1])[element[1]]);
+}
+
+float16_t decode_value(const in Vector at, const in uint vector[2], const in uint element[2]) {
+    return float16_t(value_vector4(value_source(g, v_head, int(vector[0])), vector[1])[element[1]]);
+}
+#endif
+
 #if VKA_WORKGROUP
 // Does the step hold values that have to be set aside?
 void find_strange(int j0) {
@@ -142,14 +163,21 @@ void find_strange(int j0) {
     barrier();
 }
 
-MATRIX_K load_keys(uint k_head, int j0) {
+MATRIX_K load_keys(int j0) {
     tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_k =
         createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
     tensorViewNV<2, false, 1, 0> transposed = createTensorViewNV(2, false, 1, 0);
     layout_k = setTensorLayoutDimensionNV(layout_k, uint(run.end), D);
-    layout_k = setTensorLayoutStrideNV(layout_k, p.k.n, max(p.k.d, 1u));
     MATRIX_K keys;
-    coopMatLoadTensorNV(keys, k_halves, k_head, sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED), transposed);
+#if VKA_DECODE
+    layout_k = setTensorLayoutBlockSizeNV(layout_k, 1u, 4u);
+    layout_k = sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED);
+    coopMatLoadTensorNV(keys, k_halves, 0u, layout_k, transposed, decode_key);
+#else
+    layout_k = setTensorLayoutStrideNV(layout_k, p.k.n, max(p.k.d, 1u));
+    layout_k = sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED);
+    coopMatLoadTensorNV(keys, k_halves, k_head, layout_k, transposed);
+#endif
     return keys;
 }
 
@@ -157,9 +185,16 @@ MATRIX_V load_values(int j0, bool full) {
     tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_v =
         createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
     layout_v = setTensorLayoutDimensionNV(layout_v, uint(run.end), DV);
-    layout_v = setTensorLayoutStrideNV(layout_v, p.v.n, max(p.v.d, 1u));
     MATRIX_V values;
-    coopMatLoadTensorNV(values, v_halves, v_head, sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED));
+#if VKA_DECODE
+    layout_v = setTensorLayoutBlockSizeNV(layout_v, 1u, 4u);
+    layout_v = sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED);
+    coopMatLoadTensorNV(values, v_halves, 0u, layout_v, decode_value);
+#else
+    layout_v = setTensorLayoutStrideNV(layout_v, p.v.n, max(p.v.d, 1u));
+    layout_v = sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED);
+    coopMatLoadTensorNV(values, v_halves, v_head, layout_v);
+#endif
     if (!full) {
         find_strange(j0);
         coopMatPerElementNV(values, values, drop_strange_element);
@@ -168,7 +203,7 @@ MATRIX_V load_values(int j0, bool full) {
 }
 
 #else
-MATRIX_K load_keys(uint k_head, int j0) {
+MATRIX_K load_keys(int j0) {
     MATRIX_K keys;
     fetch_keys(g, k_head, j0, run.end);
     fetch_values(g, v_head, j0, run.end);
@@ -208,13 +243,13 @@ void main() {
     first_row = g.tile * BR;
     run = walk_keys(g, first_row);
     v_head = value_head_at(g);
-    uint k_head = key_head_at(g);
+    k_head = key_head_at(g);
     MATRIX_Q q = load_queries();
     MATRIX_O rows = MATRIX_O(0.0);
     MATRIX_S maximum = MATRIX_S(LOWEST), sum = MATRIX_S(0.0);
     for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
         bool full = is_full(j0);
-        MATRIX_S s = coopMatMulAdd(q, load_keys(k_head, j0), MATRIX_S(0.0));
+        MATRIX_S s = coopMatMulAdd(q, load_keys(j0), MATRIX_S(0.0));
         if (full && !biased())
             coopMatPerElementNV(s, s, score_element);
         else

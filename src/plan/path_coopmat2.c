@@ -23,12 +23,16 @@ static uint32_t threads(const vka_device_caps *caps) {
     return by_workgroup(caps) ? caps->matrix_workgroup_size : vka__matrix_width(caps);
 }
 
+/* Tensor layouts address f16 keys and values in one place each: anything else is decoded, element by element. */
+static bool needs_decoding(const vka__attention_problem *p) {
+    return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->order.present;
+}
+
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
-    bool same = p->k.dtype == VKA_F16 && p->v.dtype == VKA_F16;
-    if (by_workgroup(caps) && (!same || p->pages.present || p->order.present))
-        return "matrices of a workgroup load f16 keys and values from one place";
+    if (by_workgroup(caps) && needs_decoding(p) && !caps->matrix_block_loads)
+        return "this device's matrices of a workgroup load f16 keys and values from one place";
     if (!vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)
@@ -82,8 +86,10 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t *spec = plan->main.spec;
     plan->shared_bytes = shared_bytes(caps, p, tile);
-    plan->main.kernel =
-        vka__attention_kernel(by_workgroup(caps) ? VKA__attention_coopmat2 : VKA__attention_coopmat2_sg, p);
+    vka__kernel kernel = !by_workgroup(caps) ? VKA__attention_coopmat2_sg
+                         : needs_decoding(p) ? VKA__attention_coopmat2_decode
+                                             : VKA__attention_coopmat2;
+    plan->main.kernel = vka__attention_kernel(kernel, p);
     spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
     spec[VKA_SPEC_SUBGROUP] = by_workgroup(caps) ? 0 : threads(caps);
     spec[VKA_SPEC_M] = grain->m;

@@ -13,6 +13,7 @@ typedef struct structures {
     VkPhysicalDeviceMaintenance4Features maintenance4;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
+    VkPhysicalDeviceBufferDeviceAddressFeatures addresses;
 #ifdef VK_KHR_shader_bfloat16
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
 #endif
@@ -59,6 +60,8 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
                     .cooperativeMatrixPerElementOperations = w->matrix_per_element_operations,
                     .cooperativeMatrixTensorAddressing = w->matrix_tensor_addressing,
                     .cooperativeMatrixBlockLoads = w->matrix_block_loads},
+        .addresses = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
+                      .bufferDeviceAddress = w->buffer_device_address},
 #ifdef VK_KHR_shader_bfloat16
         .bf16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
                  .shaderBFloat16Type = w->shader_bfloat16,
@@ -74,6 +77,7 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
     chain_if(w->maintenance4, &next, &out->maintenance4);
     chain_if(w->cooperative_matrix, &next, &out->matrix);
     chain_if(wants_matrix2(w), &next, &out->matrix2);
+    chain_if(w->buffer_device_address, &next, &out->addresses);
 #ifdef VK_KHR_shader_bfloat16
     chain_if(w->shader_bfloat16 || w->matrix_bfloat16, &next, &out->bf16);
 #endif

@@ -84,8 +84,11 @@ static void query_bf16(const vka__instance *in, VkPhysicalDevice handle, vka_vul
 
 void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, bool bf16, vka_device_caps *caps,
                        vka_vulkan_wishes *wishes) {
+    VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV features2 = {
-        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+        .pNext = caps->api_version >= VK_API_VERSION_1_2 ? &addresses : NULL};
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .pNext = second ? &features2 : NULL};
@@ -108,7 +111,8 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
     wishes->matrix_conversions = features2.cooperativeMatrixConversions;
     wishes->matrix_per_element_operations = features2.cooperativeMatrixPerElementOperations;
     wishes->matrix_tensor_addressing = features2.cooperativeMatrixTensorAddressing;
-    wishes->matrix_block_loads = features2.cooperativeMatrixBlockLoads;
+    wishes->matrix_block_loads = features2.cooperativeMatrixBlockLoads && addresses.bufferDeviceAddress;
+    wishes->buffer_device_address = wishes->matrix_block_loads;
     if (bf16)
         query_bf16(in, handle, wishes);
     read_shapes(in, handle, caps);
@@ -144,6 +148,7 @@ void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
         caps->matrix_workgroup_grain = (vka_matrix_shape){0};
         caps->matrix_workgroup_size = caps->matrix_reserved_bytes = 0;
     }
+    caps->matrix_block_loads = caps->matrix_workgroup_grain.m && w->matrix_block_loads && w->buffer_device_address;
 }
 
 static bool can_do(const vka_device_caps *caps, const vka_matrix_shape *s) {
@@ -173,4 +178,5 @@ void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real) {
         caps->matrix_workgroup_size = real->matrix_workgroup_size;
     }
     caps->matrix_reserved_bytes = real->matrix_reserved_bytes;
+    caps->matrix_block_loads = caps->matrix_block_loads && caps->matrix_workgroup_grain.m && real->matrix_block_loads;
 }
