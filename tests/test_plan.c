@@ -45,6 +45,9 @@ static const device devices[] = {
     {"adreno 618", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)}},
     {"intel", {CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)}},
     {"nvidia", {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)}},
+    {"kepler",
+     {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 2048 * MIB - 1, 32, false), .vendor_id = 0x10de,
+      .device_id = 0x1004, .api_version = 1u << 22 | 2u << 12}},
     {"amd", {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true)}},
     {"smallest", {CAPS(VKA_DEVICE_OTHER, 1, 1, 1, 16384, 128, 65536, 256, false)}},
     {"nvidia with matrices",
@@ -614,6 +617,30 @@ Test(plan, attention_never_without_kernel) {
                           "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
+    }
+}
+
+/* Devices with few registers: no kernel that keeps whole keys in them, and one vector of outputs for two rows at most,
+ * where others of the same vendor take the largest tile. */
+Test(plan, few_registers_few_outputs) {
+    vka__attention_plan plan;
+    vka__refusal refusal;
+    for (size_t i = 0; i < DEVICES; i++) {
+        device d = devices[i];
+        if (strcmp(d.name, "kepler")) {
+            continue;
+        }
+        vka__attention_problem decode = plain(VKA_F32, 8, 2, 1, 4096, 128), p = plain(VKA_F32, 8, 8, 4096, 4096, 64);
+        cr_assert_eq(vka__plan_attention(&d.caps, &decode, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.path, VKA_PATH_TILE);
+        cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.main.spec[VKA_SPEC_RM], 2);
+        cr_assert_eq(plan.main.spec[VKA_SPEC_TC], 16);
+        d.caps.device_id = 0x1340;
+        cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.main.spec[VKA_SPEC_RM], 4);
+        cr_assert_eq(vka__plan_attention(&d.caps, &decode, &plan, &refusal), VKA_OK);
+        cr_assert_eq(plan.path, VKA_PATH_DECODE);
     }
 }
 

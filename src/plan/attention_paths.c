@@ -54,6 +54,15 @@ static bool may_pack(const vka__attention_problem *p) {
     return vka__group_of(p) > 1 && shared && !p->order.present;
 }
 
+/* A subgroup of Intel's has a fraction of others' registers. NVIDIA's Kepler has a quarter of what came after it: its
+ * ids are below those of the first Maxwell, and its drivers stop at Vulkan 1.2. */
+bool vka__has_few_registers(const vka_device_caps *caps) {
+    enum { FIRST_MAXWELL = 0x1340 };
+    bool kepler = caps->vendor_id == VKA_VENDOR_NVIDIA && caps->device_id < FIRST_MAXWELL &&
+                  caps->api_version < (1u << 22 | 3u << 12);
+    return kepler || caps->vendor_id == VKA_VENDOR_INTEL;
+}
+
 uint32_t vka__packed_rows(const vka__attention_problem *p) {
     return p->q_len * vka__group_of(p);
 }
@@ -220,10 +229,9 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         vka__tile tile;
         /* Matrices of a subgroup that come by functions of elements have nothing over plain ones. */
         bool useful = r->path != VKA_PATH_COOPMAT2 || caps->matrix_workgroup_grain.m;
-        /* A subgroup of Intel's has a fraction of others' registers: what keeps whole keys, rows or steps in them was
-         * seen to spill hundreds. */
+        /* Kernels that keep whole keys, rows or steps in registers were seen to spill hundreds there. */
         bool keeps = r->path == VKA_PATH_DECODE || r->path == VKA_PATH_COOPMAT;
-        useful = useful && !(keeps && caps->vendor_id == VKA_VENDOR_INTEL);
+        useful = useful && !(keeps && vka__has_few_registers(caps));
         if (useful && r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
             !paths[r->path]->why_not(caps, p) && paths[r->path]->choose(caps, p, &tile)) {
             take(caps, p, r->path, &tile, r->why, plan);

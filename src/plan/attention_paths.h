@@ -4,7 +4,8 @@
 
 #include "plan/plan.h"
 
-#define VKA_VENDOR_INTEL 0x8086
+#define VKA_VENDOR_INTEL  0x8086
+#define VKA_VENDOR_NVIDIA 0x10de
 
 /* One way to run an attention: where it can, its tiles, and the pipeline of a tile. */
 typedef struct vka__path {
@@ -32,6 +33,8 @@ extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__pat
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *problem);
 /* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices are made of one type. */
 bool vka__turns_into(const vka__view *view, vka_dtype dtype);
+/* Do compilers for it spill where others have registers to spare? */
+bool vka__has_few_registers(const vka_device_caps *caps);
 /* Query heads of a key head. */
 uint32_t vka__group_of(const vka__attention_problem *problem);
 /* Is a tile small enough for the walk over the problem's block map, if it has one? */

@@ -5,8 +5,9 @@
 /* Largest first: query rows, keys of a step, rows of an invocation, invocations of a row. Register tiles of 4 x 4 spill
  * on no known GPU; a row's invocations times four channels make one channel chunk. */
 static const vka__tile tiles[] = {
-    {64, 32, 4, 8}, {32, 32, 4, 8}, {16, 32, 2, 8},  {8, 32, 1, 8},  {4, 32, 1, 16},  {4, 16, 1, 8},   {4, 8, 1, 4},
-    {64, 16, 4, 8}, {32, 16, 4, 8}, {64, 32, 4, 16}, {32, 32, 2, 8}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16},
+    {64, 32, 4, 8}, {32, 32, 4, 8},  {16, 32, 2, 8},  {8, 32, 1, 8},  {4, 32, 1, 16},
+    {4, 16, 1, 8},  {4, 8, 1, 4},    {64, 16, 4, 8},  {32, 16, 4, 8}, {64, 32, 4, 16},
+    {32, 32, 2, 8}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {32, 32, 2, 16},
 };
 /* What is chosen without measurement comes from the first ones. */
 #define DEFAULTS 7
@@ -48,17 +49,20 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
     return 16;
 }
 
-/* Intel has 4 KiB of registers for the eight lanes that its compiler then takes: no more than four vectors of outputs
- * an invocation, or it spills. */
-static const vka__tile intel_tiles[] = {
-    {64, 32, 4, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}};
-#define INTEL_OUT_VECTORS 4
+/* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the
+ * eight lanes that its compiler then takes, Kepler 63 a lane. One row an invocation is the least there is. */
+static const struct frugal {
+    vka__tile tiles[5];
+    uint32_t out_vectors; /* of four outputs, of an invocation */
+} intel = {{{64, 32, 4, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 4},
+  kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 2};
 
-static bool choose_intel(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows, vka__tile *tile) {
+static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, const vka__attention_problem *p,
+                          uint32_t rows, vka__tile *tile) {
     bool found = false;
-    for (uint32_t i = 0; i < sizeof intel_tiles / sizeof *intel_tiles; ++i) {
-        const vka__tile *t = &intel_tiles[i];
-        bool small = t->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), t->tc) <= INTEL_OUT_VECTORS;
+    for (uint32_t i = 0; i < sizeof f->tiles / sizeof *f->tiles; ++i) {
+        const vka__tile *t = &f->tiles[i];
+        bool small = t->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), t->tc) <= f->out_vectors || t->rm == 1;
         if (small && fits(caps, p, t) && (!found || (t->br >= rows && t->br < tile->br))) {
             *tile = *t;
             found = true;
@@ -69,7 +73,8 @@ static bool choose_intel(const vka_device_caps *caps, const vka__attention_probl
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     uint32_t rows = p->q_len * 2 <= 16 ? vka__packed_rows(p) : p->q_len;
-    if (caps->vendor_id == VKA_VENDOR_INTEL && choose_intel(caps, p, rows, tile))
+    const struct frugal *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel : &kepler;
+    if (vka__has_few_registers(caps) && choose_frugal(f, caps, p, rows, tile))
         return true;
     return vka__first_fitting(&vka__path_tile, caps, p, rows, DEFAULTS, tile);
 }
