@@ -34,6 +34,7 @@ static const struct device {
 static vka_device_caps caps_of(const struct device *d) {
     return (vka_device_caps){.type = d->type,
                              .vendor_id = d->vendor,
+                             .api_version = 1u << 22 | 3u << 12,
                              .matrix_shapes = {d->matrices},
                              .matrix_shape_count = d->matrices.m ? 1 : 0,
                              .subgroup_size = d->vendor == 0x1002 ? d->subgroup_max : d->subgroup_min,

@@ -218,6 +218,10 @@ Test(narrow, matrices_as_listed) {
     matrices_on(&config_real);
 }
 
+Test(narrow, matrices_with_few_registers) {
+    matrices_on(&config_lean);
+}
+
 Test(narrow, matrices_16x16x16) {
     matrices_on(&config_matrix_16x16x16);
 }

@@ -31,6 +31,8 @@ layout(constant_id = VKA_SPEC_SUBGROUP) const uint SG = 32u;
 layout(constant_id = VKA_SPEC_M) const uint MM = 16u;
 layout(constant_id = VKA_SPEC_N) const uint NN = 16u;
 layout(constant_id = VKA_SPEC_K) const uint KK = 16u;
+// Registers are few: queries stay in shared memory, and no step is on its way while another is computed.
+layout(constant_id = VKA_SPEC_LEAN) const uint LEAN = 0u;
 
 const uint ROWS = RM * MM;
 const uint BLOCKS = BR / ROWS;
@@ -67,6 +69,7 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "matrix_tiles.glsl"
 
 MATRIX_A q_rows[RM * D_TILES];
+shared uvec2 q_tile[LEAN != 0u ? BR * K_STRIDE : 1u];
 MATRIX_C out_rows[RM * DV_TILES];
 State state[LANE_ROWS]; // sums are of this lane's part of the row
 
@@ -89,7 +92,10 @@ void load_queries(Grid g, uint first_row) {
         barrier();
         stage_queries(g, first_row + round * BC);
         barrier();
-        if (first / BC == round) {
+        if (LEAN != 0u) {
+            for (uint i = thread; i < min(BC, BR - round * BC) * K_STRIDE; i += THREADS)
+                q_tile[round * BC * K_STRIDE + i] = k_tile[i];
+        } else if (first / BC == round) {
             [[unroll]] for (uint r = 0u; r < RM; ++r)
                 [[unroll]] for (uint x = 0u; x < D_TILES; ++x)
                     coopMatLoad(q_rows[r * D_TILES + x], k_tile, (first % BC + r * MM) * K_STRIDE + x * (KK / 4u),
@@ -103,6 +109,14 @@ void load_queries(Grid g, uint first_row) {
 
 // ---- a step -----------------------------------------------------------------------------------------------------------
 
+MATRIX_A query_tile(uint r, uint x) {
+    MATRIX_A q = q_rows[r * D_TILES + x];
+    if (LEAN != 0u)
+        coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 4u), K_STRIDE,
+                    gl_CooperativeMatrixLayoutRowMajor);
+    return q;
+}
+
 void multiply_keys() {
     for (uint i = 0u; i < KEY_TILES; ++i) {
         uint n = member * KEY_TILES + i;
@@ -112,7 +126,7 @@ void multiply_keys() {
             MATRIX_B keys;
             coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 4u), K_STRIDE,
                         gl_CooperativeMatrixLayoutColumnMajor);
-            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = coopMatMulAdd(q_rows[r * D_TILES + x], keys, s[r]);
+            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = coopMatMulAdd(query_tile(r, x), keys, s[r]);
         }
         [[unroll]] for (uint r = 0u; r < RM; ++r)
             coopMatStore(s[r], s_tile, (first + r * MM) * S_STRIDE + n * (NN / 4u), S_STRIDE,
@@ -279,21 +293,30 @@ void main() {
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk ahead = walk_keys(g, first_row);
     int next = ahead.begin;
-    fetch_keys(g, k_head, next, ahead.end);
+    if (LEAN == 0u)
+        fetch_keys(g, k_head, next, ahead.end);
     while (next < ahead.end) {
         run = ahead;
         int j0 = next;
         bool full = is_full(j0);
-        stage_keys();
+        if (LEAN != 0u)
+            copy_keys(g, k_head, j0, run.end);
+        else
+            stage_keys();
         barrier();
-        fetch_values(g, v_head, j0, run.end);
+        if (LEAN == 0u)
+            fetch_values(g, v_head, j0, run.end);
         multiply_keys();
         block_sync();
         soften(g, first_row, j0, run.end, full);
-        stage_values(full, j0);
+        if (LEAN != 0u)
+            copy_values(g, v_head, j0, run.end, full);
+        else
+            stage_values(full, j0);
         barrier();
         advance(ahead, next);
-        fetch_keys(g, k_head, next, ahead.end);
+        if (LEAN == 0u)
+            fetch_keys(g, k_head, next, ahead.end);
         if (rescale_step[block] == j0)
             scale_outputs();
         multiply_values();

@@ -29,56 +29,70 @@ uvec2 element_words(vec4 x) {
 #if VKA_STAGE_STEPS
 shared uvec2 v_tile[BC * V_STRIDE];
 
-// What an invocation has on its way to shared memory.
-uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
-
-// Keys j0 .. of a step that begins at `head`; 0 beyond the last key and the last channel.
-void fetch_keys(Grid g, uint head, int j0, int end) {
-    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
-        uint i = n * THREADS + thread, c = i / K_WIDTH, d = i % K_WIDTH;
-        k_ahead[n] = uvec2(0u);
-        if (j0 + int(c) < end && d < D4 && c < BC) {
-            Source from = key_source(g, head, j0 + int(c));
-            bool ready = K_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_QK);
-            k_ahead[n] = ready ? k_w2[(from.row >> 2) + d] : element_words(key_vector4(from, d));
-        }
-    }
+// Vector i of a step's keys, for one that begins at `head`; 0 beyond the last key and the last channel.
+uvec2 key_words(Grid g, uint head, int j0, int end, uint i) {
+    uint c = i / K_WIDTH, d = i % K_WIDTH;
+    if (j0 + int(c) >= end || d >= D4 || c >= BC)
+        return uvec2(0u);
+    Source from = key_source(g, head, j0 + int(c));
+    bool ready = K_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_QK);
+    return ready ? k_w2[(from.row >> 2) + d] : element_words(key_vector4(from, d));
 }
 
-void fetch_values(Grid g, uint head, int j0, int end) {
-    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
-        uint i = n * THREADS + thread, c = i / V_WIDTH, d = i % V_WIDTH;
-        v_ahead[n] = uvec2(0u);
-        if (j0 + int(c) < end && d < DV4 && c < BC) {
-            Source from = value_source(g, head, j0 + int(c));
-            bool ready = V_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_V);
-            v_ahead[n] = ready ? v_w2[(from.row >> 2) + d] : element_words(value_vector4(from, d));
-        }
-    }
+uvec2 value_words(Grid g, uint head, int j0, int end, uint i) {
+    uint c = i / V_WIDTH, d = i % V_WIDTH;
+    if (j0 + int(c) >= end || d >= DV4 || c >= BC)
+        return uvec2(0u);
+    Source from = value_source(g, head, j0 + int(c));
+    bool ready = V_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_V);
+    return ready ? v_w2[(from.row >> 2) + d] : element_words(value_vector4(from, d));
 }
 
-void stage_keys() {
-    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) {
-        uint i = n * THREADS + thread;
-        if (i < BC * K_WIDTH)
-            k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = k_ahead[n];
-    }
+void put_key(uint i, uvec2 words) {
+    if (i < BC * K_WIDTH)
+        k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = words;
 }
 
 // In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
 // them to rows that may not see them.
-void stage_values(bool full, int j0) {
-    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) {
-        uint i = n * THREADS + thread;
-        uvec2 words = v_ahead[n];
-        if (!full) {
-            words = uvec2(drop_strange(words.x), drop_strange(words.y));
-            if (words != v_ahead[n])
-                strange_step = j0;
-        }
-        if (i < BC * V_WIDTH)
-            v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = words;
+void put_value(bool full, int j0, uint i, uvec2 words) {
+    uvec2 kept_words = words;
+    if (!full) {
+        kept_words = uvec2(drop_strange(words.x), drop_strange(words.y));
+        if (kept_words != words)
+            strange_step = j0;
     }
+    if (i < BC * V_WIDTH)
+        v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = kept_words;
+}
+
+// A step passes through registers, so that it is on its way while the one before is computed ...
+uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
+
+void fetch_keys(Grid g, uint head, int j0, int end) {
+    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) k_ahead[n] = key_words(g, head, j0, end, n * THREADS + thread);
+}
+
+void fetch_values(Grid g, uint head, int j0, int end) {
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) v_ahead[n] = value_words(g, head, j0, end, n * THREADS + thread);
+}
+
+void stage_keys() {
+    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) put_key(n * THREADS + thread, k_ahead[n]);
+}
+
+void stage_values(bool full, int j0) {
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) put_value(full, j0, n * THREADS + thread, v_ahead[n]);
+}
+
+// ... or goes straight to shared memory, where registers are few.
+void copy_keys(Grid g, uint head, int j0, int end) {
+    [[dont_unroll]] for (uint i = thread; i < BC * K_WIDTH; i += THREADS) put_key(i, key_words(g, head, j0, end, i));
+}
+
+void copy_values(Grid g, uint head, int j0, int end, bool full) {
+    [[dont_unroll]] for (uint i = thread; i < BC * V_WIDTH; i += THREADS)
+        put_value(full, j0, i, value_words(g, head, j0, end, i));
 }
 
 #endif

@@ -255,7 +255,8 @@ VKA_END(vka_push);
 #define VKA_SPEC_TYPES      13 /* types of tensors, a field of four bits each: VKA_TYPE_* << 4 * VKA_ROLE_*       */
 #define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */
 #define VKA_SPEC_MAP        15 /* block map: log2 of its query tile + 256 * log2 of its key tile; 0: there is none */
-#define VKA_SPEC_COUNT      16
+#define VKA_SPEC_LEAN       16 /* matrices: 1 keeps in shared memory what else would wait in registers          */
+#define VKA_SPEC_COUNT      17
 
 /* Types as in vka_dtype; 0: absent. */
 #define VKA_TYPE_F32  1

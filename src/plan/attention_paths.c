@@ -29,6 +29,7 @@ static const struct choice_rule {
     {true, ANY_ROWS, VKA_PATH_ROW, "software driver: uniform loads, no barriers"},
     {true, ANY_ROWS, VKA_PATH_DECODE, "software driver that is slow to compile such wide heads otherwise"},
     {false, 8, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
+    {false, 8, VKA_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT, "cooperative matrices of this type"},
     {false, ANY_ROWS, VKA_PATH_TILE, "GPU: keys staged in shared memory"},
@@ -229,11 +230,11 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         vka__tile tile;
         /* Matrices of a subgroup that come by functions of elements have nothing over plain ones. */
         bool useful = r->path != VKA_PATH_COOPMAT2 || caps->matrix_workgroup_grain.m;
-        /* Kernels that keep whole keys, rows or steps in registers were seen to spill hundreds there. */
-        bool keeps = r->path == VKA_PATH_DECODE || r->path == VKA_PATH_COOPMAT;
-        useful = useful && !(keeps && vka__has_few_registers(caps));
+        /* A kernel that keeps whole keys in registers was seen to spill hundreds there. */
+        useful = useful && !(r->path == VKA_PATH_DECODE && vka__has_few_registers(caps));
         if (useful && r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
-            !paths[r->path]->why_not(caps, p) && paths[r->path]->choose(caps, p, &tile)) {
+            !paths[r->path]->why_not(caps, p) && paths[r->path]->choose(caps, p, &tile) &&
+            !(r->path == VKA_PATH_COOPMAT && vka__coopmat_spills(caps, p))) {
             take(caps, p, r->path, &tile, r->why, plan);
             return true;
         }

@@ -47,6 +47,8 @@ bool vka__first_fitting(const vka__path *path, const vka_device_caps *caps, cons
 /* The width that a workgroup of one subgroup is made for; 0: nobody knows how wide subgroups are here. */
 uint32_t vka__subgroup_width(const vka_device_caps *caps);
 /* The width that matrices are made for; 0 likewise. */
+/* Is that what the coopmat path would do, which the problem could take? */
+bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *problem);
 uint32_t vka__matrix_width(const vka_device_caps *caps);
 
 /* "row", "tile", .. */

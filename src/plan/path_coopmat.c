@@ -9,7 +9,7 @@ static const uint32_t groups[][2] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}
 #define DEFAULTS 6
 
 /* Blocks that are measured: rows, subgroups that share them. */
-static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2}};
+static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2}, {8, 4}, {8, 8}};
 #define BLOCKS (sizeof blocks / sizeof *blocks)
 
 /* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
@@ -71,7 +71,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
     return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
-           4 * (t->br / block_rows(caps, p, t)) + 4;
+           4 * (t->br / block_rows(caps, p, t)) + 4 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 1);
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -93,19 +93,42 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
            t->bc >= rows && t->bc >= 4 * lanes && shared_bytes(caps, p, t) <= caps->shared_bytes;
 }
 
+/* Where registers are few, q stays in shared memory, and more subgroups share a block. Up to this much of out in a
+ * lane, and this head dimension, Intel's compiler was seen not to spill: a register holds 32 bytes for eight lanes, and
+ * 64 for sixteen. */
+#define MAX_LEAN_DIM       128
+#define MAX_LEAN_SUBGROUPS 8
+#define MAX_LEAN_KEYS      64
+static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows, uint32_t subgroups) {
+    uint32_t width = vka__matrix_width(caps);
+    return rows * p->v.shape[3] / subgroups / width <= 2 * width && p->q.shape[3] <= MAX_LEAN_DIM;
+}
+
 /* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
  * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
 static void choose_block(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t *rows,
                          uint32_t *subgroups) {
-    uint32_t least = shape_of(caps, p)->m;
-    *rows = least;
+    const vka_matrix_shape *s = shape_of(caps, p);
+    *rows = s->m;
     *subgroups = 1;
+    if (vka__has_few_registers(caps)) {
+        uint32_t most = p->q.shape[3] <= MAX_LEAN_DIM ? vka__min_u32(MAX_LEAN_SUBGROUPS, MAX_LEAN_KEYS / s->n) : 2;
+        while (*subgroups < most && !is_lean(caps, p, *rows, *subgroups))
+            *subgroups *= 2;
+        return;
+    }
     while (*rows < 16 && caps->type != VKA_DEVICE_CPU)
         *rows *= 2;
-    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > least)
+    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > s->m)
         *rows /= 2;
     if (registers(caps, p, *rows, 1) > MAX_REGISTERS)
         *subgroups = 2;
+}
+
+bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *p) {
+    uint32_t rows, subgroups;
+    choose_block(caps, p, &rows, &subgroups);
+    return vka__has_few_registers(caps) && !is_lean(caps, p, rows, subgroups);
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
@@ -117,7 +140,7 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
     uint32_t rows, subgroups, all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
     choose_block(caps, p, &rows, &subgroups);
     bool found = false;
-    for (uint32_t i = 0; i < DEFAULTS; ++i) {
+    for (uint32_t i = 0; i < (vka__has_few_registers(caps) ? GROUPS : DEFAULTS); ++i) {
         vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps, p)->m, subgroups};
         bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
         if ((!found || smaller) && fits(caps, p, &t)) {
@@ -140,6 +163,7 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     spec[VKA_SPEC_M] = s->m;
     spec[VKA_SPEC_N] = s->n;
     spec[VKA_SPEC_K] = s->k;
+    spec[VKA_SPEC_LEAN] = vka__has_few_registers(caps);
 }
 
 const vka__path vka__path_coopmat = {"coopmat", why_not, tile_at, fits, choose, fill, pack_rows, false};
