@@ -46,7 +46,7 @@ void bench_usage(FILE *file) {
         "  --op layer_norm  --rows [4096]  --cols [1024]  --residual\n"
         "options:\n"
         "  --dtype TYPE        f32, f16, bf16; one shape: its type [f32]; a suite: only this type\n"
-        "  --path NAME         kernel: auto, row, tile, decode, coopmat, coopmat2 (attention), lane, group "
+        "  --path NAME         kernel: auto, row, tile, decode, coopmat, coopmat2, dot (attention), lane, group "
         "(layer_norm)\n"
         "  --splits N          workgroups that share the keys of a query tile\n"
         "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"

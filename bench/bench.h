@@ -37,6 +37,7 @@ typedef enum bench_path {
     BENCH_PATH_DECODE,
     BENCH_PATH_COOPMAT,
     BENCH_PATH_COOPMAT2,
+    BENCH_PATH_DOT,
     BENCH_PATH_LANE, /* layer_norm */
     BENCH_PATH_GROUP,
     BENCH_PATH_INVALID = -1,

@@ -8,7 +8,8 @@
 
 static const char *const op_names[] = {"invalid", "attention", "layer_norm"};
 static const char *const dtype_names[] = {"invalid", "f32", "f16", "bf16"};
-static const char *const path_names[] = {"auto", "row", "tile", "decode", "coopmat", "coopmat2", "lane", "group"};
+static const char *const path_names[] = {"auto",     "row", "tile", "decode", "coopmat",
+                                         "coopmat2", "dot", "lane", "group"};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -54,6 +55,7 @@ bool bench_path_fits(bench_path path, bench_op op) {
     case BENCH_PATH_DECODE:
     case BENCH_PATH_COOPMAT:
     case BENCH_PATH_COOPMAT2:
+    case BENCH_PATH_DOT:
         return op == BENCH_ATTENTION;
     case BENCH_PATH_LANE:
     case BENCH_PATH_GROUP:

@@ -159,7 +159,8 @@ void *bench_problem_read(const bench_problem *p, bench_slot slot) {
 static const vka_attention_path attention_paths[] = {
     [BENCH_PATH_ROW] = VKA_PATH_ROW,           [BENCH_PATH_TILE] = VKA_PATH_TILE,
     [BENCH_PATH_DECODE] = VKA_PATH_DECODE,     [BENCH_PATH_COOPMAT] = VKA_PATH_COOPMAT,
-    [BENCH_PATH_COOPMAT2] = VKA_PATH_COOPMAT2, [BENCH_PATH_GROUP] = VKA_PATH_AUTO,
+    [BENCH_PATH_COOPMAT2] = VKA_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_PATH_DOT,
+    [BENCH_PATH_GROUP] = VKA_PATH_AUTO,
 };
 
 static vka_attention_desc attention_desc(const bench_problem *p) {

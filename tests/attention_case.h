@@ -138,7 +138,7 @@ bool attention_can(attention_problem *p, vka_attention_path path);
 /* attention_run by every path that the device can run it by; where drivers compile for seconds, by one in turn. */
 void attention_run_paths(attention_problem *p, uint32_t splits);
 
-#define LAST_PATH VKA_PATH_COOPMAT2
+#define LAST_PATH VKA_PATH_DOT
 
 /* Judges what the outputs hold after a run of the caller's own. `how` is for the message. */
 bool attention_judge(attention_problem *p, const char *how, char *why, size_t size);

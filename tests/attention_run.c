@@ -314,9 +314,10 @@ bool attention_can(attention_problem *p, vka_attention_path path) {
 void attention_run_paths(attention_problem *p, uint32_t splits) {
     static int turn;
     bool slow = context_compiles_slowly(p->c);
-    turn = turn % 3 + 1;
+    static const vka_attention_path turns[] = {VKA_PATH_ROW, VKA_PATH_TILE, VKA_PATH_DECODE, VKA_PATH_DOT};
+    turn = (turn + 1) % 4;
     for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
-        if ((!slow || path == turn) && attention_can(p, (vka_attention_path)path)) {
+        if ((!slow || path == (int)turns[turn]) && attention_can(p, (vka_attention_path)path)) {
             attention_run(p, (vka_attention_path)path, splits);
         }
     }

@@ -15,9 +15,11 @@ static const struct device {
     bool f16;
     uint32_t vendor;
     vka_matrix_shape matrices;
+    bool mixed_dot;
 } devices[] = {
     {"AMD RDNA3, RDNA4 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0x1002, {16, 16, 16, VKA_F16}},
-    {"AMD RDNA1, RDNA2 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0, {0}},
+    {"AMD RDNA2 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0, {0}, true},
+    {"AMD RDNA1 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0, {0}},
     {"AMD Polaris (RADV)", VKA_DEVICE_DISCRETE, 64, 64, 64, 1024, 4095, true, 0, {0}},
     {"Intel Arc (ANV)", VKA_DEVICE_DISCRETE, 8, 32, 48, 1024, 4095, true, 0x8086, {8, 8, 16, VKA_F16}},
     {"Intel Xe2 (ANV)", VKA_DEVICE_INTEGRATED, 16, 32, 48, 1024, 4095, true, 0x8086, {8, 16, 16, VKA_F16}},
@@ -49,7 +51,9 @@ static vka_device_caps caps_of(const struct device *d) {
                              .subgroup_arithmetic = d->subgroup_max > 1,
                              .subgroup_shuffle = d->subgroup_max > 1,
                              .subgroup_size_control = d->subgroup_max > d->subgroup_min,
-                             .f16_storage = d->f16};
+                             .f16_storage = d->f16,
+                             .f16_arithmetic = d->f16,
+                             .f16_mixed_dot = d->mixed_dot};
 }
 
 static vka__view view(uint32_t h, uint32_t n, uint32_t d) {

@@ -57,6 +57,7 @@ static const device devices[] = {
      {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true), MATRICES(F16(16, 16, 16)),
       .matrix_grain = F16(16, 16, 16), .matrix_workgroup_grain = F16(32, 16, 16), .matrix_workgroup_size = 128,
       .matrix_reserved_bytes = 4096, .matrix_operations = true, .matrix_block_loads = true}},
+    {"rdna2", {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), .f16_mixed_dot = true}},
     {"rdna3",
      {CAPS(VKA_DEVICE_DISCRETE, 64, 32, 64, 65536, 1024, 4096 * MIB - 1, 4, true), MATRICES(F16(16, 16, 16)),
       .vendor_id = 0x1002}},
@@ -119,7 +120,7 @@ static vka__attention_problem random_attention(ref_rng *rng) {
                                 .out = view_of(rng, out_dtype, b, kv * group, nq, dv),
                                 .scale = 0.125f,
                                 .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE,
-                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT, VKA_PATH_COOPMAT2),
+                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT, VKA_PATH_COOPMAT2, VKA_PATH_DOT),
                                 .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (ref_rng_below(rng, 2)) {
         p.lse = view_of(rng, VKA_F32, b, kv * group, nq, 1);
@@ -613,7 +614,9 @@ Test(plan, attention_never_without_kernel) {
                 vka_device_type type = devices[i].caps.type;
                 bool matrices =
                     lists(&devices[i], dtypes[t]) && (plan.path == VKA_PATH_COOPMAT || plan.path == VKA_PATH_COOPMAT2);
-                cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW : matrices || plan.path == VKA_PATH_TILE,
+                bool pairs = devices[i].caps.f16_mixed_dot && plan.path == VKA_PATH_DOT;
+                cr_assert(type == VKA_DEVICE_CPU ? plan.path == VKA_PATH_ROW
+                                                 : matrices || pairs || plan.path == VKA_PATH_TILE,
                           "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
@@ -641,6 +644,25 @@ Test(plan, few_registers_few_outputs) {
         cr_assert_eq(plan.main.spec[VKA_SPEC_RM], 4);
         cr_assert_eq(vka__plan_attention(&d.caps, &decode, &plan, &refusal), VKA_OK);
         cr_assert_eq(plan.path, VKA_PATH_DECODE);
+    }
+}
+
+/* Pairs of f16 are for devices that have an instruction for them, and no matrices; anybody can ask for them. */
+Test(plan, pairs_where_a_device_has_an_instruction) {
+    for (size_t i = 0; i < DEVICES; i++) {
+        const vka_device_caps *caps = &devices[i].caps;
+        for (int t = 0; t < DTYPES; t++) {
+            vka__attention_problem p = plain(dtypes[t], 4, 2, 50, 50, 64);
+            vka__attention_plan plan;
+            vka__refusal refusal = {0};
+            bool f16 = dtypes[t] == VKA_F16, pairs = f16 && caps->f16_mixed_dot && !lists(&devices[i], VKA_F16);
+            cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), VKA_OK);
+            cr_assert_eq(plan.path == VKA_PATH_DOT, pairs, "%s", devices[i].name);
+            p.path = VKA_PATH_DOT;
+            cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), f16 ? VKA_OK : VKA_UNSUPPORTED);
+            vka__kernel kernel = caps->f16_mixed_dot ? VKA__attention_dot_mixed : VKA__attention_dot;
+            cr_assert(!f16 || plan.main.kernel == kernel, "%s", devices[i].name);
+        }
     }
 }
 

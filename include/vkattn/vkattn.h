@@ -192,6 +192,8 @@ typedef struct vka_device_caps {
     bool subgroup_size_control; /* a kernel can ask for any width from subgroup_min to subgroup_max              */
     bool f16_storage;           /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
     bool f16_arithmetic;        /* shaderFloat16                                                                   */
+    bool f16_mixed_dot;         /* products of pairs of f16 summed in f32, by one instruction                      */
+                                /*   (VK_VALVE_shader_mixed_float_dot_product)                                     */
     vka_matrix_shape matrix_shapes[VKA_MAX_MATRIX_SHAPES]; /* VK_KHR_cooperative_matrix, as listed                 */
     uint32_t matrix_shape_count;                           /* 0: no cooperative matrices                           */
     /* VK_NV_cooperative_matrix2: f16 matrices of any multiple of a grain, with reductions, conversions and functions of

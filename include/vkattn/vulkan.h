@@ -61,6 +61,8 @@ typedef struct vka_vulkan_wishes {
     bool matrix_per_element_operations;
     bool matrix_tensor_addressing;
     bool matrix_block_loads;
+    bool mixed_float_dot; /* VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE                               */
+                          /*   .shaderMixedFloatDotProductFloat16AccFloat32; needs shader_float16                  */
     bool buffer_device_address; /* VkPhysicalDeviceBufferDeviceAddressFeatures.bufferDeviceAddress: block loads need it;
                                  */
     /*   buffers need no usage flag                                                        */

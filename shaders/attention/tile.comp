@@ -6,9 +6,18 @@
 // vector of four channels in every chunk of TC vectors. K and V pass through shared memory a chunk of 4 TC channels at a
 // time, so that shared memory depends little on the head dimension; rows are padded by a vector against bank conflicts.
 // Scores become probabilities in shared memory, as the invocations that need them all share the row; a negative
-// probability marks a key that the row may not see, whose value counts as 0 whatever it holds.
+// probability marks a key that the row may not see, whose value counts as 0 whatever it holds. Two flavours differ in what
+// shared memory holds and how it is multiplied:
+//   VKA_PAIRS = 0: floats, of tensors of any type
+//   VKA_PAIRS = 1: pairs of f16, by dot products that sum in f32: half the memory, half the instructions where a device has
+//                  one for it (VKA_MIXED_DOT = 1, VK_VALVE_shader_mixed_float_dot_product)
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
+#if VKA_MIXED_DOT
+#extension GL_EXT_spirv_intrinsics : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
+#define VKA_BF16 0
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
@@ -16,15 +25,9 @@
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
 const uint CN = BC / TC;
-const uint D_CHUNKS = (D4 + TC - 1u) / TC;
 const uint DV_CHUNKS = (DV4 + TC - 1u) / TC;
-const uint Q_STRIDE = D4 + 1u;
 const uint KV_STRIDE = TC + 1u;
-const uint P_STRIDE = BC / 4u + 1u;
 
-shared vec4 q_tile[BR * Q_STRIDE];
-shared vec4 kv_tile[BC * KV_STRIDE];
-shared vec4 p_tile[BR * P_STRIDE];
 shared float row_parts[BR * TC];
 
 vec4 out_rows[RM * DV_CHUNKS];
@@ -34,51 +37,19 @@ Row row_info[RM];
 
 uint tr, tc; // row group, and place within it
 
+#if VKA_PAIRS
+#include "tile_f16.glsl"
+#else
+#include "tile_f32.glsl"
+#endif
+
 void load_queries(Grid g, uint first_row) {
-    for (uint i = gl_LocalInvocationIndex; i < BR * D4; i += gl_WorkGroupSize.x) {
-        uint d = i % D4;
-        uvec2 query = row_query(g, min(first_row + i / D4, row_count(g) - 1u));
-        uint at = query_at(g, query);
-        q_tile[i / D4 * Q_STRIDE + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
-    }
+    stage_queries(g, first_row);
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         row_info[r] = row_of(g, min(first_row + tr * RM + r, row_count(g) - 1u));
         row_max[r] = LOWEST;
         row_sum[r] = 0.0;
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] = vec4(0.0);
-    }
-}
-
-// Keys j0 .. of a step, channels of a chunk; 0 beyond the last key and the last channel.
-void stage_keys(Grid g, uint head, int j0, int end, uint chunk) {
-    for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
-        uint c = i / TC, d = chunk * TC + i % TC;
-        vec4 x = vec4(0.0);
-        if (j0 + int(c) < end && d < D4)
-            x = key_vector4(key_source(g, head, j0 + int(c)), d);
-        kv_tile[c * KV_STRIDE + i % TC] = x;
-    }
-}
-
-void stage_values(Grid g, uint head, int j0, int end, uint chunk) {
-    for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
-        uint c = i / TC, d = chunk * TC + i % TC;
-        vec4 x = vec4(0.0);
-        if (j0 + int(c) < end && d < DV4)
-            x = value_vector4(value_source(g, head, j0 + int(c)), d);
-        kv_tile[c * KV_STRIDE + i % TC] = x;
-    }
-}
-
-void multiply_keys(uint chunk) {
-    uint count = min(TC, D4 - chunk * TC);
-    for (uint i = 0u; i < count; ++i) {
-        vec4 a[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r) a[r] = q_tile[(tr * RM + r) * Q_STRIDE + chunk * TC + i];
-        [[unroll]] for (uint n = 0u; n < CN; ++n) {
-            vec4 b = kv_tile[(tc + n * TC) * KV_STRIDE + i];
-            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * CN + n] = dot_add(a[r], b, s[r * CN + n]);
-        }
     }
 }
 
@@ -106,29 +77,15 @@ void soften(Grid g, int j0, int end, bool full) {
         float rescale = exp2(row_max[r] - maximum);
         row_max[r] = maximum;
         row_sum[r] *= rescale;
+        float weights[CN];
         [[unroll]] for (uint n = 0u; n < CN; ++n) {
-            uint c = tc + n * TC;
             float weight = visible[r * CN + n] ? exp2(s[r * CN + n] - maximum) : 0.0;
             row_sum[r] += weight;
-            weight = kept(g, row_info[r], j0 + int(c), weight);
-            p_tile[row * P_STRIDE + c / 4u][c % 4u] = visible[r * CN + n] ? weight : -1.0;
+            weight = kept(g, row_info[r], j0 + int(tc + n * TC), weight);
+            weights[n] = visible[r * CN + n] ? weight : -1.0;
         }
+        put_weights(row, weights);
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescale;
-    }
-}
-
-void multiply_values(uint chunk, bool full) {
-    for (uint c4 = 0u; c4 < BC / 4u; ++c4) {
-        vec4 weights[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r) weights[r] = p_tile[(tr * RM + r) * P_STRIDE + c4];
-        [[unroll]] for (uint e = 0u; e < 4u; ++e) {
-            vec4 value = kv_tile[(c4 * 4u + e) * KV_STRIDE + tc];
-            [[unroll]] for (uint r = 0u; r < RM; ++r) {
-                float weight = weights[r][e];
-                vec4 seen = full || weight >= 0.0 || isnan(weight) ? value : vec4(0.0);
-                out_rows[r * DV_CHUNKS + chunk] = fma(vec4(weight), seen, out_rows[r * DV_CHUNKS + chunk]);
-            }
-        }
     }
 }
 
@@ -138,7 +95,7 @@ void store_row(Grid g, uint r, uvec2 query, float sum) {
     [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) {
         uint d = x * TC + tc;
         if (d < DV4)
-            store_vector(g, query, d, out_rows[r * DV_CHUNKS + x] * scale);
+            store_vector(g, query, d, out_rows[r * DV_CHUNKS + x] * (scale / weight_scale()));
     }
     if (tc == 0u)
         store_state(g, query, final_state);

@@ -11,20 +11,7 @@ const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
 
 shared uvec2 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
 
-// Exact for what was an element; anything else may be rounded either way.
-#if VKA_BF16
-#define ELEMENT bfloat16_t
-#define ELEMENT_TYPE VKA_TYPE_BF16
-uvec2 element_words(vec4 x) {
-    return uvec2(pack_pair(VKA_TYPE_BF16, x.xy), pack_pair(VKA_TYPE_BF16, x.zw));
-}
-#else
-#define ELEMENT float16_t
-#define ELEMENT_TYPE VKA_TYPE_F16
-uvec2 element_words(vec4 x) {
-    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
-}
-#endif
+#include "element_words.glsl"
 
 #if VKA_STAGE_STEPS
 shared uvec2 v_tile[BC * V_STRIDE];
@@ -34,18 +21,14 @@ uvec2 key_words(Grid g, uint head, int j0, int end, uint i) {
     uint c = i / K_WIDTH, d = i % K_WIDTH;
     if (j0 + int(c) >= end || d >= D4 || c >= BC)
         return uvec2(0u);
-    Source from = key_source(g, head, j0 + int(c));
-    bool ready = K_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_QK);
-    return ready ? k_w2[(from.row >> 2) + d] : element_words(key_vector4(from, d));
+    return key_element_words(key_source(g, head, j0 + int(c)), d);
 }
 
 uvec2 value_words(Grid g, uint head, int j0, int end, uint i) {
     uint c = i / V_WIDTH, d = i % V_WIDTH;
     if (j0 + int(c) >= end || d >= DV4 || c >= BC)
         return uvec2(0u);
-    Source from = value_source(g, head, j0 + int(c));
-    bool ready = V_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_V);
-    return ready ? v_w2[(from.row >> 2) + d] : element_words(value_vector4(from, d));
+    return value_element_words(value_source(g, head, j0 + int(c)), d);
 }
 
 void put_key(uint i, uvec2 words) {
@@ -101,9 +84,6 @@ void copy_values(Grid g, uint head, int j0, int end, bool full) {
 void stage_queries(Grid g, uint first_row) {
     for (uint i = thread; i < Q_ROWS * K_WIDTH; i += THREADS) {
         uint at = query_at(g, row_query(g, min(first_row + i / K_WIDTH, row_count(g) - 1u))), d = i % K_WIDTH;
-        uvec2 words = uvec2(0u);
-        if (d < D4)
-            words = has(VKA_FLAG_VEC4_QK) ? q_w2[(at >> 2) + d] : element_words(q_row4(at, p.q.d, d, D, false));
-        k_tile[i / K_WIDTH * K_STRIDE + d] = words;
+        k_tile[i / K_WIDTH * K_STRIDE + d] = d < D4 ? query_element_words(at, d) : uvec2(0u);
     }
 }

@@ -328,7 +328,7 @@ static vka_status check_choices(const vka__check *c, const vka_attention_desc *d
     if (d->window.enabled && bounded && (int64_t)d->window.left + d->window.right < 0)
         return vka__check_fail(c, VKA_INVALID, "window", "left %d + right %d is negative: it keeps nothing",
                                d->window.left, d->window.right);
-    if ((unsigned)d->path > VKA_PATH_COOPMAT2)
+    if ((unsigned)d->path > VKA_PATH_DOT)
         return vka__check_fail(c, VKA_INVALID, "path", "%d is not a vka_attention_path", (int)d->path);
     const vka_attention_tile *t = &d->tile;
     bool any = t->query_tile || t->key_tile || t->rows_per_invocation || t->team;

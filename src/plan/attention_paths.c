@@ -13,7 +13,7 @@
 static const vka__path *const paths[] = {
     [VKA_PATH_ROW] = &vka__path_row,           [VKA_PATH_TILE] = &vka__path_tile,
     [VKA_PATH_DECODE] = &vka__path_decode,     [VKA_PATH_COOPMAT] = &vka__path_coopmat,
-    [VKA_PATH_COOPMAT2] = &vka__path_coopmat2,
+    [VKA_PATH_COOPMAT2] = &vka__path_coopmat2, [VKA_PATH_DOT] = &vka__path_dot,
 };
 #define PATHS (sizeof paths / sizeof *paths)
 
@@ -32,6 +32,7 @@ static const struct choice_rule {
     {false, 8, VKA_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT, "cooperative matrices of this type"},
+    {false, ANY_ROWS, VKA_PATH_DOT, "f16 and an instruction for dot products of pairs"},
     {false, ANY_ROWS, VKA_PATH_TILE, "GPU: keys staged in shared memory"},
     {false, ANY_ROWS, VKA_PATH_ROW, "no tile fits this device's shared memory"},
 };
@@ -230,6 +231,8 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         vka__tile tile;
         /* Matrices of a subgroup that come by functions of elements have nothing over plain ones. */
         bool useful = r->path != VKA_PATH_COOPMAT2 || caps->matrix_workgroup_grain.m;
+        /* Without its instruction it is the tile path with conversions. */
+        useful = useful && (r->path != VKA_PATH_DOT || caps->f16_mixed_dot);
         /* A kernel that keeps whole keys in registers was seen to spill hundreds there. */
         useful = useful && !(r->path == VKA_PATH_DECODE && vka__has_few_registers(caps));
         if (useful && r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&

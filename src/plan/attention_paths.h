@@ -25,7 +25,8 @@ typedef struct vka__path {
     bool rows_follow; /* a tile's rows follow from the problem: only its keys are a choice */
 } vka__path;
 
-extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__path_coopmat, vka__path_coopmat2;
+extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__path_coopmat, vka__path_coopmat2,
+    vka__path_dot;
 
 /* What the paths share. */
 
@@ -47,9 +48,9 @@ bool vka__first_fitting(const vka__path *path, const vka_device_caps *caps, cons
 /* The width that a workgroup of one subgroup is made for; 0: nobody knows how wide subgroups are here. */
 uint32_t vka__subgroup_width(const vka_device_caps *caps);
 /* The width that matrices are made for; 0 likewise. */
-/* Is that what the coopmat path would do, which the problem could take? */
-bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *problem);
 uint32_t vka__matrix_width(const vka_device_caps *caps);
+/* Is a problem that the coopmat path could take more than the device's registers hold there? */
+bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *problem);
 
 /* "row", "tile", .. */
 const char *vka__path_name(uint32_t path);

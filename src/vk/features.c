@@ -14,6 +14,7 @@ typedef struct structures {
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrix;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
     VkPhysicalDeviceBufferDeviceAddressFeatures addresses;
+    VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE mixed_dot;
 #ifdef VK_KHR_shader_bfloat16
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
 #endif
@@ -62,6 +63,8 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
                     .cooperativeMatrixBlockLoads = w->matrix_block_loads},
         .addresses = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES,
                       .bufferDeviceAddress = w->buffer_device_address},
+        .mixed_dot = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_MIXED_FLOAT_DOT_PRODUCT_FEATURES_VALVE,
+                      .shaderMixedFloatDotProductFloat16AccFloat32 = w->mixed_float_dot},
 #ifdef VK_KHR_shader_bfloat16
         .bf16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
                  .shaderBFloat16Type = w->shader_bfloat16,
@@ -78,6 +81,7 @@ const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_c
     chain_if(w->cooperative_matrix, &next, &out->matrix);
     chain_if(wants_matrix2(w), &next, &out->matrix2);
     chain_if(w->buffer_device_address, &next, &out->addresses);
+    chain_if(w->mixed_float_dot, &next, &out->mixed_dot);
 #ifdef VK_KHR_shader_bfloat16
     chain_if(w->shader_bfloat16 || w->matrix_bfloat16, &next, &out->bf16);
 #endif

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "spirv.h"
+
 /* Storage buffers of the one descriptor set layout. */
 #define STORAGE_BINDINGS 8 /* without which nothing runs */
 
@@ -24,6 +26,7 @@ typedef struct features {
     VkPhysicalDeviceSubgroupSizeControlFeatures size_control;
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceMaintenance4Features maintenance4;
+    VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE mixed_dot;
 } features;
 
 static bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name) {
@@ -144,7 +147,7 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
 
 /* Extensions, or versions, that bring feature structures. */
 typedef struct offered {
-    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16;
+    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16, mixed_dot;
 } offered;
 
 static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
@@ -154,7 +157,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
                   .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
                   .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
                   .memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
-                  .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES};
+                  .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+                  .mixed_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_MIXED_FLOAT_DOT_PRODUCT_FEATURES_VALVE};
     chain(&f.base.pNext, &f.storage16);
     if (o->float16)
         chain(&f.base.pNext, &f.float16);
@@ -164,9 +168,13 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
         chain(&f.base.pNext, &f.memory_model);
     if (caps->api_version >= VK_API_VERSION_1_3)
         chain(&f.base.pNext, &f.maintenance4);
+    if (o->mixed_dot)
+        chain(&f.base.pNext, &f.mixed_dot);
     in->GetPhysicalDeviceFeatures2(handle, &f.base);
     wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
     wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
+    wishes->mixed_float_dot = f.float16.shaderFloat16 && f.mixed_dot.shaderMixedFloatDotProductFloat16AccFloat32;
+    caps->f16_mixed_dot = wishes->mixed_float_dot && vka__spirv_table[VKA__attention_dot_mixed].words;
     wishes->subgroup_size_control = f.size_control.subgroupSizeControl;
     wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
     /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
@@ -208,6 +216,8 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
 #ifdef VK_KHR_shader_bfloat16
         .bf16 = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME),
 #endif
+        .mixed_dot =
+            offers(wishes, api, UINT32_MAX, list, count, VK_VALVE_SHADER_MIXED_FLOAT_DOT_PRODUCT_EXTENSION_NAME),
     };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
     offers(wishes, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");
@@ -269,6 +279,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     caps->subgroup_size_control = caps->subgroup_size_control && real->subgroup_size_control;
     caps->f16_storage = caps->f16_storage && real->f16_storage;
     caps->f16_arithmetic = caps->f16_arithmetic && real->f16_arithmetic;
+    caps->f16_mixed_dot = caps->f16_mixed_dot && real->f16_mixed_dot;
     vka__matrix_narrow(caps, real);
     caps->unified_memory = caps->unified_memory && real->unified_memory;
     caps->timestamps = caps->timestamps && real->timestamps;
@@ -280,6 +291,7 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *en
     caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
     caps->subgroup_size_control = caps->subgroup_size_control && enabled->subgroup_size_control;
     caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
+    caps->f16_mixed_dot = caps->f16_mixed_dot && enabled->shader_float16 && enabled->mixed_float_dot;
     vka__matrix_restrict(enabled, caps);
     physical->wishes = *enabled;
     if (narrow) {

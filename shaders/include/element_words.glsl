@@ -1,0 +1,32 @@
+// Vectors of four elements of 16 bits, as words: what lies in memory as such, or is rounded. Expects VKA_BF16.
+// SPDX-License-Identifier: MIT
+
+// Exact for what was an element; anything else may be rounded either way.
+#if VKA_BF16
+#define ELEMENT bfloat16_t
+#define ELEMENT_TYPE VKA_TYPE_BF16
+uvec2 element_words(vec4 x) {
+    return uvec2(pack_pair(VKA_TYPE_BF16, x.xy), pack_pair(VKA_TYPE_BF16, x.zw));
+}
+#else
+#define ELEMENT float16_t
+#define ELEMENT_TYPE VKA_TYPE_F16
+uvec2 element_words(vec4 x) {
+    return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
+}
+#endif
+
+// Vector d of the query whose first element is `at`, of a key, of a value.
+uvec2 query_element_words(uint at, uint d) {
+    return has(VKA_FLAG_VEC4_QK) ? q_w2[(at >> 2) + d] : element_words(q_row4(at, p.q.d, d, D, false));
+}
+
+uvec2 key_element_words(Source from, uint d) {
+    bool ready = K_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_QK);
+    return ready ? k_w2[(from.row >> 2) + d] : element_words(key_vector4(from, d));
+}
+
+uvec2 value_element_words(Source from, uint d) {
+    bool ready = V_TYPE == ELEMENT_TYPE && has(VKA_FLAG_VEC4_V);
+    return ready ? v_w2[(from.row >> 2) + d] : element_words(value_vector4(from, d));
+}
