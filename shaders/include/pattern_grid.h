@@ -131,6 +131,11 @@ VKA_FN uint axis_next(grid_axis a, axis_keys hull, int q0, int q1, uint b) {
     return VKA_INT(b) <= hull.hi / a.box ? b : VKA_PATTERN_NONE;
 }
 
+/* Is there a token at a coordinate, as far as the axis knows? */
+VKA_FN bool axis_has(grid_axis a, int coordinate) {
+    return coordinate >= a.lead && coordinate < a.lead + a.size;
+}
+
 VKA_FN bool axis_holds(grid_axis a, axis_keys k, int x) {
     return x >= k.lo && x <= k.hi && (a.dilation == 1 || (x - k.lo) % a.dilation == 0);
 }
@@ -187,14 +192,16 @@ VKA_FN grid_point place_point(grid_axes g, uint place) {
 }
 
 VKA_FN bool in_grid(grid_axes g, grid_point p) {
-    bool begins = p.z >= g.z.lead && p.y >= g.y.lead && p.x >= g.x.lead;
-    return begins && p.z < g.z.lead + g.z.size && p.y < g.y.lead + g.y.size && p.x < g.x.lead + g.x.size;
+    return axis_has(g.z, p.z) && axis_has(g.y, p.y) && axis_has(g.x, p.x);
+}
+
+VKA_FN uint point_token(grid_axes g, grid_point p) {
+    int line = (p.z - g.z.lead) * g.y.size + p.y - g.y.lead;
+    return in_grid(g, p) ? VKA_UINT(line * g.x.size + p.x - g.x.lead) : VKA_PATTERN_NONE;
 }
 
 VKA_FN uint grid_token(grid_axes g, uint place) {
-    grid_point p = place_point(g, place);
-    int line = (p.z - g.z.lead) * g.y.size + p.y - g.y.lead;
-    return in_grid(g, p) ? VKA_UINT(line * g.x.size + p.x - g.x.lead) : VKA_PATTERN_NONE;
+    return point_token(g, place_point(g, place));
 }
 
 /* The box around the places i0 .. i1: of a tile that is a box, itself; otherwise lines and planes as soon as the
@@ -268,31 +275,66 @@ VKA_FN uint grid_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
     return VKA_PATTERN_NONE;
 }
 
-VKA_FN uint grid_word(VKA_PROGRAM uint term, uint i, uint j0) {
-    grid_axes g = grid_of(VKA_W term);
-    grid_point q = place_point(g, i);
-    if (!in_grid(g, q))
-        return 0u;
-    axis_keys kz = axis_sees(g.z, q.z), ky = axis_sees(g.y, q.y), kx = axis_sees(g.x, q.x);
-    /* Line after line, as far as lines and planes lie in the box, or in the grid. */
-    grid_point p = place_point(g, j0);
-    bool boxes = grid_has_boxes(g);
-    int x_begin = boxes ? p.x : 0, x_end = boxes ? p.x + g.x.box : g.x.size;
-    int y_begin = boxes ? p.y / g.y.box * g.y.box : 0, y_end = boxes ? y_begin + g.y.box : g.y.size;
+/* Of the 32 places of a box from p on, which begins a line, the first ones of the lines that are seen. */
+VKA_FN uint box_lines(grid_axes g, axis_keys kz, axis_keys ky, grid_point p) {
+    int y_begin = p.y / g.y.box * g.y.box, y_end = y_begin + g.y.box;
     uint bits = 0u;
-    for (uint done = 0u; done < 32u;) {
-        uint line = VKA_UINT(x_end - p.x);
-        if (axis_holds(g.z, kz, p.z) && axis_holds(g.y, ky, p.y)) {
-            uint ahead = key_bits_stepped(kx.lo, kx.hi, kx.lo, g.x.dilation, g.x.comb, VKA_UINT(p.x));
-            bits |= (line < 32u ? ahead & ((1u << line) - 1u) : ahead) << done;
-        }
-        done += line;
-        p.x = x_begin;
+    for (uint done = 0u; done < 32u; done += VKA_UINT(g.x.box)) {
+        if (axis_holds(g.z, kz, p.z) && axis_holds(g.y, ky, p.y))
+            bits |= 1u << done;
         p.y += 1;
         p.z += p.y == y_end ? 1 : 0;
         p.y = p.y == y_end ? y_begin : p.y;
     }
     return bits;
+}
+
+/* What is seen of a line of a box that begins at coordinate x. box_lines * box_line is the word of a query. */
+VKA_FN uint box_line(grid_axes g, axis_keys kx, int x) {
+    return key_bits_stepped(kx.lo, kx.hi, kx.lo, g.x.dilation, g.x.comb, VKA_UINT(x)) & ((1u << g.x.box) - 1u);
+}
+
+/* Keys that a query sees, axis by axis. */
+VKA_STRUCT(grid_keys) {
+    axis_keys z;
+    axis_keys y;
+    axis_keys x;
+}
+VKA_END(grid_keys);
+
+VKA_FN grid_keys grid_sees(grid_axes g, grid_point q) {
+    grid_keys k;
+    k.z = axis_sees(g.z, q.z);
+    k.y = axis_sees(g.y, q.y);
+    k.x = axis_sees(g.x, q.x);
+    return k;
+}
+
+/* Of the 32 places from p on, in the order of tokens, those that are seen: line after line. */
+VKA_FN uint token_word(grid_axes g, grid_keys k, grid_point p) {
+    uint bits = 0u;
+    for (uint done = 0u; done < 32u;) {
+        uint line = VKA_UINT(g.x.size - p.x);
+        if (axis_holds(g.z, k.z, p.z) && axis_holds(g.y, k.y, p.y)) {
+            uint ahead = key_bits_stepped(k.x.lo, k.x.hi, k.x.lo, g.x.dilation, g.x.comb, VKA_UINT(p.x));
+            bits |= (line < 32u ? ahead & ((1u << line) - 1u) : ahead) << done;
+        }
+        done += line;
+        p.x = 0;
+        p.y += 1;
+        p.z += p.y == g.y.size ? 1 : 0;
+        p.y = p.y == g.y.size ? 0 : p.y;
+    }
+    return bits;
+}
+
+VKA_FN uint grid_word(VKA_PROGRAM uint term, uint i, uint j0) {
+    grid_axes g = grid_of(VKA_W term);
+    grid_point q = place_point(g, i), p = place_point(g, j0);
+    if (!in_grid(g, q))
+        return 0u;
+    grid_keys k = grid_sees(g, q);
+    return grid_has_boxes(g) ? box_lines(g, k.z, k.y, p) * box_line(g, k.x, p.x) : token_word(g, k, p);
 }
 
 VKA_FN bool axis_is_full(grid_axis a, int q0, int q1, int k0, int k1) {

@@ -100,6 +100,19 @@ VKA_FN uint block_list_next(VKA_PROGRAM uint term, uint head, uint i0, uint i1, 
     return best;
 }
 
+/* Do they lie in a block each, and is the keys' one listed for the queries'? */
+VKA_FN bool block_list_is_full(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uint j0, uint j1) {
+    uint offset = VKA_OF(term, VKA_BLOCK_OFFSET), block = VKA_OF(term, VKA_BLOCK_SIZE);
+    if (VKA_MIN(i0, j0) < offset || (i0 - offset) / block != (i1 - offset) / block)
+        return false;
+    uint number = (j0 - offset) / block, at = block_list_of(VKA_W term, head, i0);
+    bool listed = false;
+    if (number == (j1 - offset) / block)
+        for (uint k = 0u; k < VKA_OF(term, VKA_BLOCK_LIST_PER_ROW); ++k)
+            listed = listed || VKA_AT(at + k) == number;
+    return listed;
+}
+
 VKA_FN uint block_list_word(VKA_PROGRAM uint term, uint head, uint i, uint j0) {
     uint offset = VKA_OF(term, VKA_BLOCK_OFFSET), bits = 0u;
     if (i < offset)
@@ -293,6 +306,8 @@ VKA_FN bool term_is_full(VKA_PROGRAM uint term, uint head, uint i0, uint i1, uin
         return ranges_are_full(VKA_W term, i0, i1, j0, j1);
     if (kind == VKA_UINT(VKA_TERM_COLUMNS))
         return columns_are_full(VKA_W term, j0, j1);
+    if (kind == VKA_UINT(VKA_TERM_BLOCK_LIST))
+        return block_list_is_full(VKA_W term, head, i0, i1, j0, j1);
     if (kind == VKA_UINT(VKA_TERM_DOCUMENTS))
         return documents_are_full(VKA_W term, i0, i1, j0, j1);
     if (kind == VKA_UINT(VKA_TERM_BLOCKS))
