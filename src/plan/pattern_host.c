@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "pattern_terms.h"
+#include "plan/pattern_tile.h"
 
 typedef struct words {
     uint32_t *at;
@@ -13,11 +14,11 @@ typedef struct words {
 
 typedef struct builder {
     const vka__context *ctx;
-    const uint32_t *program;
+    vka__tile_row row;
     vka_pattern_info *info;
     uint64_t most; /* words of the map */
     uint32_t *rows;
-    words tiles, bits;
+    words tiles, bits, order;
 } builder;
 
 /* Room for `count` more words; nothing is counted yet. */
@@ -34,50 +35,42 @@ static bool reserve(const vka__context *ctx, words *w, uint64_t count) {
     return true;
 }
 
-/* The bits of a tile and their number. `full`: every query that there is sees every key that there is, where a place
- * without a token counts as a key that nobody sees. */
-static uint32_t fill_tile(const builder *b, uint32_t head, uint32_t row, uint32_t t, uint32_t *out, bool *full) {
-    uint32_t seen = 0, all = UINT32_MAX, first = row * b->info->query_tile;
-    for (uint32_t i = 0; i < b->info->query_tile; ++i) {
-        bool exists = place_query(b->program, first + i) != VKA_PATTERN_NONE;
-        for (uint32_t word = 0; word < b->info->key_tile / 32; ++word) {
-            uint32_t j0 = t * b->info->key_tile + 32 * word;
-            uint32_t bits = exists ? pattern_word(b->program, head, first + i, j0) : 0;
-            all &= exists ? bits | ~existing_keys(b->program, j0) : UINT32_MAX;
-            seen += vka__count_bits(bits);
-            *out++ = bits;
-        }
-    }
-    *full = all == UINT32_MAX;
-    return seen;
-}
-
-static bool add_tile(builder *b, uint32_t head, uint32_t row, uint32_t t) {
-    vka_pattern_info *info = b->info;
-    uint32_t tile_words = info->query_tile * (info->key_tile / 32);
-    if (!reserve(b->ctx, &b->tiles, 2) || !reserve(b->ctx, &b->bits, tile_words))
-        return false;
-    bool full = pattern_is_full(b->program, head, row * info->query_tile, last_place(b->program, row), t);
-    uint32_t pairs = full ? tile_queries(b->program, row) * tile_keys(b->program, t)
-                          : fill_tile(b, head, row, t, b->bits.at + b->bits.count, &full);
-    if (!pairs)
-        return true;
+/* A tile that is full, or has these bits. */
+static void count_tile(builder *b, uint32_t t, bool full, uint32_t pairs, uint32_t tile_words) {
     uint32_t *tile = b->tiles.at + b->tiles.count;
     tile[0] = t;
     tile[1] = full ? VKA_PATTERN_FULL : (uint32_t)(b->bits.count / tile_words);
     b->tiles.count += 2;
     b->bits.count += full ? 0 : tile_words;
-    info->full_tiles += full;
-    info->pairs += pairs;
+    b->info->full_tiles += full;
+    b->info->pairs += pairs;
+}
+
+/* Full: every query that there is sees every key that there is, where a place without a token counts as a key that
+ * nobody sees. */
+static bool add_tile(builder *b, uint32_t t) {
+    const vka__tile_row *row = &b->row;
+    uint32_t tile_words = b->info->query_tile * (b->info->key_tile / 32);
+    if (!reserve(b->ctx, &b->tiles, 2) || !reserve(b->ctx, &b->bits, tile_words))
+        return false;
+    uint32_t all = row->queries * tile_keys(row->program, t), pairs = all;
+    if (!pattern_is_full(row->program, row->head, row->i0, row->i1, t)) {
+        uint32_t *words = b->bits.at + b->bits.count;
+        vka__tile_row_words(row, t, words);
+        pairs = 0;
+        for (uint32_t i = 0; i < tile_words; ++i)
+            pairs += vka__count_bits(words[i]);
+    }
+    if (pairs)
+        count_tile(b, t, pairs == all, pairs, tile_words);
     return true;
 }
 
-static vka_status build_row(builder *b, uint32_t head, uint32_t row) {
-    uint32_t i0 = row * b->info->query_tile, i1 = last_place(b->program, row);
+static vka_status build_row(builder *b) {
+    const vka__tile_row *row = &b->row;
     uint64_t before = b->tiles.count;
-    for (uint32_t t = pattern_next(b->program, head, i0, i1, 0); t != VKA_PATTERN_NONE;
-         t = pattern_next(b->program, head, i0, i1, t + 1)) {
-        if (!add_tile(b, head, row, t))
+    for (uint32_t t = 0; (t = pattern_next(row->program, row->head, row->i0, row->i1, t)) != VKA_PATTERN_NONE; ++t) {
+        if (!add_tile(b, t))
             return VKA_OUT_OF_MEMORY;
         if (b->tiles.count + b->bits.count > b->most)
             return VKA_UNSUPPORTED;
@@ -88,11 +81,22 @@ static vka_status build_row(builder *b, uint32_t head, uint32_t row) {
     return VKA_OK;
 }
 
+static bool add_order(builder *b) {
+    if (!reserve(b->ctx, &b->order, b->info->query_tile))
+        return false;
+    vka__tile_row_order(&b->row, b->order.at + b->order.count);
+    b->order.count += b->info->query_tile;
+    return true;
+}
+
 static vka_status build_rows(builder *b) {
     uint32_t *out = b->rows;
     for (uint32_t head = 0; head < b->info->heads; ++head)
         for (uint32_t row = 0; row < b->info->tile_rows; ++row) {
-            vka_status status = build_row(b, head, row);
+            vka__tile_row_begin(&b->row, head, row);
+            vka_status status = build_row(b);
+            if (status == VKA_OK && b->info->ordered && head == 0 && !add_order(b))
+                status = VKA_OUT_OF_MEMORY;
             if (status != VKA_OK)
                 return status;
             *++out = (uint32_t)b->info->live_tiles;
@@ -110,9 +114,8 @@ static uint32_t *assemble(const builder *b, const vka__pattern_shape *shape) {
         memcpy(out + shape->tiles_at, b->tiles.at, (size_t)b->tiles.count * 4);
     if (b->bits.count)
         memcpy(out + shape->bits_at, b->bits.at, (size_t)b->bits.count * 4);
-    if (shape->info.ordered)
-        for (uint32_t place = 0; place < shape->info.tile_rows * shape->info.query_tile; ++place)
-            out[shape->order_at + place] = place_query(b->program, place);
+    if (b->order.count)
+        memcpy(out + shape->order_at, b->order.at, (size_t)b->order.count * 4);
     return out;
 }
 
@@ -120,12 +123,13 @@ vka_status vka__pattern_build(const vka__context *ctx, const vka__pattern_progra
                               uint32_t **out, vka__pattern_shape *shape) {
     *shape = (vka__pattern_shape){.info = program->info};
     *out = NULL;
-    builder b = {.ctx = ctx, .program = program->words, .info = &shape->info, .most = most};
+    builder b = {.ctx = ctx, .info = &shape->info, .most = most};
     uint64_t rows = (uint64_t)shape->info.heads * shape->info.tile_rows;
     if (rows >= most)
         return VKA_UNSUPPORTED;
     b.rows = vka__alloc(ctx, (size_t)rows + 1, sizeof *b.rows);
-    vka_status status = b.rows ? build_rows(&b) : VKA_OUT_OF_MEMORY;
+    bool begun = vka__tile_row_init(ctx, program->words, &b.row) && b.rows;
+    vka_status status = begun ? build_rows(&b) : VKA_OUT_OF_MEMORY;
     if (status == VKA_OK && (!vka__pattern_layout(shape) || shape->words > most))
         status = VKA_UNSUPPORTED;
     if (status == VKA_OK) {
@@ -135,5 +139,7 @@ vka_status vka__pattern_build(const vka__context *ctx, const vka__pattern_progra
     vka__free(ctx, b.rows);
     vka__free(ctx, b.tiles.at);
     vka__free(ctx, b.bits.at);
+    vka__free(ctx, b.order.at);
+    vka__tile_row_free(ctx, &b.row);
     return status;
 }
