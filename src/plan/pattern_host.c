@@ -55,11 +55,11 @@ static bool add_tile(builder *b, uint32_t t) {
         return false;
     uint32_t all = row->queries * tile_keys(row->program, t), pairs = all;
     if (!pattern_is_full(row->program, row->head, row->i0, row->i1, t)) {
-        uint32_t *words = b->bits.at + b->bits.count;
-        vka__tile_row_words(row, t, words);
+        uint32_t *bits = b->bits.at + b->bits.count;
+        vka__tile_row_words(row, t, bits);
         pairs = 0;
         for (uint32_t i = 0; i < tile_words; ++i)
-            pairs += vka__count_bits(words[i]);
+            pairs += vka__count_bits(bits[i]);
     }
     if (pairs)
         count_tile(b, t, pairs == all, pairs, tile_words);
@@ -104,18 +104,18 @@ static vka_status build_rows(builder *b) {
     return VKA_OK;
 }
 
-/* One part after the other. */
-static uint32_t *assemble(const builder *b, const vka__pattern_shape *shape) {
-    uint32_t *out = shape->words > SIZE_MAX / 4 ? NULL : vka__alloc(b->ctx, (size_t)shape->words, sizeof *out);
-    if (!out)
+/* One part after the other, in the memory that the bits have, which are most of it. */
+static uint32_t *assemble(builder *b, const vka__pattern_shape *shape) {
+    if (!reserve(b->ctx, &b->bits, shape->words - b->bits.count))
         return NULL;
+    uint32_t *out = b->bits.at;
+    memmove(out + shape->bits_at, out, (size_t)b->bits.count * 4);
     memcpy(out, b->rows, (size_t)shape->tiles_at * 4);
     if (b->tiles.count)
         memcpy(out + shape->tiles_at, b->tiles.at, (size_t)b->tiles.count * 4);
-    if (b->bits.count)
-        memcpy(out + shape->bits_at, b->bits.at, (size_t)b->bits.count * 4);
     if (b->order.count)
         memcpy(out + shape->order_at, b->order.at, (size_t)b->order.count * 4);
+    b->bits = (words){0};
     return out;
 }
 

@@ -1,7 +1,8 @@
 /* Words of tiles, for the host: the evaluation of pattern_terms.h, whose parts are used where several words share them.
  *
- * Terms that a tile has nothing of are left out; queries that a term treats alike are asked once. Words of a grid's
- * boxes are products of what each axis sees. SPDX-License-Identifier: MIT */
+ * Terms that a tile has nothing of are left out, and queries that a term treats alike are asked once. Words of a grid's
+ * boxes are products of what each axis sees.
+ * SPDX-License-Identifier: MIT */
 #include "plan/pattern_tile.h"
 
 #include <string.h>
@@ -46,7 +47,7 @@ void vka__tile_row_free(const vka__context *ctx, vka__tile_row *r) {
     vka__free(ctx, r->sees);
 }
 
-/* What the queries at `box` coordinates from x on see of an axis. */
+/* What the queries of a box that begins at coordinate x see along an axis. */
 static void see_axis(grid_axis a, int32_t x, axis_keys *keys) {
     for (int32_t end = x + a.box; x < end; ++x)
         *keys++ = axis_has(a, x) ? axis_sees(a, x) : (axis_keys){.lo = 0, .hi = -1};
@@ -86,20 +87,20 @@ void vka__tile_row_order(const vka__tile_row *r, uint32_t *order) {
 
 /* ---- terms ----------------------------------------------------------------------------------------------------- */
 
-/* Everything here unites words with those that are there. */
-typedef struct tile {
+/* A tile of keys, of the row. Terms unite their words with those that are there already. */
+typedef struct keys_tile {
     const vka__tile_row *row;
-    uint32_t t, j0, width; /* its first key; words of a query */
-} tile;
+    uint32_t t, j0, width; /* its number, its first key, words of a query */
+} keys_tile;
 
-static void add_box_words(const tile *tile, uint32_t term, uint32_t *restrict words) {
+static void add_box_words(const keys_tile *tile, uint32_t term, uint32_t *restrict words) {
     const vka__tile_row *r = tile->row;
     const vka__row_sees *sees = sees_of(r, term);
     const grid_axes g = grid_of(r->program, term);
     const grid_point origin = box_origin(r, tile->t);
     for (uint32_t w = 0; w < tile->width; ++w) {
         const grid_point p = add_points(origin, r->inside[32 * w]);
-        uint32_t line[16], *out = words + w;
+        uint32_t line[VKA_BOX_MOST], *out = words + w;
         for (int32_t x = 0; x < g.x.box; ++x)
             line[x] = box_line(g, sees->box.x[x], p.x);
         for (int32_t z = 0; z < g.z.box; ++z)
@@ -111,7 +112,7 @@ static void add_box_words(const tile *tile, uint32_t term, uint32_t *restrict wo
     }
 }
 
-static void add_grid_words(const tile *tile, uint32_t term, uint32_t *restrict words) {
+static void add_grid_words(const keys_tile *tile, uint32_t term, uint32_t *restrict words) {
     const vka__tile_row *r = tile->row;
     const vka__row_sees *sees = sees_of(r, term);
     const grid_axes g = grid_of(r->program, term);
@@ -122,9 +123,17 @@ static void add_grid_words(const tile *tile, uint32_t term, uint32_t *restrict w
     }
 }
 
+static void add_window_words(const keys_tile *tile, uint32_t term, uint32_t *restrict words) {
+    const vka__tile_row *r = tile->row;
+    const uint32_t *restrict program = r->program;
+    for (uint32_t w = 0; w < tile->width; ++w)
+        for (uint32_t i = r->i0; i <= r->i1; ++i)
+            words[(i - r->i0) * tile->width + w] |= window_word(program, term, i, tile->j0 + 32 * w);
+}
+
 /* The last of the queries from i on, one after the other, that see the same keys for certain. */
 static uint32_t last_alike(const uint32_t *program, uint32_t term, uint32_t i) {
-    uint32_t kind = VKA_OF(term, VKA_TERM_KIND), size = 1, offset = 0;
+    uint32_t kind = VKA_OF(term, VKA_TERM_KIND), size, offset = 0;
     if (kind == VKA_TERM_KEYS || kind == VKA_TERM_COLUMNS)
         return UINT32_MAX;
     if (kind == VKA_TERM_BLOCK_WINDOW || kind == VKA_TERM_BLOCK_LIST) {
@@ -132,10 +141,12 @@ static uint32_t last_alike(const uint32_t *program, uint32_t term, uint32_t i) {
         offset = VKA_OF(term, VKA_BLOCK_OFFSET);
     } else if (kind == VKA_TERM_BLOCKS)
         size = VKA_OF(term, VKA_BLOCKS_QUERY_BLOCK);
+    else
+        return i;
     return i < offset ? offset - 1 : i + size - 1 - (i - offset) % size;
 }
 
-static void add_term_words(const tile *tile, uint32_t term, uint32_t *words) {
+static void add_term_words(const keys_tile *tile, uint32_t term, uint32_t *words) {
     const vka__tile_row *r = tile->row;
     for (uint32_t i = r->i0, last; i <= r->i1; i = last + 1) {
         last = vka__min_u32(last_alike(r->program, term, i), r->i1);
@@ -151,19 +162,21 @@ static void add_term_words(const tile *tile, uint32_t term, uint32_t *words) {
 /* ---- tiles ----------------------------------------------------------------------------------------------------- */
 
 /* The only term of a pattern is why its tiles are looked at. */
-static bool may_see(const tile *tile, uint32_t term) {
+static bool may_see(const keys_tile *tile, uint32_t term) {
     const vka__tile_row *r = tile->row;
     const uint32_t *program = r->program;
     return VKA_HEAD(VKA_PROGRAM_TERMS) == 1 || term_next(program, term, r->head, r->i0, r->i1, tile->t) == tile->t;
 }
 
-static void add_group_words(const tile *tile, uint32_t group, uint32_t *words) {
+static void add_group_words(const keys_tile *tile, uint32_t group, uint32_t *words) {
     const uint32_t *program = tile->row->program;
     uint32_t end = group_end(program, group);
     for (uint32_t term = group; term < end; term += VKA_TERM_WORDS) {
         if (!may_see(tile, term))
             continue;
-        if (!is_grid(program, term))
+        if (VKA_OF(term, VKA_TERM_KIND) == VKA_TERM_WINDOW)
+            add_window_words(tile, term, words);
+        else if (!is_grid(program, term))
             add_term_words(tile, term, words);
         else if (tile->row->ordered)
             add_box_words(tile, term, words);
@@ -173,7 +186,7 @@ static void add_group_words(const tile *tile, uint32_t group, uint32_t *words) {
 }
 
 /* The union of a clause's first group, intersected with the others. */
-static void add_clause_words(const tile *tile, uint32_t clause, uint32_t count, uint32_t *words) {
+static void add_clause_words(const keys_tile *tile, uint32_t clause, uint32_t count, uint32_t *words) {
     const uint32_t *program = tile->row->program;
     uint32_t end = clause_end(program, clause);
     uint32_t all[VKA_TILE_MOST_WORDS], one[VKA_TILE_MOST_WORDS];
@@ -194,7 +207,7 @@ static void add_clause_words(const tile *tile, uint32_t clause, uint32_t count, 
 void vka__tile_row_words(const vka__tile_row *r, uint32_t t, uint32_t *words) {
     const uint32_t *program = r->program;
     uint32_t end = terms_end(program, VKA_PROGRAM_WORDS), key_tile = VKA_HEAD(VKA_PROGRAM_KEY_TILE);
-    const tile tile = {.row = r, .t = t, .j0 = t * key_tile, .width = key_tile / 32};
+    const keys_tile tile = {.row = r, .t = t, .j0 = t * key_tile, .width = key_tile / 32};
     uint32_t count = VKA_HEAD(VKA_PROGRAM_QUERY_TILE) * tile.width;
     memset(words, 0, count * sizeof *words);
     for (uint32_t clause = VKA_PROGRAM_WORDS; clause < end; clause = clause_end(program, clause)) {

@@ -6,26 +6,27 @@
 #include "core/core.h"
 #include "pattern_grid.h"
 
-#define VKA_TILE_MOST       128 /* queries, or keys                                       */
+#define VKA_TILE_MOST       128 /* queries, or keys */
 #define VKA_TILE_MOST_WORDS (VKA_TILE_MOST * (VKA_TILE_MOST / 32))
+#define VKA_BOX_MOST        16 /* tokens along an axis */
 
-/* What queries of a row of tiles see, by a term that is a grid: in an ordered map those at each coordinate of their
- * box, otherwise those at each place. */
+/* What the queries of a row see by a term that is a grid: in an ordered map by coordinates in their box, axis by axis;
+ * otherwise by places. */
 typedef union vka__row_sees {
     struct {
-        axis_keys z[VKA_TILE_MOST], y[VKA_TILE_MOST], x[VKA_TILE_MOST];
+        axis_keys z[VKA_BOX_MOST], y[VKA_BOX_MOST], x[VKA_BOX_MOST];
     } box;
     grid_keys place[VKA_TILE_MOST];
 } vka__row_sees;
 
 typedef struct vka__tile_row {
     const uint32_t *program;
-    uint32_t head, i0, i1;            /* places of its queries                             */
-    uint32_t queries;                 /* that there are                                    */
-    vka__row_sees *sees;              /* by term; NULL: none is a grid                     */
-    bool ordered;                     /* then tiles are boxes:                             */
-    grid_point origin;                /* where the row's one begins                        */
-    grid_point inside[VKA_TILE_MOST]; /* places from where a box begins                    */
+    uint32_t head, i0, i1;            /* places of its queries           */
+    uint32_t queries;                 /* that there are                  */
+    vka__row_sees *sees;              /* by term; NULL: none is a grid   */
+    bool ordered;                     /* then tiles are boxes            */
+    grid_point origin;                /* where the row's begins          */
+    grid_point inside[VKA_TILE_MOST]; /* of places, from where a box begins */
 } vka__tile_row;
 
 /* False: no memory. */
