@@ -145,7 +145,7 @@ typedef struct bench_options {
     char *tuning;          /* record that the library reads; NULL: none. Freed likewise */
     const char *compare_a; /* files to compare; of argv */
     const char *compare_b;
-    uint32_t tokens; /* of `patterns`; 0 = 16384 */
+    uint32_t tokens; /* of `patterns`; 0 = those of its grid, or 16384 */
     bench_pattern_options pattern;
 } bench_options;
 

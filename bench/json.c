@@ -150,6 +150,7 @@ static cJSON *pattern_object(const bench_pattern_cost *c) {
     cJSON_AddNumberToObject(o, "map_bytes", (double)i->bytes);
     add_measured(o, "live_share", c->live_share);
     add_measured(o, "build_ms", c->build_ms);
+    add_measured(o, "build_share", c->build_ms / c->ms);
     add_measured(o, "ms_median", c->ms);
     add_measured(o, "dense_ms_median", c->dense_ms);
     add_measured(o, "ratio", c->ratio);

@@ -101,7 +101,7 @@ bench_exit bench_pattern_show(const bench_options *o) {
     bench_pattern p;
     bench_drawing drawing = asked->drawing;
     bench_exit result = BENCH_EXIT_USAGE;
-    if (bench_pattern_parse(asked->words, asked->queries, asked->keys, &p)) {
+    if (bench_pattern_parse(asked->words, asked->queries, asked->keys, 0, &p)) {
         p.desc.heads = asked->heads;
         p.desc.query_tile = asked->query_tile;
         p.desc.key_tile = asked->key_tile;

@@ -60,12 +60,15 @@ typedef struct bench_pattern {
     bench_terms terms;
     bench_lists lists;
     uint32_t rank, size[3]; /* of its grid; rank 0: it has none */
+    uint32_t given_tokens;  /* of a grid whose size the words give; 0: there is none */
 } bench_pattern;
 
 /* Words like `window:left=512:right=0 and documents:lengths=900,300 or global:tokens=0,1`: name[:key=value ..][@heads],
  * joined by `or`, which may be left out, and by `and`, which binds tighter. Heads are 3 or 2-5. With queries == 0 there
- * are as many tokens as a grid has, or 256. false: the reason went to stderr. Either way to be freed. */
-bool bench_pattern_parse(const char *words, uint32_t queries, uint32_t keys, bench_pattern *pattern);
+ * are as many tokens as a grid has, or 256. Grids of a given size are doubled so many times, along what is then their
+ * shortest axis. false: the reason went to stderr. Either way to be freed. */
+bool bench_pattern_parse(const char *words, uint32_t queries, uint32_t keys, uint32_t doublings,
+                         bench_pattern *pattern);
 void bench_pattern_free(bench_pattern *pattern);
 
 /* ---- pattern_draw.c: maps as pictures -------------------------------------------------------------------------------

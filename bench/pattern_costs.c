@@ -11,9 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOKENS = 16384, ROUNDS = 3, BUILDS = 3, ROWS = 16 };
+enum { TOKENS = 16384, LONGER_DOUBLINGS = 2, ROUNDS = 3, BUILDS = 3, ROWS = 16 };
 
-/* What is measured; `longer` at four times the tokens, and not against the dense attention. */
+/* What is measured; `longer` at four times the tokens, and not against the dense attention. Grids grow with them. */
 typedef struct item {
     const char *words;
     bool longer;
@@ -51,6 +51,7 @@ typedef struct costs_set {
     bench_case c;
     bench_problem problem;
     bench_contender dense;
+    uint32_t tokens; /* of what isn't longer */
     bool longer;
 } costs_set;
 
@@ -192,7 +193,7 @@ static bool measure_words(costs_set *s, bench_pattern_cost *cost) {
     bench_pattern p;
     vka_pattern *pattern = NULL;
     bench_device_clear_error(s->bench_device);
-    bool ok = bench_pattern_parse(cost->words, cost->tokens, 0, &p);
+    bool ok = bench_pattern_parse(cost->words, cost->tokens, 0, s->longer ? LONGER_DOUBLINGS : 0, &p);
     if (ok) {
         vka_status status = build(s, &p.desc, cost, &pattern);
         ok = status == VKA_OK ? measure(s, pattern, cost) : fail(s, cost, status, "");
@@ -207,21 +208,21 @@ static bool measure_words(costs_set *s, bench_pattern_cost *cost) {
 
 static void print_head(const bench_report *report) {
     printf("device  %s\ndriver  %s\ncommit  %s\n\n", report->device, report->driver, report->commit);
-    printf("%-50s %6s %7s %8s %7s %7s %10s %9s %9s %9s %9s %6s\n", "pattern", "tokens", "tiles", "live", "live %",
-           "pairs %", "bytes", "build ms", "ms", "dense ms", "us/token", "ratio");
+    printf("%-50s %6s %7s %8s %7s %7s %10s %9s %8s %9s %9s %9s %6s\n", "pattern", "tokens", "tiles", "live", "live %",
+           "pairs %", "bytes", "build ms", "build %", "ms", "dense ms", "us/token", "ratio");
 }
 
 static void print_cost(const bench_pattern_cost *c) {
-    char text[6][BENCH_NUMBER_SIZE];
+    char text[5][BENCH_NUMBER_SIZE];
     if (c->state != BENCH_DONE) {
         printf("%-50s %s %s\n", c->words, c->state == BENCH_FAILED ? "FAIL" : "SKIP", c->reason);
         return;
     }
-    printf("%-50s %6u %3ux%-3u %8llu %7.2f %7.2f %10llu %9s %9s %9s %9s %6s\n", c->words, c->tokens, c->info.query_tile,
-           c->info.key_tile, (unsigned long long)c->info.live_tiles, 100 * c->live_share, 100 * c->info.density,
-           (unsigned long long)c->info.bytes, bench_number(c->build_ms, text[0]), bench_number(c->ms, text[1]),
-           bench_number(c->dense_ms, text[2]), bench_number(c->ms / c->tokens * 1e3, text[3]),
-           bench_number(c->ratio, text[4]));
+    printf("%-50s %6u %3ux%-3u %8llu %7.2f %7.2f %10llu %9s %8.2f %9s %9s %9s %6s\n", c->words, c->tokens,
+           c->info.query_tile, c->info.key_tile, (unsigned long long)c->info.live_tiles, 100 * c->live_share,
+           100 * c->info.density, (unsigned long long)c->info.bytes, bench_number(c->build_ms, text[0]),
+           100 * c->build_ms / c->ms, bench_number(c->ms, text[1]), bench_number(c->dense_ms, text[2]),
+           bench_number(c->ms / c->tokens * 1e3, text[3]), bench_number(c->ratio, text[4]));
     fflush(stdout);
 }
 
@@ -262,7 +263,7 @@ static void end(costs_set *s) {
 
 /* All patterns that are `longer`, or those that aren't. */
 static bool measure_all(costs_set *s, const item *list, int count, bench_pattern_cost *costs, bool longer) {
-    uint32_t tokens = (s->options->tokens ? s->options->tokens : TOKENS) * (longer ? 4 : 1);
+    uint32_t tokens = s->tokens << (longer ? LONGER_DOUBLINGS : 0);
     s->longer = longer;
     bool begun = begin(s, tokens), ok = begun;
     for (int i = 0; i < count && begun; i++) {
@@ -277,16 +278,25 @@ static bool measure_all(costs_set *s, const item *list, int count, bench_pattern
     return ok;
 }
 
+/* Those that are asked for, or of the pattern's grid. 0: the pattern isn't one, or its grid has others. */
+static uint32_t choose_tokens(const bench_options *o) {
+    bench_pattern p = {.rank = 0};
+    bool ok = !o->pattern.words || bench_pattern_parse(o->pattern.words, 0, 0, 0, &p);
+    uint32_t given = p.given_tokens, otherwise = given ? given : TOKENS;
+    bench_pattern_free(&p);
+    if (ok && given && o->tokens && o->tokens != given) {
+        fprintf(stderr, "vkattn-bench: --n %u: the pattern's grid has %u tokens\n", o->tokens, given);
+        ok = false;
+    }
+    return ok ? o->tokens ? o->tokens : otherwise : 0;
+}
+
 bench_exit bench_pattern_costs(const bench_options *o) {
     const item asked[] = {{o->pattern.words, false}, {o->pattern.words, true}};
     const item *list = o->pattern.words ? asked : known;
     int count = o->pattern.words ? 2 : COUNT;
-    bench_pattern checked;
-    bool ok = !o->pattern.words || bench_pattern_parse(o->pattern.words, 0, 0, &checked);
-    if (o->pattern.words) {
-        bench_pattern_free(&checked);
-    }
-    if (!ok) {
+    uint32_t tokens = choose_tokens(o);
+    if (tokens == 0) {
         return BENCH_EXIT_USAGE;
     }
     bench_device *d = bench_device_open(o->device, NULL);
@@ -295,10 +305,10 @@ bench_exit bench_pattern_costs(const bench_options *o) {
     }
     bench_report report;
     bench_pattern_cost costs[COUNT] = {0};
-    costs_set s = {.options = o, .bench_device = d, .device = bench_device_vka(d)};
+    costs_set s = {.options = o, .bench_device = d, .device = bench_device_vka(d), .tokens = tokens};
     bench_report_begin(&report, d, o->seed);
     print_head(&report);
-    ok = measure_all(&s, list, count, costs, false);
+    bool ok = measure_all(&s, list, count, costs, false);
     ok = measure_all(&s, list, count, costs, true) && ok;
     printf("\nH %u, D %u, %s. ratio: time / (dense time x share of live tiles), the median of turns\n", s.c.heads,
            s.c.head_dim, bench_dtype_name(s.c.dtype));

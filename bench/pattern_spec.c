@@ -217,6 +217,26 @@ static void find_grid(bench_pattern *p) {
     }
 }
 
+/* Twice as many tokens, of axes that stay as equal as they can. What overflows is refused as too large anyway. */
+static void double_grid(const bench_named *named, bench_numbers *given) {
+    uint32_t shortest = 0;
+    for (; given->count < named->rank; given->count++) {
+        given->at[given->count] = given->at[given->count - 1];
+    }
+    for (uint32_t axis = 1; axis < named->rank; axis++) {
+        shortest = given->at[axis] < given->at[shortest] ? axis : shortest;
+    }
+    given->at[shortest] = given->at[shortest] <= INT32_MAX / 2 ? 2 * given->at[shortest] : INT32_MAX;
+}
+
+static void double_grids(word *words, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (words[i].named->rank && words[i].numbers[0].count) {
+            double_grid(words[i].named, &words[i].numbers[0]);
+        }
+    }
+}
+
 /* Tokens of a grid whose size is given; 0: there is none. */
 static uint32_t given_tokens(const word *words, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
@@ -232,7 +252,8 @@ static uint32_t given_tokens(const word *words, uint32_t count) {
     return 0;
 }
 
-bool bench_pattern_parse(const char *text, uint32_t queries, uint32_t keys, bench_pattern *pattern) {
+bool bench_pattern_parse(const char *text, uint32_t queries, uint32_t keys, uint32_t doublings,
+                         bench_pattern *pattern) {
     *pattern = (bench_pattern){.rank = 0};
     char *copy = malloc(strlen(text) + 1);
     word *words = calloc(MAX_WORDS, sizeof *words);
@@ -241,7 +262,10 @@ bool bench_pattern_parse(const char *text, uint32_t queries, uint32_t keys, benc
         memcpy(copy, text, strlen(text) + 1);
         count = parse_words(copy, words);
     }
-    uint32_t tokens = given_tokens(words, count);
+    for (uint32_t i = 0; i < doublings; i++) {
+        double_grids(words, count);
+    }
+    uint32_t tokens = pattern->given_tokens = given_tokens(words, count);
     pattern->desc.queries = queries ? queries : tokens ? tokens : TOKENS;
     pattern->desc.keys = keys ? keys : pattern->desc.queries;
     bool ok = count > 0 && combine(words, count, pattern);

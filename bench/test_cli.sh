@@ -49,6 +49,7 @@ expect 2 'the grid is 16 x 16' pattern neighborhood2d --query 3,16
 expect 2 'the grid is 4 x 8 x 8' pattern neighborhood3d --query 3,3
 expect 0 '^bigbird-itc:block=16' pattern --list
 expect 2 'patterns takes' patterns --suite quick
+expect 2 'grid has 1024 tokens' patterns --n 100 --pattern swin:size=32
 expect 2 'needs 2 arguments' compare one.json
 expect 2 'read' compare "$work/absent.json" "$work/absent.json"
 echo '{"schema": "other"}' >"$work/other.json"
@@ -101,6 +102,7 @@ else
     grep -q 'without libpng' "$work/log" || { cat "$work/log"; exit 1; }
 fi
 expect 2 'vka_pattern' pattern swin:size=10x10:window=4
+expect 0 '^neighborhood2d:size=8x16:window=5  *512 ' patterns --pattern neighborhood2d:size=8x16:window=5 --repeats 1
 expect 0 '^longformer and causal  *64 ' patterns --n 64 --pattern 'longformer and causal' --repeats 1
 expect 0 'ratio' patterns --n 1024 --repeats 1 --json "$work/patterns.json"
 [ "$(grep -c '"ratio":.*[0-9]' "$work/patterns.json")" = 21 ] || {
