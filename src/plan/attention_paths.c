@@ -56,13 +56,13 @@ static bool may_pack(const vka__attention_problem *p) {
     return vka__group_of(p) > 1 && shared && !p->order.present;
 }
 
-/* A subgroup of Intel's has a fraction of others' registers. NVIDIA's Kepler has a quarter of what came after it: its
- * ids are below those of the first Maxwell, and its drivers stop at Vulkan 1.2. */
+/* A subgroup of Intel's has a fraction of others' registers, an invocation of Mali's 64. NVIDIA's Kepler has a quarter
+ * of what came after it: its ids are below those of the first Maxwell, and its drivers stop at Vulkan 1.2. */
 bool vka__has_few_registers(const vka_device_caps *caps) {
     enum { FIRST_MAXWELL = 0x1340 };
     bool kepler = caps->vendor_id == VKA_VENDOR_NVIDIA && caps->device_id < FIRST_MAXWELL &&
                   caps->api_version < (1u << 22 | 3u << 12);
-    return kepler || caps->vendor_id == VKA_VENDOR_INTEL;
+    return kepler || caps->vendor_id == VKA_VENDOR_INTEL || caps->vendor_id == VKA_VENDOR_ARM;
 }
 
 uint32_t vka__packed_rows(const vka__attention_problem *p) {

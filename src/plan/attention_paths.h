@@ -6,6 +6,7 @@
 
 #define VKA_VENDOR_INTEL  0x8086
 #define VKA_VENDOR_NVIDIA 0x10de
+#define VKA_VENDOR_ARM    0x13b5
 
 /* One way to run an attention: where it can, its tiles, and the pipeline of a tile. */
 typedef struct vka__path {

@@ -5,9 +5,9 @@
 /* Largest first: query rows, keys of a step, rows of an invocation, invocations of a row. Register tiles of 4 x 4 spill
  * on no known GPU; a row's invocations times four channels make one channel chunk. */
 static const vka__tile tiles[] = {
-    {64, 32, 4, 8}, {32, 32, 4, 8},  {16, 32, 2, 8},  {8, 32, 1, 8},  {4, 32, 1, 16},
-    {4, 16, 1, 8},  {4, 8, 1, 4},    {64, 16, 4, 8},  {32, 16, 4, 8}, {64, 32, 4, 16},
-    {32, 32, 2, 8}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {32, 32, 2, 16},
+    {64, 32, 4, 8},  {32, 32, 4, 8}, {16, 32, 2, 8},  {8, 32, 1, 8},   {4, 32, 1, 16}, {4, 16, 1, 8},
+    {4, 8, 1, 4},    {64, 16, 4, 8}, {32, 16, 4, 8},  {64, 32, 4, 16}, {32, 32, 2, 8}, {32, 16, 2, 16},
+    {16, 32, 1, 16}, {8, 32, 1, 16}, {32, 32, 2, 16}, {16, 16, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16},
 };
 /* What is chosen without measurement comes from the first ones. */
 #define DEFAULTS 7
@@ -50,12 +50,14 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 }
 
 /* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the
- * eight lanes that its compiler then takes, Kepler 63 a lane. One row an invocation is the least there is. */
+ * eight lanes that its compiler then takes, Kepler and Mali 63 and 64 a lane. One row an invocation is the least there
+ * is. */
 static const struct frugal {
     vka__tile tiles[5];
     uint32_t out_vectors; /* of four outputs, of an invocation */
 } intel = {{{64, 32, 4, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 4},
-  kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 2};
+  kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 2},
+  mali = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 16, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16}}, 2};
 
 static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, const vka__attention_problem *p,
                           uint32_t rows, vka__tile *tile) {
@@ -73,7 +75,9 @@ static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, c
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     uint32_t rows = p->q_len * 2 <= 16 ? vka__packed_rows(p) : p->q_len;
-    const struct frugal *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel : &kepler;
+    const struct frugal *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel
+                             : caps->vendor_id == VKA_VENDOR_ARM ? &mali
+                                                                 : &kepler;
     if (vka__has_few_registers(caps) && choose_frugal(f, caps, p, rows, tile))
         return true;
     return vka__first_fitting(&vka__path_tile, caps, p, rows, DEFAULTS, tile);
