@@ -5,53 +5,27 @@
 #include <string.h>
 
 #include "plan/cache.h"
-#include "reference.h"
+#include "plan_check.h"
+#include "plan_view.h"
 #include "support/tensor.h"
 
-typedef struct device {
-    const char *name;
-    vka_device_caps caps;
-} device;
-
-#define MIB (UINT64_C(1) << 20)
-#define CAPS(type_, invocations, groups, range, align)                                                                 \
+/* Kernels of caches need no subgroups and no f16, eight storage buffers at most and 16 KiB of shared memory. */
+#define CACHE_CAPS(type_, invocations, groups, range, align)                                                           \
     .type = type_, .subgroup_size = 8, .subgroup_min = 8, .subgroup_max = 64, .shared_bytes = 16384,                   \
     .max_invocations = invocations, .max_groups = {groups, 65535, 65535}, .storage_range = range,                      \
     .storage_buffers = 8, .storage_align = align
 
-static const device devices[] = {
-    {"mali g52", {CAPS(VKA_DEVICE_INTEGRATED, 256, 65535, 4096 * MIB - 1, 64)}},
-    {"adreno 618", {CAPS(VKA_DEVICE_INTEGRATED, 1024, 65535, 128 * MIB, 64)}},
-    {"h200", {CAPS(VKA_DEVICE_DISCRETE, 1024, 2147483647, 4096 * MIB - 1, 16)}},
-    {"software", {CAPS(VKA_DEVICE_CPU, 1024, 65535, 128 * MIB, 16)}},
-    {"smallest", {CAPS(VKA_DEVICE_OTHER, 128, 65535, 65536, 256)}},
-    {"few", {CAPS(VKA_DEVICE_OTHER, 20, 9, 65536, 32)}},
+static const device cache_devices[] = {
+    {"mali g52", {CACHE_CAPS(VKA_DEVICE_INTEGRATED, 256, 65535, 4096 * MIB - 1, 64)}},
+    {"adreno 618", {CACHE_CAPS(VKA_DEVICE_INTEGRATED, 1024, 65535, 128 * MIB, 64)}},
+    {"h200", {CACHE_CAPS(VKA_DEVICE_DISCRETE, 1024, 2147483647, 4096 * MIB - 1, 16)}},
+    {"software", {CACHE_CAPS(VKA_DEVICE_CPU, 1024, 65535, 128 * MIB, 16)}},
+    {"smallest", {CACHE_CAPS(VKA_DEVICE_OTHER, 128, 65535, 65536, 256)}},
+    {"few", {CACHE_CAPS(VKA_DEVICE_OTHER, 20, 9, 65536, 32)}},
 };
-#define DEVICES (sizeof devices / sizeof *devices)
+#define CACHE_DEVICES (sizeof cache_devices / sizeof *cache_devices)
 
 /* ---- problems -------------------------------------------------------------------------------------------------- */
-
-static uint32_t one_of(ref_rng *rng, const uint32_t *list, size_t count) {
-    return list[ref_rng_below(rng, (uint32_t)count)];
-}
-#define ONE_OF(rng, ...)                                                                                               \
-    one_of(rng, (const uint32_t[]){__VA_ARGS__}, sizeof(const uint32_t[]){__VA_ARGS__} / sizeof(uint32_t))
-
-static vka__view view_of(ref_rng *rng, vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
-    static const char *const orders[] = {"0123", "0213", "2013", "0132"};
-    uint32_t block = vka_dtype_block(dtype);
-    const char *order = orders[ref_rng_below(rng, block > 1 ? 3 : 4)];
-    vka__view v = {
-        .present = true, .dtype = dtype, .size = vka_dtype_size(dtype), .block = block, .shape = {b, h, n, d}};
-    uint64_t stride = 1;
-    v.offset = (uint64_t)(block > 1 ? 2 : v.size) * ref_rng_below(rng, 300);
-    for (int level = 3; level >= 0; level--) {
-        int dim = order[level] - '0';
-        v.stride[dim] = v.shape[dim] < 2 ? 0 : stride;
-        stride = stride * (v.shape[dim] ? v.shape[dim] : 1) + (ref_rng_below(rng, 4) ? 0 : block);
-    }
-    return v;
-}
 
 static vka__cache_problem random_append(ref_rng *rng) {
     static const vka_dtype caches[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0};
@@ -68,41 +42,33 @@ static vka__cache_problem random_append(ref_rng *rng) {
         vka_dtype type = caches[ref_rng_below(rng, 5)];
         uint32_t d = type == VKA_Q8_0 ? ONE_OF(rng, 32, 64, 96, 128, 576) : ONE_OF(rng, 1, 8, 40, 59, 64, 128, 1024);
         uint32_t outer = p.page ? pages : p.sequences, rows = p.page ? p.page : p.capacity;
-        p.side[i].x = view_of(rng, dtypes[ref_rng_below(rng, DTYPES)], packed ? 1 : p.sequences, p.heads, p.tokens, d);
-        p.side[i].cache = view_of(rng, type, outer, p.heads, rows, d);
+        p.side[i].x =
+            random_view(rng, dtypes[ref_rng_below(rng, DTYPES)], packed ? 1 : p.sequences, p.heads, p.tokens, d);
+        p.side[i].cache = random_view(rng, type, outer, p.heads, rows, d);
         if (type == VKA_I8) {
-            p.side[i].scale = view_of(rng, VKA_F32, outer, p.heads, rows, 1);
+            p.side[i].scale = random_view(rng, VKA_F32, outer, p.heads, rows, 1);
         }
     }
     if (packed) {
-        p.offsets = view_of(rng, VKA_I32, 1, 1, 1, p.sequences + 1);
+        p.offsets = random_view(rng, VKA_I32, 1, 1, 1, p.sequences + 1);
     }
     if (p.page) {
-        p.page_table = view_of(rng, VKA_I32, 1, 1, p.sequences, 8);
+        p.page_table = random_view(rng, VKA_I32, 1, 1, p.sequences, 8);
         p.capacity = 8 * p.page;
     }
     if (ref_rng_below(rng, 2)) {
-        p.lengths = view_of(rng, VKA_I32, 1, 1, 1, p.sequences);
-        p.new_lengths = view_of(rng, VKA_I32, 1, 1, 1, p.sequences);
+        p.lengths = random_view(rng, VKA_I32, 1, 1, 1, p.sequences);
+        p.new_lengths = random_view(rng, VKA_I32, 1, 1, 1, p.sequences);
     }
     return p;
 }
 
 /* ---- what holds for every plan --------------------------------------------------------------------------------- */
 
-static void check_dispatch(const device *d, const vka__dispatch *x) {
+static void check_cache_dispatch(const device *d, const vka__dispatch *x) {
+    check_dispatch(d, x);
     cr_assert(x->groups[1] == 1 && x->groups[2] == 1);
-    cr_assert(x->groups[0] >= 1 && x->groups[0] <= d->caps.max_groups[0], "%s: %u groups", d->name, x->groups[0]);
     cr_assert(x->key.spec[VKA_SPEC_GROUP_SIZE] >= 1 && x->key.spec[VKA_SPEC_GROUP_SIZE] <= d->caps.max_invocations);
-    for (uint32_t i = 1; i < VKA_MAX_BINDINGS; i++) {
-        const vka__binding *b = &x->binding[i];
-        if (b->access != VKA__UNUSED) {
-            cr_assert_leq(i, d->caps.storage_buffers, "%s: binding %u", d->name, i);
-            cr_assert_eq(b->offset % d->caps.storage_align, 0, "%s: binding %u", d->name, i);
-            cr_assert(b->range > 0 && b->range % 4 == 0 && b->range <= d->caps.storage_range, "%s: binding %u", d->name,
-                      i);
-        }
-    }
 }
 
 /* The binding sees the box of the view from `begin` on. */
@@ -183,7 +149,7 @@ static void check_append(const device *d, const vka__cache_problem *p) {
     for (uint64_t i = 0; i < vka__cache_dispatches(&plan); i++) {
         vka__dispatch x;
         vka__cache_dispatch(&d->caps, p, &plan, i, &x);
-        check_dispatch(d, &x);
+        check_cache_dispatch(d, &x);
         if (x.key.kernel == VKA__cache_lengths) {
             advanced++;
         } else {
@@ -201,8 +167,8 @@ Test(plan_cache, appends_keep_to_limits) {
     ref_rng rng = ref_rng_seed(test_seed());
     for (int i = 0; i < 1500; i++) {
         vka__cache_problem p = random_append(&rng);
-        for (size_t d = 0; d < DEVICES; d++) {
-            check_append(&devices[d], &p);
+        for (size_t d = 0; d < CACHE_DEVICES; d++) {
+            check_append(&cache_devices[d], &p);
         }
     }
 }
@@ -212,46 +178,34 @@ Test(plan_cache, rotations_keep_to_limits) {
     for (int i = 0; i < 1500; i++) {
         uint32_t b = ONE_OF(&rng, 1, 2, 33), h = ONE_OF(&rng, 1, 8, 32), n = ONE_OF(&rng, 1, 3, 1023, 4096);
         uint32_t d = ONE_OF(&rng, 2, 8, 40, 64, 128, 1024), dims = ref_rng_below(&rng, 2) ? 2 : d < 512 ? d : 512;
-        vka__rotate_problem p = {.x = view_of(&rng, VKA_F16, b, h, n, d),
-                                 .out = view_of(&rng, dtypes[ref_rng_below(&rng, DTYPES)], b, h, n, d),
+        vka__rotate_problem p = {.x = random_view(&rng, VKA_F16, b, h, n, d),
+                                 .out = random_view(&rng, dtypes[ref_rng_below(&rng, DTYPES)], b, h, n, d),
                                  .rope = {.enabled = true, .pairs = dims / 2, .theta = 10000, .frequency_scale = 1}};
-        for (size_t k = 0; k < DEVICES; k++) {
+        for (size_t k = 0; k < CACHE_DEVICES; k++) {
             vka__rotate_plan plan;
             vka__refusal refusal = {0};
             uint64_t done = 0;
-            if (vka__plan_rotate(&devices[k].caps, &p, &plan, &refusal) != VKA_OK) {
-                cr_assert(!fits(&devices[k], &p.x, 3) || !fits(&devices[k], &p.out, 3), "%s", refusal.reason);
+            if (vka__plan_rotate(&cache_devices[k].caps, &p, &plan, &refusal) != VKA_OK) {
+                cr_assert(!fits(&cache_devices[k], &p.x, 3) || !fits(&cache_devices[k], &p.out, 3), "%s",
+                          refusal.reason);
                 continue;
             }
             for (uint64_t at = 0; at < vka__rotate_dispatches(&plan); at++) {
                 vka__dispatch x;
-                vka__rotate_dispatch(&devices[k].caps, &p, &plan, at, &x);
-                check_dispatch(&devices[k], &x);
+                vka__rotate_dispatch(&cache_devices[k].caps, &p, &plan, at, &x);
+                check_cache_dispatch(&cache_devices[k], &x);
                 uint64_t units = (uint64_t)x.push.rows * plan.params.units;
                 cr_assert_geq((uint64_t)x.groups[0] * x.key.spec[VKA_SPEC_GROUP_SIZE], units);
                 done += x.push.rows;
             }
-            cr_assert_eq(done, (uint64_t)b * h * n, "%s", devices[k].name);
+            cr_assert_eq(done, (uint64_t)b * h * n, "%s", cache_devices[k].name);
         }
     }
 }
 
 /* ---- choices --------------------------------------------------------------------------------------------------- */
 
-static vka__view dense(vka_dtype dtype, uint32_t b, uint32_t h, uint32_t n, uint32_t d) {
-    vka__view v = {.present = true,
-                   .dtype = dtype,
-                   .size = vka_dtype_size(dtype),
-                   .block = vka_dtype_block(dtype),
-                   .shape = {b, h, n, d}};
-    uint64_t stride = 1;
-    for (int i = 3; i >= 0; stride *= v.shape[i--]) {
-        v.stride[i] = v.shape[i] < 2 ? 0 : stride;
-    }
-    return v;
-}
-
-static vka__cache_problem plain(vka_dtype cache, uint32_t d, uint32_t tokens, uint32_t capacity) {
+static vka__cache_problem append_of(vka_dtype cache, uint32_t d, uint32_t tokens, uint32_t capacity) {
     vka__cache_problem p = {.sequences = 1, .heads = 8, .tokens = tokens, .capacity = capacity};
     for (int i = 0; i < 2; i++) {
         p.side[i] = (vka__cache_side){.x = dense(VKA_F16, 1, 8, tokens, d), .cache = dense(cache, 1, 8, capacity, d)};
@@ -266,8 +220,8 @@ Test(plan_cache, teams) {
     } cases[] = {{0, 128, 32, 128},   {1, 64, 16, 128}, {2, 128, 32, 128}, {2, 80, 20, 120},
                  {2, 1024, 128, 128}, {3, 128, 1, 8},   {5, 128, 20, 20},  {5, 8, 2, 20}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const device *d = &devices[cases[i].device];
-        vka__cache_problem p = plain(VKA_F16, cases[i].d, 1, 16);
+        const device *d = &cache_devices[cases[i].device];
+        vka__cache_problem p = append_of(VKA_F16, cases[i].d, 1, 16);
         vka__cache_plan plan;
         vka__refusal refusal;
         cr_assert_eq(vka__plan_cache(&d->caps, &p, &plan, &refusal), VKA_OK);
@@ -279,12 +233,12 @@ Test(plan_cache, teams) {
 /* A step of decoding is a dispatch for keys and one for values, whatever the cache's size; keys and values of one shape
  * share a pipeline. */
 Test(plan_cache, a_step_is_two_dispatches) {
-    vka__cache_problem p = plain(VKA_Q8_0, 128, 1, 131072);
+    vka__cache_problem p = append_of(VKA_Q8_0, 128, 1, 131072);
     for (size_t i = 0; i < 3; i++) {
         vka__cache_plan plan;
         vka__refusal refusal;
-        cr_assert_eq(vka__plan_cache(&devices[i].caps, &p, &plan, &refusal), VKA_OK);
-        cr_expect_eq(vka__cache_dispatches(&plan), i == 1 ? 4 : 2, "%s", devices[i].name); /* 136 MiB each */
+        cr_assert_eq(vka__plan_cache(&cache_devices[i].caps, &p, &plan, &refusal), VKA_OK);
+        cr_expect_eq(vka__cache_dispatches(&plan), i == 1 ? 4 : 2, "%s", cache_devices[i].name); /* 136 MiB each */
         cr_expect(!memcmp(&plan.side[0].key, &plan.side[1].key, sizeof plan.side[0].key));
     }
 }

@@ -1,0 +1,217 @@
+/* What holds for every plan of attention: each stage sees what it needs of its slice.
+ * SPDX-License-Identifier: MIT */
+#include "plan_check_attention.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+/* ---- a slice's tensors ------------------------------------------------------------------------------------------ */
+
+typedef enum stage { SIZE, MAIN, MERGE, SCORES } stage;
+#define IN(stage) (1 << (stage))
+
+/* The stages that need a tensor, and what a slice takes of it. */
+typedef struct needed {
+    const vka__view *view;
+    int slot;
+    const char *name;
+    enum { ALL_HEADS, Q_HEADS, KV_HEADS } heads;
+    int stages;
+    vka__access access;
+} needed;
+
+#define MAX_NEEDED 17
+
+static size_t needed_tensors(const vka__attention_problem *p, const vka__attention_plan *plan, needed list[]) {
+    const int keys = IN(MAIN) | IN(SCORES), results = plan->splits > 1 ? IN(MERGE) : IN(MAIN);
+    const int seen = p->score_stage == VKA_SCORES_PROBABILITIES ? IN(SCORES) : 0;
+    const needed all[MAX_NEEDED] = {
+        {&p->q, VKA_BIND_Q, "q", Q_HEADS, keys, VKA__READ},
+        {&p->k, VKA_BIND_K, "k", KV_HEADS, keys, VKA__READ},
+        {&p->v, VKA_BIND_V, "v", KV_HEADS, IN(MAIN), VKA__READ},
+        {&p->out, VKA_BIND_OUT, "out", Q_HEADS, results, VKA__WRITE},
+        {&p->lse, VKA_BIND_LSE, "lse", Q_HEADS, results, VKA__WRITE},
+        {&p->lse, VKA_BIND_LSE, "lse of scores", Q_HEADS, seen, VKA__READ},
+        {&p->stats, VKA_BIND_STATS, "stats", Q_HEADS, results, VKA__WRITE},
+        {&p->scores, VKA_BIND_OUT, "scores", Q_HEADS, IN(SCORES), VKA__WRITE},
+        {&p->mask, VKA_BIND_MASK, "mask", Q_HEADS, keys, VKA__READ},
+        {&p->k_scale, VKA_BIND_K_SCALE, "k_scale", KV_HEADS, keys, VKA__READ},
+        {&p->v_scale, VKA_BIND_V_SCALE, "v_scale", KV_HEADS, IN(MAIN), VKA__READ},
+        {&p->relative, VKA_BIND_RELATIVE, "relative_bias", ALL_HEADS, keys, VKA__READ},
+        {&p->alibi, VKA_BIND_ALIBI, "alibi_slopes", ALL_HEADS, keys, VKA__READ},
+        {&p->sinks, VKA_BIND_SINKS, "sinks", ALL_HEADS, results, VKA__READ},
+        {&p->q_list, VKA_BIND_Q_LIST, "q_list", ALL_HEADS, keys | IN(MERGE) | IN(SIZE), VKA__READ},
+        {&p->kv_list, VKA_BIND_KV_LIST, "kv_list", ALL_HEADS, keys | IN(MERGE) | IN(SIZE), VKA__READ},
+        {&p->pages, VKA_BIND_PAGES, "page_table", ALL_HEADS, keys, VKA__READ},
+    };
+    memcpy(list, all, sizeof all);
+    return MAX_NEEDED;
+}
+
+/* Pages belong to every batch entry: no slice cuts them by batch. */
+static void check_slice(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
+                        const vka__dispatch *x, uint64_t slice, stage what) {
+    uint32_t group = p->q.shape[1] / p->k.shape[1], q_heads = plan->slice == VKA__SLICE_QUERY_HEAD ? 1 : group;
+    uint32_t steps = p->q.shape[1] / q_heads;
+    bool by_head = plan->slice >= VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
+    uint64_t batch = by_head ? slice / steps : by_batch ? slice : 0, head = by_head ? slice % steps * q_heads : 0;
+    cr_assert(what == SIZE || (x->push.b0 == batch && x->push.h0 == head), "%s: slice %llu begins at %u, %u", d->name,
+              (unsigned long long)slice, x->push.b0, x->push.h0);
+    needed list[MAX_NEEDED];
+    for (size_t i = 0, count = needed_tensors(p, plan, list); i < count; i++) {
+        const needed *t = &list[i];
+        if (!t->view->present || !(t->stages & IN(what))) {
+            continue;
+        }
+        bool key = t->heads == KV_HEADS, cut_batch = t->heads != ALL_HEADS && by_batch && !(key && p->pages.present);
+        bool cut_head = t->heads != ALL_HEADS && by_head && t->view->shape[1] > 1;
+        vka__view part = *t->view;
+        part.shape[0] = cut_batch ? 1 : part.shape[0];
+        part.shape[1] = !cut_head ? part.shape[1] : key ? 1 : q_heads;
+        uint64_t first = (cut_batch ? batch * part.stride[0] : 0);
+        first += cut_head ? (key ? head / group : head) * part.stride[1] : 0;
+        uint64_t extent = vka__view_extent(&part, 0);
+        check_binding(d, t->view, first, extent, &x->binding[t->slot], x->push.base[t->slot], t->name);
+        cr_assert(!extent || x->binding[t->slot].access == t->access, "%s: access to %s", d->name, t->name);
+        cr_assert(!extent || x->binding[t->slot].buffer == (t->view == &p->scores ? VKA__BUFFER_SCORES : 0));
+    }
+}
+
+/* ---- a dispatch ------------------------------------------------------------------------------------------------- */
+
+/* Kernels without options bind nothing that belongs to one, and every kernel knows the types. */
+static void check_attention_key(const device *d, const vka__attention_problem *p, const vka__dispatch *x, stage what) {
+    const char *name = vka__kernel_name((vka__kernel)x->key.kernel);
+    uint32_t types = x->key.spec[VKA_SPEC_TYPES];
+    for (int i = VKA_BIND_MASK; i < VKA_MAX_BINDINGS && (what == MAIN || what == MERGE); i++) {
+        cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_rich"), "%s: %s binds %d", d->name, name, i);
+    }
+    if (what == MAIN || what == SCORES) {
+        cr_assert_eq(types >> 4 * VKA_ROLE_Q & 15, p->q.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_K & 15, p->k.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_V & 15, p->v.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_MASK & 15, p->mask.present ? p->mask.dtype : 0);
+    }
+    if (what != SIZE) {
+        cr_assert_eq(types >> 4 * VKA_ROLE_OUT & 15, what == SCORES ? p->scores.dtype : p->out.dtype);
+    }
+}
+
+/* The device computes sizes only where one dispatch has all the work. */
+static void check_sized(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
+                        const vka__dispatch *x, stage what) {
+    cr_assert_eq(x->sized, plan->sized && (what == MAIN || what == MERGE) ? what : 0, "%s", d->name);
+    if (plan->sized) {
+        cr_assert(p->device_lengths && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1, "%s",
+                  d->name);
+    }
+    if (what == SIZE) {
+        const vka__binding *sizes = &x->binding[VKA_BIND_WORKSPACE];
+        cr_assert(sizes->buffer == VKA__BUFFER_SIZES && sizes->access == VKA__WRITE &&
+                  sizes->range == VKA__SIZES_BYTES);
+    } else if (plan->splits > 1) {
+        cr_assert_leq(x->binding[VKA_BIND_WORKSPACE].range, plan->workspace_bytes);
+    }
+}
+
+static stage stage_of(const vka__attention_plan *plan, uint64_t index) {
+    const uint64_t chunks[] = {plan->sized, plan->main_chunks, plan->merge_chunks, plan->scores_chunks};
+    stage what = SIZE;
+    while (index >= chunks[what]) {
+        index -= chunks[what++];
+    }
+    return what;
+}
+
+/* Each slice's grid is done once: the chunks of a dimension lie side by side, so their volumes must add up and no two
+ * may begin at the same place. */
+void check_dispatches(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan) {
+    const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
+    uint64_t per_slice = plan->sized + plan->main_chunks + plan->merge_chunks + plan->scores_chunks;
+    uint64_t count = vka__attention_dispatches(plan), volume[4] = {0}, stride = count > 400 ? count / 200 : 1;
+    cr_assert_eq(count, plan->slices * per_slice);
+    for (uint64_t i = 0; i < count; i += stride) {
+        vka__dispatch x;
+        stage what = stage_of(plan, i % per_slice);
+        vka__attention_dispatch(&d->caps, p, plan, i, &x);
+        check_dispatch(d, &x);
+        check_key(d, &x.key, what == MAIN ? plan->shared_bytes : 0);
+        check_attention_key(d, p, &x, what);
+        check_slice(d, p, plan, &x, i / per_slice, what);
+        check_sized(d, p, plan, &x, what);
+        const uint32_t first[] = {x.push.x0, x.push.y0, x.push.z0};
+        for (int n = 0; n < 3 && what != SIZE; n++) {
+            cr_assert_leq((uint64_t)first[n] + x.groups[n], grids[what]->groups[n], "%s", d->name);
+        }
+        volume[what] += (uint64_t)x.groups[0] * x.groups[1] * x.groups[2];
+    }
+    const bool wanted[] = {plan->sized, true, plan->splits > 1, p->scores.present && p->kv_len};
+    for (int what = SIZE; what <= SCORES && stride == 1; what++) {
+        const uint32_t *g = what == SIZE ? (const uint32_t[]){1, 1, 1} : grids[what]->groups;
+        cr_assert_eq(volume[what], wanted[what] ? (uint64_t)plan->slices * g[0] * g[1] * g[2] : 0, "%s: stage %d",
+                     d->name, what);
+    }
+}
+
+/* ---- a plan ----------------------------------------------------------------------------------------------------- */
+
+/* What coopmat.comp divides must come out even, and its shape be one that the device lists. */
+static void check_matrices(const device *d, vka_dtype dtype, const vka__attention_plan *plan) {
+    const uint32_t *spec = plan->main.spec, m = spec[VKA_SPEC_M], n = spec[VKA_SPEC_N], k = spec[VKA_SPEC_K];
+    uint32_t rows = spec[VKA_SPEC_RM] * m, members = spec[VKA_SPEC_TC], width = spec[VKA_SPEC_SUBGROUP];
+    uint32_t bc = spec[VKA_SPEC_BC], soft = rows / members, lanes = soft < width ? width / soft : 1;
+    bool listed = false;
+    for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
+        const vka_matrix_shape *s = &d->caps.matrix_shapes[i];
+        listed = listed || (s->m == m && s->n == n && s->k == k && s->dtype == dtype);
+    }
+    cr_assert(listed, "%s: %ux%ux%u", d->name, m, n, k);
+    cr_assert_eq(spec[VKA_SPEC_BR] % rows, 0);
+    cr_assert_eq(spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_BR] / rows * members * width);
+    cr_assert(rows % members == 0 && bc % (n * members) == 0 && bc % k == 0 && bc >= rows && bc % rows == 0);
+    cr_assert(soft < width ? width % soft == 0 : soft % width == 0, "%s", d->name);
+    cr_assert(bc % (4 * lanes) == 0, "%s: %u keys for %u lanes", d->name, bc, lanes);
+}
+
+/* The one reason to refuse a tensor: a single head of it that no binding can see, or of pages all of them. */
+static bool head_too_large(const device *d, const vka__attention_problem *p) {
+    const vka__attention_plan any = {.splits = 1};
+    needed list[MAX_NEEDED];
+    bool large = false;
+    for (size_t i = 0, count = needed_tensors(p, &any, list); i < count; i++) {
+        vka__view part = *list[i].view;
+        bool whole = list[i].heads == ALL_HEADS, paged = list[i].heads == KV_HEADS && p->pages.present;
+        part.shape[0] = whole || paged ? part.shape[0] : 1;
+        part.shape[1] = whole ? part.shape[1] : 1;
+        large = large || !vka__fits_binding(&d->caps, &part, vka__view_extent(&part, 0));
+    }
+    return large;
+}
+
+void check_attention(const device *d, const vka__attention_problem *p) {
+    vka__attention_plan plan;
+    vka__refusal refusal = {0};
+    vka_status status = vka__plan_attention(&d->caps, p, &plan, &refusal);
+    if (status != VKA_OK) {
+        cr_assert_eq(status, VKA_UNSUPPORTED);
+        cr_assert(refusal.field && refusal.reason[0], "%s refuses without a reason", d->name);
+        cr_assert(head_too_large(d, p) || (p->path > VKA_PATH_ROW && !strcmp(refusal.field, "path")),
+                  "%s refuses H %u/%u N %ux%u D %u/%u: %s: %s", d->name, p->q.shape[1], p->k.shape[1], p->q.shape[2],
+                  p->k.shape[2], p->q.shape[3], p->v.shape[3], refusal.field, refusal.reason);
+        return;
+    }
+    if (p->path == VKA_PATH_AUTO && d->caps.type == VKA_DEVICE_CPU) {
+        cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
+    }
+    cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
+    if (plan.path == VKA_PATH_COOPMAT) {
+        check_matrices(d, p->q.dtype, &plan);
+    }
+    if (p->options & VKA_FLAG_HARD) { /* which the others can't do */
+        cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
+    }
+    cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
+    cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
+    cr_assert_leq(plan.workspace_bytes, d->caps.storage_range);
+    check_dispatches(d, p, &plan);
+}
