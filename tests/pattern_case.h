@@ -1,4 +1,4 @@
-/* Patterns with everything drawn at random.
+/* Patterns: written down, or with everything drawn at random.
  * SPDX-License-Identifier: MIT */
 #ifndef VKATTN_TEST_PATTERN_CASE_H
 #define VKATTN_TEST_PATTERN_CASE_H
@@ -6,6 +6,11 @@
 #include <vkattn/pattern.h>
 
 #include "reference.h"
+
+/* The terms of a description that is written down. */
+#define TERMS(...)                                                                                                     \
+    .terms = (const vka_pattern_term[]){__VA_ARGS__},                                                                  \
+    .term_count = sizeof((const vka_pattern_term[]){__VA_ARGS__}) / sizeof(vka_pattern_term)
 
 /* What a drawn description points to: on the heap, so that both may be moved. Zero owns nothing. */
 typedef struct pattern_storage {

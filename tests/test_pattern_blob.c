@@ -4,9 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <vkattn/pattern.h>
-
-#include "reference.h"
+#include "pattern_case.h"
 #include "support/context.h"
 
 /* ---- the format, see docs/pattern-format.md -------------------------------------------------------------------- */
@@ -65,10 +63,6 @@ static blob saved(const context *c, const vka_pattern_desc *d) {
     vka_pattern_destroy(&pattern);
     return b;
 }
-
-#define TERMS(...)                                                                                                     \
-    .terms = (const vka_pattern_term[]){__VA_ARGS__},                                                                  \
-    .term_count = sizeof((const vka_pattern_term[]){__VA_ARGS__}) / sizeof(vka_pattern_term)
 
 /* Two heads of five by three tiles, of which each row has a full one; 70 and 90 end within their last tiles. */
 static blob linear(const context *c) {

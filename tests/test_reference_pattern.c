@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reference.h"
+#include "pattern_case.h"
 
 /* A row a query, a character a key; what it sees is '#'. As many keys as the rows are long. */
 static void looks_like(const char *name, vka_pattern_desc d, uint32_t head, const char *picture) {
@@ -20,10 +20,6 @@ static void looks_like(const char *name, vka_pattern_desc d, uint32_t head, cons
     }
     cr_assert_eq(strlen(picture), (size_t)d.queries * (d.keys + 1), "%s: the test's own picture", name);
 }
-
-#define TERMS(...)                                                                                                     \
-    .terms = (const vka_pattern_term[]){__VA_ARGS__},                                                                  \
-    .term_count = sizeof((const vka_pattern_term[]){__VA_ARGS__}) / sizeof(vka_pattern_term)
 
 static uint32_t seen(const vka_pattern_desc *d, uint32_t head, int64_t p) {
     uint32_t count = 0;
