@@ -17,7 +17,7 @@ const device devices[DEVICES] = {
     {"software", {CAPS(VKA_DEVICE_CPU, 8, 8, 8, 32768, 1024, 128 * MIB, 16, true)}},
     {"swiftshader", {CAPS(VKA_DEVICE_CPU, 4, 4, 4, 32768, 256, 1024 * MIB, 256, false)}},
     {"powervr", {CAPS(VKA_DEVICE_INTEGRATED, 1, 1, 1, 16384, 128, 128 * MIB, 64, false)}},
-    {"mali g52", {CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false)}},
+    {"mali g52", {CAPS(VKA_DEVICE_INTEGRATED, 8, 8, 8, 32768, 256, 4096 * MIB - 1, 64, false), .vendor_id = 0x13b5}},
     {"adreno 618", {CAPS(VKA_DEVICE_INTEGRATED, 64, 64, 128, 32768, 1024, 128 * MIB, 64, false)}},
     {"intel", {CAPS(VKA_DEVICE_INTEGRATED, 32, 8, 32, 49152, 1024, 2048 * MIB - 1, 64, true)}},
     {"nvidia", {CAPS(VKA_DEVICE_DISCRETE, 32, 32, 32, 49152, 1024, 4096 * MIB - 1, 16, true)}},
