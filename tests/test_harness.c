@@ -32,6 +32,10 @@ Test(harness, synchronization_validation) {
     if (!intercept_has_validation()) {
         cr_skip_test("SKIP: VK_LAYER_KHRONOS_validation is not installed, nothing here is validated");
     }
+    const char *gpu = getenv("VKATTN_TEST_GPUAV");
+    if (gpu && !strcmp(gpu, "1")) {
+        cr_skip_test("SKIP: GPU-assisted validation runs in place of synchronization validation");
+    }
     app a;
     app_open(&a, VK_API_VERSION_1_1, false);
     app_buffer b = app_buffer_create(&a, 64, VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT);
