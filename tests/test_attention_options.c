@@ -595,6 +595,7 @@ Test(attention_options, dropout) {
         {.dropout = 0.99f, .causal = true, .q_len = 70, .kv_len = 70},
         {.dropout = 1e-9f, .q_len = 3, .kv_len = 131},
         {.dropout = 0.999999f, .sinks = true},
+        {.dtype = VKA_F16, .dropout = 0.99999f},
         {.dropout = 0.3f, .kv_list = LENGTHS(.tensor = true), .q_list = OFFSETS(.tensor = true), .mask = VKA_U8},
     };
     RUN_CASES(cases);

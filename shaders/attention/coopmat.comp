@@ -4,7 +4,7 @@
 // Tiling: a workgroup owns BR rows in blocks of ROWS = RM * MM, each of which belongs to TC subgroups: every one of them
 // scores its share of a step's BC keys, softens its share of the rows, and keeps its share of the output channels. Keys
 // and values pass through shared memory, zero beyond the last key and channel; while a step's scores are computed its
-// values are on their way, and during its outputs the next step's keys. Scores leave the matrices through shared memory,
+// values are on their way, and during its outputs the next step's keys (not with LEAN). Scores leave the matrices through shared memory,
 // since which lane holds which element is nobody's business: there every row belongs to LANES lanes, which turn its
 // scores into probabilities of the storage type. Outputs stay in accumulators; a row's factor reaches them as a matrix
 // loaded with a stride of 0.
@@ -179,7 +179,7 @@ float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
             s[i][e] = kept(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
-        p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = element_words(s[i]);
+        p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = weight_words(s[i]);
     }
     state[n] = State(maximum, sum);
     return rescale;

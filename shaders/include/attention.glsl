@@ -290,10 +290,11 @@ bool sees(Grid g, Row r, int key) {
     return in_band(g, r.query, key) && bias_score(g, r, key, score);
 }
 
-// What dropout leaves of a key's weight.
+// What dropout leaves of a key's weight: all or nothing, so that no weight is above 1. What it multiplies the rest by comes
+// with final_scale.
 float kept(Grid g, Row r, int key, float weight) {
 #if VKA_RICH
-    return has(VKA_FLAG_DROPOUT) ? weight * dropout_factor(g, r, key) : weight;
+    return has(VKA_FLAG_DROPOUT) && is_dropped(g, r, key) ? 0.0 : weight;
 #else
     return weight;
 #endif

@@ -72,7 +72,8 @@ void store_scalar(Grid g, uvec2 query, uint d, float x) {
 float final_scale(State s, uint head) {
     float rescale;
     s = with_sink(s, head, rescale);
-    return has(VKA_FLAG_SPLIT) ? 1.0 : rescale * normaliser(s.sum);
+    float scale = has(VKA_FLAG_SPLIT) ? 1.0 : rescale * normaliser(s.sum);
+    return rich(VKA_FLAG_DROPOUT) ? scale * p.keep_scale : scale;
 }
 
 void store_state(Grid g, uvec2 query, State s) {

@@ -16,6 +16,17 @@ uvec2 element_words(vec4 x) {
 }
 #endif
 
+// The halves next to numbers that are normal as such, ties to even: how packHalf2x16 rounds is the driver's choice, and
+// weights that are all cut off would lower every result.
+vec4 nearest_halves(vec4 x) {
+    uvec4 bits = floatBitsToUint(x);
+    return uintBitsToFloat((bits + 0xfffu + (bits >> 13 & 1u)) & ~0x1fffu);
+}
+
+uvec2 weight_words(vec4 x) {
+    return element_words(VKA_BF16 != 0 ? x : nearest_halves(x));
+}
+
 // Vector d of the query whose first element is `at`, of a key, of a value.
 uvec2 query_element_words(uint at, uint d) {
     return has(VKA_FLAG_VEC4_QK) ? q_w2[(at >> 2) + d] : element_words(q_row4(at, p.q.d, d, D, false));

@@ -1,5 +1,5 @@
 // Keys and values of a step in shared memory, for kernels that multiply matrices of 16-bit elements: zero beyond the last
-// key and the last channel. Expects VKA_READ_WORDS, BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four elements a
+// key and the last channel. Expects BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four elements a
 // row), and Q_ROWS, queries that pass through the keys' tile at a time. VKA_STAGE_STEPS = 0: only queries do.
 // SPDX-License-Identifier: MIT
 

@@ -89,10 +89,10 @@ float minus_log_uniform(uint word) {
     return v < 0.0625 ? series : -log(1.0 - v);
 }
 
-float dropout_factor(Grid g, Row r, int key) {
+bool is_dropped(Grid g, Row r, int key) {
     if (ORDERED)
         key = int(token_at(g, uint(key)));
-    return random_word(g, r, key) < p.drop_below ? 0.0 : p.keep_scale;
+    return random_word(g, r, key) < p.drop_below;
 }
 
 // ---- scores -------------------------------------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ const uint Q_STRIDE = D8 + 1u;
 const uint P_STRIDE = BC / 8u + 1u;
 const uint UNSEEN = 0xbc00u; // -1 in f16
 
-// Of weights: away from f16's subnormals, which some devices' dot products take for 0. Dropout may have raised them above 1.
+// Of weights, which are 1 at most: away from f16's subnormals, which some devices' dot products take for 0.
 float weight_scale() {
-    return rich(VKA_FLAG_DROPOUT) ? 1.0 : 4096.0;
+    return 4096.0;
 }
 
 shared uvec4 q_tile[BR * Q_STRIDE];
@@ -71,7 +71,7 @@ void multiply_keys(uint chunk) {
 void put_weights(uint row, float weights[CN]) {
     [[unroll]] for (uint n = 0u; n < CN; n += 2u) {
         vec2 pair = vec2(weights[n], weights[n + 1u]) * weight_scale();
-        uint word = packHalf2x16(pair), i = n / 2u * TC + tc;
+        uint word = packHalf2x16(nearest_halves(pair.xyxy).xy), i = n / 2u * TC + tc;
         word = weights[n] < 0.0 ? (word & 0xffff0000u) | UNSEEN : word;
         word = weights[n + 1u] < 0.0 ? (word & 0xffffu) | UNSEEN << 16 : word;
         p_tile[row * P_STRIDE + i / 4u][i % 4u] = word;
