@@ -22,7 +22,7 @@ typedef struct device {
     .f16_storage = f16, .f16_arithmetic = f16
 
 /* Of every kind that there is, with matrices and without, and the least that Vulkan promises. */
-#define DEVICES 20
+#define DEVICES 21
 extern const device devices[DEVICES];
 
 /* The one of this name, which has to be there. */

@@ -220,6 +220,23 @@ static bool take_measured(const vka_device_caps *caps, const vka__attention_prob
     return true;
 }
 
+/* Is a path that can run the problem worth it on such a device, as far as anybody knows without measuring? */
+static bool pays(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_path path,
+                 const vka__tile *tile) {
+    switch (path) {
+    case VKA_PATH_DECODE: /* keeps whole keys in registers, and was seen to spill hundreds */
+        return !vka__has_few_registers(caps);
+    case VKA_PATH_COOPMAT:
+        return !vka__coopmat_spills(caps, p, tile);
+    case VKA_PATH_COOPMAT2: /* of a subgroup, or of elements that are decoded, it has nothing over plain matrices */
+        return caps->matrix_workgroup_grain.m && !vka__coopmat2_decodes(p);
+    case VKA_PATH_DOT: /* without its instruction it is the tile path with conversions */
+        return caps->f16_mixed_dot;
+    default:
+        return true;
+    }
+}
+
 bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                       vka__refusal *refusal) {
     if (p->path)
@@ -229,15 +246,9 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
     for (uint32_t i = 0; i < sizeof choice_rules / sizeof *choice_rules; ++i) {
         const struct choice_rule *r = &choice_rules[i];
         vka__tile tile;
-        /* Matrices of a subgroup that come by functions of elements have nothing over plain ones. */
-        bool useful = r->path != VKA_PATH_COOPMAT2 || caps->matrix_workgroup_grain.m;
-        /* Without its instruction it is the tile path with conversions. */
-        useful = useful && (r->path != VKA_PATH_DOT || caps->f16_mixed_dot);
-        /* A kernel that keeps whole keys in registers was seen to spill hundreds there. */
-        useful = useful && !(r->path == VKA_PATH_DECODE && vka__has_few_registers(caps));
-        if (useful && r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
+        if (r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
             !paths[r->path]->why_not(caps, p) && paths[r->path]->choose(caps, p, &tile) &&
-            !(r->path == VKA_PATH_COOPMAT && vka__coopmat_spills(caps, p))) {
+            pays(caps, p, r->path, &tile)) {
             take(caps, p, r->path, &tile, r->why, plan);
             return true;
         }

@@ -33,7 +33,7 @@ extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__pat
 
 /* The kernel without options or the one behind it, with them. */
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *problem);
-/* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices are made of one type. */
+/* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices and pairs are made of one type. */
 bool vka__turns_into(const vka__view *view, vka_dtype dtype);
 /* Do compilers for it spill where others have registers to spare? */
 bool vka__has_few_registers(const vka_device_caps *caps);
@@ -50,8 +50,11 @@ bool vka__first_fitting(const vka__path *path, const vka_device_caps *caps, cons
 uint32_t vka__subgroup_width(const vka_device_caps *caps);
 /* The width that matrices are made for; 0 likewise. */
 uint32_t vka__matrix_width(const vka_device_caps *caps);
-/* Is a problem that the coopmat path could take more than the device's registers hold there? */
-bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *problem);
+/* Does the coopmat2 path load the problem's keys and values through functions that decode each element, where a
+ * workgroup holds the matrices? */
+bool vka__coopmat2_decodes(const vka__attention_problem *problem);
+/* Does a tile of the coopmat path need more registers than the device has? */
+bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile);
 
 /* "row", "tile", .. */
 const char *vka__path_name(uint32_t path);

@@ -87,6 +87,8 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
     if (!t->rm || !vka__map_holds(p, t))
         return false;
     uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
+    if (rows % t->tc)
+        return false;
     uint32_t soft_rows = rows / t->tc; /* of a subgroup, whose lanes take four scores at least each */
     uint32_t lanes = soft_rows < width ? width / soft_rows : 1;
     return t->br / rows * t->tc * width <= caps->max_invocations && t->bc % (s->n * t->tc) == 0 && t->bc % s->k == 0 &&
@@ -98,37 +100,25 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
  * 64 for sixteen. */
 #define MAX_LEAN_DIM       128
 #define MAX_LEAN_SUBGROUPS 8
-#define MAX_LEAN_KEYS      64
-static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows, uint32_t subgroups) {
-    uint32_t width = vka__matrix_width(caps);
-    return rows * p->v.shape[3] / subgroups / width <= 2 * width && p->q.shape[3] <= MAX_LEAN_DIM;
+
+static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    uint32_t width = vka__matrix_width(caps), channels = vka__round_up(p->v.shape[3], shape_of(caps, p)->n * t->tc);
+    return block_rows(caps, p, t) * channels <= 2 * width * width * t->tc && p->q.shape[3] <= MAX_LEAN_DIM;
 }
 
 /* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
  * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
 static void choose_block(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t *rows,
                          uint32_t *subgroups) {
-    const vka_matrix_shape *s = shape_of(caps, p);
-    *rows = s->m;
+    uint32_t least = shape_of(caps, p)->m;
+    *rows = least;
     *subgroups = 1;
-    if (vka__has_few_registers(caps)) {
-        uint32_t most = p->q.shape[3] <= MAX_LEAN_DIM ? vka__min_u32(MAX_LEAN_SUBGROUPS, MAX_LEAN_KEYS / s->n) : 2;
-        while (*subgroups < most && !is_lean(caps, p, *rows, *subgroups))
-            *subgroups *= 2;
-        return;
-    }
     while (*rows < 16 && caps->type != VKA_DEVICE_CPU)
         *rows *= 2;
-    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > s->m)
+    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > least)
         *rows /= 2;
     if (registers(caps, p, *rows, 1) > MAX_REGISTERS)
         *subgroups = 2;
-}
-
-bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *p) {
-    uint32_t rows, subgroups;
-    choose_block(caps, p, &rows, &subgroups);
-    return vka__has_few_registers(caps) && !is_lean(caps, p, rows, subgroups);
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
@@ -136,11 +126,12 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
     return 32;
 }
 
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    uint32_t rows, subgroups, all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
-    choose_block(caps, p, &rows, &subgroups);
+/* The first of the groups that fits with such a block, or one of as many keys that holds all rows and no more. */
+static bool choose_group(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t count, uint32_t rows,
+                         uint32_t subgroups, vka__tile *tile) {
+    uint32_t all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
     bool found = false;
-    for (uint32_t i = 0; i < (vka__has_few_registers(caps) ? GROUPS : DEFAULTS); ++i) {
+    for (uint32_t i = 0; i < count; ++i) {
         vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps, p)->m, subgroups};
         bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
         if ((!found || smaller) && fits(caps, p, &t)) {
@@ -149,6 +140,30 @@ static bool choose(const vka_device_caps *caps, const vka__attention_problem *p,
         }
     }
     return found;
+}
+
+/* One product's rows a block; the fewest subgroups that are lean, or if none are, the most. */
+static bool choose_lean(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    bool found = false;
+    vka__tile t;
+    for (uint32_t subgroups = 1; subgroups <= MAX_LEAN_SUBGROUPS; subgroups *= 2)
+        if (!(found && is_lean(caps, p, tile)) && choose_group(caps, p, GROUPS, shape_of(caps, p)->m, subgroups, &t)) {
+            *tile = t;
+            found = true;
+        }
+    return found;
+}
+
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    uint32_t rows, subgroups;
+    if (vka__has_few_registers(caps))
+        return choose_lean(caps, p, tile);
+    choose_block(caps, p, &rows, &subgroups);
+    return choose_group(caps, p, DEFAULTS, rows, subgroups, tile);
+}
+
+bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    return vka__has_few_registers(caps) && !is_lean(caps, p, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,

@@ -24,14 +24,14 @@ static uint32_t threads(const vka_device_caps *caps) {
 }
 
 /* Tensor layouts address f16 keys and values in one place each: anything else is decoded, element by element. */
-static bool needs_decoding(const vka__attention_problem *p) {
+bool vka__coopmat2_decodes(const vka__attention_problem *p) {
     return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->order.present;
 }
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
-    if (by_workgroup(caps) && needs_decoding(p) && !caps->matrix_block_loads)
+    if (by_workgroup(caps) && vka__coopmat2_decodes(p) && !caps->matrix_block_loads)
         return "this device's matrices of a workgroup load f16 keys and values from one place";
     if (!vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
@@ -86,9 +86,9 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t *spec = plan->main.spec;
     plan->shared_bytes = shared_bytes(caps, p, tile);
-    vka__kernel kernel = !by_workgroup(caps) ? VKA__attention_coopmat2_sg
-                         : needs_decoding(p) ? VKA__attention_coopmat2_decode
-                                             : VKA__attention_coopmat2;
+    vka__kernel kernel = !by_workgroup(caps)        ? VKA__attention_coopmat2_sg
+                         : vka__coopmat2_decodes(p) ? VKA__attention_coopmat2_decode
+                                                    : VKA__attention_coopmat2;
     plan->main.kernel = vka__attention_kernel(kernel, p);
     spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
     spec[VKA_SPEC_SUBGROUP] = by_workgroup(caps) ? 0 : threads(caps);

@@ -35,11 +35,11 @@ static void choose_tiles(const vka_pattern_desc *d, vka_device_type device, vka_
     info->key_tile = d->key_tile ? d->key_tile : key_usual;
 }
 
-/* Boxes that cover the grid; 0 where they would have more places than fit: a thin grid fills them badly. */
 uint32_t vka__pattern_lead(const vka_pattern_term *t, uint32_t axis, uint32_t box) {
     return t->kind == VKA_PATTERN_SWIN ? (box - t->grid.shift[axis] % box) % box : 0;
 }
 
+/* Boxes that cover the grid; 0 where they would have more places than fit: a thin grid fills them badly. */
 static uint32_t count_boxes(const vka_pattern_term *t, uint32_t tile) {
     uint32_t rank = t->grid.rank, box[3];
     uint64_t boxes = 1;

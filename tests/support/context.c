@@ -63,6 +63,11 @@ static void matrix_16x16x16(void *user, vka_device_caps *caps) {
     one_shape(caps, 16, 16, 16);
 }
 
+static void lean_16x16x16(void *user, vka_device_caps *caps) {
+    one_shape(caps, 16, 16, 16);
+    lean(user, caps);
+}
+
 static void matrix_8x16x16(void *user, vka_device_caps *caps) {
     one_shape(caps, 8, 16, 16);
     lean(user, caps);
@@ -83,6 +88,7 @@ const device_config config_few_groups = {"few_groups", few_groups};
 const device_config config_few_buffers = {"few_buffers", few_buffers};
 const device_config config_lean = {"lean", lean};
 const device_config config_matrix_16x16x16 = {"matrix_16x16x16", matrix_16x16x16};
+const device_config config_lean_16x16x16 = {"lean_16x16x16", lean_16x16x16};
 const device_config config_matrix_8x16x16 = {"matrix_8x16x16", matrix_8x16x16};
 const device_config config_matrix_16x8x8 = {"matrix_16x8x8", matrix_16x8x8};
 

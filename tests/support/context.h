@@ -22,9 +22,10 @@ extern const device_config config_no_sub;      /* no subgroup arithmetic */
 extern const device_config config_staged;      /* device memory can't be mapped */
 extern const device_config config_few_groups;  /* dispatches of a few workgroups */
 extern const device_config config_few_buffers; /* kernels bind no more than eight */
+extern const device_config config_lean;        /* Intel's registers, of which there are few */
 /* Matrices of another shape than the device lists, where it can do that. */
-extern const device_config config_lean;            /* Intel's registers, matrices as listed */
 extern const device_config config_matrix_16x16x16; /* NVIDIA, AMD */
+extern const device_config config_lean_16x16x16;   /* the same with few registers */
 extern const device_config config_matrix_8x16x16;  /* Intel, with its registers */
 extern const device_config config_matrix_16x8x8;   /* NVIDIA's smallest */
 
