@@ -75,8 +75,8 @@ void bench_usage(FILE *file) {
         "  --head N            which head is drawn [0]\n"
         "\n"
         "options: the time of attention with each of its options over the plain one's, verified, in one run\n"
-        "patterns: the time of attention by well-known patterns, over the dense one's, at --n [16384] tokens; "
-        "verified\n"
+        "patterns: the time of attention by well-known patterns, over the dense one's, at --n [16384] tokens or "
+        "those of --grid; verified\n"
         "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
         file);
 }

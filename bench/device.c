@@ -49,8 +49,10 @@ static void print_device(uint32_t number, const vka_device_caps *c) {
            c->unified_memory ? " (mapped)" : "", (double)c->storage_range / 0x1p20, c->storage_align);
     printf("   workgroup    %u invocations, %u KiB shared, subgroup %u (%u .. %u)\n", c->max_invocations,
            c->shared_bytes / 1024, c->subgroup_size, c->subgroup_min, c->subgroup_max);
-    printf("   features     f16 storage %s, f16 arithmetic %s, subgroup arithmetic %s, timestamps %s\n",
-           yes(c->f16_storage), yes(c->f16_arithmetic), yes(c->subgroup_arithmetic), yes(c->timestamps));
+    printf("   features     f16 storage %s, f16 arithmetic %s, f16 dot products %s, subgroup arithmetic %s, timestamps "
+           "%s\n",
+           yes(c->f16_storage), yes(c->f16_arithmetic), yes(c->f16_mixed_dot), yes(c->subgroup_arithmetic),
+           yes(c->timestamps));
 }
 
 bench_exit bench_devices_print(void) {

@@ -15,13 +15,16 @@
  * SYNCHRONISATION
  *
  *  Inside a wrapped recording, from vka_recorder_wrap to vka_recorder_unwrap, barriers are the library's. At the
- * borders they are yours: before  inputs must be visible to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
- * VK_ACCESS_SHADER_READ_BIT; memory that outputs and workspaces overwrite must be free at
- * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_WRITE_BIT. after   outputs were written at
- * VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT. vka_copy reads and writes at
- * VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT. The library binds a compute pipeline
- * and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push constants: bind your own again afterwards. It
- * touches nothing else in the command buffer.
+ *  borders they are yours:
+ *
+ *  - before: inputs must be visible to VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, VK_ACCESS_SHADER_READ_BIT; memory that
+ *    outputs and workspaces overwrite must be free at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+ *    VK_ACCESS_SHADER_WRITE_BIT.
+ *  - after: outputs were written at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT.
+ *  - vka_copy reads and writes at VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT.
+ *
+ *  The library binds a compute pipeline and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push
+ *  constants: bind your own again afterwards. It touches nothing else in the command buffer.
  *
  * LIFETIME
  *
@@ -61,11 +64,12 @@ typedef struct vka_vulkan_wishes {
     bool matrix_per_element_operations;
     bool matrix_tensor_addressing;
     bool matrix_block_loads;
-    bool mixed_float_dot; /* VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE                               */
-                          /*   .shaderMixedFloatDotProductFloat16AccFloat32; needs shader_float16                  */
-    bool buffer_device_address; /* VkPhysicalDeviceBufferDeviceAddressFeatures.bufferDeviceAddress: block loads need it;
-                                 */
-    /*   buffers need no usage flag                                                        */
+    /* VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE.shaderMixedFloatDotProductFloat16AccFloat32; needs
+     * shader_float16. */
+    bool mixed_float_dot;
+    /* VkPhysicalDeviceBufferDeviceAddressFeatures.bufferDeviceAddress: matrix_block_loads needs it. Buffers need no
+     * usage flag. */
+    bool buffer_device_address;
 } vka_vulkan_wishes;
 
 /* Room for the feature structures of vka_vulkan_features. */
