@@ -234,7 +234,7 @@ Test(errors_attention, numbers) {
     INVALID("window", d.window = ((vka_window){true, 3, -4}));
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, INT32_MIN}));
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, VKA_UNBOUNDED - 1}));
-    INVALID("path", d.path = (vka_attention_path)6);
+    INVALID("path", d.path = (vka_attention_path)(VKA_PATH_DOT + 1));
     INVALID("path", d.path = (vka_attention_path)-1);
     INVALID("tile", d.tile.key_tile = 4);
     INVALID("tile", (d.path = VKA_PATH_ROW, d.tile.query_tile = 8));
