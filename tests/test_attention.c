@@ -45,14 +45,14 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
         if (slow && dims[d] != 8 && dims[d] != 59) {
             continue; /* the software driver that is newer takes them all */
         }
-        /* Matrices are compiled as hundreds of instructions each where they are not hardware. */
-        bool matrices = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
+        /* Matrices are compiled as hundreds of instructions each where they are not hardware; pairs have the tiles of
+         * the tile path. */
         bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
                                     [VKA_PATH_TILE] = thorough || !slow,
                                     [VKA_PATH_DECODE] = thorough || !slow,
-                                    [VKA_PATH_COOPMAT] = matrices || !software,
+                                    [VKA_PATH_COOPMAT] = thorough || !software,
                                     [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software,
-                                    [VKA_PATH_DOT] = thorough || !software}; /* tiles as the tile path's */
+                                    [VKA_PATH_DOT] = thorough || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough && !(slow && dims[d] == 8)) {
             runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;
