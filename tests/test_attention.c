@@ -52,7 +52,7 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
                                     [VKA_PATH_DECODE] = thorough || !slow,
                                     [VKA_PATH_COOPMAT] = thorough || !software,
                                     [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software,
-                                    [VKA_PATH_DOT] = slow ? dims[d] == 59 : thorough || !software};
+                                    [VKA_PATH_DOT] = !slow && (thorough || !software)};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough && !(slow && dims[d] == 8)) {
             runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;
