@@ -42,7 +42,7 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
     bool slow = context_compiles_slowly(&c), software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
     for (size_t d = 0; d < count; d++) {
         bool thorough = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
-        if (slow && dims[d] != 8 && dims[d] != 59) {
+        if (slow && dims[d] != 59) {
             continue; /* the software driver that is newer takes them all */
         }
         /* Matrices are compiled as hundreds of instructions each where they are not hardware; pairs have the tiles of
@@ -54,7 +54,7 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
                                     [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software,
                                     [VKA_PATH_DOT] = !slow && (thorough || !software)};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
-        if (thorough && !(slow && dims[d] == 8)) {
+        if (thorough) {
             runs[VKA_PATH_TILE] = dims[d] == 59 || !slow;
             runs[VKA_PATH_DOT] = dims[d] == 59 ? !slow : !software;
             runs[VKA_PATH_COOPMAT] = dims[d] == 59 || !software;
