@@ -56,6 +56,16 @@ bool vka__coopmat2_decodes(const vka__attention_problem *problem);
 /* Does a tile of the coopmat path need more registers than the device has? */
 bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile);
 
+/* What the dot path shares with the tile path. */
+
+const char *vka__tile_why_not(const vka_device_caps *caps, const vka__attention_problem *problem);
+/* With so much shared memory, and at most so many vectors of four outputs of an invocation. */
+bool vka__tile_fits(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile,
+                    uint32_t shared, uint32_t most_vectors);
+uint32_t vka__tile_pack_rows(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile);
+/* Rows that a tile may be asked to hold. */
+uint32_t vka__tile_rows(const vka__attention_problem *problem);
+
 /* "row", "tile", .. */
 const char *vka__path_name(uint32_t path);
 /* VKA_PATH_AUTO: there is no such path. */

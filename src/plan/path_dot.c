@@ -14,10 +14,9 @@ static const vka__tile tiles[] = {
 #define MAX_OUT_VECTORS 16
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
-    (void)caps;
     if (p->q.dtype != VKA_F16 || !vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
         return "it multiplies pairs of f16: queries must be f16, keys and values f16 or quantised";
-    return p->options & VKA_FLAG_HARD ? "it shares a row's weights, and has no order among keys of equal score" : NULL;
+    return vka__tile_why_not(caps, p);
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -35,19 +34,11 @@ static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
 }
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
-    uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), s->tc);
-    return vka__map_holds(p, s) && s->br / s->rm * s->tc <= caps->max_invocations &&
-           shared_bytes(s, p->q.shape[3]) <= caps->shared_bytes && out_vectors <= MAX_OUT_VECTORS;
-}
-
-static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
-    (void)caps, (void)p, (void)tile;
-    return 16;
+    return vka__tile_fits(caps, p, s, shared_bytes(s, p->q.shape[3]), MAX_OUT_VECTORS);
 }
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    uint32_t rows = p->q_len * 2 <= 16 ? vka__packed_rows(p) : p->q_len;
-    return vka__first_fitting(&vka__path_dot, caps, p, rows, DEFAULTS, tile);
+    return vka__first_fitting(&vka__path_dot, caps, p, vka__tile_rows(p), DEFAULTS, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
@@ -57,4 +48,4 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }
 
-const vka__path vka__path_dot = {"dot", why_not, tile_at, fits, choose, fill, pack_rows, false};
+const vka__path vka__path_dot = {"dot", why_not, tile_at, fits, choose, fill, vka__tile_pack_rows, false};

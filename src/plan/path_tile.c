@@ -25,7 +25,7 @@ static uint32_t most_out_vectors(const vka_device_caps *caps) {
     return caps->driver_id == MOLTENVK || caps->driver_id == HONEYKRISP ? 8 : 16;
 }
 
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+const char *vka__tile_why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     (void)caps;
     return p->options & VKA_FLAG_HARD ? "it shares a row's weights, and has no order among keys of equal score" : NULL;
 }
@@ -38,15 +38,28 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
     return true;
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
-    uint32_t out_vectors = s->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), s->tc);
-    return vka__map_holds(p, s) && s->br / s->rm * s->tc <= caps->max_invocations &&
-           shared_bytes(s, p->q.shape[3]) <= caps->shared_bytes && out_vectors <= most_out_vectors(caps);
+/* Vectors of four outputs of an invocation. */
+static uint32_t out_vectors(const vka__attention_problem *p, const vka__tile *s) {
+    return s->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), s->tc);
 }
 
-static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+bool vka__tile_fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s, uint32_t shared,
+                    uint32_t most_vectors) {
+    return vka__map_holds(p, s) && s->br / s->rm * s->tc <= caps->max_invocations && shared <= caps->shared_bytes &&
+           out_vectors(p, s) <= most_vectors;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
+    return vka__tile_fits(caps, p, s, shared_bytes(s, p->q.shape[3]), most_out_vectors(caps));
+}
+
+uint32_t vka__tile_pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
     (void)caps, (void)p, (void)tile;
     return 16;
+}
+
+uint32_t vka__tile_rows(const vka__attention_problem *p) {
+    return p->q_len * 2 <= vka__tile_pack_rows(NULL, p, NULL) ? vka__packed_rows(p) : p->q_len;
 }
 
 /* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the
@@ -64,7 +77,7 @@ static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, c
     bool found = false;
     for (uint32_t i = 0; i < sizeof f->tiles / sizeof *f->tiles; ++i) {
         const vka__tile *t = &f->tiles[i];
-        bool small = t->rm * vka__div_up(vka__div_up(p->v.shape[3], 4), t->tc) <= f->out_vectors || t->rm == 1;
+        bool small = out_vectors(p, t) <= f->out_vectors || t->rm == 1;
         if (small && fits(caps, p, t) && (!found || (t->br >= rows && t->br < tile->br))) {
             *tile = *t;
             found = true;
@@ -74,7 +87,7 @@ static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, c
 }
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    uint32_t rows = p->q_len * 2 <= 16 ? vka__packed_rows(p) : p->q_len;
+    uint32_t rows = vka__tile_rows(p);
     const struct frugal *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel
                              : caps->vendor_id == VKA_VENDOR_ARM ? &mali
                                                                  : &kepler;
@@ -91,4 +104,4 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }
 
-const vka__path vka__path_tile = {"tile", why_not, tile_at, fits, choose, fill, pack_rows, false};
+const vka__path vka__path_tile = {"tile", vka__tile_why_not, tile_at, fits, choose, fill, vka__tile_pack_rows, false};
