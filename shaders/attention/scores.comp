@@ -30,16 +30,16 @@ float row_lse(Grid g, uvec2 query) {
 
 float stage_of(Grid g, Row r, int key, float qk, float lse) {
     if (STAGE == SCALED)
-        return qk * p.scale_log2 * LN2;
+        return qk * p.score_scale * p.lse_scale;
     float score = score_of(qk);
     if (STAGE == CAPPED)
-        return score * LN2;
+        return score * p.lse_scale;
     bool seen = (ORDERED || key < g.kv_len) && in_band(g, r.query, key);
     if (seen && biased())
         seen = bias_score(g, r, key, score);
     if (STAGE == PROBABILITIES)
-        return seen && lse != negative_infinity() ? exp2(score - lse * LOG2E) : 0.0;
-    return seen ? score * LN2 : negative_infinity();
+        return seen && lse != negative_infinity() ? exp2((score * p.lse_scale - lse) * LOG2E) : 0.0;
+    return seen ? score * p.lse_scale : negative_infinity();
 }
 
 void main() {
