@@ -56,7 +56,8 @@ static bool sees_replaced(const hidden *h, uint32_t b, uint32_t head, uint32_t i
     const attention_problem *p = h->p;
     uint32_t kv_head = head / (p->a.q_heads / p->a.kv_heads);
     for (uint32_t j = 0; j < p->sequences.kv_len[b]; j++) {
-        bool replaced = h->k[attention_kv_row(p, &p->k, b, kv_head, j)] || h->v[attention_kv_row(p, &p->v, b, kv_head, j)];
+        bool replaced =
+            h->k[attention_kv_row(p, &p->k, b, kv_head, j)] || h->v[attention_kv_row(p, &p->v, b, kv_head, j)];
         if (replaced && ref_attention_visible(&p->ref, b, head, i, j)) {
             return true;
         }
@@ -79,8 +80,8 @@ static bool compare_row(const hidden *h, uint32_t b, uint32_t head, uint32_t i, 
         return true;
     }
     char text[1024];
-    snprintf(why, size, "%s of batch %u head %u query %u depends on keys or values that it does not see; %s", differs, b,
-             head, i, attention_describe(p, text, sizeof text));
+    snprintf(why, size, "%s of batch %u head %u query %u depends on keys or values that it does not see; %s", differs,
+             b, head, i, attention_describe(p, text, sizeof text));
     return false;
 }
 

@@ -34,10 +34,15 @@ static bool fail(const verdict *v, const char *format, ...) {
 
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
+/* What float64 gives, as far as results that are f32 can say it. */
+static double as_f32(double x) {
+    return fabs(x) < 0x1.ffffffp127 ? x : isnan(x) ? x : copysign(INFINITY, x);
+}
+
 static bool check_element(const verdict *v, ref_error *error, const char *name, size_t index, double out, double naive,
                           double ref) {
     bool broken = error->broken;
-    ref_error_add(error, out, naive, ref);
+    ref_error_add(error, out, naive, as_f32(ref));
     return !error->broken || broken || fail(v, "%s[%zu] is %g, not %g", name, index, out, ref);
 }
 
@@ -259,7 +264,8 @@ static bool record(const verdict *v, const vka_attention_desc *desc, bool judged
     if (status != VKA_OK) {
         return failed_call(v, status);
     }
-    return (!judged || judge(v)) && (intercept_violations() == violations || fail(v, "was complained about by validation"));
+    return (!judged || judge(v)) &&
+           (intercept_violations() == violations || fail(v, "was complained about by validation"));
 }
 
 static bool try(attention_problem *p, vka_attention_path path, uint32_t splits, bool judged, char *why, size_t size) {

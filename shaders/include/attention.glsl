@@ -331,7 +331,7 @@ uint workspace_row(Grid g, uvec2 query) {
 }
 
 float lse_of(State s) {
-    if (is_nan(s.sum)) // a driver's logarithm need not be NaN
+    if (is_nan(s.sum)) // a driver's logarithm of it need not be NaN
         return s.sum;
     return s.sum > 0.0 ? s.maximum * p.lse_scale + log(s.sum) : negative_infinity();
 }
@@ -341,7 +341,8 @@ float normaliser(float sum) {
     return is_nan(sum) ? sum : sum > 0.0 ? 1.0 / sum : 0.0;
 }
 
-// A row's state with its sink, and what that makes of its outputs.
+// A row's final state, with its sink, and what that makes of its outputs. A driver's exp2 may be infinite for NaN: no sum of
+// numbers that are 1 at most is.
 State with_sink(State s, uint head, out float rescale) {
     rescale = 1.0;
 #if VKA_RICH
@@ -351,5 +352,7 @@ State with_sink(State s, uint head, out float rescale) {
         s = State(maximum, s.sum * rescale + exp_of(sink - maximum));
     }
 #endif
+    if ((floatBitsToUint(s.sum) & 0x7f800000u) == 0x7f800000u)
+        s.sum = uintBitsToFloat(0x7fc00000u);
     return s;
 }

@@ -277,7 +277,7 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     }
     uint32_t *spec = plan->scores.spec;
     uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_GRID_BIAS |
-                     VKA_FLAG_ORDER | p->options) &
+                     VKA_FLAG_ORDER | VKA_FLAG_STATS | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
@@ -315,8 +315,8 @@ static void fill_strides(const vka__attention_problem *p, vka__slice slice, vka_
             *(vka_strides *)(void *)((char *)params + sliced[i].strides) = kernel_strides(p, slice, &sliced[i]);
 }
 
-/* Units of scores: see attention.glsl. What a soft cap divides by is neither infinite nor so small that a device may take
- * it for 0. */
+/* Units of scores: see attention.glsl. What a soft cap divides by is neither infinite nor so small that a device may
+ * take it for 0. */
 static void fill_scores(const vka__attention_problem *p, vka_attention_params *params) {
     const double log2e = 1.4426950408889634, options_unit = 4;
     bool rich = needs_rich_kernel(p);
@@ -428,7 +428,7 @@ typedef enum stage { SIZE, MAIN, MERGE, SCORES } stage;
 static bool uses(const vka__attention_problem *p, const vka__attention_plan *plan, stage what, const struct sliced *t) {
     const vka__view *v = view_of(p, t);
     bool result = v == &p->out || v == &p->lse || v == &p->stats, score = v == &p->scores;
-    bool needed_by_scores = v == &p->lse && p->score_stage == VKA_SCORES_PROBABILITIES;
+    bool needed_by_scores = (v == &p->lse || v == &p->stats) && p->score_stage == VKA_SCORES_PROBABILITIES;
     switch (what) {
     case SIZE:
         return v == &p->q_list || v == &p->kv_list;
@@ -450,7 +450,8 @@ static void bind_tensors(const vka_device_caps *caps, const vka__attention_probl
         uint64_t first;
         vka__view part;
         cut(p, t, plan->slice, batch, q_head, &first, &part);
-        vka__access access = what == SCORES && t->slot == VKA_BIND_LSE ? VKA__READ : t->access;
+        bool read = what == SCORES && (t->slot == VKA_BIND_LSE || t->slot == VKA_BIND_STATS);
+        vka__access access = read ? VKA__READ : t->access;
         out->binding[t->slot] =
             vka__bind(caps, &part, first, vka__view_extent(&part, 0), access, &out->push.base[t->slot]);
         out->binding[t->slot].buffer = view_of(p, t) == &p->scores ? VKA__BUFFER_SCORES : 0;
