@@ -204,7 +204,7 @@ Test(attention_numbers, sinks) {
 /* A slope times a distance may be more than a float: the nearest key still wins, and where all are beyond it none does.
  */
 Test(attention_numbers, slopes) {
-    static const float slopes[] = {1e30f, 2e37f, FLT_MAX, -1e30f};
+    static const float slopes[] = {1e30f, 0x1p123f, FLT_MAX, -0x1p100f};
     static const double out[] = {16, 16, 16, 1};
     context c;
     context_open(&c, &config_real);
@@ -308,7 +308,13 @@ Test(attention_numbers, visible_values) {
 
 /* ---- what a row does not see ----------------------------------------------------------------------------------- */
 
-static void hide(context *c, attention_case a) {
+/* Matrices take long to compile where they are not hardware. */
+static bool is_quick(const context *c, vka_attention_path path) {
+    bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
+    return !matrices || vka_device_get_caps(c->device)->type != VKA_DEVICE_CPU;
+}
+
+static void hide(context *c, attention_case a, bool all_paths) {
     char why[1536] = "";
     a.batch = a.batch ? a.batch : 2;
     a.q_heads = 2;
@@ -319,7 +325,8 @@ static void hide(context *c, attention_case a) {
     int first = context_compiles_slowly(c) ? VKA_PATH_AUTO : VKA_PATH_ROW, last = first ? LAST_PATH : first;
     for (int path = first; path <= last; path++) {
         uint32_t splits = a.order_len ? 0 : a.q_len == 1 ? 3 : 1;
-        if (attention_can(&p, (vka_attention_path)path)) {
+        bool wanted = all_paths || is_quick(c, (vka_attention_path)path);
+        if (wanted && attention_can(&p, (vka_attention_path)path)) {
             cr_assert(attention_try_hidden(&p, (vka_attention_path)path, splits, why, sizeof why),
                       "path %d splits %u: %s", path, splits, why);
         }
@@ -339,7 +346,7 @@ static void hide_all(const attention_case *cases, size_t count) {
             attention_case a = cases[i];
             a.dtype = types[(i + n) % 2];
             a.q_len = lengths[n];
-            hide(&c, a);
+            hide(&c, a, i == 0);
         }
     }
     context_close(&c);

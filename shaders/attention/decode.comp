@@ -125,7 +125,8 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
             if (biased() && seen[c])
                 seen[c] = bias_score(g, row_info[r], key, s[c]);
         }
-        float rescale = rich(VKA_FLAG_HARD) ? argmax_step(r, j, count, s, seen) : online_softmax_step(g, r, j, count, s, seen);
+        float rescale = rich(VKA_FLAG_HARD) ? argmax_step(r, j, count, s, seen)
+                                            : online_softmax_step(g, r, j, count, s, seen);
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
             vec4 x = times(out_rows[r * DV_PARTS + i], rescale);
             [[unroll]] for (uint c = 0u; c < count; ++c)

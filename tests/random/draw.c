@@ -174,7 +174,7 @@ static void make_legal_extremes(attention_case *a) {
     bool halves = a->dtype == VKA_F16 && a->k_dtype != VKA_F32 && a->k_dtype != VKA_BF16;
     a->mask_content = halves && a->mask == VKA_F16 && a->mask_content == MASK_LOWEST ? MASK_RANDOM : a->mask_content;
     bool lowest_mask = a->mask && a->mask != VKA_U8 && a->mask_content == MASK_LOWEST;
-    a->lowest_biases = a->lowest_biases && a->relative_len;
+    a->lowest_biases = a->lowest_biases && a->relative_len && !(lowest_mask && a->scores);
     bool exact = !halves && a->k_dtype != VKA_I8 && a->k_dtype != VKA_Q8_0 && a->softcap < 1e20f;
     a->whole_numbers = a->whole_numbers && exact && !lowest_mask && !a->lowest_biases;
     a->scale = a->whole_numbers || (a->scale < 0x1p99f && !(a->scale > 0 && a->scale < 0x1p-99f)) ? a->scale : 0;
