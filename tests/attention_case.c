@@ -335,12 +335,14 @@ static void say_scores(writer *w, const attention_problem *p) {
             say(w, true, "%c%u", i ? 'x' : ' ', p->mask.view.shape[i]);
         }
     }
-    say(w, a->alibi, " alibi");
+    say(w, a->alibi, " alibi%s", a->huge_slopes ? " (huge)" : "");
     say(w, a->relative_len, " relative %ux%u zero %u%s", p->relative_bias.view.shape[0], a->relative_len,
         a->relative_zero, a->relative_masks ? " with -inf" : "");
+    say(w, a->relative_len && a->lowest_biases, " with the lowest");
     say(w, a->relative_width, " rows %u zero %u of a grid %u wide", a->relative_rows, a->relative_zero_row,
         a->relative_width);
-    say(w, a->sinks, " sinks");
+    say(w, a->sinks, " sinks%s", a->huge_sinks ? " (huge)" : "");
+    say(w, a->whole_numbers, " whole numbers");
     say(w, a->selection, " %s", selections[a->selection]);
     say(w, a->dropout != 0, " dropout %g", (double)a->dropout);
     say(w, a->selection == VKA_SELECTION_SAMPLE || a->dropout != 0, " random %#llx+%u",

@@ -49,6 +49,10 @@ typedef struct attention_case {
     bool relative_shared;                                      /* one row for all heads              */
     bool relative_masks;                                       /* a few of its elements are -inf     */
     bool sinks;
+    bool huge_sinks;    /* some are the largest or the lowest float, or not far from it                 */
+    bool huge_slopes;   /* of ALiBi: times 2^100                                                        */
+    bool lowest_biases; /* relative ones: a few are the lowest float                                    */
+    bool whole_numbers; /* q and k are integers, whose products are exact at any scale                  */
     bool causal;
     vka_diagonal diagonal;
     int32_t offset;
@@ -129,6 +133,15 @@ vka_attention_desc attention_desc(const attention_problem *p);
 /* Runs it with poisoned outputs and workspace, and tests the accuracy rule for all results, and that nothing else was
  * written. Every element is compared. False: `why` says what was wrong. */
 bool attention_try(attention_problem *p, vka_attention_path path, uint32_t splits, char *why, size_t size);
+/* Runs it likewise, and leaves the judgement to the caller: validation and calls must succeed, no result is looked at.
+ */
+bool attention_record(attention_problem *p, vka_attention_path path, uint32_t splits, char *why, size_t size);
+
+/* Runs it, puts NaN, infinities and huge numbers into keys and values drawn at random, runs it again: rows that see
+ * none of them must have the same bits in out, lse and stats. What the keys and values held comes back. False: see
+ * `why`. */
+bool attention_try_hidden(attention_problem *p, vka_attention_path path, uint32_t splits, char *why, size_t size);
+
 /* attention_try, asserting. */
 void attention_run(attention_problem *p, vka_attention_path path, uint32_t splits);
 

@@ -240,7 +240,7 @@ static void make_biases(attention_problem *p, ref_rng *rng) {
     if (a->alibi) {
         p->alibi_slopes = tensor_create(p->c, VKA_F32, 1, &a->q_heads, flat);
         for (size_t i = 0; i < p->alibi_slopes.count; i++) {
-            p->alibi_slopes.values[i] = ref_rng_uniform(rng, 0.02f, 0.5f);
+            p->alibi_slopes.values[i] = ref_rng_uniform(rng, 0.02f, 0.5f) * (a->huge_slopes ? 0x1p100f : 1);
         }
     }
     if (a->relative_len) {
@@ -252,10 +252,25 @@ static void make_biases(attention_problem *p, ref_rng *rng) {
             float *x = &p->relative_bias.values[i];
             *x = ref_rng_below(rng, 5) == 0 ? -INFINITY : *x;
         }
+        for (size_t i = 0; i < p->relative_bias.count && a->lowest_biases; i++) {
+            float *x = &p->relative_bias.values[i];
+            *x = ref_rng_below(rng, 4) == 0 ? -FLT_MAX : *x;
+        }
     }
     if (a->sinks) {
         p->sinks = tensor_create(p->c, VKA_F32, 1, &a->q_heads, flat);
         tensor_fill_normal(&p->sinks, rng, 0, 2);
+        for (size_t i = 0; i < p->sinks.count && a->huge_sinks; i++) {
+            static const float huge[] = {FLT_MAX, -FLT_MAX, 3.4e38f, -3.4e38f, 1e30f, -1e30f};
+            float *x = &p->sinks.values[i];
+            *x = ref_rng_below(rng, 4) == 0 ? *x : huge[ref_rng_below(rng, sizeof huge / sizeof *huge)];
+        }
+    }
+}
+
+static void make_whole(tensor *t) {
+    for (size_t i = 0; i < t->count; i++) {
+        t->values[i] = roundf(t->values[i]);
     }
 }
 
@@ -266,6 +281,10 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
     tensor_fill_normal(&p->q, rng, 0, 1);
     p->k = make_kv(p, a->k_dtype, a->k_shared, a->head_dim, rng, &p->k_scale);
     p->v = make_kv(p, a->v_dtype, a->v_shared, a->value_dim, rng, &p->v_scale);
+    if (a->whole_numbers) {
+        make_whole(&p->q);
+        make_whole(&p->k);
+    }
     if (a->page_size) {
         make_pages(p, rng);
     }

@@ -1,6 +1,7 @@
 /* Bad attention descriptions: the right status, one line that names the field, and nothing recorded.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -214,6 +215,10 @@ Test(errors_attention, numbers) {
     INVALID("scale", d.scale = -1e-30f);
     INVALID("scale", d.scale = NAN);
     INVALID("scale", d.scale = INFINITY);
+    INVALID("scale", d.scale = 9e-38f);
+    INVALID("scale", d.scale = 1e-45f);
+    INVALID("scale", d.scale = 1.1e37f);
+    INVALID("scale", d.scale = FLT_MAX);
     INVALID("scale", d.scale = -INFINITY);
     INVALID("softcap", d.softcap = -1);
     INVALID("softcap", d.softcap = -1e-30f);

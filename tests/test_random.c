@@ -10,20 +10,31 @@
 /* Which option a draw of many never has, or never lacks, is one that nothing tests. */
 Test(random, draws_everything) {
     enum { DRAWS = 20000 };
-    uint32_t on[18] = {0};
+    uint32_t on[19] = {0};
+    uint32_t extreme[6] = {0};
     for (uint64_t i = 0; i < DRAWS; i++) {
         random_case r = random_draw(7, i);
         const attention_case *a = &r.a;
-        const bool has[] = {
-            a->softcap > 0,    a->mask,        a->alibi,        a->relative_len,        a->sinks,        a->causal,
-            a->window.enabled, a->q_list.kind, a->kv_list.kind, a->page_size,           a->selection,    a->dropout > 0,
-            a->stats,          a->scores,      a->no_lse,       a->k_dtype == VKA_Q8_0, a->pattern_seed, a->order_len};
+        const bool has[] = {a->softcap > 0,  a->mask,      a->alibi,          a->relative_len,
+                            a->sinks,        a->causal,    a->window.enabled, a->q_list.kind,
+                            a->kv_list.kind, a->page_size, a->selection,      a->dropout > 0,
+                            a->stats,        a->scores,    a->no_lse,         a->k_dtype == VKA_Q8_0,
+                            a->pattern_seed, a->order_len, r.compares_hidden};
+        const bool extremes[] = {a->softcap > 1e20f, a->mask && a->mask_content == MASK_LOWEST,
+                                 a->huge_sinks,      a->huge_slopes,
+                                 a->lowest_biases,   a->whole_numbers};
+        for (size_t n = 0; n < sizeof extremes / sizeof *extremes; n++) {
+            extreme[n] += extremes[n];
+        }
         for (size_t n = 0; n < sizeof has / sizeof *has; n++) {
             on[n] += has[n];
         }
         random_case again = random_draw(7, i);
         cr_assert_eq(r.seed, again.seed);
         cr_assert_eq(r.a.q_len, again.a.q_len);
+    }
+    for (size_t n = 0; n < sizeof extreme / sizeof *extreme; n++) {
+        cr_assert(extreme[n] > DRAWS / 200, "extreme %zu is drawn %u times in %d", n, extreme[n], DRAWS);
     }
     for (size_t n = 0; n < sizeof on / sizeof *on; n++) {
         cr_assert(on[n] > DRAWS / 50 && on[n] < DRAWS - DRAWS / 50, "option %zu is on in %u of %d", n, on[n], DRAWS);

@@ -63,6 +63,7 @@ typedef enum vka_score_stage {
     VKA_SCORES_MASKED = 2,        /* after biases and masks, without a sample's noise: -inf where a query may not see */
                                   /*   a key                                                                      */
     VKA_SCORES_PROBABILITIES = 3, /* after softmax; rows that see nothing are 0. Needs lse, and VKA_SELECTION_SOFTMAX */
+                                  /*   From lse, which loses digits where scores exceed 10^4; with stats from those */
 } vka_score_stage;
 
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. Position
@@ -76,10 +77,10 @@ typedef struct vka_attention_desc {
     vka_tensor out; /* required: [B, Hq, Nq, Dv]; f32, f16 or bf16                                                */
     vka_tensor lse; /* optional: f32 [B, Hq, Nq], natural log of the sum of exponentials of a row's scores        */
 
-    float scale; /* of q k^T; 0 = 1 / sqrt(D); negative or not finite is refused                                  */
+    float scale; /* of q k^T; 0 = 1 / sqrt(D), else 1e-37 .. 1e37; anything else is refused                        */
 
     /* A score is scaled, capped, biased, masked, in this order. */
-    float softcap;   /* c: score becomes c tanh(score / c) (Gemma 2); 0 = none; negative or not finite is refused  */
+    float softcap;   /* c: score becomes c tanh(score / c) (Gemma 2); 0 = none, else any positive finite number   */
     vka_tensor mask; /* optional: rank 2 to 4, [.., Nq, Nk] right-aligned to [B, Hq, Nq, Nk], sizes of 1 broadcast. */
                      /*   u8: 0 masks. f32, f16, bf16: added to the score; -inf masks, +inf and NaN propagate     */
     vka_tensor alibi_slopes;  /* optional: f32 [Hq]; -slope |p - j| is added (Press 2021)                          */
@@ -171,8 +172,12 @@ typedef struct vka_attention_desc {
  * description; AUTO takes one that does.
  *
  * Edges: a row that sees no key gives out = 0 and lse = -inf (its sink, if there is one), and so does Nk = 0. B = 0 or
- * Nq = 0 records nothing and succeeds. Keys and values that a query may not see never reach its output, not even NaN or
- * Inf. NaN in a visible input propagates. The same inputs on the same device give the same bits, every time.
+ * Nq = 0 records nothing and succeeds. NaN in a visible input propagates. The same inputs on the same device give the
+ * same bits, every time: keys and values that a query may not see change none of them, whatever they hold, NaN or Inf.
+ *
+ * Numbers: finite masks, biases, sinks and soft caps may be as large as floats are, and finite masks never mask: a row
+ * of nothing but -3.4e38 is the mean of its values. q k^T and each score must be floats as well, before and after
+ * scaling: what exceeds 3.4e38 counts as infinite (a slope times a distance: as 3.4e38).
  *
  * Replay: a recording whose lengths and page table are tensors stays valid while their contents change: append to the
  * cache, raise the length, submit again.

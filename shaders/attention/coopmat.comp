@@ -65,7 +65,7 @@ shared int rescale_step[BLOCKS]; // the last step that raised some row's maximum
 uint lane, thread;         // place in the subgroup, in the workgroup
 uint block, first, member; // the subgroup's block, that block's first row, place among the block's subgroups
 
-#include "strange.glsl"
+#include "nonfinite_matrix.glsl"
 #include "matrix_tiles.glsl"
 
 MATRIX_A q_rows[RM * D_TILES];
@@ -104,7 +104,7 @@ void load_queries(Grid g, uint first_row) {
     }
     barrier();
     [[unroll]] for (uint i = 0u; i < RM * DV_TILES; ++i) out_rows[i] = MATRIX_C(0.0);
-    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) state[i] = State(LOWEST, 0.0);
+    [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) state[i] = no_state();
 }
 
 // ---- a step -----------------------------------------------------------------------------------------------------------
@@ -154,7 +154,7 @@ float over_row_sum(float x) {
 }
 
 // Scores to probabilities; returns what the row's old results are worth.
-float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
+float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     uint row = lane_row(n), part = part_of();
     Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
     vec4 s[LANE_VECTORS];
@@ -172,10 +172,10 @@ float soften_row(Grid g, uint first_row, uint n, int j0, int end, bool full) {
         }
     }
     float maximum = max(state[n].maximum, over_row_max(highest));
-    float rescale = exp2(state[n].maximum - maximum);
+    float rescale = exp_of(state[n].maximum - maximum);
     float sum = state[n].sum * rescale;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
-        s[i] = exp2(s[i] - maximum);
+        s[i] = exp2((s[i] - maximum) * p.exp_scale);
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
             s[i][e] = kept(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
@@ -195,7 +195,7 @@ void scale_outputs() {
 
 void soften(Grid g, uint first_row, int j0, int end, bool full) {
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
-        float rescale = soften_row(g, first_row, n, j0, end, full);
+        float rescale = online_softmax_step(g, first_row, n, j0, end, full);
         if (part_of() == 0u)
             row_factor[lane_row(n)] = rescale;
         if (rescale != 1.0)
@@ -230,14 +230,14 @@ uint pass_at(uint r) {
     return (first + r * MM) * S_STRIDE + member * (NN / 4u);
 }
 
-void add_strange_values(Grid g, uint first_row, uint v_head, int j0, int end) {
+void add_nonfinite_values(Grid g, uint first_row, uint v_head, int j0, int end) {
     [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * NN; i += SG) {
             uint row = first + i / NN, n = i % NN, column = member * NN + n;
             Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
             s_tile[row * S_STRIDE + column / 4u][column % 4u] =
-                strange_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end);
+                nonfinite_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end);
         }
         subgroup_sync();
         FOR_TILE(x) {
@@ -283,7 +283,7 @@ void main() {
     block = gl_SubgroupID / TC;
     member = gl_SubgroupID % TC;
     first = block * ROWS;
-    strange_step = -1;
+    nonfinite_step = -1;
     rescale_step[block] = -1;
     Grid g = grid_position();
     if (is_idle(g))
@@ -320,8 +320,8 @@ void main() {
         if (rescale_step[block] == j0)
             scale_outputs();
         multiply_values();
-        if (!full && strange_step == j0)
-            add_strange_values(g, first_row, v_head, j0, run.end);
+        if (!full && nonfinite_step == j0)
+            add_nonfinite_values(g, first_row, v_head, j0, run.end);
     }
     // All of a block's subgroups are done with the scores' tile and the factors.
     barrier();

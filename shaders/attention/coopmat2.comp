@@ -62,7 +62,7 @@ uint thread;
 Grid g;
 uint first_row, k_head, v_head;
 
-#include "strange.glsl"
+#include "nonfinite_matrix.glsl"
 #include "matrix_tiles.glsl"
 
 // ---- functions of elements ------------------------------------------------------------------------------------------
@@ -94,7 +94,7 @@ float kept_element(const in uint row, const in uint column, const in float x, co
 }
 
 float exp_element(const in uint row, const in uint column, const in float x) {
-    return exp2(x);
+    return exp_of(x);
 }
 
 float larger(const in float a, const in float b) {
@@ -109,12 +109,12 @@ float plus(const in float a, const in float b) {
     return a + b;
 }
 
-float16_t drop_strange_element(const in uint row, const in uint column, const in float16_t x) {
-    return is_strange(float(x)) ? float16_t(0.0) : x;
+float16_t drop_nonfinite_element(const in uint row, const in uint column, const in float16_t x) {
+    return is_nonfinite(float(x)) ? float16_t(0.0) : x;
 }
 
-float add_strange_element(const in uint row, const in uint column, const in float x, const in int j0) {
-    return x + strange_part(g, row_of(g, row_at(row)), column, v_head, j0, run.end);
+float add_nonfinite_element(const in uint row, const in uint column, const in float x, const in int j0) {
+    return x + nonfinite_part(g, row_of(g, row_at(row)), column, v_head, j0, run.end);
 }
 
 float scale_element(const in uint row, const in uint column, const in float maximum, const in float sum) {
@@ -153,12 +153,12 @@ float16_t decode_value(const in Vector at, const in uint vector[2], const in uin
 
 #if VKA_WORKGROUP
 // Does the step hold values that have to be set aside?
-void find_strange(int j0) {
+void find_nonfinite(int j0) {
     barrier(); // all have read what the step before left
     for (uint i = thread; i < BC * DV; i += THREADS) {
         int j = j0 + int(i / DV);
-        if (j < run.end && is_strange(value_scalar(value_source(g, v_head, j), i % DV)))
-            strange_step = j0;
+        if (j < run.end && is_nonfinite(element_of(value_scalar(value_source(g, v_head, j), i % DV))))
+            nonfinite_step = j0;
     }
     barrier();
 }
@@ -196,8 +196,8 @@ MATRIX_V load_values(int j0, bool full) {
     coopMatLoadTensorNV(values, v_halves, v_head, layout_v);
 #endif
     if (!full) {
-        find_strange(j0);
-        coopMatPerElementNV(values, values, drop_strange_element);
+        find_nonfinite(j0);
+        coopMatPerElementNV(values, values, drop_nonfinite_element);
     }
     return values;
 }
@@ -236,7 +236,7 @@ MATRIX_Q load_queries() {
 
 void main() {
     thread = gl_LocalInvocationIndex;
-    strange_step = -1;
+    nonfinite_step = -1;
     g = grid_position();
     if (is_idle(g))
         return;
@@ -246,7 +246,7 @@ void main() {
     k_head = key_head_at(g);
     MATRIX_Q q = load_queries();
     MATRIX_O rows = MATRIX_O(0.0);
-    MATRIX_S maximum = MATRIX_S(LOWEST), sum = MATRIX_S(0.0);
+    MATRIX_S maximum = MATRIX_S(no_state().maximum), sum = MATRIX_S(0.0);
     for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
         bool full = is_full(j0);
         MATRIX_S s = coopMatMulAdd(q, load_keys(j0), MATRIX_S(0.0));
@@ -268,8 +268,8 @@ void main() {
         // A reduction of equal values, to get them in the shape of the outputs.
         coopMatReduceNV(rescale_rows, rescale, gl_CooperativeMatrixReduceRowNV, larger);
         rows = coopMatMulAdd(MATRIX_P(s), load_values(j0, full), rows * rescale_rows);
-        if (!full && strange_step == j0)
-            coopMatPerElementNV(rows, rows, add_strange_element, j0);
+        if (!full && nonfinite_step == j0)
+            coopMatPerElementNV(rows, rows, add_nonfinite_element, j0);
     }
     MATRIX_S scale;
     MATRIX_O scale_rows;

@@ -49,7 +49,7 @@ void load_queries(Grid g, uint first_row) {
         }
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) out_rows[r * DV_PARTS + i] = vec4(0.0);
         row_info[r] = row_of(g, row);
-        state[r] = State(LOWEST, 0.0);
+        state[r] = no_state();
         winner[r] = 0x7fffffff;
     }
 }
@@ -64,13 +64,13 @@ float team_sum(float x) {
 
 // What the keys of a step do to a row: weights, and what its old results are worth. `seen` says which keys have a value
 // that counts.
-float soften_row(Grid g, uint r, int j, uint count, inout float s[BC], inout bool seen[BC]) {
+float online_softmax_step(Grid g, uint r, int j, uint count, inout float s[BC], inout bool seen[BC]) {
     float highest = LOWEST;
     [[unroll]] for (uint c = 0u; c < count; ++c) highest = seen[c] ? max(highest, s[c]) : highest;
-    float maximum = max(state[r].maximum, highest), rescale = exp2(state[r].maximum - maximum);
+    float maximum = max(state[r].maximum, highest), rescale = exp_of(state[r].maximum - maximum);
     state[r] = State(maximum, state[r].sum * rescale);
     [[unroll]] for (uint c = 0u; c < count; ++c) {
-        s[c] = seen[c] ? exp2(s[c] - maximum) : 0.0;
+        s[c] = seen[c] ? exp_of(s[c] - maximum) : 0.0;
         state[r].sum += s[c];
         s[c] = kept(g, row_info[r], j + int(c * TEAMS + team), s[c]);
     }
@@ -78,15 +78,15 @@ float soften_row(Grid g, uint r, int j, uint count, inout float s[BC], inout boo
 }
 
 // The first key with the highest score so far gets all; a NaN spoils the row.
-float harden_row(uint r, int j, uint count, inout float s[BC], inout bool seen[BC]) {
+float argmax_step(uint r, int j, uint count, inout float s[BC], inout bool seen[BC]) {
     float rescale = 1.0;
     [[unroll]] for (uint c = 0u; c < count; ++c) {
         bool wins = seen[c] && s[c] > state[r].maximum;
-        if (seen[c] && isnan(s[c]))
+        if (seen[c] && is_nan(s[c]))
             state[r].sum = s[c];
         if (wins) {
             [[unroll]] for (uint before = 0u; before < c; ++before) seen[before] = false;
-            state[r] = State(s[c], isnan(state[r].sum) ? state[r].sum : 1.0);
+            state[r] = State(s[c], is_nan(state[r].sum) ? state[r].sum : 1.0);
             winner[r] = j + int(c * TEAMS + team);
             rescale = 0.0;
         }
@@ -125,7 +125,8 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
             if (biased() && seen[c])
                 seen[c] = bias_score(g, row_info[r], key, s[c]);
         }
-        float rescale = rich(VKA_FLAG_HARD) ? harden_row(r, j, count, s, seen) : soften_row(g, r, j, count, s, seen);
+        float rescale = rich(VKA_FLAG_HARD) ? argmax_step(r, j, count, s, seen)
+                                            : online_softmax_step(g, r, j, count, s, seen);
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
             vec4 x = times(out_rows[r * DV_PARTS + i], rescale);
             [[unroll]] for (uint c = 0u; c < count; ++c)
@@ -138,16 +139,17 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
 // What a team's results are worth among two teams', and the better of them.
 float merge_state(uint r, uint step) {
     float other = subgroupShuffleXor(state[r].maximum, step), other_sum = subgroupShuffleXor(state[r].sum, step);
-    float maximum = max(state[r].maximum, other), scale = exp2(state[r].maximum - maximum);
+    float maximum = max(state[r].maximum, other);
     if (rich(VKA_FLAG_HARD)) {
         int other_winner = subgroupShuffleXor(winner[r], step);
         bool wins = state[r].maximum > other || (state[r].maximum == other && winner[r] <= other_winner);
-        bool spoilt = isnan(state[r].sum) || isnan(other_sum);
+        bool spoilt = is_nan(state[r].sum) || is_nan(other_sum);
         state[r] = State(maximum, spoilt ? state[r].sum + other_sum : max(state[r].sum, other_sum));
         winner[r] = wins ? winner[r] : other_winner;
         return wins ? 1.0 : 0.0;
     }
-    state[r] = State(maximum, state[r].sum * scale + other_sum * exp2(other - maximum));
+    float scale = exp_of(state[r].maximum - maximum);
+    state[r] = State(maximum, state[r].sum * scale + other_sum * exp_of(other - maximum));
     return scale;
 }
 

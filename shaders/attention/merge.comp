@@ -21,11 +21,11 @@ VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
 
 // The first split with the highest score has the key that takes all; a NaN anywhere spoils the row.
 State merge_hard(uint row, uint splits, uint d, out float x) {
-    State state = State(LOWEST, 0.0);
+    State state = no_state();
     uint best = 0u;
     for (uint s = 0u; s < splits; ++s) {
         float maximum = ws_at(p.ws_stats + (row + s) * 2u), sum = ws_at(p.ws_stats + (row + s) * 2u + 1u);
-        state.sum = isnan(sum) || isnan(state.sum) ? state.sum + sum : max(state.sum, sum);
+        state.sum = is_nan(sum) || is_nan(state.sum) ? state.sum + sum : max(state.sum, sum);
         if (maximum > state.maximum) {
             state.maximum = maximum;
             best = s;
@@ -36,12 +36,12 @@ State merge_hard(uint row, uint splits, uint d, out float x) {
 }
 
 State merge_soft(uint row, uint splits, uint d, out float x) {
-    State state = State(LOWEST, 0.0);
+    State state = no_state();
     x = 0.0;
     for (uint s = 0u; s < splits; ++s)
         state.maximum = max(state.maximum, ws_at(p.ws_stats + (row + s) * 2u));
     for (uint s = 0u; s < splits; ++s) {
-        float weight = exp2(ws_at(p.ws_stats + (row + s) * 2u) - state.maximum);
+        float weight = exp_of(ws_at(p.ws_stats + (row + s) * 2u) - state.maximum);
         state.sum += weight * ws_at(p.ws_stats + (row + s) * 2u + 1u);
         x += weight * ws_at((row + s) * DV + d);
     }
@@ -62,7 +62,7 @@ void main() {
     float x, rescale;
     State state = rich(VKA_FLAG_HARD) ? merge_hard(row, g.splits, d, x) : merge_soft(row, g.splits, d, x);
     state = with_sink(state, query.x, rescale);
-    out_put(out_at(g, query) + d * p.out_.d, x * (rescale * normaliser(state.sum)));
+    out_put(out_at(g, query) + d * p.out_.d, plain_zero(x * (rescale * normaliser(state.sum))));
     if (d == 0u)
         store_final(g, query, state);
 }

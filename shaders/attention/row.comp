@@ -15,6 +15,7 @@
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"
+#include "nonfinite.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
@@ -22,6 +23,15 @@ vec4 q_rows[RM * D4];
 vec4 out_rows[RM * DV4];
 State state[RM];
 Row row_info[RM];
+
+// Of the values of a step that some rows may not see: which exponents there are. A weight of 0 would spread NaN and
+// infinities to those rows, so they are set aside, and added afterwards to the rows that do see them (nonfinite.glsl).
+uvec4 exponents;
+
+vec4 finite_part(vec4 x) {
+    exponents = max(exponents, floatBitsToUint(x) & EXPONENT);
+    return mix(x, vec4(0.0), are_nonfinite(x));
+}
 
 // ---- keys and values, one at a time, for all invocations ------------------------------------------------------------
 
@@ -58,6 +68,23 @@ vec4 key_vector(uint c, Source at, uint d) {
 vec4 value_vector(uint c, Source at, uint d) {
     return subgroupShuffle(v_parts[c * V_PARTS + d / SG], d % SG);
 }
+
+// Of the values fetched for a step those that are not finite are set aside.
+void set_aside() {
+    exponents = uvec4(0u);
+    [[unroll]] for (uint i = 0u; i < BC * V_PARTS; ++i) v_parts[i] = finite_part(v_parts[i]);
+}
+
+vec4 step_value(uint c, Source at, uint d) {
+    return value_vector(c, at, d);
+}
+
+// Was one of them set aside, by any invocation?
+bool any_aside() {
+    uint largest = max(max(exponents.x, exponents.y), max(exponents.z, exponents.w));
+    [[unroll]] for (uint step = 1u; step < SG; step *= 2u) largest = max(largest, subgroupShuffleXor(largest, step));
+    return largest == EXPONENT;
+}
 #else
 // Every invocation loads at the same address.
 void fetch_key(uint c, Source at) {
@@ -73,6 +100,19 @@ vec4 key_vector(uint c, Source at, uint d) {
 vec4 value_vector(uint c, Source at, uint d) {
     return value_vector4(at, d);
 }
+
+void set_aside() {
+    exponents = uvec4(0u);
+}
+
+vec4 step_value(uint c, Source at, uint d) {
+    vec4 x = value_vector(c, at, d);
+    return needs_mask() ? finite_part(x) : x;
+}
+
+bool any_aside() {
+    return max(max(exponents.x, exponents.y), max(exponents.z, exponents.w)) == EXPONENT;
+}
 #endif
 
 void load_queries(Grid g, uint first_row) {
@@ -83,14 +123,14 @@ void load_queries(Grid g, uint first_row) {
         VKA_UNROLL(d, D4) q_rows[r * D4 + d] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
         VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] = vec4(0.0);
         row_info[r] = row_of(g, row);
-        state[r] = State(LOWEST, 0.0);
+        state[r] = no_state();
     }
 }
 
 // Brings a row to a new maximum; returns what its old results are worth.
 float raise_maximum(uint r, float candidate) {
     float maximum = max(state[r].maximum, candidate);
-    float scale = exp2(state[r].maximum - maximum);
+    float scale = exp_of(state[r].maximum - maximum);
     state[r].maximum = maximum;
     return scale;
 }
@@ -116,13 +156,13 @@ void bias_step(Grid g, int j) {
 }
 
 // Scores to weights, by softmax.
-void soften_row(Grid g, uint r, int j) {
+void online_softmax_step(Grid g, uint r, int j) {
     float highest = LOWEST;
     [[unroll]] for (uint c = 0u; c < BC; ++c) highest = max(highest, s[r * BC + c]);
     rescale[r] = raise_maximum(r, highest);
     float sum = state[r].sum * rescale[r];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
-        s[r * BC + c] = exp2(s[r * BC + c] - state[r].maximum);
+        s[r * BC + c] = exp_of(s[r * BC + c] - state[r].maximum);
         sum += s[r * BC + c];
         s[r * BC + c] = kept(g, row_info[r], j + int(c), s[r * BC + c]);
     }
@@ -130,25 +170,30 @@ void soften_row(Grid g, uint r, int j) {
 }
 
 // The first key with the highest score so far gets all; a NaN spoils the row.
-void harden_row(uint r) {
+void argmax_step(uint r) {
     rescale[r] = 1.0;
     float weight[BC];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
         weight[c] = 0.0;
-        if (isnan(s[r * BC + c]))
+        if (is_nan(s[r * BC + c]))
             state[r].sum = s[r * BC + c];
         if (s[r * BC + c] > state[r].maximum) {
             [[unroll]] for (uint before = 0u; before < c; ++before) weight[before] = 0.0;
             weight[c] = 1.0;
             rescale[r] = 0.0;
-            state[r] = State(s[r * BC + c], isnan(state[r].sum) ? state[r].sum : 1.0);
+            state[r] = State(s[r * BC + c], is_nan(state[r].sum) ? state[r].sum : 1.0);
         }
     }
     [[unroll]] for (uint c = 0u; c < BC; ++c) s[r * BC + c] = weight[c];
 }
 
-// BC keys of the band; of those that a row may not see the values are known to be finite.
-void full_step(Grid g, int j, uint k_head, uint v_head) {
+// What a row's old results become. The value that lost to a higher score may be NaN.
+vec4 rescaled(vec4 x, uint r) {
+    return rich(VKA_FLAG_HARD) && rescale[r] == 0.0 ? vec4(0.0) : x * rescale[r];
+}
+
+// BC keys of the band. True: values were set aside.
+bool full_step(Grid g, int j, uint k_head, uint v_head) {
     [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = 0.0;
     Source from[BC];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
@@ -166,24 +211,48 @@ void full_step(Grid g, int j, uint k_head, uint v_head) {
         bias_step(g, j);
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         if (rich(VKA_FLAG_HARD))
-            harden_row(r);
+            argmax_step(r);
         else
-            soften_row(g, r, j);
+            online_softmax_step(g, r, j);
     }
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
         from[c] = value_source(g, v_head, j + int(c));
         fetch_value(c, from[c]);
     }
+    if (needs_mask())
+        set_aside();
     VKA_UNROLL(d, DV4) {
         vec4 o[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = out_rows[r * DV4 + d] * rescale[r];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = rescaled(out_rows[r * DV4 + d], r);
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
-            vec4 value = value_vector(c, from[c], d);
+            vec4 value = step_value(c, from[c], d);
             [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = fma(vec4(s[r * BC + c]), value, o[r]);
         }
         [[unroll]] for (uint r = 0u; r < RM; ++r) out_rows[r * DV4 + d] = o[r];
     }
+    return needs_mask() && any_aside();
 }
+
+#if VKA_RICH
+// Adds what was set aside of a key's value, the c-th of the step just done, to the rows that see it.
+void add_nonfinite(Grid g, int j, int c, uint v_head) {
+    bool seen[RM];
+    float weight[RM];
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        seen[r] = !rich(VKA_FLAG_HARD) && sees(g, row_info[r], j);
+        weight[r] = nonfinite_weight(g, row_info[r], j);
+        [[unroll]] for (uint n = 0u; n < BC && rich(VKA_FLAG_HARD); ++n)
+            seen[r] = seen[r] || (int(n) == c && s[r * BC + n] != 0.0);
+    }
+    Source from = value_source(g, v_head, j);
+    fetch_value(0u, from);
+    VKA_UNROLL(d, DV4) {
+        vec4 value = value_vector(0u, from, d), aside = mix(vec4(0.0), value, are_nonfinite(value));
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            out_rows[r * DV4 + d] += seen[r] ? aside * weight[r] : vec4(0.0);
+    }
+}
+#endif
 
 // One key that some rows may not see. For those the value counts as 0, whatever it holds.
 void masked_step(Grid g, int j, uint k_head, uint v_head) {
@@ -202,17 +271,17 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
         if (biased())
             visible[r] = bias_score(g, row_info[r], j, score) && visible[r];
         if (rich(VKA_FLAG_HARD)) {
-            if (visible[r] && isnan(score))
+            if (visible[r] && is_nan(score))
                 state[r].sum = score;
             visible[r] = visible[r] && score > state[r].maximum;
             rescale[r] = visible[r] ? 0.0 : 1.0;
             weight[r] = 1.0;
             if (visible[r])
-                state[r] = State(score, isnan(state[r].sum) ? state[r].sum : 1.0);
+                state[r] = State(score, is_nan(state[r].sum) ? state[r].sum : 1.0);
             continue;
         }
         rescale[r] = raise_maximum(r, visible[r] ? score : LOWEST);
-        weight[r] = visible[r] ? exp2(score - state[r].maximum) : 0.0;
+        weight[r] = visible[r] ? exp_of(score - state[r].maximum) : 0.0;
         state[r].sum = state[r].sum * rescale[r] + weight[r];
         weight[r] = kept(g, row_info[r], j, weight[r]);
     }
@@ -221,38 +290,11 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
     VKA_UNROLL(d, DV4) {
         vec4 value = value_vector(0u, from, d);
         [[unroll]] for (uint r = 0u; r < RM; ++r) {
-            vec4 seen = visible[r] ? value : vec4(0.0), old = out_rows[r * DV4 + d] * rescale[r];
-            if (rich(VKA_FLAG_HARD)) // the value that lost may be NaN
-                old = rescale[r] == 0.0 ? vec4(0.0) : old;
-            out_rows[r * DV4 + d] = fma(vec4(weight[r]), seen, old);
+            vec4 seen = visible[r] ? value : vec4(0.0);
+            out_rows[r * DV4 + d] = fma(vec4(weight[r]), seen, rescaled(out_rows[r * DV4 + d], r));
         }
     }
 }
-
-#if VKA_RICH
-// Is a value of a step's keys NaN or infinite? A weight of 0 would spread it to rows that may not see it. In integers:
-// compilers may take a product with 0 for 0.
-bool has_strange_value(Grid g, int j, uint v_head) {
-    uvec4 largest = uvec4(0u);
-#if VKA_SUBGROUP
-    [[unroll]] for (uint c = 0u; c < BC; ++c) fetch_value(c, value_source(g, v_head, j + int(c)));
-    [[unroll]] for (uint i = 0u; i < BC * V_PARTS; ++i)
-        largest = max(largest, floatBitsToUint(v_parts[i]) & 0x7fffffffu);
-    largest.xy = max(largest.xy, largest.zw);
-    largest.x = max(largest.x, largest.y);
-    [[unroll]] for (uint step = 1u; step < SG; step *= 2u)
-        largest.x = max(largest.x, subgroupShuffleXor(largest.x, step));
-#else
-    [[unroll]] for (uint c = 0u; c < BC; ++c) {
-        Source from = value_source(g, v_head, j + int(c));
-        // Unrolled: Mesa 26.1's software driver reads nowhere in a loop of these that workgroups without work pass.
-        VKA_UNROLL(d, DV4) largest = max(largest, floatBitsToUint(value_vector4(from, d)) & 0x7fffffffu);
-    }
-    largest.x = max(max(largest.x, largest.y), max(largest.z, largest.w));
-#endif
-    return largest.x >= 0x7f800000u;
-}
-#endif
 
 // ---- results --------------------------------------------------------------------------------------------------------
 
@@ -289,27 +331,24 @@ void main() {
     // Masked keys, full steps, masked keys: written as two rounds of the same two loops, so that each body is compiled
     // once, and without a branch inside that would have to merge all rows' registers.
 #if VKA_RICH
-    int j = run.begin, strange_end = 0; // a step with values that are NaN or infinite goes key by key
+    int j = run.begin;
     while (j < run.end) {
         int full_end = min(run.full_end, run.end);
         int stop = j < run.full_begin          ? min(run.full_begin, run.end)
                    : j + int(BC) > full_end ? run.end
-                                            : min(strange_end, run.end);
+                                            : j;
         if (has(VKA_FLAG_VEC4_MASK) || MAPPED)
             stop = min((max(stop, j) + 3) & ~3, run.end);
         for (; j < stop; ++j)
             masked_step(g, j, k_head, v_head);
-        for (; j + int(BC) <= full_end; j += int(BC)) {
-            if (careful() && has_strange_value(g, j, v_head)) {
-                strange_end = j + int(BC);
-                break;
-            }
-            full_step(g, j, k_head, v_head);
-        }
+        bool aside = false; // leaves the loop, in which a branch would have to merge all rows' registers
+        for (; !aside && j + int(BC) <= full_end; j += int(BC))
+            aside = full_step(g, j, k_head, v_head);
+        for (int c = 0; aside && c < int(BC); ++c)
+            add_nonfinite(g, j - int(BC) + c, c, v_head);
         if (MAPPED && j >= run.end) {
             next_run(run);
             j = run.begin;
-            strange_end = 0;
         }
     }
 #else

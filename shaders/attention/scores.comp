@@ -18,28 +18,41 @@ VKA_INPUT(VKA_BIND_Q, q)
 VKA_INPUT(VKA_BIND_K, k)
 VKA_OUTPUT(VKA_BIND_OUT, scores)
 VKA_INPUT_F32(VKA_BIND_LSE, lse)
+VKA_INPUT_F32(VKA_BIND_STATS, stats)
 VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
 VKA_READERS(k, VKA_BIND_K, K_TYPE)
 VKA_WRITERS(scores, OUT_TYPE)
 VKA_INPUT_F32(VKA_BIND_K_SCALE, k_scale)
 #include "attention_keys.glsl"
 
-float row_lse(Grid g, uvec2 query) {
-    return lse_at(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + (query.y + g.q_begin) * p.lse.n);
+// What a row's probabilities are relative to, in natural units: its statistics if there are any, as a log-sum-exp that is
+// large has lost the sum.
+State row_state(Grid g, uvec2 query) {
+    uint row = query.y + g.q_begin;
+    if (has(VKA_FLAG_STATS)) {
+        uint at = push.base[VKA_BIND_STATS] + g.batch * p.stats.b + query.x * p.stats.h + row * p.stats.n;
+        return State(stats_at(at), stats_at(at + p.stats.d));
+    }
+    float lse = lse_at(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + row * p.lse.n);
+    return State(lse, is_nan(lse) ? lse : lse != negative_infinity() ? 1.0 : 0.0);
 }
 
-float stage_of(Grid g, Row r, int key, float qk, float lse) {
+float probability(float score, State s) {
+    return is_nan(s.sum) ? s.sum : s.sum > 0.0 ? exp2((score * p.lse_scale - s.maximum) * LOG2E) / s.sum : 0.0;
+}
+
+float stage_of(Grid g, Row r, int key, float qk, State state) {
     if (STAGE == SCALED)
-        return qk * p.scale_log2 * LN2;
+        return qk * p.score_scale * p.lse_scale;
     float score = score_of(qk);
     if (STAGE == CAPPED)
-        return score * LN2;
+        return score * p.lse_scale;
     bool seen = (ORDERED || key < g.kv_len) && in_band(g, r.query, key);
     if (seen && biased())
         seen = bias_score(g, r, key, score);
     if (STAGE == PROBABILITIES)
-        return seen && lse != negative_infinity() ? exp2(score - lse * LOG2E) : 0.0;
-    return seen ? score * LN2 : negative_infinity();
+        return seen ? probability(score, state) : 0.0;
+    return seen ? score * p.lse_scale : negative_infinity();
 }
 
 void main() {
@@ -54,7 +67,9 @@ void main() {
     int first_key = int(item % quads) * 4, keys = ORDERED || all_keys ? int(places) : g.kv_len;
     Row r = row_of(g, row);
     uint q_at = query_at(g, query), k_head = key_head_at(g);
-    float lse = STAGE == PROBABILITIES ? row_lse(g, query) : 0.0;
+    State state = State(0.0, 0.0);
+    if (STAGE == PROBABILITIES)
+        state = row_state(g, query);
     if (MAPPED)
         run = run_of(g, r, first_key);
     for (int key = first_key; key < min(first_key + 4, int(places)); ++key) {
@@ -68,6 +83,6 @@ void main() {
                 qk = dot_add(q_row4(q_at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)), key_vector4(from, d), qk);
         }
         uint at = push.base[VKA_BIND_OUT] + g.batch * p.scores.b + query.x * p.scores.h + query.y * p.scores.n;
-        scores_put(at + token * p.scores.d, stage_of(g, r, key, qk, lse));
+        scores_put(at + token * p.scores.d, stage_of(g, r, key, qk, state));
     }
 }

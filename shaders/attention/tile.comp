@@ -47,14 +47,14 @@ void load_queries(Grid g, uint first_row) {
     stage_queries(g, first_row);
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         row_info[r] = row_of(g, min(first_row + tr * RM + r, row_count(g) - 1u));
-        row_max[r] = LOWEST;
+        row_max[r] = no_state().maximum;
         row_sum[r] = 0.0;
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] = vec4(0.0);
     }
 }
 
 // Scores to probabilities in shared memory; state and outputs move to the new maximum.
-void soften(Grid g, int j0, int end, bool full) {
+void online_softmax_step(Grid g, int j0, int end, bool full) {
     bool visible[RM * CN];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         float highest = LOWEST;
@@ -74,12 +74,12 @@ void soften(Grid g, int j0, int end, bool full) {
         float maximum = row_max[r];
         for (uint i = 0u; i < TC; ++i)
             maximum = max(maximum, row_parts[row * TC + i]);
-        float rescale = exp2(row_max[r] - maximum);
+        float rescale = exp_of(row_max[r] - maximum);
         row_max[r] = maximum;
         row_sum[r] *= rescale;
         float weights[CN];
         [[unroll]] for (uint n = 0u; n < CN; ++n) {
-            float weight = visible[r * CN + n] ? exp2(s[r * CN + n] - maximum) : 0.0;
+            float weight = visible[r * CN + n] ? exp_of(s[r * CN + n] - maximum) : 0.0;
             row_sum[r] += weight;
             weight = kept(g, row_info[r], j0 + int(tc + n * TC), weight);
             weights[n] = visible[r * CN + n] ? weight : -1.0;
@@ -156,7 +156,7 @@ void main() {
             barrier();
             multiply_keys(chunk);
         }
-        soften(g, j0, run.end, full);
+        online_softmax_step(g, j0, run.end, full);
         VALUE_CHUNKS(0u);
         VALUE_CHUNKS(4u);
         VALUE_CHUNKS(8u);

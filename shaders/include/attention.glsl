@@ -1,8 +1,10 @@
 // What every attention path shares: sequences, the walk over keys, a score's journey, the online softmax, the results.
 //
 // A grid head has `rows` query rows: the queries of one query head or, packed, of all query heads that share a key head.
-// Scores live on the powers-of-two scale: softmax(x) = 2^(x log2 e - max) / sum, so that one multiplication by
-// scale * log2(e) is all that exp costs (Dao 2023).
+// Scores are kept in units in which no sum of a few finite numbers overflows: q.k itself in kernels without options, and
+// four in those with options, where masks and biases of up to the largest float join. Differences of scores are
+// multiplied by p.exp_scale on their way to exp2, which is all that exp costs (Dao 2023), and by p.lse_scale on the way to
+// natural units. Subtracted first, equal scores weigh the same however large they are.
 //
 // VKA_RICH = 1: kernels with options (masks, biases, lengths, pages, ..; see options.glsl). Without, they don't even
 // have the bindings, and `rich` is false.
@@ -45,13 +47,20 @@ const bool MAPPED = false;
 const bool ORDERED = false;
 #endif
 
-// Below every finite score, and finite itself: the difference of two is 0 and not NaN.
-const float LOWEST = -3.0e38;
+// The lowest score that there is, and finite: the difference of two is 0 and not NaN.
+const float LOWEST = -3.4028234663852886e38;
+// Natural units to those of kernels with options.
+const float QUARTER = 0.25;
 const float LN2 = 0.69314718055994531;
 const float LOG2E = 1.4426950408889634;
 
 float negative_infinity() {
     return uintBitsToFloat(0xff800000u);
+}
+
+// Bits are asked, as drivers may compile as if there were no NaN and no infinities.
+bool is_nan(float x) {
+    return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u;
 }
 
 // ---- rows ---------------------------------------------------------------------------------------------------------
@@ -223,17 +232,32 @@ bool in_band(Grid g, uint query, int key) {
 
 // ---- scores and softmax -----------------------------------------------------------------------------------------------
 
-// To a few units in the last place everywhere, which drivers' own are not near 0: there a series, and
-// 1 - 2 / (e^2x + 1) elsewhere, which does not overflow.
-float tanh_of(float x) {
-    float y = x * x;
-    float near = x * (1.0 + y * (-1.0 / 3.0 + y * (2.0 / 15.0 + y * (-17.0 / 315.0 + y * (62.0 / 2835.0)))));
-    return abs(x) < 0.25 ? near : 1.0 - 2.0 / (exp2(x * (2.0 * LOG2E)) + 1.0);
+// cap tanh(x / cap), to a few units in the last place everywhere, which drivers' own tanh is not near 0: there x times a
+// series, so that no cap is too large, and 1 - 2 / (e^2y + 1) elsewhere, which does not overflow. NaN takes the series.
+float capped(float x) {
+    float y = x * p.cap_inverse, z = y * y;
+    float near = x * (1.0 + z * (-1.0 / 3.0 + z * (2.0 / 15.0 + z * (-17.0 / 315.0 + z * (62.0 / 2835.0)))));
+    return abs(y) >= 0.25 ? p.cap * (1.0 - 2.0 / (exp2(y * (2.0 * LOG2E)) + 1.0)) : near;
 }
 
-// q . k to a score on the powers-of-two scale, capped.
+// q . k to a score, capped.
 float score_of(float qk) {
-    return rich(VKA_FLAG_SOFTCAP) ? p.cap_log2 * tanh_of(qk * p.cap_scale) : qk * p.scale_log2;
+#if VKA_RICH
+    float score = qk * p.score_scale;
+    return has(VKA_FLAG_SOFTCAP) ? capped(score) : score;
+#else
+    return qk;
+#endif
+}
+
+// exp of a score relative to a row's maximum.
+float exp_of(float difference) {
+    return exp2(difference * p.exp_scale);
+}
+
+// The state of a row that has seen nothing. Where one key takes all, the lowest score wins against none.
+State no_state() {
+    return State(rich(VKA_FLAG_HARD) ? negative_infinity() : LOWEST, 0.0);
 }
 
 float dot_add(vec4 a, vec4 b, float sum) {
@@ -266,13 +290,13 @@ bool biased() {
 }
 
 // Can a key within the band be one that a row must not see, or must not take the value of?
-bool careful() {
+bool needs_mask() {
     return unsure() || MASK_TYPE != 0u || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_HARD);
 }
 
 // Does every row of the tile see all BC keys of a step?
 bool is_full(int j0) {
-    return !careful() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
+    return !needs_mask() && j0 >= run.full_begin && j0 + int(BC) <= min(run.full_end, run.end);
 }
 
 // Adds the biases of a key that lies in the band; false: it is masked, whatever the score is.
@@ -307,23 +331,28 @@ uint workspace_row(Grid g, uvec2 query) {
 }
 
 float lse_of(State s) {
-    return s.sum > 0.0 || isnan(s.sum) ? s.maximum * LN2 + log(s.sum) : negative_infinity();
+    if (is_nan(s.sum)) // a driver's logarithm of it need not be NaN
+        return s.sum;
+    return s.sum > 0.0 ? s.maximum * p.lse_scale + log(s.sum) : negative_infinity();
 }
 
 // What an unnormalised output is multiplied by; a row that saw nothing gives 0.
 float normaliser(float sum) {
-    return sum > 0.0 || isnan(sum) ? 1.0 / sum : 0.0;
+    return is_nan(sum) ? sum : sum > 0.0 ? 1.0 / sum : 0.0;
 }
 
-// A row's state with its sink, and what that makes of its outputs.
+// A row's final state, with its sink, and what that makes of its outputs. A driver's exp2 may be infinite for NaN: no sum of
+// numbers that are 1 at most is.
 State with_sink(State s, uint head, out float rescale) {
     rescale = 1.0;
 #if VKA_RICH
     if (has(VKA_FLAG_SINKS)) {
         float sink = sink_of(head), maximum = max(s.maximum, sink);
-        rescale = exp2(s.maximum - maximum);
-        s = State(maximum, s.sum * rescale + exp2(sink - maximum));
+        rescale = exp_of(s.maximum - maximum);
+        s = State(maximum, s.sum * rescale + exp_of(sink - maximum));
     }
 #endif
+    if ((floatBitsToUint(s.sum) & 0x7f800000u) == 0x7f800000u)
+        s.sum = uintBitsToFloat(0x7fc00000u);
     return s;
 }

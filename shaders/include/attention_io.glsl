@@ -56,7 +56,7 @@ void store_vector(Grid g, uvec2 query, uint d, vec4 x) {
             if (d * 4u + e < DV)
                 ws_put(at + e, x[e]);
     } else {
-        out_put_row4(out_at(g, query), p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), x);
+        out_put_row4(out_at(g, query), p.out_.d, d, DV, has(VKA_FLAG_VEC4_OUT), plain_zeros(x));
     }
 }
 
@@ -65,7 +65,7 @@ void store_scalar(Grid g, uvec2 query, uint d, float x) {
     if (has(VKA_FLAG_SPLIT))
         ws_put(workspace_row(g, query) * DV + d, x);
     else
-        out_put(out_at(g, query) + d * p.out_.d, x);
+        out_put(out_at(g, query) + d * p.out_.d, plain_zero(x));
 }
 
 // What a row's outputs are multiplied by before they are stored.

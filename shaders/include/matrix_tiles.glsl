@@ -41,9 +41,9 @@ void put_key(uint i, uvec2 words) {
 void put_value(bool full, int j0, uint i, uvec2 words) {
     uvec2 kept_words = words;
     if (!full) {
-        kept_words = uvec2(drop_strange(words.x), drop_strange(words.y));
+        kept_words = uvec2(drop_nonfinite(words.x), drop_nonfinite(words.y));
         if (kept_words != words)
-            strange_step = j0;
+            nonfinite_step = j0;
     }
     if (i < BC * V_WIDTH)
         v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = kept_words;

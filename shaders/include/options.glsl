@@ -121,7 +121,7 @@ Row option_row(Grid g, uvec2 query, int place) {
     if (has(VKA_FLAG_GRID_BIAS))
         r.cell = cell_of(int(query.y) + g.diagonal);
     if (has(VKA_FLAG_ALIBI))
-        r.slope = alibi_at(push.base[VKA_BIND_ALIBI] + (query.x + push.h0) * p.alibi_step) * LOG2E;
+        r.slope = alibi_at(push.base[VKA_BIND_ALIBI] + (query.x + push.h0) * p.alibi_step) * QUARTER;
     return r;
 }
 
@@ -154,26 +154,31 @@ vec4 mask_values(Row r, int key) {
     return vec4(mask_value(x.x), mask_value(x.y), mask_value(x.z), mask_value(x.w));
 }
 
-// Adds a mask and all other biases; false: masked.
+// The largest float for what is more, in units of scores: a slope times a distance may exceed it. NaN stays.
+float within_floats(float x) {
+    const float most = -LOWEST * QUARTER;
+    return x > most ? most : x < -most ? -most : x;
+}
+
+// Adds a mask and all other biases, each at most a quarter of the largest float: finite ones never sum up to a mask, so
+// that rows that have nothing but the lowest floats are rows like any other. False: masked.
 bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
     bool seen = true;
     if (MASK_TYPE != 0u) {
         seen = mask != negative_infinity();
-        score += mask * LOG2E;
+        score += mask * QUARTER;
     }
     int distance = key - int(r.query) - g.diagonal;
     if (has(VKA_FLAG_ALIBI))
-        score -= r.slope * float(abs(distance));
+        score -= within_floats(r.slope * float(abs(distance)));
     if (has(VKA_FLAG_RELATIVE)) {
         float bias = relative_at(r.relative_at + relative_index(r, key, distance));
         seen = seen && bias != negative_infinity();
-        score += bias * LOG2E;
+        score += bias * QUARTER;
     }
     if (has(VKA_FLAG_SAMPLE)) {
-        score -= log2(minus_log_uniform(random_word(g, r, key)));
+        score -= log2(minus_log_uniform(random_word(g, r, key))) * (LN2 * QUARTER);
     }
-    // Finite biases never mask: rows that have nothing but the lowest floats are rows like any other.
-    score = score < LOWEST ? LOWEST : score;
     return seen;
 }
 
@@ -192,7 +197,6 @@ bool add_options(Grid g, Row r, int key, inout float score) {
     return add_biases(g, r, key, mask, score);
 }
 
-// On the powers-of-two scale.
 float sink_of(uint head) {
-    return sinks_at(push.base[VKA_BIND_SINKS] + (head + push.h0) * p.sinks_step) * LOG2E;
+    return sinks_at(push.base[VKA_BIND_SINKS] + (head + push.h0) * p.sinks_step) * QUARTER;
 }

@@ -47,7 +47,9 @@ VKA_STRUCT(vka_attention_params) {
     VKA_INT_ band_lo;      /* query i sees keys i + band_lo .. i + band_hi, inclusive, and 0 .. kv_len - 1; */
     VKA_INT_ band_hi;      /*   with VKA_FLAG_OWN_DIAGONAL relative to kv_len - q_len of the sequence  */
     VKA_INT_ diagonal;     /* likewise: query i has the position i + diagonal                          */
-    VKA_FLOAT_ scale_log2; /* scale * log2(e): softmax works on powers of two                          */
+    VKA_FLOAT_ score_scale; /* q.k to units of scores; 1 for kernels without options                   */
+    VKA_FLOAT_ exp_scale;   /* a difference of two scores to an exponent of two                        */
+    VKA_FLOAT_ lse_scale;   /* units of scores to natural ones                                         */
     VKA_UINT_ splits;
     VKA_UINT_ ws_rows;  /* rows (head, query) of one batch of a slice in the workspace                 */
     VKA_UINT_ ws_stats; /* where the workspace's (max, sum) pairs begin, in floats                     */
@@ -55,8 +57,8 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ heads;    /* query heads of the whole attention                                          */
     VKA_UINT_ q_rows;   /* rows of q and of k, which offsets may not leave                             */
     VKA_UINT_ kv_rows;
-    VKA_FLOAT_ cap_scale;   /* scale / softcap                                                         */
-    VKA_FLOAT_ cap_log2;    /* softcap * log2(e)                                                       */
+    VKA_FLOAT_ cap;         /* softcap in units of scores, and what it is divided by                   */
+    VKA_FLOAT_ cap_inverse;
     VKA_UINT_ relative_row; /* stride of a head's relative biases                                      */
     VKA_UINT_ relative_step;
     VKA_INT_ relative_zero;

@@ -44,7 +44,9 @@ void multiply_keys(uint chunk) {
     }
 }
 
-// The weights of a row's keys that this invocation owns; one below 0 marks a key that the row may not see.
+const float UNSEEN = -1.0;
+
+// The weights of a row's keys that this invocation owns; UNSEEN marks a key that the row may not see.
 void put_weights(uint row, float weights[CN]) {
     [[unroll]] for (uint n = 0u; n < CN; ++n) {
         uint c = tc + n * TC;
@@ -70,7 +72,7 @@ void multiply_values(uint chunk, bool full) {
             vec4 value = kv_tile[(c4 * 4u + e) * KV_STRIDE + tc];
             [[unroll]] for (uint r = 0u; r < RM; ++r) {
                 float weight = weights[r][e];
-                vec4 seen = full || weight >= 0.0 || isnan(weight) ? value : vec4(0.0);
+                vec4 seen = full || floatBitsToUint(weight) != floatBitsToUint(UNSEEN) ? value : vec4(0.0);
                 out_rows[r * DV_CHUNKS + chunk] = fma(vec4(weight), seen, out_rows[r * DV_CHUNKS + chunk]);
             }
         }

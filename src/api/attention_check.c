@@ -295,9 +295,14 @@ static bool is_bad(float x) {
     return !(x >= 0) || isinf(x);
 }
 
+/* So that no number that kernels make of it is infinite, or so small that a device may take it for 0. */
+#define LEAST_SCALE   1e-37f
+#define LARGEST_SCALE 1e37f
+
 static vka_status check_numbers(const vka__check *c, const vka_attention_desc *d) {
-    if (is_bad(d->scale))
-        return vka__check_fail(c, VKA_INVALID, "scale", "is %g, but must be finite and not negative", (double)d->scale);
+    if (d->scale != 0 && !(d->scale >= LEAST_SCALE && d->scale <= LARGEST_SCALE))
+        return vka__check_fail(c, VKA_INVALID, "scale", "is %g, but must be 0 or %g .. %g", (double)d->scale,
+                               (double)LEAST_SCALE, (double)LARGEST_SCALE);
     if (is_bad(d->softcap))
         return vka__check_fail(c, VKA_INVALID, "softcap", "is %g, but must be finite and not negative",
                                (double)d->softcap);

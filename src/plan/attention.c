@@ -5,6 +5,8 @@
 
 #include <vkattn/attention.h>
 
+#include <float.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -275,7 +277,7 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     }
     uint32_t *spec = plan->scores.spec;
     uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_GRID_BIAS |
-                     VKA_FLAG_ORDER | p->options) &
+                     VKA_FLAG_ORDER | VKA_FLAG_STATS | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
@@ -313,16 +315,26 @@ static void fill_strides(const vka__attention_problem *p, vka__slice slice, vka_
             *(vka_strides *)(void *)((char *)params + sliced[i].strides) = kernel_strides(p, slice, &sliced[i]);
 }
 
+/* Units of scores: see attention.glsl. What a soft cap divides by is neither infinite nor so small that a device may
+ * take it for 0. */
+static void fill_scores(const vka__attention_problem *p, vka_attention_params *params) {
+    const double log2e = 1.4426950408889634, options_unit = 4;
+    bool rich = needs_rich_kernel(p);
+    double unit = rich ? options_unit : p->scale;
+    params->score_scale = rich ? (float)(p->scale / options_unit) : 1;
+    params->exp_scale = (float)(unit * log2e);
+    params->lse_scale = (float)unit;
+    if (p->softcap > 0) {
+        params->cap = (float)(p->softcap / options_unit);
+        params->cap_inverse = (float)fmin(options_unit / p->softcap, FLT_MAX);
+    }
+}
+
 static void fill_options(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_params *params) {
-    const double log2e = 1.4426950408889634;
     params->least = least_keys(caps);
     params->heads = p->q.shape[1];
     params->q_rows = p->q.shape[2];
     params->kv_rows = p->k.shape[2];
-    if (p->softcap > 0) {
-        params->cap_scale = (float)((double)p->scale / (double)p->softcap);
-        params->cap_log2 = (float)(p->softcap * log2e);
-    }
     params->relative_row = (uint32_t)p->relative.stride[p->relative_width ? 1 : 2];
     params->relative_line = (uint32_t)p->relative.stride[2];
     params->relative_zero_y = (int32_t)p->relative_zero_row;
@@ -399,7 +411,7 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     params->band_lo = p->band_lo;
     params->band_hi = p->band_hi;
     params->diagonal = p->diagonal;
-    params->scale_log2 = (float)(p->scale * 1.4426950408889634);
+    fill_scores(p, params);
     fill_options(caps, p, params);
     fill_pattern(caps, p, plan, params);
     return VKA_OK;
@@ -416,7 +428,7 @@ typedef enum stage { SIZE, MAIN, MERGE, SCORES } stage;
 static bool uses(const vka__attention_problem *p, const vka__attention_plan *plan, stage what, const struct sliced *t) {
     const vka__view *v = view_of(p, t);
     bool result = v == &p->out || v == &p->lse || v == &p->stats, score = v == &p->scores;
-    bool needed_by_scores = v == &p->lse && p->score_stage == VKA_SCORES_PROBABILITIES;
+    bool needed_by_scores = (v == &p->lse || v == &p->stats) && p->score_stage == VKA_SCORES_PROBABILITIES;
     switch (what) {
     case SIZE:
         return v == &p->q_list || v == &p->kv_list;
@@ -438,7 +450,8 @@ static void bind_tensors(const vka_device_caps *caps, const vka__attention_probl
         uint64_t first;
         vka__view part;
         cut(p, t, plan->slice, batch, q_head, &first, &part);
-        vka__access access = what == SCORES && t->slot == VKA_BIND_LSE ? VKA__READ : t->access;
+        bool read = what == SCORES && (t->slot == VKA_BIND_LSE || t->slot == VKA_BIND_STATS);
+        vka__access access = read ? VKA__READ : t->access;
         out->binding[t->slot] =
             vka__bind(caps, &part, first, vka__view_extent(&part, 0), access, &out->push.base[t->slot]);
         out->binding[t->slot].buffer = view_of(p, t) == &p->scores ? VKA__BUFFER_SCORES : 0;

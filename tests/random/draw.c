@@ -114,20 +114,29 @@ static void draw_band(ref_rng *g, attention_case *a) {
 }
 
 static void draw_scores(ref_rng *g, attention_case *a) {
-    static const float caps[] = {0.05f, 1, 4, 30, 50};
+    static const float caps[] = {0.05f, 1, 4, 30, 50, 4, 1, 1e-30f, 1e30f, 1e38f};
     static const float drops[] = {0.01f, 0.1f, 0.25f, 0.5f, 0.9f};
     a->scale = chance(g, 70) ? 0 : ref_rng_uniform(g, 0.01f, 3);
-    a->softcap = a->softcap > 0 ? caps[ref_rng_below(g, 5)] : 0;
+    a->softcap = a->softcap > 0 ? caps[ref_rng_below(g, 10)] : 0;
     a->dropout = a->dropout > 0 ? drops[ref_rng_below(g, 5)] : 0;
     a->random_seed = ref_rng_u64(g);
     a->random_offset = (uint32_t)ref_rng_u64(g);
     a->mask_rank = between(g, 2, 4);
     a->mask_broadcast = chance(g, 50) ? 0 : ref_rng_below(g, 16);
-    a->mask_content = chance(g, 70) ? MASK_RANDOM : (mask_content)between(g, MASK_NOTHING, MASK_NAN);
+    a->mask_content = chance(g, 70) ? MASK_RANDOM : (mask_content)between(g, MASK_NOTHING, MASK_LOWEST);
     a->relative_len = a->relative_len ? between(g, 1, 40) : 0;
     a->relative_zero = ref_rng_below(g, a->relative_len + 1);
     a->relative_shared = chance(g, 30);
     a->relative_masks = chance(g, 40);
+}
+
+/* Numbers at the ends of f32, in a few cases each. */
+static void draw_extremes(ref_rng *g, attention_case *a) {
+    a->huge_sinks = chance(g, 20);
+    a->huge_slopes = chance(g, 15);
+    a->lowest_biases = chance(g, 15);
+    a->whole_numbers = chance(g, 10);
+    a->scale = !a->whole_numbers ? a->scale : chance(g, 70) ? 0x1p100f : 0x1p-100f;
 }
 
 static void draw_sequences(ref_rng *g, attention_case *a) {
@@ -159,9 +168,27 @@ static void make_legal_types(attention_case *a) {
     }
 }
 
+/* What the rule for accuracy can judge: it measures by arithmetic that is not exact for sums of a huge number and one
+ * that is not small beside it, and that in f16 has no huge numbers at all. */
+static void make_legal_extremes(attention_case *a) {
+    bool halves = a->dtype == VKA_F16 && a->k_dtype != VKA_F32 && a->k_dtype != VKA_BF16;
+    a->mask_content = halves && a->mask == VKA_F16 && a->mask_content == MASK_LOWEST ? MASK_RANDOM : a->mask_content;
+    bool lowest_mask = a->mask && a->mask != VKA_U8 && a->mask_content == MASK_LOWEST;
+    a->lowest_biases = a->lowest_biases && a->relative_len && !(lowest_mask && a->scores);
+    bool exact = !halves && a->k_dtype != VKA_I8 && a->k_dtype != VKA_Q8_0 && a->softcap < 1e20f;
+    a->whole_numbers = a->whole_numbers && exact && !lowest_mask && !a->lowest_biases;
+    a->scale = a->whole_numbers || (a->scale < 0x1p99f && !(a->scale > 0 && a->scale < 0x1p-99f)) ? a->scale : 0;
+    a->huge_sinks = a->huge_sinks && a->sinks;
+    a->huge_slopes = a->huge_slopes && a->alibi && !halves && !lowest_mask && !a->lowest_biases && !a->whole_numbers;
+    bool huge = a->huge_sinks || a->lowest_biases || a->huge_slopes || a->whole_numbers || lowest_mask;
+    a->scores = huge && a->scores ? VKA_F32 : a->scores; /* others can't hold them */
+    a->stats = a->stats || (huge && a->scores && a->score_stage == VKA_SCORES_PROBABILITIES);
+}
+
 void random_make_legal(random_case *r) {
     attention_case *a = &r->a;
     make_legal_types(a);
+    make_legal_extremes(a);
     make_legal_list(&a->q_list, &a->max_q_len);
     make_legal_list(&a->kv_list, &a->max_kv_len);
     a->q_list.wild = a->q_list.wild && a->q_list.kind == LIST_LENGTHS; /* packed queries would meet */
@@ -198,6 +225,8 @@ random_case random_draw(uint64_t seed, uint64_t number) {
     draw_band(&one, &r.a);
     draw_scores(&one, &r.a);
     draw_sequences(&one, &r.a);
+    draw_extremes(&one, &r.a);
+    r.compares_hidden = chance(&one, 25);
     r.splits = r.splits < 2 ? r.splits : between(&one, 2, 9);
     random_make_legal(&r);
     return r;

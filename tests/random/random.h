@@ -13,7 +13,8 @@ typedef struct random_case {
     attention_case a;
     vka_attention_path path; /* AUTO is taken instead where the device can't */
     uint32_t splits;
-    uint64_t seed; /* of the values */
+    bool compares_hidden; /* runs it again with other hidden numbers, which must change no bit */
+    uint64_t seed;        /* of the values */
 } random_case;
 
 /* Number `number` of the sequence that belongs to a seed. */

@@ -28,7 +28,8 @@ bool random_try(context *c, const random_case *r, char *why, size_t size) {
     attention_problem p = attention_make(c, r->a, r->seed);
     vka_attention_path path = lacks_path(&p, r->path) || takes_long(&p, r->path) ? VKA_PATH_AUTO : r->path;
     why[0] = 0;
-    bool ok = attention_try(&p, path, r->splits, why, size);
+    bool ok = attention_try(&p, path, r->splits, why, size) &&
+              (!r->compares_hidden || attention_try_hidden(&p, path, r->splits, why, size));
     attention_destroy(&p);
     return ok;
 }

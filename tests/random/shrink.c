@@ -12,6 +12,11 @@
     X(a->selection = VKA_SELECTION_SOFTMAX)                                                                            \
     X(a->dropout = 0)                                                                                                  \
     X(a->sinks = false)                                                                                                \
+    X(r->compares_hidden = false)                                                                                      \
+    X(a->huge_sinks = false)                                                                                           \
+    X(a->huge_slopes = false)                                                                                          \
+    X(a->lowest_biases = false)                                                                                        \
+    X(a->whole_numbers = false)                                                                                        \
     X(a->softcap = 0)                                                                                                  \
     X(a->mask = VKA_DTYPE_INVALID)                                                                                     \
     X(a->alibi = false)                                                                                                \
