@@ -1,6 +1,7 @@
 /* The coopmat path: subgroups own query rows and multiply by cooperative matrices.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 
 /* Workgroups, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32 keys keep a workgroup's
  * shared memory small enough for several of them on one core. The last ones are only measured. */
@@ -9,7 +10,8 @@ static const uint32_t groups[][2] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}
 #define DEFAULTS 6
 
 /* Blocks that are measured: rows, subgroups that share them. */
-static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2}, {8, 4}, {8, 8}};
+static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2},
+                                     {8, 4},  {8, 8},  {4, 1},  {4, 2},  {4, 4}, {4, 8}};
 #define BLOCKS (sizeof blocks / sizeof *blocks)
 
 /* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
@@ -53,7 +55,7 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "this device has no cooperative matrices that sum products of bf16 in f32";
     if (vka__matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
         return "this device has no subgroups of known width with arithmetic and shuffles";
-    return NULL;
+    return vka__known_fault(caps, VKA__AVOID_MATRICES | VKA__AVOID_PLAIN_MATRICES);
 }
 
 static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {

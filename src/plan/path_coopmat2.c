@@ -1,6 +1,7 @@
 /* The coopmat2 path: matrices span all rows of a tile (VK_NV_cooperative_matrix2).
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 
 /* Query rows, keys of a step. Of a workgroup; of a subgroup; of a subgroup on a software driver, which compiles every
  * element's operation. */
@@ -41,7 +42,7 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "this device has no matrices of any size with reductions";
     if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)
         return "Mesa keeps a matrix's dimensions in eight bits";
-    return NULL;
+    return vka__known_fault(caps, VKA__AVOID_MATRICES);
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -65,11 +66,17 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 4;
 }
 
+/* Are the reductions over a tile's scores right? */
+static bool reduces(const vka_device_caps *caps, const vka__tile *t) {
+    const vka_matrix_shape *grain = grain_of(caps);
+    return t->br <= grain->m || t->bc <= grain->n || !vka__known_fault(caps, VKA__AVOID_BLOCK_REDUCTIONS);
+}
+
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t reserved = by_workgroup(caps) ? caps->matrix_reserved_bytes : 0;
-    return vka__map_holds(p, t) && t->br % grain->m == 0 && t->bc % grain->n == 0 && t->bc % grain->k == 0 &&
-           shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
+    return vka__map_holds(p, t) && reduces(caps, t) && t->br % grain->m == 0 && t->bc % grain->n == 0 &&
+           t->bc % grain->k == 0 && shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
