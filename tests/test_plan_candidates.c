@@ -87,6 +87,10 @@ static bool holds_together(const device *d, vka__attention_problem p) {
     return true;
 }
 
+static bool lists_f16(const device *d) {
+    return d->caps.matrix_shape_count && d->caps.matrix_shapes[0].dtype == VKA_F16;
+}
+
 Test(plan_candidates, every_head_dimension) {
     for (size_t i = 0; i < DEVICES; i++) {
         for (uint32_t d = 1; d <= VKA_MAX_HEAD_DIM; d += d < 40 ? 1 : 8) {
@@ -135,6 +139,31 @@ Test(plan_candidates, patterns) {
             p.pattern = &s;
             p.map = dense(VKA_I32, 1, 1, (uint32_t)s.words, 1);
             cr_assert(holds_together(&devices[i], p) || tile == 16, "%s, tiles of %u", devices[i].name, tile);
+        }
+    }
+}
+
+/* Software drivers compile matrices into more code, and need more memory for it, the more of them there are. */
+Test(plan_candidates, small_matrices_for_software_drivers) {
+    for (const device *d = devices; d < devices + DEVICES; d++) {
+        for (uint32_t dim = 8; dim <= 512 && d->caps.type == VKA_DEVICE_CPU && lists_f16(d); dim *= 2) {
+            vka__attention_problem p = plain(VKA_F16, 1, 1, 40, 80, dim), rich = p;
+            static listed l[MAX_LISTED];
+            rich.softcap = 30;
+            rich.options = VKA_FLAG_SOFTCAP;
+            uint32_t count = list(d, &p, l), products = 0;
+            bool any = d->caps.matrix_operations;
+            cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 32, "%s, D = %u", d->name, dim);
+            cr_assert_gt(count_path(l, count, VKA_PATH_COOPMAT), 0, "%s, D = %u", d->name, dim);
+            for (uint32_t i = 0; i < count; i++) {
+                if (l[i].path == VKA_PATH_COOPMAT) { /* of 8x8x8, in a subgroup's code */
+                    uint32_t own = l[i].tile.rm * (dim / 8 + dim / 8 / l[i].tile.tc);
+                    products = own > products ? own : products;
+                }
+            }
+            cr_assert_leq(products, 128, "%s, D = %u", d->name, dim);
+            count = list(d, &rich, l);
+            cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 16, "%s, D = %u", d->name, dim);
         }
     }
 }

@@ -3,7 +3,11 @@
 // the rows that do see them: what they add is NaN or infinite whatever the probability, which is never 0.
 // SPDX-License-Identifier: MIT
 
-shared int strange_step; // the last step that set values aside
+// The last step that set values aside. Of 16 bytes, like all that lies beside matrices in shared memory: compilers may lay
+// one variable right behind another, and a matrix must be loaded from a multiple of 16 (VUID-RuntimeSpirv-
+// OpCooperativeMatrixLoadKHR-08986).
+shared ivec4 strange_step_word;
+#define strange_step strange_step_word.x
 
 // Two elements without those that are NaN or infinite.
 uint drop_strange(uint pair) {

@@ -18,6 +18,10 @@ static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1},
  * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
 #define MAX_REGISTERS 96
 
+/* Software drivers compile every product of a block's rows and channels into code: at this many rows times channels (of
+ * q and of a subgroup's outputs), Mesa's 26.1 needs a gigabyte of memory, and a minute. */
+#define MAX_SOFTWARE_BLOCK 8192
+
 static bool is_power_of_two(uint32_t x) {
     return x && !(x & (x - 1));
 }
@@ -27,8 +31,10 @@ static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__
     const vka_matrix_shape *best = NULL;
     for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
         const vka_matrix_shape *s = &caps->matrix_shapes[i];
+        /* Rows of operands and of factors are multiples of 16 bytes. */
         bool usable = s->dtype == p->q.dtype && is_power_of_two(s->m) && is_power_of_two(s->n) &&
-                      is_power_of_two(s->k) && s->m <= 32 && s->n >= 4 && s->n <= 32 && s->k >= 8 && s->k <= 32;
+                      is_power_of_two(s->k) && s->m >= 4 && s->m <= 32 && s->n >= 8 && s->n <= 32 && s->k >= 8 &&
+                      s->k <= 32;
         if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
             best = s;
     }
@@ -73,7 +79,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
     return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
-           4 * (t->br / block_rows(caps, p, t)) + 4 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 1);
+           16 * (t->br / block_rows(caps, p, t)) + 16 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 2);
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -84,9 +90,14 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
     return true;
 }
 
+static bool compiles(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    uint32_t channels = p->q.shape[3] + vka__div_up(p->v.shape[3], t->tc);
+    return caps->type != VKA_DEVICE_CPU || block_rows(caps, p, t) * channels <= MAX_SOFTWARE_BLOCK;
+}
+
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *s = shape_of(caps, p);
-    if (!t->rm || !vka__map_holds(p, t))
+    if (!t->rm || !vka__map_holds(p, t) || !compiles(caps, p, t))
         return false;
     uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
     if (rows % t->tc)

@@ -9,6 +9,11 @@ static const uint32_t workgroup_tiles[][2] = {{64, 64}, {64, 32}, {32, 64}, {32,
 static const uint32_t subgroup_tiles[][2] = {{16, 32}, {16, 16}, {32, 32}, {8, 32}, {8, 16}};
 static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
 
+/* Software drivers compile every element of a matrix, and need memory for each: Mesa's 26.1 peaks at 0.7 GiB for a head
+ * dimension of 16, 1.4 for 32, 3.2 for 64, 6.3 for 96 and 10.4 for 128; options cost as much again. */
+#define MAX_SOFTWARE_DIM      32
+#define MAX_SOFTWARE_DIM_RICH 16
+
 /* Mesa's drivers, the only ones where subgroups hold such matrices, refuse pipelines with larger ones. */
 #define MAX_SUBGROUP_DIM 240
 
@@ -29,6 +34,11 @@ bool vka__coopmat2_decodes(const vka__attention_problem *p) {
     return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->order.present;
 }
 
+static uint32_t most_software_dim(const vka__attention_problem *p) {
+    bool rich = vka__attention_kernel(VKA__attention_coopmat2_sg, p) != VKA__attention_coopmat2_sg;
+    return rich ? MAX_SOFTWARE_DIM_RICH : MAX_SOFTWARE_DIM;
+}
+
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
@@ -42,6 +52,8 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "this device has no matrices of any size with reductions";
     if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)
         return "Mesa keeps a matrix's dimensions in eight bits";
+    if (caps->type == VKA_DEVICE_CPU && vka__max_u32(p->q.shape[3], p->v.shape[3]) > most_software_dim(p))
+        return "compiling matrices of such wide heads takes a software driver gigabytes of memory";
     return vka__known_fault(caps, VKA__AVOID_MATRICES);
 }
 
@@ -63,7 +75,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t k_stride = vka__round_up(p->q.shape[3], grain->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], grain->n) / 4 + 2;
-    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 4;
+    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 16;
 }
 
 /* Are the reductions over a tile's scores right? */
