@@ -10,30 +10,29 @@
 
 /* Sizes that leave parts of tiles, and keys of several steps. Head dimensions are small: they decide how long a
  * compiler takes, and not what a tile does. */
-static const attention_case problems[] = {
-    {.q_heads = 2, .kv_heads = 1, .q_len = 35, .kv_len = 71, .head_dim = 8},
-    {.q_len = 67, .kv_len = 83, .head_dim = 24, .causal = true, .poison_hidden = true},
-    {.q_heads = 2,
-     .kv_heads = 2,
-     .q_len = 19,
-     .kv_len = 75,
-     .head_dim = 8,
-     .softcap = 5,
-     .mask = VKA_F32,
-     .alibi = true,
-     .sinks = true,
-     .stats = true,
-     .window = {.left = 40, .right = VKA_UNBOUNDED},
-     .poison_hidden = true},
-    {.batch = 2, .q_heads = 8, .kv_heads = 2, .q_len = 1, .kv_len = 131, .head_dim = 16},
-    {.batch = 2, .q_len = 21, .kv_len = 69, .head_dim = 40, .value_dim = 17},
-};
-#define PROBLEMS   (sizeof problems / sizeof *problems)
+static const attention_case plain_heads = {.q_heads = 2, .kv_heads = 1, .q_len = 35, .kv_len = 71, .head_dim = 8};
+static const attention_case causal = {
+    .q_len = 67, .kv_len = 83, .head_dim = 16, .value_dim = 9, .causal = true, .poison_hidden = true};
+static const attention_case options = {.q_heads = 2,
+                                       .kv_heads = 2,
+                                       .q_len = 19,
+                                       .kv_len = 75,
+                                       .head_dim = 8,
+                                       .softcap = 5,
+                                       .mask = VKA_F32,
+                                       .alibi = true,
+                                       .sinks = true,
+                                       .stats = true,
+                                       .causal = true,
+                                       .poison_hidden = true};
+static const attention_case decode = {
+    .batch = 2, .q_heads = 8, .kv_heads = 2, .q_len = 1, .kv_len = 131, .head_dim = 16};
 
 #define MAX_LISTED 256
 
-/* Tiles of a problem that are tried where compilers are slow. */
-#define SLOW_TILES 2
+/* One tile of so many is tried where compilers take seconds for every kernel, and of matrices where they take seconds
+ * for those; but software drivers try all matrices in the problems that are for them. */
+enum { ONE_OF_SLOW = 16, ONE_OF_MATRICES = 4 };
 
 typedef struct tally {
     uint32_t listed[LAST_PATH + 1], tried[LAST_PATH + 1];
@@ -58,22 +57,14 @@ static void try_candidate(attention_problem *p, const vka_attention_candidate *c
     attention_compare(p, how);
 }
 
-static void try_problem(context *c, attention_case a, uint32_t turn, bool slow, tally *t) {
-    static vka_attention_candidate list[MAX_LISTED];
-    attention_problem p = attention_make(c, a, test_seed());
-    vka_attention_desc desc = attention_desc(&p);
-    uint32_t count = 0;
-    EXPECT_OK(vka_attention_candidates(c->device, &desc, list, MAX_LISTED, &count));
-    cr_assert(count > 1 && count <= MAX_LISTED);
-    uint32_t step = slow ? (count + SLOW_TILES - 1) / SLOW_TILES : 1;
-    for (uint32_t i = 0; i < count; i++) {
-        t->listed[list[i].path]++;
-        if (i % step == turn % step) {
-            t->tried[list[i].path]++;
-            try_candidate(&p, &list[i]);
-        }
+static bool is_tried(const vka_device_caps *caps, bool slow, const vka_attention_candidate *candidate, uint32_t turn,
+                     bool all_matrices) {
+    bool software = caps->type == VKA_DEVICE_CPU;
+    bool matrices = candidate->path == VKA_PATH_COOPMAT || candidate->path == VKA_PATH_COOPMAT2;
+    if (slow) {
+        return turn % ONE_OF_SLOW == 0;
     }
-    attention_destroy(&p);
+    return !software || !matrices || all_matrices || turn % ONE_OF_MATRICES == 0 || getenv("VKATTN_TEST_ALL");
 }
 
 static void report(context *c, const tally *t) {
@@ -86,23 +77,33 @@ static void report(context *c, const tally *t) {
                 path < LAST_PATH ? "," : "\n");
     }
     if (tried < listed) {
-        fprintf(stderr, "SKIP: %u of %u tiles: this driver compiles for seconds each (VKATTN_TEST_ALL=1 runs them)\n",
+        fprintf(stderr,
+                "SKIP: %u of %u tiles: this driver takes seconds to compile one (VKATTN_TEST_ALL=1 runs them)\n",
                 listed - tried, listed);
     }
 }
 
-/* Problems first .. last. Slow compilers get other tiles of each. */
-static void try_problems(vka_dtype dtype, size_t first, size_t last) {
+static void try_all(attention_case a, vka_dtype dtype, bool all_matrices) {
+    static vka_attention_candidate list[MAX_LISTED];
     context c;
     tally t = {0};
+    uint32_t count = 0;
     context_open(&c, &config_real);
     bool slow = context_compiles_slowly(&c);
-    for (size_t i = first; i <= last; i++) {
-        attention_case a = problems[i];
-        a.dtype = dtype;
-        try_problem(&c, a, (uint32_t)(7 * i + 3 * dtype), slow, &t);
+    a.dtype = dtype;
+    attention_problem p = attention_make(&c, a, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    EXPECT_OK(vka_attention_candidates(c.device, &desc, list, MAX_LISTED, &count));
+    cr_assert(count > 1 && count <= MAX_LISTED);
+    for (uint32_t i = 0; i < count; i++) {
+        t.listed[list[i].path]++;
+        if (is_tried(vka_device_get_caps(c.device), slow, &list[i], i + 5 * (uint32_t)dtype + a.q_len, all_matrices)) {
+            t.tried[list[i].path]++;
+            try_candidate(&p, &list[i]);
+        }
     }
     report(&c, &t);
+    attention_destroy(&p);
     context_close(&c);
 }
 
@@ -131,22 +132,18 @@ Test(candidates, memory_of_software_compilers) {
     context_close(&c);
 }
 
-Test(candidates, f32) {
-    try_problems(VKA_F32, 0, PROBLEMS - 1);
-}
+#define TRY(problem, type, dtype, all_matrices)                                                                        \
+    Test(candidates, problem##_##type) {                                                                               \
+        try_all(problem, dtype, all_matrices);                                                                         \
+    }
 
-Test(candidates, f16) {
-    try_problems(VKA_F16, 0, 1);
-}
-
-Test(candidates, f16_with_options) {
-    try_problems(VKA_F16, 2, 2);
-}
-
-Test(candidates, f16_decode_and_other_value_dimensions) {
-    try_problems(VKA_F16, 3, PROBLEMS - 1);
-}
-
-Test(candidates, bf16) {
-    try_problems(VKA_BF16, 0, PROBLEMS - 1);
-}
+TRY(plain_heads, f32, VKA_F32, false)
+TRY(plain_heads, f16, VKA_F16, true)
+TRY(plain_heads, bf16, VKA_BF16, true)
+TRY(causal, f32, VKA_F32, false)
+TRY(causal, f16, VKA_F16, false)
+TRY(options, f32, VKA_F32, false)
+TRY(options, f16, VKA_F16, true)
+TRY(options, bf16, VKA_BF16, false)
+TRY(decode, f32, VKA_F32, false)
+TRY(decode, f16, VKA_F16, false)

@@ -1,5 +1,6 @@
-/* The table of drivers that are known to give wrong results. To add one: what is known about it in public, and a test
- * in tests/test_plan_drivers.c. SPDX-License-Identifier: MIT */
+/* The table of drivers that are known to give wrong results. A line says what is known in public, and where; it has a
+ * test in tests/test_plan_drivers.c.
+ * SPDX-License-Identifier: MIT */
 #include "plan/known_drivers.h"
 
 #include <stddef.h>
