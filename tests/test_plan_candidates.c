@@ -161,7 +161,7 @@ Test(plan_candidates, small_matrices_for_software_drivers) {
                     products = own > products ? own : products;
                 }
             }
-            cr_assert_leq(products, 128, "%s, D = %u", d->name, dim);
+            cr_assert_leq(products, 64, "%s, D = %u", d->name, dim);
             count = list(d, &rich, l);
             cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 16, "%s, D = %u", d->name, dim);
         }

@@ -207,8 +207,9 @@ typedef struct vka_attention_candidate {
 } vka_attention_candidate;
 
 /* Lists every path and tile that can run an attention with this description (whose path, tile and splits are ignored),
- * for whoever measures them: what is listed runs, and a path runs without a tile if and only if it is listed. What a
- * driver is known to get wrong is not listed, nor what a software driver would take gigabytes of memory to compile. *count receives how many there are; at most `capacity` are written.
+ * for whoever measures them. What is listed runs, and a path that is asked for without a tile runs if any of its tiles
+ * is listed. What the device's driver is known to get wrong is not listed, nor what a software driver would take
+ * gigabytes of memory to compile. *count receives how many there are; at most `capacity` are written.
  * @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc *desc,
                                             vka_attention_candidate *candidates, uint32_t capacity, uint32_t *count);

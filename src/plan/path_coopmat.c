@@ -18,9 +18,9 @@ static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1},
  * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
 #define MAX_REGISTERS 96
 
-/* Software drivers compile every product of a block's rows and channels into code: at this many rows times channels (of
- * q and of a subgroup's outputs), Mesa's 26.1 needs a gigabyte of memory, and a minute. */
-#define MAX_SOFTWARE_BLOCK 8192
+/* Software drivers compile every product of a block's rows and channels (of q and of a subgroup's outputs) into code:
+ * half of this took Mesa's 26.1 a third of a gigabyte of memory, and 11 seconds. */
+#define MAX_SOFTWARE_BLOCK 4096
 
 static bool is_power_of_two(uint32_t x) {
     return x && !(x & (x - 1));
