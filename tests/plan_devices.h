@@ -11,6 +11,8 @@ typedef struct device {
 } device;
 
 #define MIB (UINT64_C(1) << 20)
+/* A version of Mesa's drivers. */
+#define MESA(major, minor, patch) ((uint32_t)(major) << 22 | (uint32_t)(minor) << 12 | (uint32_t)(patch))
 
 /* What every description says: the width of a subgroup and the least and most that can be asked for, bytes of shared
  * memory, invocations of a workgroup, bytes and alignment of a binding, and whether there is f16. */
@@ -22,7 +24,7 @@ typedef struct device {
     .f16_storage = f16, .f16_arithmetic = f16
 
 /* Of every kind that there is, with matrices and without, and the least that Vulkan promises. */
-#define DEVICES 21
+#define DEVICES 23
 extern const device devices[DEVICES];
 
 /* The one of this name, which has to be there. */

@@ -91,3 +91,28 @@ Test(offline, matrix_instructions_are_counted_in_one_listing) {
     shows[1] = NULL;
     cr_assert_eq(read().matrix_ops, 1);
 }
+
+/* Of listings that multiply matrices only: others load what they like from where they like. */
+Test(offline, loads_of_matrices_from_wrong_places_are_found) {
+    shows[0] = " r12..16 = ldsm.16.m8n8.x4 [r9]         // delay=1\n r16..20 = ldsm.16.m8n8.x4 [r9+0x480c] // wr:1\n"
+               " r8..12 = hmma.m16n8k16.f32 r12..16 r16..18 r8..12\n r1 = ld.shared.strong.cta.b32 [r2+0xc]\n";
+    shows[1] = NULL;
+    statistics s = read();
+    cr_assert(s.places == 2 && s.misaligned == 1);
+    shows[0] = "\tds_load_b64 v[8:9], v1 offset:8         ; d9d80008\n\tds_load_u16_d16_hi v3, v2 offset:9172 ; d9\n"
+               "\tds_load_u16_d16 v3, v2 offset:9168 ; d9\n\tds_load_b128 v[8:11], v1 offset:24 ; d9\n"
+               "\tds_load_b32 v8, v1 offset:4 ; d9\n\tv_wmma_f32_16x16x16_f16 v[8:15], v[0:7], v[0:7], 0\n";
+    s = read();
+    cr_assert(s.places == 4 && s.misaligned == 2);
+    shows[1] = "decl_var shared INTERP_MODE_NONE none uvec2x0a4B[576] k_tile\n"
+               "decl_var shared INTERP_MODE_NONE none int strange_step\n"
+               "decl_var shared INTERP_MODE_NONE none float[64] row_factor\n"
+               "decl_var shared INTERP_MODE_NONE none ivec4[3][2] words\n"
+               "decl_var shared INTERP_MODE_NONE none f16vec4[3] halves\n"
+               "decl_var ssbo INTERP_MODE_NONE restrict int out\n";
+    s = read();
+    cr_assert(s.places == 9 && s.misaligned == 4);
+    shows[0] = "\tds_load_b128 v[8:11], v1 offset:24\n";
+    s = read();
+    cr_assert(s.places == 0 && s.misaligned == 0);
+}

@@ -192,53 +192,22 @@ Test(tuning, device_uses_text_and_file) {
     device_with("{\"vkattn_tuning\": ", NULL, false);
 }
 
-/* Every path and tile on the list gives the right result, at sizes that leave parts of tiles. */
-static void candidates(vka_dtype dtype) {
+/* Candidates' tiles are refused by name where they are none; test_candidates.c runs them. */
+Test(tuning, tile_that_is_none) {
     context c;
     context_open(&c, &config_real);
-    bool software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
-    attention_problem p = attention_make(
-        &c, (attention_case){.dtype = dtype, .q_heads = 2, .kv_heads = 1, .q_len = 35, .kv_len = 71, .head_dim = 8},
-        test_seed());
+    attention_problem p = attention_make(&c, (attention_case){.q_len = 35, .kv_len = 71, .head_dim = 8}, test_seed());
     vka_attention_candidate list[128];
     uint32_t count = 0;
     vka_attention_desc desc = attention_desc(&p);
     EXPECT_OK(vka_attention_candidates(c.device, &desc, list, 128, &count));
     cr_assert(count > 1 && count <= 128);
-    for (uint32_t i = 0; i < count; i++) {
-        /* Software drivers compile matrices for seconds each, old ones everything. */
-        bool slow = context_compiles_slowly(&c) || (software && list[i].path >= VKA_PATH_COOPMAT);
-        if (slow && i % 5) {
-            continue;
-        }
-        desc.path = list[i].path;
-        desc.tile = list[i].tile;
-        tensor_poison(&p.out);
-        tensor_poison(&p.lse);
-        EXPECT_OK(vka_recorder_begin(c.recorder));
-        EXPECT_OK(vka_attention(c.recorder, &desc));
-        context_finish(&c);
-        char how[96];
-        snprintf(how, sizeof how, "path %d tile %ux%u, %u, %u", desc.path, desc.tile.query_tile, desc.tile.key_tile,
-                 desc.tile.rows_per_invocation, desc.tile.team);
-        attention_compare(&p, how);
-    }
+    desc.path = list[0].path;
+    desc.tile = list[0].tile;
     desc.tile.key_tile = 3;
     EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_UNSUPPORTED, "vka_attention.tile");
     desc.path = VKA_PATH_AUTO;
     EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_INVALID, "vka_attention.tile");
     attention_destroy(&p);
     context_close(&c);
-}
-
-Test(tuning, every_candidate_f32) {
-    candidates(VKA_F32);
-}
-
-Test(tuning, every_candidate_f16) {
-    candidates(VKA_F16);
-}
-
-Test(tuning, every_candidate_bf16) {
-    candidates(VKA_BF16);
 }

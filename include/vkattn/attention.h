@@ -199,8 +199,9 @@ VKA_API vka_status vka_attention_prepare(vka_device *device, const vka_attention
 /* Scratch bytes that recording it needs: 0 unless keys are split. @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_workspace(vka_device *device, const vka_attention_desc *desc, uint64_t *bytes);
 
-/* Writes what would run and why, as text with one fact a line, NUL-terminated, at most `capacity` bytes. *length, if
- * not NULL, receives the length that the whole text has without the NUL. @return as vka_attention. Threads: any. */
+/* Writes what would run and why, as text with one fact a line, NUL-terminated, at most `capacity` bytes. `avoided` is
+ * what the device's driver is known to get wrong, and where that is written down. *length, if not NULL, receives the
+ * length that the whole text has without the NUL. @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_explain(vka_device *device, const vka_attention_desc *desc, char *text,
                                          size_t capacity, size_t *length);
 
@@ -211,7 +212,9 @@ typedef struct vka_attention_candidate {
 } vka_attention_candidate;
 
 /* Lists every path and tile that can run an attention with this description (whose path, tile and splits are ignored),
- * for whoever measures them. *count receives how many there are; at most `capacity` are written.
+ * for whoever measures them. What is listed runs, and a path that is asked for without a tile runs if any of its tiles
+ * is listed. What the device's driver is known to get wrong is not listed, nor what a software driver would take
+ * gigabytes of memory to compile. *count receives how many there are; at most `capacity` are written.
  * @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc *desc,
                                             vka_attention_candidate *candidates, uint32_t capacity, uint32_t *count);

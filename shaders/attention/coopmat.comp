@@ -56,7 +56,7 @@ const uint LANE_VECTORS = BC / 4u / LANES;
 shared vec4 s_tile[BR * S_STRIDE];
 shared uvec2 p_tile[BR * P_STRIDE];
 shared float row_factor[BR];
-shared int rescale_step[BLOCKS]; // the last step that raised some row's maximum
+shared ivec4 rescale_step[BLOCKS]; // .x: the last step that raised some row's maximum; 16 bytes: see nonfinite_matrix.glsl
 
 #define MATRIX_A coopmat<ELEMENT, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
 #define MATRIX_B coopmat<ELEMENT, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB>
@@ -69,7 +69,7 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "matrix_tiles.glsl"
 
 MATRIX_A q_rows[RM * D_TILES];
-shared uvec2 q_tile[LEAN != 0u ? BR * K_STRIDE : 1u];
+shared uvec2 q_tile[LEAN != 0u ? BR * K_STRIDE : 2u];
 MATRIX_C out_rows[RM * DV_TILES];
 State state[LANE_ROWS]; // sums are of this lane's part of the row
 
@@ -199,7 +199,7 @@ void soften(Grid g, uint first_row, int j0, int end, bool full) {
         if (part_of() == 0u)
             row_factor[lane_row(n)] = rescale;
         if (rescale != 1.0)
-            rescale_step[block] = j0;
+            rescale_step[block].x = j0;
     }
 }
 
@@ -284,7 +284,7 @@ void main() {
     member = gl_SubgroupID % TC;
     first = block * ROWS;
     nonfinite_step = -1;
-    rescale_step[block] = -1;
+    rescale_step[block].x = -1;
     Grid g = grid_position();
     if (is_idle(g))
         return;
@@ -317,7 +317,7 @@ void main() {
         advance(ahead, next);
         if (LEAN == 0u)
             fetch_keys(g, k_head, next, ahead.end);
-        if (rescale_step[block] == j0)
+        if (rescale_step[block].x == j0)
             scale_outputs();
         multiply_values();
         if (!full && nonfinite_step == j0)

@@ -2,7 +2,11 @@
 // SPDX-License-Identifier: MIT
 #include "nonfinite.glsl"
 
-shared int nonfinite_step; // the last step that set values aside
+// The last step that set values aside. Of 16 bytes, like all that lies beside matrices in shared memory: compilers may lay
+// one variable right behind another, and a matrix must be loaded from a multiple of 16 (VUID-RuntimeSpirv-
+// OpCooperativeMatrixLoadKHR-08986).
+shared ivec4 nonfinite_step_word;
+#define nonfinite_step nonfinite_step_word.x
 
 // Two elements without those that are NaN or infinite.
 uint drop_nonfinite(uint pair) {

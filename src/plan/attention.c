@@ -1,6 +1,7 @@
 /* Plans of attention: path, tiles, splits, slices.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 #include "plan/pattern.h"
 
 #include <vkattn/attention.h>
@@ -387,6 +388,8 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
         snprintf(refusal->reason, sizeof refusal->reason, "is %u, but an order's keys can't be split", p->splits);
         return VKA_UNSUPPORTED;
     }
+    if (p->q.dtype != VKA_F32) /* what is avoided is all about 16-bit types */
+        plan->avoided = vka__known_drivers(caps);
     if (!vka__choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
     uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->batch : 1, slice_q_heads, slice_kv_heads;
@@ -543,24 +546,37 @@ static const char *pattern_text(const vka__attention_problem *p, char *text, siz
     return text;
 }
 
+/* The faults that a plan keeps away from, one after the other. */
+static const char *avoided_text(const vka__attention_plan *plan, char *text, size_t size) {
+    const vka__known_driver *known;
+    size_t at = 0;
+    snprintf(text, size, "nothing");
+    for (uint32_t i = 0; (known = vka__known_driver_at(i)); ++i)
+        if ((plan->avoided >> i & 1) && at < size)
+            at += (size_t)snprintf(text + at, size - at, "%s%s", at ? "; " : "", known->fault);
+    return text;
+}
+
 size_t vka__explain_attention(const vka__attention_problem *p, const vka__attention_plan *plan, char *text,
                               size_t capacity) {
     static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
-    char options[160], pattern[120];
-    int n = snprintf(
-        text, capacity,
-        "path: %s\nwhy: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: %u\nrows_per_invocation: %u\n"
-        "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-        "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: "
-        "%llu\nworkspace_bytes: "
-        "%llu\n",
-        vka__path_name(plan->path), plan->why, vka__kernel_name((vka__kernel)plan->main.kernel), spec[VKA_SPEC_BR],
-        spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC], plan->shared_bytes,
-        flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
-        flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no", p->band ? "yes" : "no",
-        option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern), plan->splits,
-        plan->sized ? "yes" : "no", slices[plan->slice], (unsigned long long)vka__attention_dispatches(plan),
-        (unsigned long long)plan->workspace_bytes);
+    char options[160], pattern[120], avoided[640];
+    int n = snprintf(text, capacity,
+                     "path: %s\nwhy: %s\navoided: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: "
+                     "%u\nrows_per_invocation: %u\n"
+                     "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
+                     "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: "
+                     "%llu\nworkspace_bytes: "
+                     "%llu\n",
+                     vka__path_name(plan->path), plan->why, avoided_text(plan, avoided, sizeof avoided),
+                     vka__kernel_name((vka__kernel)plan->main.kernel), spec[VKA_SPEC_BR], spec[VKA_SPEC_BC],
+                     spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_RM], spec[VKA_SPEC_TC], plan->shared_bytes,
+                     flags & VKA_FLAG_PACK ? "yes" : "no", flags & VKA_FLAG_VEC4_QK ? "yes" : "no",
+                     flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no",
+                     p->band ? "yes" : "no", option_names(p, options, sizeof options),
+                     pattern_text(p, pattern, sizeof pattern), plan->splits, plan->sized ? "yes" : "no",
+                     slices[plan->slice], (unsigned long long)vka__attention_dispatches(plan),
+                     (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -28,6 +28,7 @@ static const struct choice_rule {
     {true, 4, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {true, ANY_ROWS, VKA_PATH_ROW, "software driver: uniform loads, no barriers"},
     {true, ANY_ROWS, VKA_PATH_DECODE, "software driver that is slow to compile such wide heads otherwise"},
+    {true, ANY_ROWS, VKA_PATH_TILE, "software driver that is slow to compile such wide heads otherwise"},
     {false, 8, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {false, 8, VKA_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
     {false, ANY_ROWS, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
@@ -121,6 +122,19 @@ static bool find_tile(const vka__path *path, const vka_device_caps *caps, const 
     return false;
 }
 
+/* The tile that a path takes without being told, one of those that vka__attention_candidate lists. */
+static bool default_tile(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
+                         vka__tile *tile) {
+    vka__tile wanted;
+    return path->choose(caps, p, &wanted) && find_tile(path, caps, p, &wanted, tile);
+}
+
+/* A path that the description asks for runs if there is any tile for it. */
+static bool any_tile(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
+                     vka__tile *tile) {
+    return default_tile(path, caps, p, tile) || vka__first_fitting(path, caps, p, UINT32_MAX, UINT32_MAX, tile);
+}
+
 /* Four masks in a row, from a multiple of four on. */
 static bool mask_vec4(const vka__view *v) {
     bool ok = v->stride[3] == 1 && v->offset % (4 * (uint64_t)v->size) == 0;
@@ -198,7 +212,7 @@ static bool take_wanted(const vka_device_caps *caps, const vka__attention_proble
                  p->tile.br, p->tile.bc, p->tile.rm, p->tile.tc, path->name);
         return false;
     }
-    if (!p->tile.bc && !path->choose(caps, p, &tile)) {
+    if (!p->tile.bc && !any_tile(path, caps, p, &tile)) {
         snprintf(refusal->reason, sizeof refusal->reason,
                  "can't be %s: no tile for head dimensions %u and %u fits %u bytes of shared memory and %u invocations",
                  path->name, p->q.shape[3], p->v.shape[3], caps->shared_bytes, caps->max_invocations);
@@ -247,7 +261,7 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         const struct choice_rule *r = &choice_rules[i];
         vka__tile tile;
         if (r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
-            !paths[r->path]->why_not(caps, p) && paths[r->path]->choose(caps, p, &tile) &&
+            !paths[r->path]->why_not(caps, p) && default_tile(paths[r->path], caps, p, &tile) &&
             pays(caps, p, r->path, &tile)) {
             take(caps, p, r->path, &tile, r->why, plan);
             return true;

@@ -4,6 +4,7 @@
 
 #include "plan/plan.h"
 
+#define VKA_VENDOR_AMD    0x1002
 #define VKA_VENDOR_INTEL  0x8086
 #define VKA_VENDOR_NVIDIA 0x10de
 #define VKA_VENDOR_ARM    0x13b5
@@ -16,7 +17,8 @@ typedef struct vka__path {
     /* Number `index` of the path's tiles, fitting or not; false: there are no more. */
     bool (*tile)(const vka_device_caps *caps, const vka__attention_problem *problem, uint32_t index, vka__tile *tile);
     bool (*fits)(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile);
-    /* The tile it takes when nothing was measured; false: none fits. */
+    /* The tile it takes when nothing was measured; false: none that pays. What is not listed, or does not fit, is not
+     * taken. */
     bool (*choose)(const vka_device_caps *caps, const vka__attention_problem *problem, vka__tile *tile);
     /* Kernel, shared memory, and specialization constants but for flags, dimensions and the tile. */
     void (*fill)(const vka_device_caps *caps, const vka__attention_problem *problem, const vka__tile *tile,

@@ -1,6 +1,7 @@
 /* The coopmat path: subgroups own query rows and multiply by cooperative matrices.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 
 /* Workgroups, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32 keys keep a workgroup's
  * shared memory small enough for several of them on one core. The last ones are only measured. */
@@ -9,12 +10,17 @@ static const uint32_t groups[][2] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}
 #define DEFAULTS 6
 
 /* Blocks that are measured: rows, subgroups that share them. */
-static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2}, {8, 4}, {8, 8}};
+static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2},
+                                     {8, 4},  {8, 8},  {4, 1},  {4, 2},  {4, 4}, {4, 8}};
 #define BLOCKS (sizeof blocks / sizeof *blocks)
 
 /* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
  * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
 #define MAX_REGISTERS 96
+
+/* Software drivers compile every product of a block's rows and channels (of q and of a subgroup's outputs) into code:
+ * half of this took Mesa's 26.1 a third of a gigabyte of memory, and 11 seconds. */
+#define MAX_SOFTWARE_BLOCK 4096
 
 static bool is_power_of_two(uint32_t x) {
     return x && !(x & (x - 1));
@@ -25,8 +31,10 @@ static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__
     const vka_matrix_shape *best = NULL;
     for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
         const vka_matrix_shape *s = &caps->matrix_shapes[i];
+        /* Rows of operands and of factors are multiples of 16 bytes. */
         bool usable = s->dtype == p->q.dtype && is_power_of_two(s->m) && is_power_of_two(s->n) &&
-                      is_power_of_two(s->k) && s->m <= 32 && s->n >= 4 && s->n <= 32 && s->k >= 8 && s->k <= 32;
+                      is_power_of_two(s->k) && s->m >= 4 && s->m <= 32 && s->n >= 8 && s->n <= 32 && s->k >= 8 &&
+                      s->k <= 32;
         if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
             best = s;
     }
@@ -53,7 +61,7 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "this device has no cooperative matrices that sum products of bf16 in f32";
     if (vka__matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
         return "this device has no subgroups of known width with arithmetic and shuffles";
-    return NULL;
+    return vka__known_fault(caps, VKA__AVOID_MATRICES | VKA__AVOID_PLAIN_MATRICES);
 }
 
 static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
@@ -71,7 +79,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
     return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
-           4 * (t->br / block_rows(caps, p, t)) + 4 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 1);
+           16 * (t->br / block_rows(caps, p, t)) + 16 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 2);
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -82,9 +90,14 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
     return true;
 }
 
+static bool compiles(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    uint32_t channels = p->q.shape[3] + vka__div_up(p->v.shape[3], t->tc);
+    return caps->type != VKA_DEVICE_CPU || block_rows(caps, p, t) * channels <= MAX_SOFTWARE_BLOCK;
+}
+
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *s = shape_of(caps, p);
-    if (!t->rm || !vka__map_holds(p, t))
+    if (!t->rm || !vka__map_holds(p, t) || !compiles(caps, p, t))
         return false;
     uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
     if (rows % t->tc)

@@ -1,12 +1,18 @@
 /* The coopmat2 path: matrices span all rows of a tile (VK_NV_cooperative_matrix2).
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 
 /* Query rows, keys of a step. Of a workgroup; of a subgroup; of a subgroup on a software driver, which compiles every
  * element's operation. */
 static const uint32_t workgroup_tiles[][2] = {{64, 64}, {64, 32}, {32, 64}, {32, 32}, {128, 64}, {128, 32}, {16, 64}};
 static const uint32_t subgroup_tiles[][2] = {{16, 32}, {16, 16}, {32, 32}, {8, 32}, {8, 16}};
 static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
+
+/* Software drivers compile every element of a matrix, and need memory for each: Mesa's 26.1 peaks at 0.7 GiB for a head
+ * dimension of 16, 1.4 for 32, 3.2 for 64, 6.3 for 96 and 10.4 for 128; options cost as much again. */
+#define MAX_SOFTWARE_DIM      32
+#define MAX_SOFTWARE_DIM_RICH 16
 
 /* Mesa's drivers, the only ones where subgroups hold such matrices, refuse pipelines with larger ones. */
 #define MAX_SUBGROUP_DIM 240
@@ -28,6 +34,11 @@ bool vka__coopmat2_decodes(const vka__attention_problem *p) {
     return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->order.present;
 }
 
+static uint32_t most_software_dim(const vka__attention_problem *p) {
+    bool rich = vka__attention_kernel(VKA__attention_coopmat2_sg, p) != VKA__attention_coopmat2_sg;
+    return rich ? MAX_SOFTWARE_DIM_RICH : MAX_SOFTWARE_DIM;
+}
+
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
@@ -41,7 +52,9 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "this device has no matrices of any size with reductions";
     if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)
         return "Mesa keeps a matrix's dimensions in eight bits";
-    return NULL;
+    if (caps->type == VKA_DEVICE_CPU && vka__max_u32(p->q.shape[3], p->v.shape[3]) > most_software_dim(p))
+        return "compiling matrices of such wide heads takes a software driver gigabytes of memory";
+    return vka__known_fault(caps, VKA__AVOID_MATRICES);
 }
 
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
@@ -62,14 +75,20 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t k_stride = vka__round_up(p->q.shape[3], grain->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], grain->n) / 4 + 2;
-    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 4;
+    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 16;
+}
+
+/* Are the reductions over a tile's scores right? */
+static bool reduces(const vka_device_caps *caps, const vka__tile *t) {
+    const vka_matrix_shape *grain = grain_of(caps);
+    return t->br <= grain->m || t->bc <= grain->n || !vka__known_fault(caps, VKA__AVOID_BLOCK_REDUCTIONS);
 }
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *grain = grain_of(caps);
     uint32_t reserved = by_workgroup(caps) ? caps->matrix_reserved_bytes : 0;
-    return vka__map_holds(p, t) && t->br % grain->m == 0 && t->bc % grain->n == 0 && t->bc % grain->k == 0 &&
-           shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
+    return vka__map_holds(p, t) && reduces(caps, t) && t->br % grain->m == 0 && t->bc % grain->n == 0 &&
+           t->bc % grain->k == 0 && shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {

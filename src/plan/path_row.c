@@ -1,6 +1,7 @@
 /* The row path: an invocation owns query rows.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 
 /* Rows of an invocation, keys of a step. */
 static const uint32_t shapes[][2] = {{4, 4}, {2, 4}, {1, 4}, {8, 4}, {4, 2}, {2, 2}, {1, 2}, {1, 1}};
@@ -13,11 +14,6 @@ static uint32_t threads(const vka_device_caps *caps) {
     return broadcasts(caps) ? vka__subgroup_width(caps) : vka__min_u32(8, caps->max_invocations);
 }
 
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
-    (void)caps, (void)p;
-    return NULL;
-}
-
 static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
     (void)p;
     if (index >= sizeof shapes / sizeof *shapes)
@@ -28,8 +24,13 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 
 /* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
 static bool is_slow_compiler(const vka_device_caps *caps) {
-    enum { LLVMPIPE = 13 }; /* VK_DRIVER_ID_MESA_LLVMPIPE */
-    return caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
+    return caps->driver_id == VKA__DRIVER_LLVMPIPE && caps->driver_version < VKA__MESA(26, 1, 0);
+}
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (is_slow_compiler(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > 256)
+        return "Mesa's software driver before 26.1 takes minutes to compile it for head dimensions above 256";
+    return NULL;
 }
 
 static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
@@ -40,8 +41,6 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
  * they no longer fit the first-level cache, which is where software drivers keep registers. */
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
-    if (is_slow_compiler(caps) && dim > 256)
-        return false;
     bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128;
     uint32_t rm = slow || dim > 256 ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
     uint32_t rows = p->q_len * 2 <= t * rm ? vka__packed_rows(p) : p->q_len;

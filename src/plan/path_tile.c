@@ -1,6 +1,7 @@
 /* The tile path: a workgroup owns query rows and stages keys in shared memory.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/known_drivers.h"
 
 /* Largest first: query rows, keys of a step, rows of an invocation, invocations of a row. Register tiles of 4 x 4 spill
  * on no known GPU; a row's invocations times four channels make one channel chunk. */
@@ -21,8 +22,7 @@ static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
 /* Vectors of four outputs that an invocation keeps beside the scores: what every known GPU has registers for, but for
  * Apple's, whose 128 they would fill alone with what the code around them needs. */
 static uint32_t most_out_vectors(const vka_device_caps *caps) {
-    enum { MOLTENVK = 14, HONEYKRISP = 26 }; /* VkDriverId */
-    return caps->driver_id == MOLTENVK || caps->driver_id == HONEYKRISP ? 8 : 16;
+    return caps->driver_id == VKA__DRIVER_MOLTENVK || caps->driver_id == VKA__DRIVER_HONEYKRISP ? 8 : 16;
 }
 
 const char *vka__tile_why_not(const vka_device_caps *caps, const vka__attention_problem *p) {

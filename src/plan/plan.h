@@ -191,7 +191,8 @@ typedef struct vka__attention_plan {
     vka__grid main_grid, merge_grid, scores_grid;
     uint64_t main_chunks, merge_chunks, scores_chunks; /* dispatches of a slice */
     uint64_t workspace_bytes;
-    const char *why; /* the reason of the choice, for explain               */
+    const char *why;  /* the reason of the choice, for explain               */
+    uint32_t avoided; /* lines of the table of known drivers that concern the problem, as bits */
 } vka__attention_plan;
 
 /* Sizes of a problem without lists and pages, from its views. */

@@ -2,12 +2,14 @@
  * and prints what its compiler says, a line a pipeline, fields separated by tabs. Nothing is executed, so that the
  * device may as well be a pretended one (tools/portability).
  *
- *   vkattn-offline [--defaults] [--limit SECONDS]
+ *   vkattn-offline [--defaults] [--limit SECONDS] [--only CASES]
  *
  *   --defaults   only what the library chooses by itself, not the paths that a description can ask for
  *   --limit      processor time for a case that is not a default choice; 0, the default: no limit
+ *   --only       cases whose name begins with this
  *
- * Exit status: 0; 1 when a default choice spills registers or can't be compiled; 2 usage; 77 no Vulkan device.
+ * Exit status: 0; 1 when a default choice spills registers or can't be compiled, or when any kernel loads matrices from
+ * misaligned places in shared memory; 2 usage; 77 no Vulkan device.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <signal.h>
@@ -158,45 +160,53 @@ static void print_pipeline(const offline_case *c, const answer *a, const char *c
         printf("\t%s", a->shared);
     print_value(s->known[STAT_INSTRUCTIONS], s->value[STAT_INSTRUCTIONS]);
     print_value(s->matrix_known, s->matrix_ops);
-    printf("\t%.0f\tok\n", p->milliseconds);
+    printf("\t%.0f\tok", p->milliseconds);
+    print_value(s->places != 0, s->misaligned);
+    printf("\n");
 }
 
-/* Prints an answer; false when it is a fault of a default choice. */
-static bool report(const offline_case *c, const answer *a, const char *choice) {
+/* Prints an answer; false when it is a fault, as to spill or to fail is one of a default choice only. */
+static bool report(const offline_case *c, const answer *a, bool is_default) {
     bool good = true;
+    const char *choice = is_default ? "default" : "forced";
     for (uint32_t i = 0; i < a->capture.count; ++i) {
+        const statistics *s = &a->capture.pipelines[i].statistics;
         print_pipeline(c, a, choice, &a->capture.pipelines[i]);
-        good = good && !a->capture.pipelines[i].statistics.value[STAT_SPILLS];
+        good = good && !s->misaligned && !(is_default && s->value[STAT_SPILLS]);
     }
     if (a->status != VKA_OK) {
-        printf("%s\t%s\t%s\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\n", a->device, a->driver, c->name,
+        printf("%s\t%s\t%s\t%s\t%s\t-\t-\t-\t-\t-\t-\t-\t-\t-\t-\t%s\t-\n", a->device, a->driver, c->name,
                a->path[0] ? a->path : "-", choice, a->error[0] ? a->error : vka_status_string(a->status));
-        good = false;
+        good = good && !is_default;
     }
     return good;
 }
 
-/* Every path that is not the default one, until the library knows no more. */
-static void forced(const offline_case *c, const char *default_path, unsigned limit) {
+/* Every path that is not the default one, until the library knows no more; false when one has a fault. */
+static bool forced(const offline_case *c, const char *default_path, unsigned limit) {
+    bool good = true;
     for (uint32_t path = 1; path < MAX_PATHS; ++path) {
         answer a;
         bool alive = ask(c, path, limit, &a);
         if (alive && a.status == VKA_INVALID)
-            return;
+            break;
         if ((alive && a.status == VKA_UNSUPPORTED) || !strcmp(a.path, default_path))
             continue;
         if (!alive)
             snprintf(a.path, sizeof a.path, "%u", path);
-        report(c, &a, "forced");
+        good = report(c, &a, false) && good;
     }
+    return good;
 }
 
-static bool parse(int argc, char **argv, bool *defaults, unsigned *limit) {
+static bool parse(int argc, char **argv, bool *defaults, unsigned *limit, const char **only) {
     for (int i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--defaults"))
             *defaults = true;
         else if (!strcmp(argv[i], "--limit") && i + 1 < argc)
             *limit = (unsigned)strtoul(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--only") && i + 1 < argc)
+            *only = argv[++i];
         else
             return false;
     }
@@ -206,24 +216,27 @@ static bool parse(int argc, char **argv, bool *defaults, unsigned *limit) {
 int main(int argc, char **argv) {
     bool defaults = false, good = true;
     unsigned limit = 0;
-    if (!parse(argc, argv, &defaults, &limit)) {
-        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS]\n");
+    const char *only = "";
+    if (!parse(argc, argv, &defaults, &limit, &only)) {
+        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES]\n");
         return EXIT_USAGE;
     }
     offline_case cases[OFFLINE_MAX_CASES];
     uint32_t count = offline_cases(cases);
     printf("device\tdriver\tcase\tpath\tchoice\tkernel\tsubgroup\tregisters\tspills\tscratch\toccupancy\tshared\t"
-           "instructions\tmatrix\tms\tstatus\n");
+           "instructions\tmatrix\tms\tstatus\tmisaligned\n");
     for (uint32_t i = 0; i < count; ++i) {
         answer a;
+        if (strncmp(cases[i].name, only, strlen(only)) != 0)
+            continue;
         ask(&cases[i], 0, 0, &a);
         if (a.status == VKA_NO_DEVICE) {
             fprintf(stderr, "vkattn-offline: no Vulkan device: %s\n", a.error);
             return EXIT_SKIP;
         }
-        good = report(&cases[i], &a, "default") && good;
+        good = report(&cases[i], &a, true) && good;
         if (!defaults)
-            forced(&cases[i], a.path, limit);
+            good = forced(&cases[i], a.path, limit) && good;
     }
     return good ? 0 : EXIT_FAULT;
 }

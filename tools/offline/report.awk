@@ -1,10 +1,11 @@
 # Turns what vkattn-offline printed on many devices into docs/portability.md; with -v check=1, into the list of default
-# choices that spill or fail, and exit status 1 if there is one or no device started. tools/portability puts each device's name in front.
+# choices that spill or fail and of kernels that load matrices from misaligned places, and exit status 1 if there is one
+# or no device started. tools/portability puts each device's name in front.
 # SPDX-License-Identifier: MIT
 BEGIN {
     FS = "\t"
     NAME = 1; DEVICE = 2; CASE = 4; PATHS = 5; CHOICE = 6; KERNEL = 7; SUBGROUP = 8; REGISTERS = 9; SPILLS = 10
-    SCRATCH = 11; OCCUPANCY = 12; SHARED = 13; INSTRUCTIONS = 14; MATRIX = 15; STATUS = 17
+    SCRATCH = 11; OCCUPANCY = 12; SHARED = 13; INSTRUCTIONS = 14; MATRIX = 15; STATUS = 17; MISALIGNED = 18
 }
 
 !($NAME in known) {
@@ -22,6 +23,8 @@ NF == 3 {
     model[$NAME] = $DEVICE
     if ($CHOICE == "default")
         summarise()
+    if ($MISALIGNED + 0 > 0)
+        faults[fault_count++] = $NAME ": " $CASE ": " $KERNEL " has " $MISALIGNED " misaligned loads of matrices"
     details()
 }
 
@@ -114,7 +117,7 @@ END {
     if (check) {
         for (i = 0; i < fault_count; i++)
             print faults[i]
-        print count - absent_count " of " count " devices started, " fault_count + 0 " faults of default choices"
+        print count - absent_count " of " count " devices started, " fault_count + 0 " faults"
         exit fault_count > 0 || count == absent_count
     }
     print "# Portability\n"

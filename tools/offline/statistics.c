@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "statistics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,6 +65,74 @@ uint32_t statistics_count_matrix(const char *text) {
     return count;
 }
 
+/* How loads of matrices from shared memory begin, and what a constant offset must be a multiple of. NVIDIA has an
+ * instruction for them; on AMD they are the only 16-bit loads, one for each element of a column, and the widest. */
+static const struct load {
+    const char *mnemonic, *offset; /* what precedes the offset's number */
+    int base;
+    unsigned long multiple;
+} loads[] = {
+    {"ldsm.", "+0x", 16, 16},
+    {"ds_load_u16_d16", "offset:", 10, 16},
+    {"ds_read_u16_d16", "offset:", 10, 16},
+    {"ds_load_b128", "offset:", 10, 16},
+    {"ds_read_b128", "offset:", 10, 16},
+    {"ds_load_b64", "offset:", 10, 8},
+    {"ds_read_b64", "offset:", 10, 8},
+};
+
+static void add_load(const char *line, statistics *out) {
+    for (size_t i = 0; i < sizeof loads / sizeof *loads; ++i) {
+        const char *found = strstr(line, loads[i].mnemonic);
+        if (!found)
+            continue;
+        const char *offset = strstr(found, loads[i].offset);
+        unsigned long value = offset ? strtoul(offset + strlen(loads[i].offset), NULL, loads[i].base) : 0;
+        ++out->places;
+        out->misaligned += value % loads[i].multiple != 0;
+        return;
+    }
+}
+
+/* Bytes of a type as Mesa's intermediate language names it: "float[64]", "uvec2x0a4B[576]"; 0: of another kind. */
+static size_t size_of_type(const char *type) {
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } types[] = {{"float16_t", 2}, {"f16vec", 2}, {"float", 4}, {"int", 4},
+                 {"uint", 4},      {"vec", 4},    {"ivec", 4},  {"uvec", 4}};
+    size_t bytes = 0, letters = 0;
+    for (size_t i = 0; i < sizeof types / sizeof *types && !bytes; ++i) {
+        letters = strlen(types[i].name);
+        bytes = strncmp(type, types[i].name, letters) ? 0 : types[i].bytes;
+    }
+    if (type[letters] >= '2' && type[letters] <= '4')
+        bytes *= (size_t)(type[letters] - '0');
+    const char *end = type + strcspn(type, " ");
+    for (const char *dim = strchr(type, '['); dim && dim < end; dim = strchr(dim + 1, '['))
+        bytes *= strtoul(dim + 1, NULL, 10);
+    return bytes;
+}
+
+static void add_variable(const char *line, statistics *out) {
+    const char *at = strstr(line, "decl_var shared ");
+    for (int words = 0; at && words < 4; ++words) /* INTERP_MODE_NONE, none */
+        at = strchr(at, ' ') ? strchr(at, ' ') + 1 : NULL;
+    size_t bytes = at ? size_of_type(at) : 0;
+    out->places += bytes != 0;
+    out->misaligned += bytes % 16 != 0;
+}
+
+void statistics_add_places(const char *text, statistics *out) {
+    for (size_t length; *text; text += length + (text[length] != 0)) {
+        char line[160];
+        length = strcspn(text, "\n");
+        snprintf(line, sizeof line, "%.*s", (int)length, text);
+        add_load(line, out);
+        add_variable(line, out);
+    }
+}
+
 static uint64_t value_of(const VkPipelineExecutableStatisticKHR *s) {
     switch (s->format) {
     case VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR:
@@ -117,6 +186,10 @@ static void read_code(const statistics_functions *vk, VkDevice device, const VkP
             most = found > most ? found : most;
             out->matrix_known = true;
         }
+    }
+    for (uint32_t i = 0; i < count; ++i) {
+        if (most && list[i].pData)
+            statistics_add_places(list[i].pData, out);
         free(list[i].pData);
     }
     out->matrix_ops += most;

@@ -26,6 +26,8 @@ typedef struct statistics {
     uint32_t subgroup;   /* width that the compiler chose; 0: unknown */
     bool matrix_known;   /* the driver shows its code                  */
     uint32_t matrix_ops; /* instructions that multiply matrices        */
+    /* Of kernels with matrices: places in shared memory of which something is known, and those that are misaligned. */
+    uint32_t places, misaligned;
 } statistics;
 
 typedef struct statistics_functions {
@@ -39,5 +41,10 @@ void statistics_read(const statistics_functions *vk, VkDevice device, VkPipeline
 
 /* Matrix instructions in a driver's listing. */
 uint32_t statistics_count_matrix(const char *text);
+
+/* Adds what a listing says about where matrices lie in shared memory, which has to be at multiples of 16 bytes: the
+ * constant parts of the addresses of loads that can only be those of matrices, and the sizes of variables, which some
+ * compilers lay one right behind another. */
+void statistics_add_places(const char *text, statistics *out);
 
 #endif
