@@ -8,15 +8,24 @@
 #   Debian 13+    system packages; Mesa from backports where that suite is configured
 #   Ubuntu 24.04+ system packages; untested
 #
-# Packages need root: run as root, or have sudo. The rest does not.
+# Packages need root: run as root, or have sudo. The rest does not. They come from where apt is configured to get them;
+# VKATTN_DEBIAN_MIRROR=URI names another mirror for what is added on Debian 12.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 deps=$here/.deps
-mirror=${VKATTN_DEBIAN_MIRROR:-http://deb.debian.org/debian}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
 say() { echo "setup: $*"; }
 die() { echo "setup: $*" >&2; exit 1; }
+# Apt says much that alarms and means nothing: it is shown only if the command fails.
+quietly() {
+    local log status=0
+    log=$(mktemp)
+    "$@" >"$log" 2>&1 || status=$?
+    [ $status = 0 ] || { echo "setup: failed with status $status: $*" && cat "$log"; } >&2
+    rm -f "$log"
+    return $status
+}
 
 # ---- what to install ---------------------------------------------------------------------------------------------------
 
@@ -60,18 +69,18 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
     else
-        command -v sudo >/dev/null || die "root is needed for: $*"
+        command -v sudo >/dev/null || { echo "root is needed for: $*" >&2 && return 1; }
         sudo env DEBIAN_FRONTEND=noninteractive "$@"
     fi
 }
 updated=false
 update() {
-    $updated || as_root apt-get update -qq
+    $updated || quietly as_root apt-get update -qq
     updated=true
 }
 install() {
     say "installing: $*"
-    as_root apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" >/dev/null
+    quietly as_root apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@"
 }
 # The version of an installed package, or nothing.
 version() { dpkg-query -W -f='${db:Status-Status} ${Version}\n' "$1" 2>/dev/null | sed -n 's/^installed //p' | head -n1; }
@@ -96,6 +105,7 @@ if [ -z "$mesa" ] || dpkg --compare-versions "$mesa" lt $oldest; then
     configured() { apt-cache policy | grep -q "n=$backports,"; }
     $private || update
     if $private && ! configured; then
+        mirror=$("$here/tools/debian-mirror")
         file=/etc/apt/sources.list.d/vkattn-backports.sources
         say "adding $file for Mesa (backports replace no installed package unless asked to)"
         as_root tee "$file" >/dev/null <<END
@@ -121,7 +131,8 @@ fi
 # Downloaded by an apt with its own lists and sources, verified against Debian's archive keys as ever. The compiler and
 # the validator get the libc they were built with, and are started through its loader.
 unpack() {
-    local suite=$1 apt=$deps/apt root=$deps/root p=''
+    local suite=$1 apt=$deps/apt root=$deps/root p='' mirror
+    mirror=$("$here/tools/debian-mirror") || return 1
     local options=(-o "Dir::Etc::sourcelist=$apt/list.sources" -o Dir::Etc::sourceparts=/dev/null -o Dir::Etc::preferencesparts=/dev/null
         -o Dir::Etc::preferences=/dev/null -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt/cache" -o Acquire::Languages=none
         -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any)
@@ -150,15 +161,21 @@ END
 recipe=2 # raise it when the part above changes
 if $private && [ "$(cat "$deps/recipe" 2>/dev/null)" != $recipe ]; then
     # testing is preferred for its shader compiler; trixie remains when testing is signed by keys too new for this system.
+    say "unpacking ${newer[*]} into .deps/"
+    log=$(mktemp)
     for suite in testing trixie; do
-        say "unpacking ${newer[*]} from Debian $suite into .deps/"
-        if unpack $suite; then
+        echo "from Debian $suite:" >>"$log"
+        if unpack $suite >>"$log" 2>&1; then
             echo $recipe >"$deps/recipe"
+            say "unpacked from Debian $suite"
             break
         fi
-        say "Debian $suite did not work here"
     done
-    [ -e "$deps/recipe" ] || die "no newer build tools: see the messages above"
+    if [ ! -e "$deps/recipe" ]; then
+        cat "$log" >&2
+        die "no newer build tools: see the messages above; VKATTN_DEBIAN_MIRROR=URI names a mirror that has testing or trixie"
+    fi
+    rm -f "$log"
 fi
 
 compiler=$deps/bin/glslang

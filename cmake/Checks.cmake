@@ -18,14 +18,12 @@ target_compile_options(vkattn_headers PRIVATE -Werror)
 
 # Sanitizers add symbols of their own.
 if(NOT VKATTN_SANITIZE)
-    add_test(NAME symbols COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_SOURCE_DIR}/include
-                                  $<TARGET_FILE:vkattn> $<$<BOOL:$<TARGET_PROPERTY:vkattn_static,VKATTN_MERGED>>:$<TARGET_FILE:vkattn_static>>)
-    set_tests_properties(symbols PROPERTIES LABELS build)
+    vka_test(NAME symbols LABELS build COMMAND ${PROJECT_SOURCE_DIR}/tools/check-symbols ${PROJECT_SOURCE_DIR}/include
+        $<TARGET_FILE:vkattn> $<$<BOOL:$<TARGET_PROPERTY:vkattn_static,VKATTN_MERGED>>:$<TARGET_FILE:vkattn_static>>)
 endif()
 
 # A sanitized library needs a sanitized app.
 if(VKATTN_INSTALL AND NOT VKATTN_SANITIZE)
-    add_test(NAME consumer COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/run ${PROJECT_BINARY_DIR})
-    set_tests_properties(consumer PROPERTIES LABELS build
+    vka_test(NAME consumer LABELS build COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/run ${PROJECT_BINARY_DIR}
         ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER};GENERATOR=${CMAKE_GENERATOR}")
 endif()

@@ -1,4 +1,5 @@
-# cmake --install: libraries, headers, a package for find_package(vkattn) and one for pkg-config.
+# cmake --install: libraries, headers, a package for find_package(vkattn) and one for pkg-config; the bench; the licence
+# and the documents.
 
 include(CMakePackageConfigHelpers)
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/vkattn)
@@ -7,6 +8,14 @@ install(TARGETS vkattn vkattn_static EXPORT vkattn
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET vkattn-bench)
+    # It finds the library from where it is: the installed tree can be moved.
+    file(RELATIVE_PATH to_library ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+    set_target_properties(vkattn-bench PROPERTIES INSTALL_RPATH "$ORIGIN/${to_library}")
+    install(TARGETS vkattn-bench RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY include/vkattn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
 install(EXPORT vkattn NAMESPACE vkattn:: FILE vkattn-targets.cmake DESTINATION ${package_dir})
 configure_package_config_file(cmake/vkattn-config.cmake.in vkattn-config.cmake INSTALL_DESTINATION ${package_dir})

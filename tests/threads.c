@@ -173,7 +173,7 @@ int main(void) {
         vka_pattern *pattern = NULL;
         vka_status status = open_device(&device, &pattern);
         if (status == VKA_NO_DEVICE) {
-            puts("SKIP: threads: no Vulkan device");
+            puts("SKIP: no Vulkan device");
             return EXIT_SKIP;
         }
         good = status == VKA_OK && stages[i](workers, device, pattern);
