@@ -139,6 +139,9 @@ Test(device, bad_descriptions) {
     desc = good;
     desc.cache_size = 100; /* without a cache */
     refused(&desc, VKA_INVALID, "vka_device_create.cache");
+    desc = good;
+    desc.tuning_size = 100; /* without a text */
+    refused(&desc, VKA_INVALID, "vka_device_create.tuning");
     EXPECT_FAILURE(vka_device_create(&good, NULL), VKA_INVALID, "vka_device_create");
     EXPECT_FAILURE(vka_device_enumerate(&good, NULL, 0, NULL), VKA_INVALID, "vka_device_enumerate");
     uint32_t count;

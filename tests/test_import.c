@@ -272,6 +272,10 @@ Test(import, bad_descriptions) {
     REFUSED("lock_queue", bad.unlock_queue = unlock);
     REFUSED("allocator", bad.allocator.free = NULL);
     REFUSED("cache", bad.cache_size = 4);
+    REFUSED("tuning", bad.tuning_size = 4);
+    REFUSED("enabled.extension_count", bad.enabled.extension_count = VKA_MAX_DEVICE_EXTENSIONS + 1);
+    REFUSED("enabled.extension_count", bad.enabled.extension_count = UINT32_MAX);
+    REFUSED("enabled.extensions", (bad.enabled.extension_count = 1, bad.enabled.extensions[0] = NULL));
     vka_device *device = NULL;
     EXPECT_FAILURE(vka_device_import(&good, NULL), VKA_INVALID, "vka_device_import");
     cr_expect_eq(vka_device_import(NULL, &device), VKA_INVALID);
@@ -289,7 +293,10 @@ Test(import, bad_wraps) {
     cr_expect_null(b);
     EXPECT_FAILURE(vka_buffer_wrap(c.device, raw.handle, 2, 16, &b), VKA_INVALID, "vka_buffer_wrap.offset");
     EXPECT_FAILURE(vka_buffer_wrap(c.device, raw.handle, 0, 0, &b), VKA_INVALID, "vka_buffer_wrap.size");
-    EXPECT_FAILURE(vka_buffer_wrap(c.device, raw.handle, UINT64_MAX - 3, 16, &b), VKA_INVALID, "vka_buffer_wrap");
+    EXPECT_FAILURE(vka_buffer_wrap(c.device, raw.handle, UINT64_MAX - 3, 16, &b), VKA_INVALID,
+                   "vka_buffer_wrap.offset");
+    log_line line = log_last(VKA_LOG_ERROR);
+    cr_expect_str_eq(line.message, "is 18446744073709551612: with a size of 16 it overflows 64 bits");
     EXPECT_FAILURE(vka_buffer_wrap(c.device, raw.handle, 0, 16, NULL), VKA_INVALID, "vka_buffer_wrap");
     cr_expect_eq(vka_buffer_wrap(NULL, raw.handle, 0, 16, &b), VKA_INVALID);
     app_buffer_destroy(&a, &raw);

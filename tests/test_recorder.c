@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attention_case.h"
+#include "norm_case.h"
 #include "support/intercept.h"
 #include "transformer.h"
 
@@ -374,4 +375,41 @@ Test(recorder, threads) {
 
 Test(recorder, threads_staged) {
     threads(&config_staged);
+}
+
+/* Nothing runs, and everything is as before; what follows works. */
+Test(recorder, warm_up) {
+    context c;
+    context_open(&c, &config_real);
+    EXPECT_FAILURE(vka_recorder_warm_up(c.recorder), VKA_INVALID, "vka_recorder_warm_up");
+    cr_expect_eq(vka_recorder_warm_up(NULL), VKA_INVALID);
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_OK(vka_recorder_warm_up(c.recorder)); /* there are no pipelines yet */
+    context_finish(&c);
+    norm_problem p =
+        norm_make(&c, (norm_case){.rank = 2, .shape = {5, 40}, .residual = true, .sum = true}, test_seed());
+    vka_layer_norm_desc d = norm_desc(&p);
+    for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+        d.path = (vka_norm_path)path;
+        EXPECT_OK(vka_layer_norm_prepare(c.device, &d));
+    }
+    tensor *tensors[] = {&p.x, &p.residual, &p.out, &p.sum};
+    for (int i = 0; i < 4; i++) {
+        tensor_poison(tensors[i]);
+    }
+    uint64_t dispatches = intercept_count("vkCmdDispatch");
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_OK(vka_recorder_warm_up(c.recorder));
+    cr_expect_eq(intercept_count("vkCmdDispatch") - dispatches, 2, "not one for each pipeline");
+    EXPECT_OK(vka_recorder_warm_up(c.recorder));
+    context_finish(&c);
+    for (int i = 0; i < 4; i++) {
+        cr_assert(tensor_download(tensors[i]));
+        for (size_t n = 0; n < tensors[i]->count; n++) {
+            cr_assert(tensor_untouched(tensors[i], n));
+        }
+    }
+    norm_run(&p, VKA_NORM_PATH_LANE);
+    norm_destroy(&p);
+    context_close(&c);
 }

@@ -144,8 +144,9 @@ typedef struct vka_attention_desc {
 
     vka_tensor stats;  /* optional: f32 [B, Hq, Nq, 2]: a row's highest score m and its sum of exp(score - m), sinks  */
                        /*   included; -inf and 0 where it sees nothing                                              */
-    vka_tensor scores; /* optional, to look at: f32, f16 or bf16 [B, Hq, Nq, Nk]. The one thing here that needs      */
-                       /*   memory for every pair; costs a pass of its own                                          */
+    vka_tensor scores; /* optional, to look at: f32, f16 or bf16 [B, Hq, Nq, Nk], where B are the sequences, and Nq */
+                       /*   and Nk are max_q_len and max_kv_len if these are given and lower. The one thing here    */
+                       /*   that needs memory for every pair; costs a pass of its own                               */
     vka_score_stage score_stage;
 
     /* Measurements and tests; leave at zero. */

@@ -40,8 +40,9 @@ typedef struct vka_cache_append_desc {
      * it and vka_copy it over a `lengths` tensor, and a step that was recorded once goes on by itself. */
     vka_tensor new_lengths;
 
-    /* Rotates keys before they are stored (vka_rope); the first new token of sequence b has the position lengths[b].
-     * Values are never rotated. Tables of rank 3 have a row for each row of k. */
+    /* Rotates keys before they are stored (vka_rope); the first new token of sequence b has the position lengths[b]
+     * (plus rope.position_offset; sums beyond 32 bits as there). Values are never rotated. Tables of rank 3 have a row
+     * for each row of k. */
     bool rotate;
     vka_rope_options rope; /* ignored unless `rotate`                                                               */
 } vka_cache_append_desc;

@@ -31,8 +31,10 @@ typedef struct vka_layer_norm_desc {
 } vka_layer_norm_desc;
 
 /* out = (y - mean(y)) / sqrt(var(y) + epsilon) * weight + bias, y = x + residual (Ba 2016). Biased variance. Statistics
- * in f32, the variance from deviations and never as E[y^2] - E[y]^2, so large offsets cost no accuracy. y is rounded to
- * the storage type before it is normalised when `sum` is given, so that sum and out agree.
+ * in f32: deviations from a first mean, then the mean and the squares of those. So neither offsets nor magnitudes cost
+ * accuracy: values around 10000 that are 0.001 apart, and finite ones up to the largest, come out as in float64
+ * (inv_std may be 0 where it is subnormal). y is rounded to the storage type before it is normalised when `sum` is
+ * given, so that sum and out agree; without it x + residual may be beyond the type.
  *
  * Records and returns; the rest as vka_attention. Rows = 0 records nothing and succeeds.
  *

@@ -32,13 +32,16 @@
  *  - In a description every field left at zero is a safe, documented default. Required enumerations have
  *    0 = invalid, so that a forgotten one is an error and not a surprise.
  *  - Functions that can fail return a vka_status. The reason goes, as one line, to the log callback of the device.
- *    The library never prints, exits or aborts.
+ *    The library never prints, exits or aborts. Where the device, recorder or buffer of a call is NULL there is no
+ *    callback to tell: the status, VKA_INVALID, is all.
  *  - When recording fails, nothing has been recorded, and the recorder is as usable as before.
  *  - Recording an operation never submits and never waits. It allocates nothing when the operation was prepared
  *    (vka_<op>_prepare) and the recorder has room (vka_recorder_desc).
+ *  - Preparing compiles pipelines. Some drivers, those of software among them, compile a second time when a pipeline is
+ *    first used, so that the first submission takes long: vka_recorder_warm_up moves that to where you want it.
  *  - Barriers between the operations of one recorder are inserted by the library.
  *  - Descriptions may die when the call returns. Buffers must live until the recorded work has completed.
- *  - Destroying NULL is allowed. Destroy children (buffers, recorders) before their device.
+ *  - Destroying NULL is allowed. Destroy children (buffers, recorders, patterns) before their device.
  *  - Shapes are counted in elements, strides in elements, offsets and sizes in bytes, times in nanoseconds.
  *
  * THREADS
@@ -146,6 +149,14 @@ VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
 /* Elements of a block: 32 for Q8_0, otherwise 1. 0 for an invalid type. */
 VKA_API uint32_t vka_dtype_block(vka_dtype dtype);
 
+/* Arrays of `count` numbers on the host, from f32 to VKA_F16 or VKA_BF16 and back, for what is written to buffers and
+ * read from them. To 16 bits: rounded to nearest, ties to even; beyond the largest number (f16: from 65520 on)
+ * infinite; f16's subnormals are used; NaN stays NaN. To f32: exact. The arrays must not overlap. Threads: any. */
+VKA_API void vka_f32_to_f16(const float *from, uint16_t *to, size_t count);
+VKA_API void vka_f32_to_bf16(const float *from, uint16_t *to, size_t count);
+VKA_API void vka_f16_to_f32(const uint16_t *from, float *to, size_t count);
+VKA_API void vka_bf16_to_f32(const uint16_t *from, float *to, size_t count);
+
 /* ---- device ------------------------------------------------------------------------------------------------ */
 
 typedef struct vka_device vka_device;
@@ -218,8 +229,9 @@ typedef struct vka_device_desc {
     vka_allocator allocator;
     const void *cache; /* pipeline cache blob of vka_device_save_cache; NULL = none. A damaged or foreign one */
     size_t cache_size; /*   is dropped with a warning.                                                        */
-    /* What vkattn-bench tune measured, as JSON (docs/tuning.md): text in memory, or the name of a file; the text goes
-     * first. A malformed record, and one of another device or driver, is ignored with a line in the log. */
+    /* What vkattn-bench tune measured, as JSON (docs/tuning.md): text in memory, with its size, or the name of a file;
+     * the text goes first. A size without a text is refused, as for `cache`. A malformed record, and one of another
+     * device or driver, is ignored with a line in the log. */
     const char *tuning;
     size_t tuning_size;
     const char *tuning_file;
@@ -248,7 +260,9 @@ VKA_API vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_
 VKA_API vka_status vka_device_create(const vka_device_desc *desc, vka_device **device);
 
 /* Waits for the device's own submissions, then destroys it and sets *device to NULL. NULL and pointers to NULL are
- * allowed. Buffers and recorders must be gone. Threads: no other thread may still use the device. */
+ * allowed. Buffers, recorders and patterns must be gone. If some are not, a line of level VKA_LOG_WARNING counts them
+ * and nothing is destroyed: the device leaks, and what was made from it stays valid. Threads: no other thread may still
+ * use the device. */
 VKA_API void vka_device_destroy(vka_device **device);
 
 /* The capabilities that plans are made from (after `narrow`); lives as long as the device. Threads: any. */
@@ -352,16 +366,17 @@ typedef struct vka_recorder vka_recorder;
 /* A NULL description means all defaults. The recorder allocates this room when it is created. Within it recording
  * allocates nothing; beyond it, the recorder grows (allocates) once and keeps the room. */
 typedef struct vka_recorder_desc {
-    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256. An operation takes one or two, and more    */
-                             /* where tensors or work are large: see vka_<op>_explain.                            */
+    uint32_t max_dispatches; /* dispatches between two resets; 0 = 256; at most 2^20. An operation takes one or    */
+                             /* two, and more where tensors or work are large: see vka_<op>_explain.              */
     uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. See vka_<op>_workspace: the    */
                              /* largest one suffices, operations share it.                                        */
     uint64_t value_bytes;    /* memory for host values of descriptions (vka_integers), 256 bytes more a list than  */
                              /*   it has; 0 = none yet                                                            */
-    uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none                            */
+    uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none; at most 2^20              */
 } vka_recorder_desc;
 
-/* VKA_OK; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. On failure *recorder is NULL. Threads: any. */
+/* VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY (also for sizes beyond what a buffer can have); VKA_DEVICE_LOST. On failure
+ * *recorder is NULL. Threads: any. */
 VKA_API vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc, vka_recorder **recorder);
 
 /* Waits for the recorder's own submission, frees it and sets *recorder to NULL. Commands recorded into a wrapped
@@ -381,6 +396,20 @@ VKA_API vka_status vka_recorder_submit(vka_recorder *recorder);
  * VKA_OK (also when nothing was submitted); VKA_TIMEOUT; VKA_DEVICE_LOST. */
 #define VKA_FOREVER UINT64_MAX
 VKA_API vka_status vka_recorder_wait(vka_recorder *recorder, uint64_t timeout);
+
+/* Records a use of every pipeline that the device has compiled so far, in dispatches of no workgroups: nothing is read,
+ * written or computed. Drivers that compile when a pipeline is first used, as software drivers do, then do it when
+ * these commands are submitted, and not with the first real work:
+ *
+ *   vka_attention_prepare(dev, ..); ..      while loading, everything that will be recorded
+ *   vka_recorder_begin(rec);
+ *   vka_recorder_warm_up(rec);
+ *   vka_recorder_submit(rec);  vka_recorder_wait(rec, VKA_FOREVER);
+ *
+ * Takes as long as such a driver compiles (milliseconds to seconds a pipeline), and next to nothing elsewhere; room for
+ * one dispatch and 256 bytes of scratch. In a wrapped recording it goes to the app's command buffer, for the app to
+ * submit. VKA_OK (also without pipelines); VKA_INVALID (not recording); VKA_OUT_OF_MEMORY. */
+VKA_API vka_status vka_recorder_warm_up(vka_recorder *recorder);
 
 /* Records timestamp `index` after all commands so far. Indices may be written once per recording.
  * VKA_INVALID (index outside vka_recorder_desc.timestamps); VKA_UNSUPPORTED (device without timestamps). */

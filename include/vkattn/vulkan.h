@@ -1,6 +1,9 @@
 /* vkattn inside an app that has its own VkDevice. The only header that includes Vulkan.
  * SPDX-License-Identifier: MIT
  *
+ * The Vulkan headers are the app's: any version that has vulkan/vulkan_core.h with Vulkan 1.1 will do, and neither
+ * vkattn's package nor its CMake target brings any.
+ *
  * IN FOUR STEPS
  *
  *  1. Before vkCreateDevice ask vka_vulkan_query what the library would like to have, and enable what you agree to.
@@ -23,6 +26,10 @@
  *  - after: outputs were written at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT with VK_ACCESS_SHADER_WRITE_BIT.
  *  - vka_copy reads and writes at VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT.
  *
+ *  To check your borders with VK_LAYER_KHRONOS_validation, switch on synchronization validation and, with it, its
+ * setting `syncval_shader_accesses_heuristic` (VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1): without that the layer
+ * does not look at what shaders access through descriptors, and reports no hazard of a dispatch.
+ *
  *  The library binds a compute pipeline and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push
  *  constants: bind your own again afterwards. It touches nothing else in the command buffer.
  *
@@ -44,7 +51,7 @@ extern "C" {
 
 /* What the library can use of a physical device. All of it is recommended, none of it required. */
 typedef struct vka_vulkan_wishes {
-    uint32_t extension_count;
+    uint32_t extension_count; /* at most VKA_MAX_DEVICE_EXTENSIONS                                                */
     const char *extensions[VKA_MAX_DEVICE_EXTENSIONS]; /* static strings                                          */
     bool storage_16bit;  /* VkPhysicalDevice16BitStorageFeatures.storageBuffer16BitAccess                         */
     bool shader_float16; /* VkPhysicalDeviceShaderFloat16Int8Features.shaderFloat16                               */

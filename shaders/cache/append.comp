@@ -70,7 +70,7 @@ Token find_token(uint number) {
     t.x = push.base[VKA_BIND_X] + i.y * x.h + (packed ? (fresh.x + n) * x.n : i.x * x.b + i.z * x.n);
     t.cache_ = element_base(VKA_BIND_CACHE, CACHE_TYPE) + outer * c.b + i.y * c.h + row * c.n;
     t.scale = push.base[VKA_BIND_SCALE] + outer * s.b + i.y * s.h + row * s.n;
-    t.rope = rope_row(int(place), packed ? 0u : sequence, packed ? fresh.x + n : n);
+    t.rope = rope_row(int(place), 0, packed ? 0u : sequence, packed ? fresh.x + n : n);
     return t;
 }
 

@@ -93,6 +93,68 @@ float total(vec4 y) {
     return (y.x + y.y) + (y.z + y.w);
 }
 
+// ---- statistics -------------------------------------------------------------------------------------------------------
+
+// A row's mean, in two parts: one float is too coarse where values lie far from 0 and close together, and the first pass
+// finds it less well where the row's first value lies far from the others.
+struct Centre {
+    float near; // as the first pass finds it
+    float rest; // what the mean is above that
+};
+
+// In bits, as compilers may take comparisons with NaN either way.
+bool is_finite(float x) {
+    return (floatBitsToUint(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+// The second pass has summed deviations from `near`, and their squares. The variance loses no digits here: `rest` is at
+// most about the rounding error of `near`, of which the deviations are multiples.
+float variance(vec2 sums, inout Centre centre) {
+    vec2 means = sums / float(p.cols);
+    centre.rest = means.x;
+    return is_finite(means.y) ? max(means.y - means.x * means.x, 0.0) : means.y;
+}
+
+// Rows of which f32 does not hold the squares are measured again times this power of two. What it makes too small for f32
+// is nothing beside such a variance. Small rows need nothing: epsilon is at least 1e-30.
+const float SCALE = 1.0 / 1208925819614629174706176.0; // 2^-80
+
+float inverse_of(float variance_, float scale) {
+    precise float epsilon = p.epsilon * scale * scale; // the square of SCALE alone is 0
+    return 1.0 / sqrt(variance_ + epsilon);
+}
+
+// Later passes of such a row. Without a stored sum, x + residual may be beyond f32, too.
+vec4 scaled_values(Row row, uint c) {
+    if (has(VKA_FLAG_SUM))
+        return later_values(row, c) * SCALE;
+    precise vec4 y = x_row4(row.x, p.x.d, c, p.cols, fast()) * SCALE; // the sum must not come first
+    if (has(VKA_FLAG_RESIDUAL))
+        y += residual_row4(row.residual, p.residual.d, c, p.cols, fast()) * SCALE;
+    return y;
+}
+
+// Sums are taken of blocks, and then of blocks' sums: one long sum of a row of 65536 would lose digits.
+const uint BLOCK = 64u;
+
+// Of the vectors first, first + step, ..: sums of deviations, and of their squares.
+vec2 scaled_sums(Row row, uint first, uint step, float from) {
+    vec4 sums = vec4(0.0), squares = vec4(0.0);
+    for (uint begin = first; 4u * begin < p.cols; begin += BLOCK * step) {
+        vec4 block_sums = vec4(0.0), block_squares = vec4(0.0);
+        for (uint i = 0u; i < BLOCK && 4u * (begin + i * step) < p.cols; ++i) {
+            vec4 d = deviation(scaled_values(row, begin + i * step), from, begin + i * step);
+            block_sums += d;
+            block_squares = fma(d, d, block_squares);
+        }
+        sums += block_sums;
+        squares += block_squares;
+    }
+    return vec2(total(sums), total(squares));
+}
+
+// ---- results ----------------------------------------------------------------------------------------------------------
+
 vec4 scale_and_shift(vec4 y, uint c) {
     uint w = push.base[VKA_BIND_WEIGHT], b = push.base[VKA_BIND_BIAS];
     vec4 scale = vec4(1.0), shift = vec4(0.0);
@@ -112,13 +174,19 @@ vec4 scale_and_shift(vec4 y, uint c) {
     return fma(y, scale, shift);
 }
 
-void store_values(Row row, uint c, vec4 y, float centre, float inverse) {
-    out_put_row4(row.out_, p.out_.d, c, p.cols, fast(), scale_and_shift((y - centre) * inverse, c));
+void store_values(Row row, uint c, vec4 y, Centre centre, float inverse) {
+    vec4 normal = fma(y - centre.near, vec4(inverse), vec4(-centre.rest * inverse));
+    out_put_row4(row.out_, p.out_.d, c, p.cols, fast(), scale_and_shift(normal, c));
 }
 
-void store_statistics(Row row, float centre, float inverse) {
+void store_scaled_values(Row row, uint first, uint step, Centre centre, float inverse) {
+    for (uint c = first; 4u * c < p.cols; c += step)
+        store_values(row, c, scaled_values(row, c), centre, inverse);
+}
+
+void store_statistics(Row row, Centre centre, float inverse, float scale) {
     if (has(VKA_FLAG_MEAN))
-        mean_put(row.mean, centre);
+        mean_put(row.mean, (is_finite(centre.rest) ? centre.near + centre.rest : centre.near) / scale);
     if (has(VKA_FLAG_INV_STD))
-        inv_std_put(row.inv_std, inverse);
+        inv_std_put(row.inv_std, inverse * scale);
 }

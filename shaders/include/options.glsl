@@ -170,7 +170,7 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
     }
     int distance = key - int(r.query) - g.diagonal;
     if (has(VKA_FLAG_ALIBI))
-        score -= within_floats(r.slope * float(abs(distance)));
+        score -= within_floats(r.slope * (float(abs(distance)) + p.alibi_beyond));
     if (has(VKA_FLAG_RELATIVE)) {
         float bias = relative_at(r.relative_at + relative_index(r, key, distance));
         seen = seen && bias != negative_infinity();

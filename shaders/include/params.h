@@ -73,6 +73,7 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ list_q_step; /* strides of the lists                                                     */
     VKA_UINT_ list_kv_step;
     VKA_UINT_ alibi_step;
+    VKA_FLOAT_ alibi_beyond; /* of every distance: what the true diagonal has beyond `diagonal`        */
     VKA_UINT_ sinks_step;
     VKA_UINT_ drop_below;  /* dropout * 2^32                                                          */
     VKA_FLOAT_ keep_scale; /* 1 / (1 - dropout)                                                       */

@@ -18,9 +18,16 @@ struct RopeRow {
     uint cos_, sin_;
 };
 
-// `table_b` and `table_n` say which row of tables of rank 3.
-RopeRow rope_row(int position, uint table_b, uint table_n) {
-    RopeRow row = RopeRow(position + p.rope.offset, push.base[VKA_BIND_COS], push.base[VKA_BIND_SIN]);
+// The sum of three integers, or the 32-bit one that is next to it.
+int clamped_sum(int a, int b, int c) {
+    int low = (a & 0xffff) + (b & 0xffff) + (c & 0xffff);
+    int high = (a >> 16) + (b >> 16) + (c >> 16) + (low >> 16);
+    return high > 0x7fff ? 0x7fffffff : high < -0x8000 ? int(0x80000000u) : high << 16 | low & 0xffff;
+}
+
+// A row is `behind` behind the one whose position is given; `table_b` and `table_n` say which row of tables of rank 3.
+RopeRow rope_row(int position, int behind, uint table_b, uint table_n) {
+    RopeRow row = RopeRow(clamped_sum(position, behind, p.rope.offset), push.base[VKA_BIND_COS], push.base[VKA_BIND_SIN]);
     if (has(VKA_FLAG_TABLES)) {
         uint n = has(VKA_FLAG_TABLE_ROWS) ? table_n : uint(clamp(row.position, 0, int(p.rope.table_rows - 1u)));
         uint b = has(VKA_FLAG_TABLE_ROWS) ? table_b : 0u;

@@ -20,17 +20,17 @@ layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
 const uint KEPT = COLS > 0u ? COLS : 1u;
 
 // Room for subgroups of any width, even of one invocation.
-shared float parts[GROUP_SIZE];
+shared vec2 parts[GROUP_SIZE];
 
 // The sum over the workgroup, in an order that never changes.
-float group_sum(float value) {
+vec2 group_sum(vec2 value) {
     barrier();
 #if VKA_SUBGROUP
-    float mine = subgroupAdd(value);
+    vec2 mine = subgroupAdd(value);
     if (subgroupElect())
         parts[gl_SubgroupID] = mine;
     barrier();
-    float result = 0.0;
+    vec2 result = vec2(0.0);
     for (uint i = 0u; i < gl_NumSubgroups; ++i)
         result += parts[i];
     return result;
@@ -49,6 +49,21 @@ float group_sum(float value) {
 
 uint vector(uint i) {
     return i * GROUP_SIZE + gl_LocalInvocationIndex;
+}
+
+// Rows that f32 does not hold squared: rare, so never mind how fast. All invocations come here, or none.
+void scaled_row(Row row) {
+    uint t = gl_LocalInvocationIndex;
+    Centre centre = Centre(0.0, 0.0);
+    for (uint i = 0u; i < 2u; ++i) {
+        float nearer = group_sum(scaled_sums(row, t, GROUP_SIZE, centre.near)).x / float(p.cols);
+        centre.near += i == 0u || is_finite(nearer) ? nearer : 0.0;
+    }
+    float variance_ = variance(group_sum(scaled_sums(row, t, GROUP_SIZE, centre.near)), centre);
+    float inverse = inverse_of(variance_, SCALE);
+    store_scaled_values(row, t, GROUP_SIZE, centre, inverse);
+    if (t == 0u)
+        store_statistics(row, centre, inverse, SCALE);
 }
 
 void main() {
@@ -71,22 +86,27 @@ void main() {
             if (4u * vector(i) < p.cols)
                 local += total(deviation(first_values(row, vector(i)), origin, vector(i)));
     }
-    float centre = origin + group_sum(local) / float(p.cols);
-    local = 0.0;
+    Centre centre = Centre(origin + group_sum(vec2(local, 0.0)).x / float(p.cols), 0.0);
+    vec2 sums = vec2(0.0);
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
-            vec4 d = deviation(kept[i], centre, vector(i));
+            vec4 d = deviation(kept[i], centre.near, vector(i));
             if (4u * vector(i) < p.cols)
-                local += dot(d, d);
+                sums += vec2(total(d), dot(d, d));
         }
     } else {
         for (uint i = 0u; i < count; ++i)
             if (4u * vector(i) < p.cols) {
-                vec4 d = deviation(later_values(row, vector(i)), centre, vector(i));
-                local += dot(d, d);
+                vec4 d = deviation(later_values(row, vector(i)), centre.near, vector(i));
+                sums += vec2(total(d), dot(d, d));
             }
     }
-    float inverse = 1.0 / sqrt(group_sum(local) / float(p.cols) + p.epsilon);
+    float variance_ = variance(group_sum(sums), centre);
+    if (!is_finite(variance_ + p.epsilon)) {
+        scaled_row(row);
+        return;
+    }
+    float inverse = inverse_of(variance_, 1.0);
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i)
             if (4u * vector(i) < p.cols)
@@ -97,5 +117,5 @@ void main() {
                 store_values(row, vector(i), later_values(row, vector(i)), centre, inverse);
     }
     if (gl_LocalInvocationIndex == 0u)
-        store_statistics(row, centre, inverse);
+        store_statistics(row, centre, inverse, 1.0);
 }

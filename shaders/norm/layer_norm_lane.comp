@@ -1,8 +1,8 @@
 #version 450
 // Layer norm where an invocation owns a row (Ba 2016), for software drivers: no barriers, no shared memory.
 //
-// Three passes over the row, which stays in a CPU's cache: mean, deviations squared, result. Every pass keeps four
-// sums, one for each column of a vector.
+// Three passes over the row, which stays in a CPU's cache: mean; deviations and their squares; result. Every pass keeps
+// four sums of a kind, one for each column of a vector.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #include "storage.glsl"
@@ -10,8 +10,18 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
-// Sums are taken of blocks, and then of blocks' sums: one long sum of a row of 65536 would lose digits.
-const uint BLOCK = 64u;
+// Rows that f32 does not hold squared: rare, so never mind how fast.
+void scaled_row(Row row) {
+    Centre centre = Centre(0.0, 0.0);
+    for (uint i = 0u; i < 2u; ++i) {
+        float nearer = scaled_sums(row, 0u, 1u, centre.near).x / float(p.cols);
+        centre.near += i == 0u || is_finite(nearer) ? nearer : 0.0;
+    }
+    float variance_ = variance(scaled_sums(row, 0u, 1u, centre.near), centre);
+    float inverse = inverse_of(variance_, SCALE);
+    store_scaled_values(row, 0u, 1u, centre, inverse);
+    store_statistics(row, centre, inverse, SCALE);
+}
 
 void main() {
     uint number = gl_WorkGroupID.x * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
@@ -27,18 +37,26 @@ void main() {
             block += deviation(first_values(row, c), origin, c);
         sums += block;
     }
-    float centre = origin + total(sums) / float(p.cols);
+    Centre centre = Centre(origin + total(sums) / float(p.cols), 0.0);
     sums = vec4(0.0);
+    vec4 squares = vec4(0.0);
     for (uint begin = 0u; begin < vectors; begin += BLOCK) {
-        vec4 block = vec4(0.0);
+        vec4 block = vec4(0.0), block_squares = vec4(0.0);
         for (uint c = begin; c < min(begin + BLOCK, vectors); ++c) {
-            vec4 d = deviation(later_values(row, c), centre, c);
-            block = fma(d, d, block);
+            vec4 d = deviation(later_values(row, c), centre.near, c);
+            block += d;
+            block_squares = fma(d, d, block_squares);
         }
         sums += block;
+        squares += block_squares;
     }
-    float inverse = 1.0 / sqrt(total(sums) / float(p.cols) + p.epsilon);
+    float variance_ = variance(vec2(total(sums), total(squares)), centre);
+    if (!is_finite(variance_ + p.epsilon)) {
+        scaled_row(row);
+        return;
+    }
+    float inverse = inverse_of(variance_, 1.0);
     for (uint c = 0u; c < vectors; ++c)
         store_values(row, c, later_values(row, c), centre, inverse);
-    store_statistics(row, centre, inverse);
+    store_statistics(row, centre, inverse, 1.0);
 }

@@ -64,7 +64,7 @@ static vka_status check_recording(vka_device *device, const void *desc, const vo
     const vka_attention_desc *d = desc;
     const prepared *p = prepared_;
     const vka__check c = {vka__device_context(device), device, p->caps, "vka_attention"};
-    return vka__check_workspace(&c, d->workspace, d->workspace_offset, p->plan.workspace_bytes);
+    return vka__check_attention_workspace(&c, d, &p->problem, p->plan.workspace_bytes);
 }
 
 static size_t explain(const void *prepared_, char *text, size_t capacity) {

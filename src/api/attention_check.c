@@ -274,7 +274,7 @@ static vka_status check_memory(const vka__check *c, const tensors *all) {
     static const int written[] = {OUT, LSE, STATS, SCORES};
     for (int w = 0; w < 4; ++w) {
         int i = written[w];
-        vka_status status = vka__check_output(c, all->name[i], all->t[i], all->view[i]);
+        vka_status status = vka__check_output(c, all->name[i], all->view[i]);
         for (int other = 0; other < TENSORS && status == VKA_OK; ++other) {
             bool later = false;
             for (int x = w; x < 4; ++x)
@@ -344,9 +344,20 @@ static vka_status check_choices(const vka__check *c, const vka_attention_desc *d
     return VKA_OK;
 }
 
+/* Twice the longest sequence: a bound of a band beyond it is as good as one at it. */
+#define POSITION_LIMIT (INT64_C(1) << 29)
+
 static int32_t clamp_position(int64_t x) {
-    const int64_t limit = INT64_C(1) << 29;
-    return (int32_t)(x < -limit ? -limit : x > limit ? limit : x);
+    return (int32_t)(x < -POSITION_LIMIT ? -POSITION_LIMIT : x > POSITION_LIMIT ? POSITION_LIMIT : x);
+}
+
+/* Positions matter to biases even where no key is near: a diagonal beyond the limit is brought to it by whole rows of a
+ * picture, as few as possible. Half of the limit stays, and no key is so far from the first query. */
+static void split_diagonal(int64_t diagonal, vka__attention_problem *p) {
+    int64_t row = vka__max_u32(p->relative_width, 1), size = diagonal < 0 ? -diagonal : diagonal;
+    int64_t rest = size > POSITION_LIMIT ? (size - POSITION_LIMIT + row - 1) / row * row : 0;
+    p->diagonal_rest = diagonal < 0 ? -rest : rest;
+    p->diagonal = (int32_t)(diagonal - p->diagonal_rest);
 }
 
 /* Causality and window become one band of visible keys around the diagonal, which is each sequence's own where lengths
@@ -367,7 +378,7 @@ static void fill_band(const vka_attention_desc *d, vka__attention_problem *p) {
     p->band = own ? lo != INT64_MIN || hi != INT64_MAX : lo > 1 - nq || hi < nk - 1;
     p->band_lo = clamp_position(lo);
     p->band_hi = clamp_position(hi);
-    p->diagonal = clamp_position(diagonal);
+    split_diagonal(diagonal, p);
     p->options |= own ? VKA_FLAG_OWN_DIAGONAL : 0;
 }
 
@@ -425,6 +436,14 @@ vka_status vka__check_attention(const vka__check *c, const vka_attention_desc *d
     align_views(p);
     fill_options(d, p);
     return vka__check_pattern(c, d, p);
+}
+
+vka_status vka__check_attention_workspace(const vka__check *c, const vka_attention_desc *d,
+                                          const vka__attention_problem *problem, uint64_t bytes) {
+    vka__attention_problem p = *problem;
+    const tensors all = tensors_of(d, &p);
+    const vka__tensors list = {TENSORS, all.name, all.t, all.view};
+    return vka__check_workspace(c, d->workspace, d->workspace_offset, bytes, &list);
 }
 
 void vka__attention_buffers(const vka_attention_desc *d, vka__operation *op) {

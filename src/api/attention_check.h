@@ -12,6 +12,10 @@ vka_status vka__check_attention(const vka__check *c, const vka_attention_desc *d
 /* attention_pattern.c: its part of that, for a problem that has everything else. */
 vka_status vka__check_pattern(const vka__check *c, const vka_attention_desc *desc, vka__attention_problem *problem);
 
+/* The caller's workspace, for a checked description. */
+vka_status vka__check_attention_workspace(const vka__check *c, const vka_attention_desc *desc,
+                                          const vka__attention_problem *problem, uint64_t bytes);
+
 /* Buffers and host values of a checked description, by binding. */
 void vka__attention_buffers(const vka_attention_desc *desc, vka__operation *operation);
 

@@ -182,7 +182,7 @@ static vka_status check_memory(const vka__check *c, const tensors *all) {
                                   VKA__CACHE_NEW};
     for (int w = 0; w < 5; ++w) {
         int i = written[w];
-        vka_status status = vka__check_output(c, all->name[i], all->t[i], all->view[i]);
+        vka_status status = vka__check_output(c, all->name[i], all->view[i]);
         for (int j = 1; j < VKA__CACHE_SOURCES && status == VKA_OK; ++j)
             if (i != j && all->t[j]->buffer)
                 status = vka__check_apart(c, all->name[i], all->t[i], all->view[i], all->name[j], all->t[j],
@@ -191,6 +191,19 @@ static vka_status check_memory(const vka__check *c, const tensors *all) {
             return status;
     }
     return VKA_OK;
+}
+
+/* Positions of new keys, as far as the host knows them; the kernel clamps others. */
+static vka_status check_positions(const vka__check *c, const vka_cache_append_desc *d, const vka__cache_problem *p) {
+    const int32_t *length = d->lengths.values, *offset = d->offsets.values;
+    vka_status status = VKA_OK;
+    if (!d->rotate || d->lengths.tensor.buffer || d->offsets.tensor.buffer)
+        return VKA_OK;
+    for (uint32_t b = 0; b < p->sequences && status == VKA_OK; ++b) {
+        uint32_t rows = offset ? (uint32_t)(offset[b + 1] - offset[b]) : p->tokens;
+        status = vka__check_reach(c, "rope.position_offset", &p->rope, length ? length[b] : 0, rows);
+    }
+    return status;
 }
 
 static vka_status check(const vka__check *c, const vka_cache_append_desc *d, vka__cache_problem *p) {
@@ -215,6 +228,8 @@ static vka_status check(const vka__check *c, const vka_cache_append_desc *d, vka
     const vka__rotated rotated = {d->k.shape[0], d->k.shape[2], d->k.shape[3]};
     if (status == VKA_OK && d->rotate)
         status = vka__check_rope(c, "rope", &d->rope, &rotated, &p->rope);
+    if (status == VKA_OK)
+        status = check_positions(c, d, p);
     return status == VKA_OK ? check_memory(c, &all) : status;
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/check.h"
 
+#include "plan/overlap.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -12,6 +14,38 @@ vka_status vka__check_fail(const vka__check *c, vka_status status, const char *f
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     return vka__fail(c->ctx, status, item, "%s", message);
+}
+
+static const char *const dtype_names[] = {"VKA_DTYPE_INVALID", "VKA_F32", "VKA_F16", "VKA_BF16", "VKA_U8", "VKA_I8",
+                                          "VKA_I32",           "VKA_Q8_0"};
+#define DTYPES (sizeof dtype_names / sizeof *dtype_names)
+
+/* "VKA_F32, VKA_F16 or VKA_BF16" */
+static const char *list_types(uint32_t types, char *text, size_t size) {
+    size_t at = 0;
+    text[0] = 0;
+    for (uint32_t i = 0; i < DTYPES; ++i) {
+        if (!(types & VKA__TYPE(i)))
+            continue;
+        bool last = !(types >> i >> 1);
+        at += (size_t)snprintf(text + at, at < size ? size - at : 0, "%s%s",
+                               !at    ? ""
+                               : last ? " or "
+                                      : ", ",
+                               dtype_names[i]);
+    }
+    return text;
+}
+
+static vka_status check_dtype(const vka__check *c, const char *field, const vka_tensor *t, uint32_t types) {
+    char allowed[96];
+    if (!vka_dtype_size(t->dtype))
+        return vka__check_fail(c, VKA_INVALID, field, "dtype %d is not a vka_dtype; it must be %s", (int)t->dtype,
+                               list_types(types, allowed, sizeof allowed));
+    if (!(types & VKA__TYPE(t->dtype)))
+        return vka__check_fail(c, VKA_INVALID, field, "dtype is %s, but must be %s", dtype_names[t->dtype],
+                               list_types(types, allowed, sizeof allowed));
+    return VKA_OK;
 }
 
 /* Blocks lie along the last dimension, and no stride leads into one. */
@@ -77,10 +111,9 @@ vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_t
         return vka__check_fail(c, VKA_INVALID, field, "its buffer belongs to another device");
     view->size = vka_dtype_size(t->dtype);
     view->block = vka_dtype_block(t->dtype);
-    if (!view->size)
-        return vka__check_fail(c, VKA_INVALID, field, "dtype %d is not a vka_dtype", (int)t->dtype);
-    if (!(types & VKA__TYPE(t->dtype)))
-        return vka__check_fail(c, VKA_INVALID, field, "dtype %d is none that it can have", (int)t->dtype);
+    vka_status status = check_dtype(c, field, t, types);
+    if (status != VKA_OK)
+        return status;
     if (t->rank < 1 || t->rank > VKA_MAX_RANK)
         return vka__check_fail(c, VKA_INVALID, field, "rank %u is not 1 .. %d", t->rank, VKA_MAX_RANK);
     uint32_t align = view->block > 1 ? 2 : view->size;
@@ -88,7 +121,7 @@ vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_t
         return vka__check_fail(c, VKA_INVALID, field, "offset %llu is not a multiple of the element size %u",
                                (unsigned long long)t->offset, align);
     uint64_t span = 0;
-    vka_status status = fill_view(c, field, t, view, &span);
+    status = fill_view(c, field, t, view, &span);
     if (status == VKA_OK)
         status = check_range(c, field, t, span);
     view->offset = vka__buffer_base(t->buffer) + t->offset;
@@ -110,7 +143,7 @@ vka_status vka__check_shape(const vka__check *c, const char *field, const vka_te
 vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_tensor *t, vka_dtype dtype,
                             const char *rule) {
     if (t->buffer && t->dtype != dtype)
-        return vka__check_fail(c, VKA_INVALID, field, "dtype %d, but %s", (int)t->dtype, rule);
+        return vka__check_fail(c, VKA_INVALID, field, "dtype is %s, but %s", dtype_names[t->dtype], rule);
     return VKA_OK;
 }
 
@@ -128,40 +161,10 @@ vka_status vka__check_integers(const vka__check *c, const char *field, const vka
     return VKA_OK;
 }
 
-/* Elements are apart when every stride steps over all that the smaller strides span. */
-vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v) {
-    if (!v->present)
+vka_status vka__check_output(const vka__check *c, const char *field, const vka__view *v) {
+    if (!vka__view_folds(v))
         return VKA_OK;
-    (void)t;
-    uint64_t span = 1, floor = 0;
-    for (uint32_t n = 0; n < VKA_MAX_RANK; ++n) {
-        uint32_t next = VKA_MAX_RANK;
-        for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
-            if (v->shape[i] > 1 && v->stride[i] > floor && (next == VKA_MAX_RANK || v->stride[i] < v->stride[next]))
-                next = i;
-        if (next == VKA_MAX_RANK)
-            break;
-        if (v->stride[next] < span)
-            return vka__check_fail(c, VKA_INVALID, field,
-                                   "its elements overlap: a stride of %llu within a span of %llu",
-                                   (unsigned long long)v->stride[next], (unsigned long long)span);
-        floor = v->stride[next];
-        span += (uint64_t)(v->shape[next] - 1) * v->stride[next];
-    }
-    /* Two dimensions of one stride were taken as one above. */
-    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
-        for (uint32_t j = i + 1; j < VKA_MAX_RANK; ++j)
-            if (v->shape[i] > 1 && v->shape[j] > 1 && v->stride[i] == v->stride[j])
-                return vka__check_fail(c, VKA_INVALID, field, "its elements overlap: two strides are %llu",
-                                       (unsigned long long)v->stride[i]);
-    return VKA_OK;
-}
-
-static uint64_t elements_of(const vka__view *v) {
-    uint64_t n = 1;
-    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
-        n *= v->shape[i];
-    return n;
+    return vka__check_fail(c, VKA_INVALID, field, "its elements overlap: two indices lead to the same place");
 }
 
 static bool same_view(const vka__view *a, const vka__view *b) {
@@ -173,18 +176,27 @@ static bool same_view(const vka__view *a, const vka__view *b) {
 
 vka_status vka__check_apart(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v,
                             const char *other_field, const vka_tensor *other, const vka__view *o, bool same_allowed) {
-    if (!v->present || !o->present || !vka__buffer_same_memory(t->buffer, other->buffer))
+    if (!t->buffer || !other->buffer || !vka__buffer_same_memory(t->buffer, other->buffer))
         return VKA_OK;
-    uint64_t ve = vka__view_extent(v, 0), oe = vka__view_extent(o, 0);
-    bool meet = v->offset < o->offset + vka__view_bytes(o, oe) && o->offset < v->offset + vka__view_bytes(v, ve);
-    /* Views with gaps may interleave without touching; one without gaps can't. */
-    bool gapless = ve == elements_of(v) || oe == elements_of(o);
-    if (!meet || !gapless || (same_allowed && same_view(v, o)))
+    if ((same_allowed && same_view(v, o)) || !vka__views_share(v, o))
         return VKA_OK;
     return vka__check_fail(c, VKA_INVALID, field, "overlaps %s", other_field);
 }
 
-vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace, uint64_t offset, uint64_t bytes) {
+/* Nothing else may lie in the bytes that are needed. */
+static vka_status check_workspace_apart(const vka__check *c, const vka_buffer *workspace, uint64_t start,
+                                        uint64_t bytes, const vka__tensors *tensors) {
+    for (uint32_t i = 0; i < tensors->count; ++i) {
+        const vka_tensor *t = tensors->t[i];
+        if (t->buffer && vka__buffer_same_memory(t->buffer, workspace) &&
+            vka__view_shares_range(tensors->view[i], start, bytes))
+            return vka__check_fail(c, VKA_INVALID, "workspace", "overlaps %s", tensors->name[i]);
+    }
+    return VKA_OK;
+}
+
+vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace, uint64_t offset, uint64_t bytes,
+                                const vka__tensors *tensors) {
     if (!workspace) {
         if (offset)
             return vka__check_fail(c, VKA_INVALID, "workspace_offset", "is %llu, but workspace is NULL",
@@ -200,5 +212,5 @@ vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace
     if (offset > size || bytes > size - offset)
         return vka__check_fail(c, VKA_INVALID, "workspace", "has %llu bytes after its offset, but %llu are needed",
                                (unsigned long long)(offset > size ? 0 : size - offset), (unsigned long long)bytes);
-    return VKA_OK;
+    return check_workspace_apart(c, workspace, start, bytes, tensors);
 }

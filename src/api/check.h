@@ -37,16 +37,24 @@ vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_te
 vka_status vka__check_integers(const vka__check *c, const char *field, const vka_integers *list, uint32_t count,
                                vka__view *view);
 
-/* An output whose elements would share memory. */
-vka_status vka__check_output(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view);
+/* No two elements of an output may share memory. */
+vka_status vka__check_output(const vka__check *c, const char *field, const vka__view *view);
 
-/* Two tensors, the first one written, that certainly share memory; `same_allowed`: unless they are the very same view.
- */
+/* Two tensors, the first one written, must not share memory; `same_allowed`: unless they are the very same view. */
 vka_status vka__check_apart(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *view,
                             const char *other_field, const vka_tensor *other, const vka__view *other_view,
                             bool same_allowed);
 
-/* Scratch memory of the caller, of which `bytes` are needed; NULL: the recorder's. */
-vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace, uint64_t offset, uint64_t bytes);
+/* Tensors of a description, absent ones among them, by their fields' names. */
+typedef struct vka__tensors {
+    uint32_t count;
+    const char *const *name;
+    const vka_tensor *const *t;
+    vka__view *const *view;
+} vka__tensors;
+
+/* Scratch memory of the caller, of which `bytes` are needed, apart from all tensors; NULL: the recorder's. */
+vka_status vka__check_workspace(const vka__check *c, const vka_buffer *workspace, uint64_t offset, uint64_t bytes,
+                                const vka__tensors *tensors);
 
 #endif

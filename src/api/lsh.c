@@ -77,32 +77,33 @@ static vka_status check_outputs(const vka__check *c, const vka_lsh_sort_desc *d,
         if (status == VKA_OK)
             status = vka__check_shape(c, outputs[i].field, outputs[i].t, 4, outputs[i].shape);
         if (status == VKA_OK)
-            status = vka__check_output(c, outputs[i].field, outputs[i].t, outputs[i].view);
+            status = vka__check_output(c, outputs[i].field, outputs[i].view);
     }
     return status;
 }
 
 /* Outputs first; each must be apart from all that come behind it. */
-static vka_status check_memory(const vka__check *c, const vka_lsh_sort_desc *d, const vka__lsh_problem *p) {
-    enum { OUTPUTS = 3, ALL = 6 };
-    const struct {
-        const char *field;
-        const vka_tensor *t;
-        const vka__view *view;
-    } tensors[ALL] = {
-        {"order", &d->order, &p->order},
-        {"buckets", &d->buckets, &p->buckets},
-        {"keys", &d->keys, &p->keys},
-        {"x", &d->x, &p->x},
-        {"rotations", &d->rotations, &p->rotations},
-        {"lengths", &d->lengths.tensor, &p->lengths},
+enum { OUTPUTS = 3, TENSORS = 6 };
+static const char *const names[TENSORS] = {"order", "buckets", "keys", "x", "rotations", "lengths"};
+
+typedef struct tensors {
+    const vka_tensor *t[TENSORS];
+    vka__view *view[TENSORS];
+} tensors;
+
+static tensors tensors_of(const vka_lsh_sort_desc *d, vka__lsh_problem *p) {
+    return (tensors){
+        .t = {&d->order, &d->buckets, &d->keys, &d->x, &d->rotations, &d->lengths.tensor},
+        .view = {&p->order, &p->buckets, &p->keys, &p->x, &p->rotations, &p->lengths},
     };
+}
+
+static vka_status check_memory(const vka__check *c, const vka_lsh_sort_desc *d, vka__lsh_problem *p) {
+    const tensors all = tensors_of(d, p);
     vka_status status = VKA_OK;
     for (int i = 0; i < OUTPUTS; ++i)
-        for (int j = i + 1; j < ALL && status == VKA_OK; ++j)
-            if (tensors[i].t->buffer && tensors[j].t->buffer)
-                status = vka__check_apart(c, tensors[i].field, tensors[i].t, tensors[i].view, tensors[j].field,
-                                          tensors[j].t, tensors[j].view, false);
+        for (int j = i + 1; j < TENSORS && status == VKA_OK; ++j)
+            status = vka__check_apart(c, names[i], all.t[i], all.view[i], names[j], all.t[j], all.view[j], false);
     return status;
 }
 
@@ -185,7 +186,10 @@ static vka_status check_recording(vka_device *device, const void *desc, const vo
     const vka_lsh_sort_desc *d = desc;
     const prepared *p = prepared_;
     const vka__check c = {vka__device_context(device), device, p->caps, "vka_lsh_sort"};
-    return vka__check_workspace(&c, d->workspace, d->workspace_offset, p->plan.workspace_bytes);
+    vka__lsh_problem problem = p->problem;
+    const tensors all = tensors_of(d, &problem);
+    const vka__tensors list = {TENSORS, names, all.t, all.view};
+    return vka__check_workspace(&c, d->workspace, d->workspace_offset, p->plan.workspace_bytes, &list);
 }
 
 static const vka__entry entry = {"vka_lsh_sort", prepare, operation_of, explain, check_recording};

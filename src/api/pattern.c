@@ -31,6 +31,7 @@ void vka_pattern_destroy(vka_pattern **pattern) {
         return;
     vka_pattern *p = *pattern;
     *pattern = NULL;
+    vka__device_count(p->device, VKA__CHILD_PATTERN, -1);
     vka_buffer_destroy(&p->buffer);
     vka__free(vka__device_context(p->device), p);
 }
@@ -100,7 +101,16 @@ static vka_status begin(const vka__check *c, vka_pattern **pattern) {
     if (!*pattern)
         return no_memory(c);
     (*pattern)->device = c->device;
+    vka__device_count(c->device, VKA__CHILD_PATTERN, 1);
     return VKA_OK;
+}
+
+static vka_status finish(vka_status status, vka_pattern **pattern) {
+    if (status == VKA_OK)
+        vka__buffer_adopt((*pattern)->buffer);
+    else
+        vka_pattern_destroy(pattern);
+    return status;
 }
 
 vka_status vka_pattern_create(vka_device *device, const vka_pattern_desc *desc, vka_pattern **pattern) {
@@ -114,10 +124,7 @@ vka_status vka_pattern_create(vka_device *device, const vka_pattern_desc *desc, 
         status = begin(&c, pattern);
     if (status != VKA_OK)
         return status;
-    status = build(&c, desc, *pattern);
-    if (status != VKA_OK)
-        vka_pattern_destroy(pattern);
-    return status;
+    return finish(build(&c, desc, *pattern), pattern);
 }
 
 vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, vka_pattern **pattern) {
@@ -138,7 +145,5 @@ vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, v
         status = vka__pattern_too_large(&c, "data");
     else
         status = upload(&c, *pattern, words);
-    if (status != VKA_OK)
-        vka_pattern_destroy(pattern);
-    return status;
+    return finish(status, pattern);
 }

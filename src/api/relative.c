@@ -8,7 +8,7 @@ vka_status vka__check_relative_out(const vka__check *c, const vka_tensor *out, u
     if (status == VKA_OK)
         status = vka__check_shape(c, "out", out, 2, shape);
     if (status == VKA_OK)
-        status = vka__check_output(c, "out", out, view);
+        status = vka__check_output(c, "out", view);
     if (status == VKA_OK)
         status = vka__check_apart(c, "out", out, view, input_field, input, input_view, false);
     return status;

@@ -76,6 +76,15 @@ vka_status vka__check_rope(const vka__check *c, const char *prefix, const vka_ro
     return check_tables(c, prefix, o, rotated, rope);
 }
 
+vka_status vka__check_reach(const vka__check *c, const char *field, const vka__rope *rope, int64_t first,
+                            uint32_t rows) {
+    int64_t begin = first + rope->offset, end = begin + rows;
+    if (!rope->enabled || rope->cos.present || !rows || (begin >= INT32_MIN && end <= (int64_t)INT32_MAX + 1))
+        return VKA_OK;
+    return vka__check_fail(c, VKA_INVALID, field, "rows have the positions %lld .. %lld, but they go from %d to %d",
+                           (long long)begin, (long long)end - 1, INT32_MIN, INT32_MAX);
+}
+
 /* ---- vka_rope -------------------------------------------------------------------------------------------------- */
 
 typedef struct prepared {
@@ -84,6 +93,19 @@ typedef struct prepared {
     const vka_device_caps *caps;
     bool nothing; /* no rows: success without work */
 } prepared;
+
+/* Positions that the host knows must be such; those of the device are clamped. */
+static vka_status check_reach(const vka__check *c, const vka_rope_desc *d, const vka__rope *rope) {
+    const int32_t *first = d->positions.values;
+    if (d->x.shape[2] > INT32_MAX)
+        return vka__check_fail(c, VKA_UNSUPPORTED, "x", "shape[2] is %u, but at most %d", d->x.shape[2], INT32_MAX);
+    if (d->row_positions.buffer || d->positions.tensor.buffer)
+        return VKA_OK;
+    vka_status status = first ? VKA_OK : vka__check_reach(c, "options.position_offset", rope, 0, d->x.shape[2]);
+    for (uint32_t b = 0; first && b < d->x.shape[0] && status == VKA_OK; ++b)
+        status = vka__check_reach(c, "positions", rope, first[b], d->x.shape[2]);
+    return status;
+}
 
 /* Positions as [.., B, N]. */
 static vka_status check_positions(const vka__check *c, const vka_rope_desc *d, vka__view *view) {
@@ -131,7 +153,7 @@ static vka_status check_memory(const vka__check *c, const vka_rope_desc *d, cons
                   {positions == &d->row_positions ? "row_positions" : "positions", positions, &p->positions},
                   {"options.cos", &d->options.cos, &p->rope.cos},
                   {"options.sin", &d->options.sin, &p->rope.sin}};
-    vka_status status = vka__check_output(c, "out", &d->out, &p->out);
+    vka_status status = vka__check_output(c, "out", &p->out);
     for (int i = 0; i < 4 && status == VKA_OK; ++i)
         if (others[i].t->buffer)
             status = vka__check_apart(c, "out", &d->out, &p->out, others[i].field, others[i].t, others[i].view, i == 0);
@@ -150,6 +172,8 @@ static vka_status prepare(vka_device *device, const void *desc, void *prepared_)
     const vka__rotated rotated = {d->x.shape[0], d->x.shape[2], d->x.shape[3]};
     if (status == VKA_OK)
         status = vka__check_rope(&c, "options", &d->options, &rotated, &p->rope);
+    if (status == VKA_OK)
+        status = check_reach(&c, d, &p->rope);
     if (status == VKA_OK)
         status = check_memory(&c, d, p);
     if (status != VKA_OK)

@@ -17,4 +17,8 @@ typedef struct vka__rotated {
 vka_status vka__check_rope(const vka__check *c, const char *prefix, const vka_rope_options *options,
                            const vka__rotated *rotated, vka__rope *rope);
 
+/* Positions that the host knows: `rows` of them from `first` on, plus the offset, must be 32-bit integers. */
+vka_status vka__check_reach(const vka__check *c, const char *field, const vka__rope *rope, int64_t first,
+                            uint32_t rows);
+
 #endif

@@ -50,17 +50,17 @@ typedef enum heads { ANY_HEADS, Q_HEADS, KV_HEADS } heads;
 
 /* The tensors that slices cut, by binding. */
 static const struct sliced {
-    const char *name;
-    size_t view;    /* where in the problem */
-    size_t strides; /* where in the parameters; those of any head have none */
+    const char *name; /* of the description's field */
+    size_t view;      /* where in the problem */
+    size_t strides;   /* where in the parameters; those of any head have none */
     uint32_t slot;
     heads heads;
     vka__access access;
 } sliced[] = {
 #define SLICED(name, params, slot, heads, access)                                                                      \
     { #name, offsetof(vka__attention_problem, name), offsetof(vka_attention_params, params), slot, heads, access }
-#define WHOLE(name, slot)                                                                                              \
-    { #name, offsetof(vka__attention_problem, name), 0, slot, ANY_HEADS, VKA__READ }
+#define WHOLE(view, field, slot)                                                                                       \
+    { field, offsetof(vka__attention_problem, view), 0, slot, ANY_HEADS, VKA__READ }
     SLICED(q, q, VKA_BIND_Q, Q_HEADS, VKA__READ),
     SLICED(k, k, VKA_BIND_K, KV_HEADS, VKA__READ),
     SLICED(v, v, VKA_BIND_V, KV_HEADS, VKA__READ),
@@ -72,18 +72,27 @@ static const struct sliced {
     SLICED(stats, stats, VKA_BIND_STATS, Q_HEADS, VKA__WRITE),
     SLICED(scores, scores, VKA_BIND_OUT, Q_HEADS, VKA__WRITE), /* in a dispatch of its own */
     SLICED(order, order_, VKA_BIND_ORDER, Q_HEADS, VKA__READ),
-    WHOLE(map, VKA_BIND_MAP),
-    WHOLE(relative, VKA_BIND_RELATIVE),
-    WHOLE(alibi, VKA_BIND_ALIBI),
-    WHOLE(sinks, VKA_BIND_SINKS),
-    WHOLE(q_list, VKA_BIND_Q_LIST),
-    WHOLE(kv_list, VKA_BIND_KV_LIST),
-    WHOLE(pages, VKA_BIND_PAGES),
+    WHOLE(map, "pattern", VKA_BIND_MAP),
+    WHOLE(relative, "relative_bias", VKA_BIND_RELATIVE),
+    WHOLE(alibi, "alibi_slopes", VKA_BIND_ALIBI),
+    WHOLE(sinks, "sinks", VKA_BIND_SINKS),
+    WHOLE(q_list, NULL, VKA_BIND_Q_LIST),
+    WHOLE(kv_list, NULL, VKA_BIND_KV_LIST),
+    WHOLE(pages, "page_table", VKA_BIND_PAGES),
 };
 #define SLICED_COUNT (sizeof sliced / sizeof *sliced)
 
 static const vka__view *view_of(const vka__attention_problem *p, const struct sliced *t) {
     return (const vka__view *)((const char *)p + t->view);
+}
+
+/* A list may be either of two. */
+static const char *field_of(const vka__attention_problem *p, const struct sliced *t) {
+    if (t->slot == VKA_BIND_Q_LIST)
+        return p->options & VKA_FLAG_Q_OFFSETS ? "q_offsets" : "q_lengths";
+    if (t->slot == VKA_BIND_KV_LIST)
+        return p->options & VKA_FLAG_KV_OFFSETS ? "kv_offsets" : "kv_lengths";
+    return t->name;
 }
 
 /* The part of a tensor that a slice sees: elements from *first on, shaped as *part. Pages belong to all batch entries.
@@ -120,7 +129,7 @@ static bool choose_slice(const vka_device_caps *caps, const vka__attention_probl
             vka__view part;
             cut(p, &sliced[i], plan->slice, 0, 0, &first, &part);
             if (!misfit && !vka__fits_binding(caps, &part, vka__view_extent(&part, 0)))
-                misfit = sliced[i].name;
+                misfit = field_of(p, &sliced[i]);
         }
         plan->slices = slice == VKA__SLICE_ALL ? 1 : p->batch * (p->q.shape[1] / q_heads);
         if (!misfit)
@@ -331,6 +340,13 @@ static void fill_scores(const vka__attention_problem *p, vka_attention_params *p
     }
 }
 
+/* Where a table of relative biases has a distance of 0, for positions that are `rest` too low. What lies further off
+ * than any table is long is as good as further still, and added to distances it stays within 32 bits. */
+static int32_t zero_of(uint32_t zero, int64_t rest) {
+    const int64_t most = INT64_C(1) << 30, moved = zero - rest;
+    return (int32_t)(moved < -most ? -most : moved > most ? most : moved);
+}
+
 static void fill_options(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_params *params) {
     params->least = least_keys(caps);
     params->heads = p->q.shape[1];
@@ -338,11 +354,12 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
     params->kv_rows = p->k.shape[2];
     params->relative_row = (uint32_t)p->relative.stride[p->relative_width ? 1 : 2];
     params->relative_line = (uint32_t)p->relative.stride[2];
-    params->relative_zero_y = (int32_t)p->relative_zero_row;
+    params->relative_zero_y =
+        p->relative_width ? zero_of(p->relative_zero_row, p->diagonal_rest / p->relative_width) : 0;
     params->relative_last_y = (int32_t)p->relative.shape[2] - 1;
     params->relative_width = (int32_t)p->relative_width;
     params->relative_step = (uint32_t)p->relative.stride[3];
-    params->relative_zero = (int32_t)p->relative_zero;
+    params->relative_zero = zero_of(p->relative_zero, p->relative_width ? 0 : p->diagonal_rest);
     params->relative_last = (int32_t)p->relative.shape[3] - 1;
     params->page_row = (uint32_t)p->pages.stride[2];
     params->page_step = (uint32_t)p->pages.stride[3];
@@ -350,6 +367,7 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
     params->list_q_step = (uint32_t)p->q_list.stride[3];
     params->list_kv_step = (uint32_t)p->kv_list.stride[3];
     params->alibi_step = (uint32_t)p->alibi.stride[3];
+    params->alibi_beyond = fabsf((float)p->diagonal_rest);
     params->sinks_step = (uint32_t)p->sinks.stride[3];
     params->drop_below = (uint32_t)((double)p->dropout * 4294967296.0);
     params->keep_scale = 1 / (1 - p->dropout);

@@ -81,7 +81,7 @@ static void plan_group(const vka_device_caps *caps, const vka__norm_problem *p, 
     plan->key.kernel = vka__kernel_for_storage(f32, p->x.dtype, caps);
     plan->key.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->key.spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
-    plan->shared_bytes = 4 * t;
+    plan->shared_bytes = 8 * t; /* a pair of sums of each */
     plan->group_rows = 1;
 }
 

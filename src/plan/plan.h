@@ -154,6 +154,8 @@ typedef struct vka__attention_problem {
     bool band;        /* false: every query sees every key                   */
     int32_t diagonal; /* query i has the position i + diagonal; both relative to each sequence's own last key with  */
                       /*   VKA_FLAG_OWN_DIAGONAL                              */
+    int64_t diagonal_rest; /* of a diagonal too far off for 32 bits: what it is above that, a multiple of */
+    /*   relative_width                                   */
     uint32_t relative_zero;
     uint32_t relative_width, relative_zero_row; /* of a grid; 0: none. relative is then [1, H, rows, columns]-shaped */
     float dropout;

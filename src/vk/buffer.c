@@ -15,7 +15,7 @@ static void count_memory(vka_device *d, uint64_t add, uint64_t remove) {
 vka_status vka__buffer_create(vka_device *d, const char *item, uint64_t size, vka_memory memory,
                               VkBufferUsageFlags usage, vka_buffer **buffer) {
     *buffer = NULL;
-    if (vka__align_up(size, 16) > d->max_buffer)
+    if (size > UINT64_MAX - 15 || vka__align_up(size, 16) > d->max_buffer)
         return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "%llu bytes are more than a buffer can have here: %llu",
                          (unsigned long long)size, (unsigned long long)d->max_buffer);
     vka_buffer *b = vka__alloc(&d->ctx, 1, sizeof *b);
@@ -52,14 +52,16 @@ vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vk
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.desc", "must not be NULL");
     if (!desc->size)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.size", "is 0, but must be 1 or more");
-    if (desc->size > UINT64_MAX - 15)
-        return vka__fail(ctx, VKA_OUT_OF_MEMORY, "vka_buffer_create.size", "is %llu, more than there can be",
-                         (unsigned long long)desc->size);
     if ((unsigned)desc->memory > VKA_MEMORY_READBACK)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.memory", "%d is not a vka_memory", (int)desc->memory);
     VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
-    return vka__buffer_create(device, "vka_buffer_create", desc->size, desc->memory, usage, buffer);
+    vka_status status = vka__buffer_create(device, "vka_buffer_create", desc->size, desc->memory, usage, buffer);
+    if (status != VKA_OK)
+        return status;
+    (*buffer)->child = true;
+    vka__device_count(device, VKA__CHILD_BUFFER, 1);
+    return VKA_OK;
 }
 
 vka_status vka_buffer_wrap(vka_device *device, VkBuffer handle, uint64_t offset, uint64_t size, vka_buffer **wrapped) {
@@ -75,13 +77,17 @@ vka_status vka_buffer_wrap(vka_device *device, VkBuffer handle, uint64_t offset,
     if (offset % 4)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_wrap.offset", "is %llu, not a multiple of 4",
                          (unsigned long long)offset);
-    if (!size || size > UINT64_MAX - offset)
-        return vka__fail(ctx, VKA_INVALID, "vka_buffer_wrap.size", "is %llu, but must be 1 or more",
+    if (!size)
+        return vka__fail(ctx, VKA_INVALID, "vka_buffer_wrap.size", "is 0, but must be 1 or more");
+    if (size > UINT64_MAX - offset)
+        return vka__fail(ctx, VKA_INVALID, "vka_buffer_wrap.offset",
+                         "is %llu: with a size of %llu it overflows 64 bits", (unsigned long long)offset,
                          (unsigned long long)size);
     vka_buffer *b = vka__alloc(ctx, 1, sizeof *b);
     if (!b)
         return vka__fail(ctx, VKA_OUT_OF_MEMORY, "vka_buffer_wrap", "no host memory");
-    *b = (vka_buffer){.device = device, .handle = handle, .base = offset, .size = size, .bytes = size};
+    *b = (vka_buffer){.device = device, .handle = handle, .base = offset, .size = size, .bytes = size, .child = true};
+    vka__device_count(device, VKA__CHILD_BUFFER, 1);
     *wrapped = b;
     return VKA_OK;
 }
@@ -104,11 +110,18 @@ static void release(vka_buffer *b) {
     vka__free(&d->ctx, b);
 }
 
+void vka__buffer_adopt(vka_buffer *b) {
+    b->child = false;
+    vka__device_count(b->device, VKA__CHILD_BUFFER, -1);
+}
+
 void vka_buffer_destroy(vka_buffer **buffer) {
     if (!buffer || !*buffer)
         return;
     vka_buffer *b = *buffer;
     *buffer = NULL;
+    if (b->child)
+        vka__device_count(b->device, VKA__CHILD_BUFFER, -1);
     finish_copy(b);
     release(b);
 }

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "vk/vk.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const vka_device_desc default_desc;
@@ -60,7 +61,9 @@ static vka_status open_instance(const vka__context *ctx, const char *item, const
     if (!get)
         get = vka__system_loader();
     if (!get)
-        return vka__fail(ctx, VKA_NO_DEVICE, item, "no Vulkan loader is installed");
+        return vka__fail(
+            ctx, VKA_NO_DEVICE, item,
+            "no Vulkan loader is installed: it comes with a GPU's driver, or alone (libvulkan1 on Debian)");
     return vka__instance_create(ctx, item, get, instance);
 }
 
@@ -99,10 +102,15 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
             return VKA_OK;
         }
     }
-    const char *item = desc->number ? "vka_device_create.number"
-                       : desc->uuid ? "vka_device_create.uuid"
-                                    : "vka_device_create";
-    return vka__fail(ctx, VKA_NO_DEVICE, item, "none of the %u usable devices fits", count);
+    if (!count)
+        return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create", "%s",
+                         desc->no_software ? "there is no device that is not a software driver"
+                                           : "there is no device with Vulkan 1.1, a queue with compute and 8 storage "
+                                             "buffers; lines of VKA_LOG_INFO say what each one lacks");
+    if (desc->number)
+        return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.number", "is %u, but there are %u usable devices",
+                         desc->number, count);
+    return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.uuid", "none of the %u usable devices has it", count);
 }
 
 static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
@@ -172,6 +180,8 @@ vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
         return vka__fail(&ctx, VKA_INVALID, "vka_device_create.uuid", "can't be combined with number");
     if (!desc->cache && desc->cache_size)
         return vka__fail(&ctx, VKA_INVALID, "vka_device_create.cache", "is NULL, but cache_size is not 0");
+    if (!desc->tuning && desc->tuning_size)
+        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.tuning", "is NULL, but tuning_size is not 0");
     vka_device *d = vka__device_new(&ctx, item, &status);
     if (!d)
         return status;
@@ -276,11 +286,42 @@ static void destroy_vk_objects(vka_device *d) {
         destroy(d->handle, NULL);
 }
 
+void vka__device_count(vka_device *d, vka__child kind, int change) {
+    vka__lock(&d->memory_mutex);
+    d->children[kind] += change;
+    vka__unlock(&d->memory_mutex);
+}
+
+/* "2 buffers and 1 pattern"; false: there are none. */
+static bool name_children(const vka_device *d, char *text, size_t size) {
+    static const char *const names[VKA__CHILDREN] = {"buffer", "recorder", "pattern"};
+    int left = 0;
+    size_t at = 0;
+    for (int i = 0; i < VKA__CHILDREN; ++i)
+        left += d->children[i] > 0;
+    bool any = left;
+    for (int i = 0; i < VKA__CHILDREN; ++i) {
+        if (d->children[i] <= 0)
+            continue;
+        const char *join = !at ? "" : left == 1 ? " and " : ", ";
+        at += (size_t)snprintf(text + at, at < size ? size - at : 0, "%s%lld %s%s", join, (long long)d->children[i],
+                               names[i], d->children[i] > 1 ? "s" : "");
+        --left;
+    }
+    return any;
+}
+
 void vka_device_destroy(vka_device **device) {
     if (!device || !*device)
         return;
     vka_device *d = *device;
     *device = NULL;
+    char children[96];
+    if (name_children(d, children, sizeof children)) {
+        vka__log(&d->ctx, VKA_LOG_WARNING, "vka_device_destroy",
+                 "%s of this device still exist: it is not destroyed, and leaks with them", children);
+        return;
+    }
     if (d->handle)
         destroy_vk_objects(d);
     vka__instance_destroy(&d->instance);

@@ -35,10 +35,18 @@ static vka_status check_import(const vka__context *ctx, const vka_import_desc *d
         {desc->device, "vka_device_import.device", "is required"},
         {!desc->lock_queue == !desc->unlock_queue, "vka_device_import.lock_queue", "needs unlock_queue, and back"},
         {desc->cache || !desc->cache_size, "vka_device_import.cache", "is NULL, but cache_size is not 0"},
+        {desc->tuning || !desc->tuning_size, "vka_device_import.tuning", "is NULL, but tuning_size is not 0"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; ++i)
         if (!rules[i].ok)
             return vka__fail(ctx, VKA_INVALID, rules[i].item, "%s", rules[i].rule);
+    if (desc->enabled.extension_count > VKA_MAX_DEVICE_EXTENSIONS)
+        return vka__fail(ctx, VKA_INVALID, "vka_device_import.enabled.extension_count",
+                         "is %u, but there is room for %d", desc->enabled.extension_count, VKA_MAX_DEVICE_EXTENSIONS);
+    for (uint32_t i = 0; i < desc->enabled.extension_count; ++i)
+        if (!desc->enabled.extensions[i])
+            return vka__fail(ctx, VKA_INVALID, "vka_device_import.enabled.extensions", "entry %u of %u is NULL", i,
+                             desc->enabled.extension_count);
     return VKA_OK;
 }
 

@@ -89,7 +89,9 @@ vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_v
     VkResult result = create(&info, NULL, &handle);
     /* The loader's own way of saying that there is no driver at all. */
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
-        return vka__fail(ctx, VKA_NO_DEVICE, item, "no Vulkan driver is installed");
+        return vka__fail(ctx, VKA_NO_DEVICE, item,
+                         "no Vulkan driver is installed; a GPU's driver has one, and Mesa's software driver (Debian's "
+                         "mesa-vulkan-drivers) needs no GPU");
     if (result != VK_SUCCESS)
         return vka__vk_status(ctx, result, item, "vkCreateInstance");
     status = vka__instance_import(ctx, item, get_proc_addr, handle, version, instance);

@@ -244,3 +244,14 @@ vka_status vka__pipeline_get(vka_device *d, const char *item, const vka__pipelin
     vka__unlock(&p->mutex);
     return status;
 }
+
+VkPipeline vka__pipeline_at(vka_device *d, uint32_t index) {
+    vka__pipeline_cache *p = d->pipelines;
+    VkPipeline found = VK_NULL_HANDLE;
+    vka__lock(&p->mutex);
+    for (uint32_t i = 0; i < p->count && !found; ++i)
+        if (p->entries[i].state == READY && index-- == 0)
+            found = p->entries[i].pipeline;
+    vka__unlock(&p->mutex);
+    return found;
+}

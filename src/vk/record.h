@@ -32,6 +32,12 @@ vka_status vka__prepare(vka_device *device, const vka__operation *operation);
 const vka__context *vka__device_context(const vka_device *device);
 const vka__tuning *vka__device_tuning(const vka_device *device);
 bool vka__device_has_queue(const vka_device *device); /* an imported one may have none */
+
+/* Objects of the app that must be gone before their device. A pattern is a child instead of its buffer. */
+typedef enum vka__child { VKA__CHILD_BUFFER, VKA__CHILD_RECORDER, VKA__CHILD_PATTERN, VKA__CHILDREN } vka__child;
+void vka__device_count(vka_device *device, vka__child kind, int change);
+void vka__buffer_adopt(vka_buffer *buffer); /* a buffer is now part of another child */
+
 vka_device *vka__recorder_device(const vka_recorder *recorder);
 vka_device *vka__buffer_device(const vka_buffer *buffer);
 uint64_t vka__buffer_base(const vka_buffer *buffer);  /* where a wrapped range begins in its VkBuffer   */

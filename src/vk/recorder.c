@@ -110,8 +110,8 @@ vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t cou
     uint64_t room = r->values ? r->values->size : 0;
     if (status == VKA_OK && value_bytes > room - r->values_used) {
         /* Twice what was needed so far: the next recording of this kind finds room for all of it. */
-        status = grow(r, item, 2 * (r->values_used + value_bytes), VKA_MEMORY_UPLOAD,
-                      VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
+        uint64_t need = r->values_used + vka__min_u64(value_bytes, UINT64_MAX / 4);
+        status = grow(r, item, 2 * need, VKA_MEMORY_UPLOAD, VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
         r->values_used = status == VKA_OK ? 0 : r->values_used;
     }
     return status;
@@ -193,10 +193,14 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
     if (d.max_dispatches > 1u << 20)
         return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.max_dispatches", "is %u, at most %u",
                          d.max_dispatches, 1u << 20);
+    if (d.timestamps > 1u << 20)
+        return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.timestamps", "is %u, at most %u", d.timestamps,
+                         1u << 20);
     vka_recorder *r = vka__alloc(&device->ctx, 1, sizeof *r);
     if (!r)
         return vka__fail(&device->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
     r->device = device;
+    vka__device_count(device, VKA__CHILD_RECORDER, 1);
     r->slot_bytes = (uint32_t)vka__align_up(sizeof(any_params), vka__max_u32(device->uniform_align, 16));
     vka_status status = create_commands(r, item);
     if (status == VKA_OK)
@@ -216,6 +220,7 @@ void vka_recorder_destroy(vka_recorder **recorder) {
     vka_recorder *r = *recorder;
     *recorder = NULL;
     vka_device *d = r->device;
+    vka__device_count(d, VKA__CHILD_RECORDER, -1);
     if (r->pending)
         vka__queue_finish(d, r->fence);
     reset(r);

@@ -11,6 +11,7 @@
 #include "core/core.h"
 #include "core/sync.h"
 #include "plan/tuning.h"
+#include "vk/record.h"
 
 /* Newer than the headers that we build with where Debian 13 is the system. */
 #ifndef VK_VALVE_shader_mixed_float_dot_product
@@ -88,6 +89,7 @@ struct vka_device {
     vka__vma vma;
     vka__mutex memory_mutex;
     vka_memory_stats memory;
+    int64_t children[VKA__CHILDREN]; /* that the app has; under memory_mutex */
 
     vka__tuning tuning;
 
@@ -114,6 +116,7 @@ struct vka_buffer {
     uint64_t bytes;                 /* as allocated                          */
     void *mapped;
     vka_memory memory;
+    bool child; /* the app's, not a part of another object */
 };
 
 /* Turns a VkResult into a status; logs anything but success. */
@@ -170,6 +173,9 @@ vka_status vka__pipelines_create(vka_device *device, const void *cache, size_t c
 void vka__pipelines_destroy(vka_device *device);
 /* The pipeline of a key, compiled now if it was not before. Other threads that want other pipelines do not wait. */
 vka_status vka__pipeline_get(vka_device *device, const char *item, const vka__pipeline_key *key, VkPipeline *pipeline);
+
+/* The compiled pipelines in the order of their first use; VK_NULL_HANDLE behind the last one. */
+VkPipeline vka__pipeline_at(vka_device *device, uint32_t index);
 
 /* Queue access, serialised. */
 vka_status vka__queue_submit(vka_device *device, const char *item, VkCommandBuffer cmd, VkFence fence);

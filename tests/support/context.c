@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "fields.h"
 #include "intercept.h"
 
 static void no_f16(void *user, vka_device_caps *caps) {
@@ -175,4 +176,6 @@ void expect_failure_(vka_status got, vka_status wanted, const char *item, const 
     cr_expect(errors == 0 || log_item_matches(error.item, item), "%s:%d: %s blames \"%s\" (%s), not \"%s\"", file, line,
               call, error.item, error.message, item);
     cr_expect(errors == 0 || error.message[0], "%s:%d: %s logs an empty message", file, line, call);
+    cr_expect(errors == 0 || fields_exist(error.item), "%s:%d: %s blames \"%s\", which no header has", file, line, call,
+              error.item);
 }

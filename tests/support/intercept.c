@@ -225,6 +225,11 @@ static VKAPI_ATTR VkResult VKAPI_CALL wait_device(VkDevice device) {
     return fault ? fault : result;
 }
 
+static VKAPI_ATTR void VKAPI_CALL dispatch(VkCommandBuffer commands, uint32_t x, uint32_t y, uint32_t z) {
+    gate("vkCmdDispatch");
+    NEXT(vkCmdDispatch)(commands, x, y, z);
+}
+
 /* ---- the table and its users --------------------------------------------------------------------------------- */
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc_addr(VkDevice device, const char *name);
@@ -245,6 +250,7 @@ static function functions[MAX_FUNCTIONS] = {
     ROW("vkFreeMemory", free_memory, 0),
     ROW("vkCreateComputePipelines", create_pipelines, CREATES | MAY_EXHAUST),
     ROW("vkDestroyPipeline", destroy_pipeline, 0),
+    ROW("vkCmdDispatch", dispatch, 0),
     ROW("vkWaitForFences", wait_fences, MAY_LOSE | MAY_EXHAUST),
     ROW("vkQueueWaitIdle", wait_queue, MAY_LOSE | MAY_EXHAUST),
     ROW("vkDeviceWaitIdle", wait_device, MAY_LOSE | MAY_EXHAUST),

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "fields.h"
+
+#include <ctype.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const headers[] = {"attention", "cache", "lsh",    "merge",  "norm",
+                                      "pattern",   "rope",  "vkattn", "vulkan", "relative"};
+
+static char code[1 << 18]; /* all headers without comments */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void strip_comments(char *text) {
+    char *to = text;
+    for (const char *from = text; *from;) {
+        const char *end = !strncmp(from, "/*", 2) ? strstr(from, "*/") : NULL;
+        if (end) {
+            from = end + 2;
+            *to++ = ' ';
+        } else {
+            *to++ = *from++;
+        }
+    }
+    *to = 0;
+}
+
+static void read_headers(void) {
+    size_t at = 0;
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        char name[512];
+        snprintf(name, sizeof name, "%s/vkattn/%s.h", VKATTN_TEST_INCLUDE_DIR, headers[i]);
+        FILE *file = fopen(name, "r");
+        if (file) {
+            at += fread(code + at, 1, sizeof code - 1 - at, file);
+            fclose(file);
+        }
+    }
+    strip_comments(code);
+}
+
+static bool in_word(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool has_word(const char *word, size_t length, bool called) {
+    for (const char *at = code; (at = strstr(at, word)) != NULL; at++) {
+        bool whole = (at == code || !in_word(at[-1])) && !in_word(at[length]);
+        if (whole && (!called || at[length] == '(')) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool fields_exist(const char *item) {
+    pthread_once(&once, read_headers);
+    bool first = true;
+    while (*item) {
+        char word[64];
+        size_t length = 0;
+        while (in_word(item[length]) && length + 1 < sizeof word) {
+            word[length] = item[length];
+            length++;
+        }
+        word[length] = 0;
+        if (!length || !has_word(word, length, first)) {
+            return false;
+        }
+        first = false;
+        item += length;
+        item += strspn(item, "[0123456789]");
+        item += *item == '.';
+    }
+    return !first;
+}
