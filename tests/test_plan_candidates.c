@@ -187,3 +187,15 @@ Test(plan_candidates, no_wide_heads_for_slow_compilers) {
         cr_assert(!wide || strstr(refusal.reason, "above 256"), "%s", refusal.reason);
     }
 }
+
+/* There is a path for them even without what the decode path needs. */
+Test(plan_candidates, wide_heads_for_slow_compilers_without_subgroups) {
+    device old = *device_named("lavapipe 25.0");
+    vka__attention_problem p = plain(VKA_F16, 1, 1, 40, 40, 512);
+    vka__attention_plan plan;
+    vka__refusal refusal = {0};
+    old.caps.subgroup_arithmetic = false;
+    cr_assert(holds_together(&old, p));
+    cr_assert_eq(vka__plan_attention(&old.caps, &p, &plan, &refusal), VKA_OK, "%s", refusal.reason);
+    cr_assert_eq(plan.path, VKA_PATH_TILE);
+}

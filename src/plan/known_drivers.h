@@ -28,11 +28,10 @@ enum {
 
 /* What is avoided, as bits. */
 typedef enum vka__avoid {
-    VKA__AVOID_MATRICES = 1,       /* all cooperative matrices                                                    */
-    VKA__AVOID_PLAIN_MATRICES = 2, /* those of VK_KHR_cooperative_matrix alone, of the coopmat path               */
-    VKA__AVOID_BLOCK_REDUCTIONS =
-        4,                       /* reductions by rows of a subgroup's matrix of several grains in both directions */
-    VKA__AVOID_F16_SHUFFLES = 8, /* subgroup shuffles of f16: no kernel has any, which a test makes sure of      */
+    VKA__AVOID_MATRICES = 1,         /* all cooperative matrices                                      */
+    VKA__AVOID_PLAIN_MATRICES = 2,   /* those of VK_KHR_cooperative_matrix alone: the coopmat path    */
+    VKA__AVOID_BLOCK_REDUCTIONS = 4, /* by rows, of matrices with several grains in both directions   */
+    VKA__AVOID_F16_SHUFFLES = 8,     /* in subgroups: no kernel has any, and a test keeps it that way */
 } vka__avoid;
 
 /* A line of the table. */

@@ -19,7 +19,7 @@ static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1},
 #define MAX_REGISTERS 96
 
 /* Software drivers compile every product of a block's rows and channels (of q and of a subgroup's outputs) into code:
- * half of this took Mesa's 26.1 a third of a gigabyte of memory, and 11 seconds. */
+ * this many took Mesa's 26.1 half a gigabyte of memory, and 25 seconds. */
 #define MAX_SOFTWARE_BLOCK 4096
 
 static bool is_power_of_two(uint32_t x) {
