@@ -23,7 +23,7 @@ typedef struct needed {
 #define MAX_NEEDED 17
 
 static size_t needed_tensors(const vka__attention_problem *p, const vka__attention_plan *plan, needed list[]) {
-    const int keys = IN(MAIN) | IN(SCORES), results = plan->splits > 1 ? IN(MERGE) : IN(MAIN);
+    const int keys = IN(MAIN) | IN(SCORES), results = plan->params.splits > 1 ? IN(MERGE) : IN(MAIN);
     const int seen = p->score_stage == VKA_SCORES_PROBABILITIES ? IN(SCORES) : 0;
     const needed all[MAX_NEEDED] = {
         {&p->q, VKA_BIND_Q, "q", Q_HEADS, keys, VKA__READ},
@@ -48,9 +48,57 @@ static size_t needed_tensors(const vka__attention_problem *p, const vka__attenti
     return MAX_NEEDED;
 }
 
+/* Rows of queries that are bound a range at a time. */
+static bool is_ranged(const vka__attention_problem *p, const needed *t) {
+    bool pairs = t->view == &p->mask || t->view == &p->scores;
+    return t->heads == Q_HEADS && (pairs || !(p->options & VKA_FLAG_Q_OFFSETS)) && t->view->shape[2] > 1;
+}
+
+static void cut_dim(vka__view *part, int dim, uint32_t begin, uint32_t size, uint64_t *first) {
+    cr_assert(begin < part->shape[dim] || !part->shape[dim]);
+    *first += begin * part->stride[dim];
+    part->shape[dim] = vka__min_u32(size, part->shape[dim] - begin);
+}
+
+/* Queries of a range, keys of a part: what of a head's tensor a dispatch has to bind, and how much of it the kernel
+ * counts as well, which counts queries from the first one on. */
+static uint64_t cut_part(const vka__attention_problem *p, const vka__attention_plan *plan, const vka__dispatch *x,
+                         const needed *t, vka__view *part, uint64_t *first) {
+    if (t->view == &p->mask) { /* no more of it than what there is to attend to */
+        part->shape[2] = vka__min_u32(part->shape[2], p->q_len);
+        part->shape[3] = vka__min_u32(part->shape[3], p->kv_len);
+    }
+    if (t->heads == KV_HEADS && plan->parts > 1) {
+        cut_dim(part, p->pages.present ? 0 : 2, x->push.dim1, x->push.dim2, first);
+    }
+    if (!is_ranged(p, t) || p->order.present) {
+        return 0;
+    }
+    cut_dim(part, 2, x->push.row0, plan->part_rows, first);
+    return x->push.row0 * part->stride[2];
+}
+
+/* The parts of keys: as many dispatches see each as there are in one part, and all see all. */
+static void check_part(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
+                       const vka__dispatch *x, stage what) {
+    uint32_t all = p->k.shape[p->pages.present ? 0 : 2], first = x->push.rows * plan->part_keys;
+    bool parts = plan->parts > 1 && (what == MAIN || what == SCORES);
+    cr_assert(what == SIZE || ((x->key.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PARTS) != 0) == (plan->parts > 1), "%s",
+              d->name);
+    if (!parts) {
+        return;
+    }
+    cr_assert(x->push.rows < plan->parts && x->push.dim1 == first && x->push.dim2 > 0, "%s", d->name);
+    cr_assert_eq(x->push.dim2, vka__min_u32(plan->part_keys, all - first), "%s: part %u", d->name, x->push.rows);
+    cr_assert((uint64_t)plan->part_keys * plan->parts >= all && (uint64_t)plan->part_keys * (plan->parts - 1) < all);
+}
+
 /* Pages belong to every batch entry: no slice cuts them by batch. */
 static void check_slice(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
                         const vka__dispatch *x, uint64_t slice, stage what) {
+    cr_assert(what == SIZE || x->push.row0 == slice % plan->row_parts * plan->part_rows, "%s", d->name);
+    slice /= plan->row_parts;
+    check_part(d, p, plan, x, what);
     uint32_t group = p->q.shape[1] / p->k.shape[1], q_heads = plan->slice == VKA__SLICE_QUERY_HEAD ? 1 : group;
     uint32_t steps = p->q.shape[1] / q_heads;
     bool by_head = plan->slice >= VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
@@ -70,8 +118,15 @@ static void check_slice(const device *d, const vka__attention_problem *p, const 
         part.shape[1] = !cut_head ? part.shape[1] : key ? 1 : q_heads;
         uint64_t first = (cut_batch ? batch * part.stride[0] : 0);
         first += cut_head ? (key ? head / group : head) * part.stride[1] : 0;
+        uint64_t skipped = cut_part(p, plan, x, t, &part, &first);
+        int bias = p->relative_width ? 1 : 2;
+        if (t->view == &p->relative && by_head && part.shape[bias] > 1) { /* whose heads the kernel counts, too */
+            cut_dim(&part, bias, (uint32_t)head, q_heads, &first);
+            skipped = head * part.stride[bias];
+        }
         uint64_t extent = vka__view_extent(&part, 0);
-        check_binding(d, t->view, first, extent, &x->binding[t->slot], x->push.base[t->slot], t->name);
+        check_binding(d, t->view, first, extent, &x->binding[t->slot],
+                      x->push.base[t->slot] + (extent && t->view->present ? (uint32_t)skipped : 0), t->name);
         cr_assert(!extent || x->binding[t->slot].access == t->access, "%s: access to %s", d->name, t->name);
         cr_assert(!extent || x->binding[t->slot].buffer == (t->view == &p->scores ? VKA__BUFFER_SCORES : 0));
     }
@@ -109,13 +164,14 @@ static void check_sized(const device *d, const vka__attention_problem *p, const 
         const vka__binding *sizes = &x->binding[VKA_BIND_WORKSPACE];
         cr_assert(sizes->buffer == VKA__BUFFER_SIZES && sizes->access == VKA__WRITE &&
                   sizes->range == VKA__SIZES_BYTES);
-    } else if (plan->splits > 1) {
+    } else if (plan->params.splits > 1) {
         cr_assert_leq(x->binding[VKA_BIND_WORKSPACE].range, plan->workspace_bytes);
     }
 }
 
 static stage stage_of(const vka__attention_plan *plan, uint64_t index) {
-    const uint64_t chunks[] = {plan->sized, plan->main_chunks, plan->merge_chunks, plan->scores_chunks};
+    const uint64_t chunks[] = {plan->sized, plan->main_chunks * plan->parts, plan->merge_chunks,
+                               plan->scores_chunks * plan->parts};
     stage what = SIZE;
     while (index >= chunks[what]) {
         index -= chunks[what++];
@@ -123,11 +179,33 @@ static stage stage_of(const vka__attention_plan *plan, uint64_t index) {
     return what;
 }
 
+/* Workgroups of a stage in all of an attention's dispatches. */
+static uint64_t volume_of(const vka__attention_plan *plan, stage what) {
+    const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
+    uint64_t parts = what == MAIN || what == SCORES ? plan->parts : 1;
+    if (what == SIZE) {
+        return plan->slices;
+    }
+    if (what == MAIN && plan->row_parts > 1) { /* the last range has fewer tiles */
+        uint64_t tiles = vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]);
+        return plan->slices / plan->row_parts * tiles * plan->splits * parts;
+    }
+    return plan->slices * parts * grids[what]->groups[0] * grids[what]->groups[1] * grids[what]->groups[2];
+}
+
+/* The first workgroup that a stage does not have. */
+static uint64_t end_of(const vka__attention_plan *plan, stage what, int dim) {
+    const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
+    if (what == MAIN && dim == 0 && plan->row_parts > 1) {
+        return (uint64_t)vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]) * plan->splits;
+    }
+    return grids[what]->groups[dim];
+}
+
 /* Each slice's grid is done once: the chunks of a dimension lie side by side, so their volumes must add up and no two
  * may begin at the same place. */
 void check_dispatches(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan) {
-    const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
-    uint64_t per_slice = plan->sized + plan->main_chunks + plan->merge_chunks + plan->scores_chunks;
+    uint64_t per_slice = plan->sized + (plan->main_chunks + plan->scores_chunks) * plan->parts + plan->merge_chunks;
     uint64_t count = vka__attention_dispatches(plan), volume[4] = {0}, stride = count > 400 ? count / 200 : 1;
     cr_assert_eq(count, plan->slices * per_slice);
     for (uint64_t i = 0; i < count; i += stride) {
@@ -141,15 +219,13 @@ void check_dispatches(const device *d, const vka__attention_problem *p, const vk
         check_sized(d, p, plan, &x, what);
         const uint32_t first[] = {x.push.x0, x.push.y0, x.push.z0};
         for (int n = 0; n < 3 && what != SIZE; n++) {
-            cr_assert_leq((uint64_t)first[n] + x.groups[n], grids[what]->groups[n], "%s", d->name);
+            cr_assert_leq((uint64_t)first[n] + x.groups[n], end_of(plan, what, n), "%s", d->name);
         }
         volume[what] += (uint64_t)x.groups[0] * x.groups[1] * x.groups[2];
     }
-    const bool wanted[] = {plan->sized, true, plan->splits > 1, p->scores.present && p->kv_len};
+    const bool wanted[] = {plan->sized, true, plan->params.splits > 1, p->scores.present && p->kv_len};
     for (int what = SIZE; what <= SCORES && stride == 1; what++) {
-        const uint32_t *g = what == SIZE ? (const uint32_t[]){1, 1, 1} : grids[what]->groups;
-        cr_assert_eq(volume[what], wanted[what] ? (uint64_t)plan->slices * g[0] * g[1] * g[2] : 0, "%s: stage %d",
-                     d->name, what);
+        cr_assert_eq(volume[what], wanted[what] ? volume_of(plan, what) : 0, "%s: stage %d", d->name, what);
     }
 }
 
@@ -173,19 +249,36 @@ static void check_matrices(const device *d, vka_dtype dtype, const vka__attentio
     cr_assert(bc % (4 * lanes) == 0, "%s: %u keys for %u lanes", d->name, bc, lanes);
 }
 
-/* The one reason to refuse a tensor: a single head of it that no binding can see, or of pages all of them. */
-static bool head_too_large(const device *d, const vka__attention_problem *p) {
-    const vka__attention_plan any = {.splits = 1};
+/* The one reason to refuse a tensor: what no dispatch can do without. A page or a key of one head, a tile of its
+ * queries, or of packed ones all, and partial results of one tile. */
+static bool part_too_large(const device *d, const vka__attention_problem *p, uint32_t tile_rows) {
+    const vka__attention_plan any = {.params.splits = 1};
+    uint64_t parts = 1, floats = d->caps.storage_range / 256 * 64;
     needed list[MAX_NEEDED];
     bool large = false;
     for (size_t i = 0, count = needed_tensors(p, &any, list); i < count; i++) {
         vka__view part = *list[i].view;
-        bool whole = list[i].heads == ALL_HEADS, paged = list[i].heads == KV_HEADS && p->pages.present;
-        part.shape[0] = whole || paged ? part.shape[0] : 1;
+        if (!part.present) {
+            continue;
+        }
+        bool whole = list[i].heads == ALL_HEADS, keys = list[i].heads == KV_HEADS;
+        part.shape[0] = whole ? part.shape[0] : 1;
         part.shape[1] = whole ? part.shape[1] : 1;
-        large = large || !vka__fits_binding(&d->caps, &part, vka__view_extent(&part, 0));
+        uint32_t *rows = &part.shape[2];
+        *rows = is_ranged(p, &list[i]) ? vka__min_u32(*rows, vka__min_u32(tile_rows, p->q_len)) : *rows;
+        *rows = keys && !p->pages.present                            ? vka__min_u32(*rows, 1)
+                : list[i].view == &p->relative && !p->relative_width ? 1
+                                                                     : *rows;
+        part.shape[3] = list[i].view == &p->mask ? vka__min_u32(part.shape[3], p->kv_len) : part.shape[3];
+        uint64_t one = vka__view_extent(&part, 0), most = vka__binding_elements(&d->caps, list[i].view);
+        large = large || !vka__fits_binding(&d->caps, &part, one);
+        if (keys && !large) {
+            int dim = p->pages.present ? 0 : 2;
+            uint64_t step = vka__max_u64(list[i].view->stride[dim], 1);
+            parts = vka__max_u64(parts, list[i].view->shape[dim] / vka__max_u64((most - one) / step + 1, 1) + 1);
+        }
     }
-    return large;
+    return large || 2 * parts * tile_rows * (p->v.shape[3] + 2) > floats;
 }
 
 void check_attention(const device *d, const vka__attention_problem *p) {
@@ -196,7 +289,7 @@ void check_attention(const device *d, const vka__attention_problem *p) {
         cr_assert_eq(status, VKA_UNSUPPORTED);
         cr_assert(refusal.field && refusal.reason[0], "%s refuses without a reason", d->name);
         bool other_path = p->path > VKA_PATH_ROW || strstr(refusal.reason, "can't be row: Mesa's software driver");
-        cr_assert(head_too_large(d, p) || (other_path && !strcmp(refusal.field, "path")),
+        cr_assert(part_too_large(d, p, plan.main.spec[VKA_SPEC_BR]) || (other_path && !strcmp(refusal.field, "path")),
                   "%s refuses H %u/%u N %ux%u D %u/%u: %s: %s", d->name, p->q.shape[1], p->k.shape[1], p->q.shape[2],
                   p->k.shape[2], p->q.shape[3], p->v.shape[3], refusal.field, refusal.reason);
         return;
@@ -212,7 +305,7 @@ void check_attention(const device *d, const vka__attention_problem *p) {
         cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
     }
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
-    cr_assert_eq(plan.workspace_bytes == 0, plan.splits == 1);
+    cr_assert_eq(plan.workspace_bytes == 0, plan.splits * plan.parts == 1);
     cr_assert_leq(plan.workspace_bytes, d->caps.storage_range);
     check_dispatches(d, p, &plan);
 }

@@ -334,6 +334,27 @@ Test(narrow_cache, rotate_in_parts) {
     context_close(&c);
 }
 
+/* Caches of which no binding sees one head's tokens. */
+Test(narrow_cache, heads_beyond_a_binding) {
+    static const cache_case cases[] = {
+        {.batch = 3,
+         .heads = 2,
+         .tokens = 150,
+         .capacity = 300,
+         .head_dim = 64,
+         .value_dim = 8,
+         .lists = LISTS_TENSOR,
+         .lengths = {150, 3, 299}},
+        {.batch = 2, .heads = 2, .tokens = 9, .capacity = 1300, .head_dim = 59, .k_type = VKA_I8, .v_type = VKA_F16},
+    };
+    context c;
+    context_open(&c, &config_short);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cache_check(&c, cases[i]);
+    }
+    context_close(&c);
+}
+
 /* What no binding can see is refused by the name of its tensor. */
 static void too_large(context *c, cache_case a, const char *item) {
     cache_problem p = cache_make(c, a, test_seed());
@@ -347,11 +368,12 @@ Test(narrow_cache, too_large) {
     context c;
     context_open(&c, &config_short);
     EXPECT_OK(vka_recorder_begin(c.recorder));
-    too_large(&c, (cache_case){.head_dim = 64, .value_dim = 8, .capacity = 300}, "vka_cache_append.k_cache");
-    too_large(&c, (cache_case){.head_dim = 8, .value_dim = 64, .capacity = 300}, "vka_cache_append.v_cache");
+    too_large(&c, (cache_case){.head_dim = 64, .heads = 1, .capacity = 512, .page = 512, .value_dim = 8},
+              "vka_cache_append.k_cache");
     too_large(&c, (cache_case){.head_dim = 8, .heads = 1, .capacity = 512, .page = 512, .value_dim = 40},
               "vka_cache_append.v_cache");
-    too_large(&c, (cache_case){.head_dim = 1, .k_type = VKA_I8, .capacity = 20000}, "vka_cache_append.k_scale");
+    too_large(&c, (cache_case){.head_dim = 1, .k_type = VKA_I8, .value_dim = 1, .capacity = 20000, .page = 20000},
+              "vka_cache_append.k_scale");
     too_large(&c, (cache_case){.head_dim = 64, .tokens = 300, .packed = true, .offsets = {0, 3}, .max_len = 3},
               "vka_cache_append.k");
     rope_problem p = rope_make(&c, (rope_case){.cols = 8, .rows = 20000, .positions = POSITIONS_ROWS}, test_seed());

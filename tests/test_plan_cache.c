@@ -99,9 +99,10 @@ static uint64_t check_append_dispatch(const device *d, const vka__cache_problem 
     uint64_t unit = s->cache.block > 1 ? 2 : s->cache.size;
     uint64_t from = x->binding[VKA_BIND_CACHE].offset + x->push.base[VKA_BIND_CACHE] * unit - s->cache.offset;
     uint64_t elements = from / s->cache.size * s->cache.block - outer * s->cache.stride[0];
+    elements -= p->page ? 0 : x->push.y0 * s->cache.stride[2];
     uint32_t head = s->cache.shape[1] > 1 ? (uint32_t)(elements / step) : 0;
-    const uint32_t stored[3] = {outer, head, 0};
-    const uint32_t extent[3] = {p->page ? x->push.z0 : b, h, s->cache.shape[2]};
+    const uint32_t stored[3] = {outer, head, p->page ? 0 : x->push.y0};
+    const uint32_t extent[3] = {p->page ? x->push.z0 : b, h, p->page ? p->page : x->push.z0};
     check_box(d, &s->cache, stored, extent, x, VKA_BIND_CACHE);
     if (s->scale.present) {
         check_box(d, &s->scale, stored, extent, x, VKA_BIND_SCALE);
@@ -111,6 +112,7 @@ static uint64_t check_append_dispatch(const device *d, const vka__cache_problem 
     const uint32_t size[3] = {packed ? 1 : b, h, packed ? s->x.shape[2] : n};
     check_box(d, &s->x, begin, size, x, VKA_BIND_X);
     cr_assert(x->push.b0 + b <= p->sequences && x->push.x0 + n <= p->tokens);
+    cr_assert_leq((uint64_t)x->push.y0 + x->push.z0, s->cache.shape[p->page ? 0 : 2]);
     const uint32_t *spec = x->key.spec;
     uint32_t team = spec[VKA_SPEC_TC], group_rows = spec[VKA_SPEC_GROUP_SIZE] / team;
     cr_assert(team >= 1 && team * group_rows == spec[VKA_SPEC_GROUP_SIZE]);
@@ -119,20 +121,20 @@ static uint64_t check_append_dispatch(const device *d, const vka__cache_problem 
     /* As append.comp declares them, in 16 KiB. */
     uint64_t vectors = (spec[VKA_SPEC_D] + 3) / 4;
     cr_assert_leq(4 * group_rows * (vectors + (vectors + 7) / 8), d->caps.shared_bytes);
-    return (uint64_t)rows * (p->page ? x->push.z0 : 1);
+    return (uint64_t)rows * x->push.z0;
 }
 
 static bool fits(const device *d, const vka__view *v, uint32_t first_dim) {
     return vka__fits_binding(&d->caps, v, v->present ? vka__view_extent(v, first_dim) : 0);
 }
 
-/* The reasons to refuse: a row, or a packed head, of what is new; a head or a page of a cache. */
+/* The reasons to refuse: a row, or a packed head, of what is new; a token or a page of a cache. */
 static bool has_too_large(const device *d, const vka__cache_problem *p) {
     bool large = false;
     for (int i = 0; i < 2; i++) {
         const vka__cache_side *s = &p->side[i];
-        large =
-            large || !fits(d, &s->x, p->offsets.present ? 2 : 3) || !fits(d, &s->cache, 2) || !fits(d, &s->scale, 2);
+        large = large || !fits(d, &s->x, p->offsets.present ? 2 : 3) || !fits(d, &s->cache, p->page ? 2 : 3) ||
+                !fits(d, &s->scale, p->page ? 2 : 3);
     }
     return large;
 }
@@ -158,7 +160,7 @@ static void check_append(const device *d, const vka__cache_problem *p) {
     }
     for (int i = 0; i < 2; i++) {
         uint64_t rows = (uint64_t)p->sequences * p->heads * p->tokens;
-        cr_assert_eq(done[i], rows * (p->page ? p->side[i].cache.shape[0] : 1), "%s: side %d", d->name, i);
+        cr_assert_eq(done[i], rows * p->side[i].cache.shape[p->page ? 0 : 2], "%s: side %d", d->name, i);
     }
     cr_assert_eq(advanced, p->new_lengths.present);
 }

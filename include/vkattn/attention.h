@@ -152,7 +152,8 @@ typedef struct vka_attention_desc {
     /* Measurements and tests; leave at zero. */
     vka_attention_path path;
     vka_attention_tile tile; /* one of vka_attention_candidates; needs a path                                     */
-    uint32_t splits; /* workgroups that share the keys of one query tile; 0 = chosen; 1 = not split. At most 64.   */
+    uint32_t splits; /* workgroups that share the keys of one query tile, or what one binding sees of them;       */
+                     /*   0 = chosen; 1 = not split. At most 64                                                   */
 
     /* Scratch memory. NULL: the recorder's own. Otherwise at least vka_attention_workspace bytes at the offset, which
      * is a multiple of 256. */
@@ -186,8 +187,13 @@ typedef struct vka_attention_desc {
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.
  *
+ * Tensors may be larger than what a binding sees (vka_device_caps.storage_range), pools of pages, masks and scores too:
+ * what one can't see takes several dispatches. The exceptions, which are refused: a single page of one head; the masks,
+ * scores, queries or results of a single tile of queries; one head of packed queries, or of queries and keys in an
+ * order; lists, page tables and patterns.
+ *
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (legal, but no kernel for it
- *         on this device, or a tensor's single head is larger than a binding can see); VKA_OUT_OF_MEMORY;
+ *         on this device, or larger than a binding can see and one of these exceptions); VKA_OUT_OF_MEMORY;
  *         VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_API vka_status vka_attention(vka_recorder *recorder, const vka_attention_desc *desc);
@@ -197,7 +203,8 @@ VKA_API vka_status vka_attention(vka_recorder *recorder, const vka_attention_des
  * @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_prepare(vka_device *device, const vka_attention_desc *desc);
 
-/* Scratch bytes that recording it needs: 0 unless keys are split. @return as vka_attention. Threads: any. */
+/* Scratch bytes that recording it needs: 0 unless keys are split, or no binding sees them all.
+ * @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_workspace(vka_device *device, const vka_attention_desc *desc, uint64_t *bytes);
 
 /* Writes what would run and why, as text with one fact a line, NUL-terminated, at most `capacity` bytes. `avoided` is

@@ -64,9 +64,9 @@ typedef struct vka_cache_append_desc {
  * `desc` may die on return, buffers must live until the recorder's work has completed. On any error nothing is
  * recorded.
  *
- * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a tensor's single head is
- *         larger than a binding can see; of paged caches a single page, of lists and tables all of it);
- *         VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (larger than a binding can
+ *         see are a single row, of packed new tokens a single head, of paged caches a single page of one head, as for
+ *         vka_attention, or lists and tables); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_API vka_status vka_cache_append(vka_recorder *recorder, const vka_cache_append_desc *desc);
 

@@ -86,8 +86,8 @@ float argmax_step(uint r, int j, uint count, inout float s[BC], inout bool seen[
             state[r].sum = s[c];
         if (wins) {
             [[unroll]] for (uint before = 0u; before < c; ++before) seen[before] = false;
-            state[r] = State(s[c], is_nan(state[r].sum) ? state[r].sum : 1.0);
             winner[r] = j + int(c * TEAMS + team);
+            state[r] = State(s[c], is_nan(state[r].sum) ? state[r].sum : sum_of_winner(winner[r]));
             rescale = 0.0;
         }
         seen[c] = wins;
@@ -144,7 +144,7 @@ float merge_state(uint r, uint step) {
         int other_winner = subgroupShuffleXor(winner[r], step);
         bool wins = state[r].maximum > other || (state[r].maximum == other && winner[r] <= other_winner);
         bool spoilt = is_nan(state[r].sum) || is_nan(other_sum);
-        state[r] = State(maximum, spoilt ? state[r].sum + other_sum : max(state[r].sum, other_sum));
+        state[r] = State(maximum, spoilt ? state[r].sum + other_sum : wins ? state[r].sum : other_sum);
         winner[r] = wins ? winner[r] : other_winner;
         return wins ? 1.0 : 0.0;
     }

@@ -19,18 +19,23 @@ VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
 #endif
 #include "attention_final.glsl"
 
-// The first split with the highest score has the key that takes all; a NaN anywhere spoils the row.
+// The first split with the highest score has the key that takes all, or of parts, whose keys lie in any order, the one that
+// says so; a NaN anywhere spoils the row.
 State merge_hard(uint row, uint splits, uint d, out float x) {
     State state = no_state();
     uint best = 0u;
+    float winner = 0.0;
     for (uint s = 0u; s < splits; ++s) {
         float maximum = ws_at(p.ws_stats + (row + s) * 2u), sum = ws_at(p.ws_stats + (row + s) * 2u + 1u);
         state.sum = is_nan(sum) || is_nan(state.sum) ? state.sum + sum : max(state.sum, sum);
-        if (maximum > state.maximum) {
+        if (maximum > state.maximum || (PARTED && maximum == state.maximum && sum < winner)) {
             state.maximum = maximum;
+            winner = sum;
             best = s;
         }
     }
+    if (PARTED && state.sum > 1.0)
+        state.sum = 1.0;
     x = ws_at((row + best) * DV + d);
     return state;
 }
@@ -51,8 +56,8 @@ State merge_soft(uint row, uint splits, uint d, out float x) {
 void main() {
     uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex, d = item % DV;
     Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
-    uvec2 query = uvec2(g.head, item / DV);
-    if (query.y >= g.q_len)
+    uvec2 query = uvec2(g.head, push.row0 + item / DV);
+    if (query.y >= g.q_len || item / DV >= p.part_rows)
         return;
 #if VKA_RICH
     if (MAPPED)
@@ -60,7 +65,8 @@ void main() {
 #endif
     uint row = workspace_row(g, query);
     float x, rescale;
-    State state = rich(VKA_FLAG_HARD) ? merge_hard(row, g.splits, d, x) : merge_soft(row, g.splits, d, x);
+    uint splits = PARTED ? g.splits * p.parts : g.splits;
+    State state = rich(VKA_FLAG_HARD) ? merge_hard(row, splits, d, x) : merge_soft(row, splits, d, x);
     state = with_sink(state, query.x, rescale);
     out_put(out_at(g, query) + d * p.out_.d, plain_zero(x * (rescale * normaliser(state.sum))));
     if (d == 0u)

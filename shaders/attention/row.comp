@@ -170,7 +170,7 @@ void online_softmax_step(Grid g, uint r, int j) {
 }
 
 // The first key with the highest score so far gets all; a NaN spoils the row.
-void argmax_step(uint r) {
+void argmax_step(uint r, int j) {
     rescale[r] = 1.0;
     float weight[BC];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
@@ -181,7 +181,7 @@ void argmax_step(uint r) {
             [[unroll]] for (uint before = 0u; before < c; ++before) weight[before] = 0.0;
             weight[c] = 1.0;
             rescale[r] = 0.0;
-            state[r] = State(s[r * BC + c], is_nan(state[r].sum) ? state[r].sum : 1.0);
+            state[r] = State(s[r * BC + c], is_nan(state[r].sum) ? state[r].sum : sum_of_winner(j + int(c)));
         }
     }
     [[unroll]] for (uint c = 0u; c < BC; ++c) s[r * BC + c] = weight[c];
@@ -211,7 +211,7 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
         bias_step(g, j);
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         if (rich(VKA_FLAG_HARD))
-            argmax_step(r);
+            argmax_step(r, j);
         else
             online_softmax_step(g, r, j);
     }
@@ -277,7 +277,7 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
             rescale[r] = visible[r] ? 0.0 : 1.0;
             weight[r] = 1.0;
             if (visible[r])
-                state[r] = State(score, is_nan(state[r].sum) ? state[r].sum : 1.0);
+                state[r] = State(score, is_nan(state[r].sum) ? state[r].sum : sum_of_winner(j));
             continue;
         }
         rescale[r] = raise_maximum(r, visible[r] ? score : LOWEST);
@@ -346,7 +346,7 @@ void main() {
             aside = full_step(g, j, k_head, v_head);
         for (int c = 0; aside && c < int(BC); ++c)
             add_nonfinite(g, j - int(BC) + c, c, v_head);
-        if (MAPPED && j >= run.end) {
+        if (HAS_RUNS && j >= run.end) {
             next_run(run);
             j = run.begin;
         }

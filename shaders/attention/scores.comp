@@ -41,6 +41,11 @@ float probability(float score, State s) {
     return is_nan(s.sum) ? s.sum : s.sum > 0.0 ? exp2((score * p.lse_scale - s.maximum) * LOG2E) / s.sum : 0.0;
 }
 
+// Keys that a sequence does not have, which are masked, belong to some part, too.
+bool is_bound(Grid g, int key) {
+    return (PAGE != 0u ? bound_page(pages_of(g), key) : min(g.kv_begin + uint(key), p.kv_rows - 1u) - push.dim1) < push.dim2;
+}
+
 float stage_of(Grid g, Row r, int key, float qk, State state) {
     if (STAGE == SCALED)
         return qk * p.score_scale * p.lse_scale;
@@ -58,8 +63,9 @@ float stage_of(Grid g, Row r, int key, float qk, State state) {
 void main() {
     uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
-    uint places = ORDERED ? p.places : p.kv_len, quads = (places + 3u) / 4u, row = item / quads;
-    if (!is_row(g, row))
+    uint places = ORDERED ? p.places : p.kv_len, quads = (places + 3u) / 4u;
+    uint row = item / quads + push.row0;
+    if (!is_row(g, row) || item / quads >= p.part_rows)
         return;
     uvec2 query = row_query(g, row);
     // Masks come later than the first stages, and a length is a mask: there all keys count that have a place of their own.
@@ -74,7 +80,7 @@ void main() {
         run = run_of(g, r, first_key);
     for (int key = first_key; key < min(first_key + 4, int(places)); ++key) {
         uint token = ORDERED ? token_at(g, uint(key)) : uint(key);
-        if (token >= p.kv_len)
+        if (token >= p.kv_len || (PARTED && !is_bound(g, key)))
             continue;
         float qk = 0.0;
         if (key < keys) {

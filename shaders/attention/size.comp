@@ -32,7 +32,7 @@ void main() {
         return;
     uint rows = has(VKA_FLAG_PACK) ? p.group * longest_q : longest_q, tiles = (rows + BR - 1u) / BR;
     // A tile's splits are neighbours: of the last one only as many are needed as there is work for.
-    sizes[0] = tiles == 0u ? 0u : has(VKA_FLAG_SPLIT) ? (tiles - 1u) * p.splits + most_splits : tiles;
+    sizes[0] = tiles == 0u ? 0u : has(VKA_FLAG_SPLIT) ? (tiles - 1u) * part_splits() + most_splits : tiles;
     sizes[1] = push.x0;
     sizes[2] = push.y0;
     sizes[3] = (longest_q * DV + push.rows - 1u) / max(push.rows, 1u);

@@ -65,6 +65,9 @@ Token find_token(uint number) {
         outer = uint(pages_at(sequence * p.page_row + place / PAGE * p.page_step)) - push.y0;
         row = place % PAGE;
         t.stored = outer < push.z0;
+    } else {
+        row -= push.y0; // likewise of tokens
+        t.stored = t.stored && row < push.z0;
     }
     vka_strides x = p.x[side], c = p.cache[side], s = p.scale[side];
     t.x = push.base[VKA_BIND_X] + i.y * x.h + (packed ? (fresh.x + n) * x.n : i.x * x.b + i.z * x.n);

@@ -47,6 +47,12 @@ const bool MAPPED = false;
 const bool ORDERED = false;
 #endif
 
+// Where no binding sees all keys, a dispatch binds a part of them, rows or pages, and sees no others; their partial results
+// are merged like splits'. Of pages any may be in the part, so the walk has a run for each of their neighbourhoods.
+const bool PARTED = (FLAGS & VKA_FLAG_PARTS) != 0u;
+const bool SCATTERED = PARTED && PAGE != 0u;
+const bool HAS_RUNS = MAPPED || SCATTERED;
+
 // The lowest score that there is, and finite: the difference of two is 0 and not NaN.
 const float LOWEST = -3.4028234663852886e38;
 // Natural units to those of kernels with options.
@@ -90,6 +96,8 @@ struct Walk {
     int first_row; // the first of them
     uvec2 at, stop; // what is left of their lists
     int low, high; // keys that the walk is limited to
+    int rest;      // of pages: where the run ends that this one is a piece of
+    uint table;    // and the sequence's row of the page table
 #endif
 };
 
@@ -117,6 +125,11 @@ bool band_has(Grid g, uint query, int key) {
     return !has(VKA_FLAG_BAND) || (key >= int(query) + g.band_lo && key <= int(query) + g.band_hi);
 }
 
+// Workgroups that share the keys of a dispatch.
+uint part_splits() {
+    return PARTED ? p.splits / p.parts : p.splits;
+}
+
 #if VKA_RICH
 #include "options.glsl"
 #include "block_map.glsl"
@@ -124,7 +137,7 @@ bool band_has(Grid g, uint query, int key) {
 
 // The sequence of a batch entry.
 Grid sequence_of(uint head, uint batch) {
-    Grid g = Grid(0u, p.splits, 0u, head, batch, p.q_len, 0u, 0u, int(p.kv_len), p.band_lo, p.band_hi, p.diagonal);
+    Grid g = Grid(0u, part_splits(), 0u, head, batch, p.q_len, 0u, 0u, int(p.kv_len), p.band_lo, p.band_hi, p.diagonal);
 #if VKA_RICH
     measure_sequence(g);
 #endif
@@ -134,8 +147,8 @@ Grid sequence_of(uint head, uint batch) {
 Grid grid_position() {
     Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0);
     uint x = gl_WorkGroupID.x + push.x0;
-    g.split = has(VKA_FLAG_SPLIT) ? x % p.splits : 0u;
-    g.tile = has(VKA_FLAG_SPLIT) ? x / p.splits : x;
+    g.split = has(VKA_FLAG_SPLIT) ? x % part_splits() : 0u;
+    g.tile = has(VKA_FLAG_SPLIT) ? x / part_splits() : x;
 #if VKA_RICH
     if (MAPPED && has(VKA_FLAG_SPLIT))
         g.splits = map_splits(g, g.tile * BR);
@@ -176,6 +189,38 @@ bool is_row(Grid g, uint row) {
 
 // ---- walk -----------------------------------------------------------------------------------------------------------
 
+#if VKA_RICH
+// The next keys in bound pages of what is left of a run; false: there are none.
+bool next_piece(inout Walk w) {
+    w.begin = w.end;
+    while (w.begin < w.rest && bound_page(w.table, w.begin) >= push.dim2)
+        w.begin = (w.begin / int(PAGE) + 1) * int(PAGE);
+    w.begin = w.end = min(w.begin, w.rest);
+    while (w.end < w.rest && bound_page(w.table, w.end) < push.dim2)
+        w.end = (w.end / int(PAGE) + 1) * int(PAGE);
+    w.end = min(w.end, w.rest);
+    return w.begin < w.end;
+}
+#endif
+
+// The next run; false, and an empty one: there is none.
+bool next_run(inout Walk w) {
+#if VKA_RICH
+    if (!SCATTERED)
+        return MAPPED && next_map_run(w);
+    while (!next_piece(w)) {
+        bool more = MAPPED && next_map_run(w);
+        w.rest = w.end;
+        w.end = w.begin;
+        if (!more)
+            return false;
+    }
+    return true;
+#else
+    return false;
+#endif
+}
+
 // The keys of a tile's walk, or of its first run.
 Walk walk_keys(Grid g, uint first_row) {
     Walk w;
@@ -189,19 +234,30 @@ Walk walk_keys(Grid g, uint first_row) {
         w.full_end = min(lo + g.band_hi + 1, w.end);
         w.end = clamp(hi + g.band_hi + 1, w.begin, w.end);
     }
-#if VKA_RICH
-    if (MAPPED) {
-        begin_map(g, first_row, w);
-        next_run(w);
-        return w;
+    if (PARTED && PAGE == 0u) {
+        int first = int(push.dim1 - g.kv_begin);
+        w.begin = max(w.begin, first);
+        w.end = max(min(w.end, first + int(push.dim2)), w.begin);
     }
+#if VKA_RICH
+    if (MAPPED)
+        begin_map(g, first_row, w);
 #endif
-    if (has(VKA_FLAG_SPLIT)) {
+    if (has(VKA_FLAG_SPLIT) && !MAPPED) {
         int step = int(BC), keys = w.end - w.begin, splits = int(g.splits);
         int share = ((keys + splits - 1) / splits + step - 1) / step * step;
         w.begin = min(w.begin + int(g.split) * share, w.end);
         w.end = min(w.begin + share, w.end);
     }
+#if VKA_RICH
+    if (SCATTERED) {
+        w.table = pages_of(g);
+        w.rest = MAPPED ? 0 : w.end;
+        w.end = MAPPED ? 0 : w.begin;
+    }
+    if (HAS_RUNS)
+        next_run(w);
+#endif
     return w;
 }
 
@@ -209,7 +265,7 @@ Walk walk_keys(Grid g, uint first_row) {
 void advance(inout Walk w, inout int j) {
     j += int(BC);
 #if VKA_RICH
-    if (MAPPED && j >= w.end) {
+    if (HAS_RUNS && j >= w.end) {
         next_run(w);
         j = w.begin;
     }
@@ -218,11 +274,7 @@ void advance(inout Walk w, inout int j) {
 
 // Goes to the next run, if there is one.
 bool has_next_run(inout Walk w) {
-#if VKA_RICH
-    return MAPPED && next_run(w);
-#else
-    return false;
-#endif
+    return HAS_RUNS && next_run(w);
 }
 
 // Of an order the keys' tokens say it: see bias_score.
@@ -324,10 +376,17 @@ float kept(Grid g, Row r, int key, float weight) {
 #endif
 }
 
+// The sum of a row whose highest score takes all. A part tells which key has it, in the order of keys: of equal scores the
+// first one wins, and pages lie in any order.
+float sum_of_winner(int key) {
+    return PARTED ? uintBitsToFloat(floatBitsToUint(1.0) + uint(key)) : 1.0;
+}
+
 // ---- results ------------------------------------------------------------------------------------------------------------
 
 uint workspace_row(Grid g, uvec2 query) {
-    return (g.batch * p.ws_rows + query.x * p.q_len + query.y) * p.splits + g.split;
+    uint split = PARTED ? g.split * p.parts + push.rows : g.split;
+    return (g.batch * p.ws_rows + query.x * p.q_len + query.y - push.row0) * p.splits + split;
 }
 
 float lse_of(State s) {

@@ -9,7 +9,8 @@ uint query_at(Grid g, uvec2 query) {
 
 // Where a sequence's keys, values or scales begin. Of pages the table tells the rest.
 uint head_at(Grid g, vka_strides s) {
-    return (PAGE == 0u ? g.batch * s.b + g.kv_begin * s.n : 0u) + kv_head(g) * s.h;
+    uint first = PARTED ? g.kv_begin - push.dim1 : g.kv_begin; // may wrap: keys before it are not bound
+    return (PAGE == 0u ? g.batch * s.b + first * s.n : 0u) + kv_head(g) * s.h;
 }
 
 uint key_head_at(Grid g) {

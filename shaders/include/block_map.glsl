@@ -56,7 +56,7 @@ uvec2 longer_list(uvec2 a, uvec2 b) {
 uint map_splits(Grid g, uint first_row) {
     ivec2 rows = map_rows_of(g, first_row);
     uvec2 list = longer_list(map_list(g, rows.x), map_list(g, rows.y));
-    return clamp((list.y - list.x + p.map_least - 1u) / p.map_least, 1u, p.splits);
+    return clamp((list.y - list.x + p.map_least - 1u) / p.map_least, 1u, part_splits());
 }
 
 // The same for a query, whose row is not at hand.
@@ -88,8 +88,8 @@ void begin_map(Grid g, uint first_row, inout Walk w) {
     w.high = w.end;
 }
 
-// The next run; false, and an empty one: there is none.
-bool next_run(inout Walk w) {
+// The map's next run; false, and an empty one: there is none.
+bool next_map_run(inout Walk w) {
     w.begin = w.end = 0;
     w.partial = false;
     while (any(lessThan(w.at, w.stop))) {

@@ -51,13 +51,24 @@ void measure_sequence(inout Grid g) {
     }
     // Fewer keys than planned for need fewer workgroups.
     if (has(VKA_FLAG_SPLIT))
-        g.splits = clamp((uint(g.kv_len) + p.least - 1u) / p.least, 1u, p.splits);
+        g.splits = clamp((uint(g.kv_len) + p.least - 1u) / p.least, 1u, part_splits());
+}
+
+// Where a sequence's row of the page table begins.
+uint pages_of(Grid g) {
+    return (g.batch + push.b0) * p.page_row;
+}
+
+// A key's page, from the first bound one on; of one that is not bound the number is large.
+uint bound_page(uint table, int key) {
+    int page = pages_at(table + uint(key) / PAGE * p.page_step);
+    return min(uint(page), p.page_last) - (PARTED ? push.dim1 : 0u);
 }
 
 // Where a key's row lies, from its head's first one on.
 uint paged_row(Grid g, int key, vka_strides s) {
-    int page = pages_at((g.batch + push.b0) * p.page_row + uint(key) / PAGE * p.page_step);
-    return min(uint(page), p.page_last) * s.b + uint(key) % PAGE * s.n;
+    uint page = bound_page(pages_of(g), key);
+    return (PARTED ? min(page, push.dim2 - 1u) : page) * s.b + uint(key) % PAGE * s.n;
 }
 
 // ---- randomness ---------------------------------------------------------------------------------------------------------

@@ -50,7 +50,9 @@ VKA_STRUCT(vka_attention_params) {
     VKA_FLOAT_ score_scale; /* q.k to units of scores; 1 for kernels without options                   */
     VKA_FLOAT_ exp_scale;   /* a difference of two scores to an exponent of two                        */
     VKA_FLOAT_ lse_scale;   /* units of scores to natural ones                                         */
-    VKA_UINT_ splits;
+    VKA_UINT_ splits;    /* partial results of a row: of parts of keys times workgroups that share one */
+    VKA_UINT_ parts;     /* of keys: see VKA_FLAG_PARTS                                                */
+    VKA_UINT_ part_rows; /* rows of a query head that a slice has                                      */
     VKA_UINT_ ws_rows;  /* rows (head, query) of one batch of a slice in the workspace                 */
     VKA_UINT_ ws_stats; /* where the workspace's (max, sum) pairs begin, in floats                     */
     VKA_UINT_ least;    /* keys that repay a split                                                     */
@@ -230,14 +232,15 @@ VKA_END(vka_lsh_params);
 VKA_STRUCT(vka_push) {
     VKA_UINT_ base[18]; /* first element of each tensor within its binding                            */
     VKA_UINT_ x0;       /* attention, relative biases, patterns, sorts: first workgroup in x, y, z    */
-    VKA_UINT_ y0;       /* cache: first new token; first page and number of pages that are bound      */
+    VKA_UINT_ y0;       /* cache: first new token; first page, or token, that is bound, and how many   */
     VKA_UINT_ z0;       /* patterns: 1 writes the map, 0 counts its tiles; sorts: first round         */
     VKA_UINT_ b0;   /* attention, sorts: batch entry and query head where the slice begins              */
     VKA_UINT_ h0;   /* cache: 0 keys, 1 values                                                          */
     VKA_UINT_ rows; /* norms, merges, cache, rope, sorts: rows of the dispatch, a box with these sizes   */
                     /*   of dimensions 1 and 2                                                          */
-    VKA_UINT_ dim1;
-    VKA_UINT_ dim2;
+    VKA_UINT_ dim1; /* attention: rows is the part of keys, dim1 the first page, or row of keys, that is */
+    VKA_UINT_ dim2; /*   bound, and dim2 how many are                                                   */
+    VKA_UINT_ row0; /* attention: first query of the slice                                              */
 }
 VKA_END(vka_push);
 
@@ -312,6 +315,7 @@ VKA_END(vka_push);
 
 #define VKA_FLAG_GRID_BIAS    4194304 /* relative biases are of rows and columns of a grid               */
 #define VKA_FLAG_ORDER        2097152 /* rows and keys are walked in an order: places are not tokens          */
+#define VKA_FLAG_PARTS        8388608 /* a dispatch binds a part of the keys, and sees no others; of all kernels */
 
 #define VKA_FLAG_WEIGHT       128 /* norms: optional tensors                                               */
 #define VKA_FLAG_BIAS         256

@@ -1,6 +1,7 @@
 /* Plans of attention: path, tiles, splits, slices.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/attention_slices.h"
 #include "plan/known_drivers.h"
 #include "plan/pattern.h"
 
@@ -38,108 +39,6 @@ bool vka__attention_is_rich(const vka__attention_problem *p) {
 
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *p) {
     return plain + (needs_rich_kernel(p) ? 1 : 0);
-}
-
-static void heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint32_t *q_heads, uint32_t *kv_heads) {
-    *q_heads = slice == VKA__SLICE_QUERY_HEAD ? 1 : slice == VKA__SLICE_HEAD ? vka__group_of(p) : p->q.shape[1];
-    *kv_heads = slice >= VKA__SLICE_HEAD ? 1 : p->k.shape[1];
-}
-
-/* Which heads a tensor of an attention has. */
-typedef enum heads { ANY_HEADS, Q_HEADS, KV_HEADS } heads;
-
-/* The tensors that slices cut, by binding. */
-static const struct sliced {
-    const char *name; /* of the description's field */
-    size_t view;      /* where in the problem */
-    size_t strides;   /* where in the parameters; those of any head have none */
-    uint32_t slot;
-    heads heads;
-    vka__access access;
-} sliced[] = {
-#define SLICED(name, params, slot, heads, access)                                                                      \
-    { #name, offsetof(vka__attention_problem, name), offsetof(vka_attention_params, params), slot, heads, access }
-#define WHOLE(view, field, slot)                                                                                       \
-    { field, offsetof(vka__attention_problem, view), 0, slot, ANY_HEADS, VKA__READ }
-    SLICED(q, q, VKA_BIND_Q, Q_HEADS, VKA__READ),
-    SLICED(k, k, VKA_BIND_K, KV_HEADS, VKA__READ),
-    SLICED(v, v, VKA_BIND_V, KV_HEADS, VKA__READ),
-    SLICED(out, out_, VKA_BIND_OUT, Q_HEADS, VKA__WRITE),
-    SLICED(lse, lse, VKA_BIND_LSE, Q_HEADS, VKA__WRITE),
-    SLICED(mask, mask, VKA_BIND_MASK, Q_HEADS, VKA__READ),
-    SLICED(k_scale, k_scale, VKA_BIND_K_SCALE, KV_HEADS, VKA__READ),
-    SLICED(v_scale, v_scale, VKA_BIND_V_SCALE, KV_HEADS, VKA__READ),
-    SLICED(stats, stats, VKA_BIND_STATS, Q_HEADS, VKA__WRITE),
-    SLICED(scores, scores, VKA_BIND_OUT, Q_HEADS, VKA__WRITE), /* in a dispatch of its own */
-    SLICED(order, order_, VKA_BIND_ORDER, Q_HEADS, VKA__READ),
-    WHOLE(map, "pattern", VKA_BIND_MAP),
-    WHOLE(relative, "relative_bias", VKA_BIND_RELATIVE),
-    WHOLE(alibi, "alibi_slopes", VKA_BIND_ALIBI),
-    WHOLE(sinks, "sinks", VKA_BIND_SINKS),
-    WHOLE(q_list, NULL, VKA_BIND_Q_LIST),
-    WHOLE(kv_list, NULL, VKA_BIND_KV_LIST),
-    WHOLE(pages, "page_table", VKA_BIND_PAGES),
-};
-#define SLICED_COUNT (sizeof sliced / sizeof *sliced)
-
-static const vka__view *view_of(const vka__attention_problem *p, const struct sliced *t) {
-    return (const vka__view *)((const char *)p + t->view);
-}
-
-/* A list may be either of two. */
-static const char *field_of(const vka__attention_problem *p, const struct sliced *t) {
-    if (t->slot == VKA_BIND_Q_LIST)
-        return p->options & VKA_FLAG_Q_OFFSETS ? "q_offsets" : "q_lengths";
-    if (t->slot == VKA_BIND_KV_LIST)
-        return p->options & VKA_FLAG_KV_OFFSETS ? "kv_offsets" : "kv_lengths";
-    return t->name;
-}
-
-/* The part of a tensor that a slice sees: elements from *first on, shaped as *part. Pages belong to all batch entries.
- */
-static void cut(const vka__attention_problem *p, const struct sliced *t, vka__slice slice, uint32_t batch,
-                uint32_t q_head, uint64_t *first, vka__view *part) {
-    *part = *view_of(p, t);
-    *first = 0;
-    uint32_t q_heads, kv_heads;
-    heads_of_slice(p, slice, &q_heads, &kv_heads);
-    bool paged = t->heads == KV_HEADS && p->pages.present;
-    if (t->heads == ANY_HEADS)
-        return;
-    if (slice >= VKA__SLICE_BATCH && !paged && part->shape[0] > 1) {
-        *first += batch * part->stride[0];
-        part->shape[0] = 1;
-    }
-    if (slice >= VKA__SLICE_HEAD && part->shape[1] > 1) {
-        *first += (t->heads == KV_HEADS ? q_head / vka__group_of(p) : q_head) * part->stride[1];
-        part->shape[1] = t->heads == KV_HEADS ? kv_heads : q_heads;
-    }
-}
-
-/* The largest slice whose parts of all tensors each fit one binding. */
-static bool choose_slice(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
-                         vka__refusal *refusal) {
-    for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_QUERY_HEAD; ++slice) {
-        const char *misfit = NULL;
-        uint32_t q_heads, kv_heads;
-        plan->slice = (vka__slice)slice;
-        heads_of_slice(p, plan->slice, &q_heads, &kv_heads);
-        for (size_t i = 0; i < SLICED_COUNT; ++i) {
-            uint64_t first;
-            vka__view part;
-            cut(p, &sliced[i], plan->slice, 0, 0, &first, &part);
-            if (!misfit && !vka__fits_binding(caps, &part, vka__view_extent(&part, 0)))
-                misfit = field_of(p, &sliced[i]);
-        }
-        plan->slices = slice == VKA__SLICE_ALL ? 1 : p->batch * (p->q.shape[1] / q_heads);
-        if (!misfit)
-            return true;
-        refusal->field = misfit;
-        snprintf(refusal->reason, sizeof refusal->reason,
-                 "one head spans more than the %llu bytes that a binding can see here",
-                 (unsigned long long)caps->storage_range);
-    }
-    return false;
 }
 
 /* Keys that a tile can see at most. */
@@ -206,24 +105,49 @@ static uint64_t most_groups(const vka_device_caps *caps, const vka__attention_pr
 }
 
 static uint64_t workspace_floats(const vka__attention_plan *plan, uint32_t slice_batches, uint32_t dv) {
-    return (uint64_t)slice_batches * plan->params.ws_rows * plan->splits * (dv + 2);
+    return (uint64_t)slice_batches * plan->params.ws_rows * plan->splits * plan->parts * (dv + 2);
+}
+
+static bool has_ranges(const vka__attention_plan *plan) {
+    return plan->slice == VKA__SLICE_QUERY_HEAD && plan->part_rows < plan->rows;
+}
+
+/* Where queries of one head are bound a range at a time, a dispatch has the tiles of one range, or some of a tile's
+ * splits: so all ranges but the last have as many. */
+static void plan_ranges(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
+    uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
+    plan->row_parts = 1;
+    if (!has_ranges(plan))
+        return;
+    uint64_t groups = vka__min_u64(caps->max_groups[0], most_groups(caps, p, plan));
+    uint64_t longest = vka__max_u64(groups / plan->splits, 1);
+    plan->tiles = (uint32_t)vka__min_u64(plan->part_rows / tile_rows, longest);
+    plan->row_parts = vka__div_up(plan->rows, plan->tiles * tile_rows);
+    plan->tiles = vka__div_up(vka__div_up(plan->rows, tile_rows), plan->row_parts);
+    plan->part_rows = plan->tiles * tile_rows;
+    plan->row_parts = vka__div_up(plan->rows, plan->part_rows);
 }
 
 static void plan_grids(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     bool pack = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
     plan->heads = pack ? slice_q_heads / vka__group_of(p) : slice_q_heads;
-    plan->tiles = vka__div_up(plan->rows, plan->main.spec[VKA_SPEC_BR]);
+    bool cut = has_ranges(plan);
+    plan->tiles = vka__div_up(cut ? plan->part_rows : plan->rows, plan->main.spec[VKA_SPEC_BR]);
     uint64_t groups = (uint64_t)plan->tiles * plan->heads * slice_batches;
     plan->splits = choose_splits(caps, p, groups, plan);
-    plan->params.ws_rows = slice_q_heads * p->q_len;
-    uint64_t floats = workspace_floats(plan, slice_batches, p->v.shape[3]);
+    plan->params.ws_rows = slice_q_heads * (cut ? plan->part_rows : p->q_len);
     /* A workspace beyond one binding: unsplit is slower, but always possible. */
-    if (floats > UINT64_C(1) << 30 || vka__align_up(floats * 4, 256) > caps->storage_range)
+    if (workspace_floats(plan, slice_batches, p->v.shape[3]) > vka__workspace_floats(caps))
         plan->splits = 1;
-    plan->workspace_bytes = plan->splits > 1 ? vka__align_up(floats * 4, 256) : 0;
-    plan->params.splits = plan->splits;
-    plan->params.ws_stats = slice_batches * plan->params.ws_rows * plan->splits * p->v.shape[3];
+    plan_ranges(caps, p, plan);
+    plan->params.ws_rows = slice_q_heads * (cut ? plan->part_rows : p->q_len);
+    plan->params.parts = plan->parts;
+    plan->params.part_rows = plan->part_rows;
+    plan->params.splits = plan->splits * plan->parts;
+    if (plan->params.splits > 1)
+        plan->workspace_bytes = vka__align_up(4 * workspace_floats(plan, slice_batches, p->v.shape[3]), 256);
+    plan->params.ws_stats = slice_batches * plan->params.ws_rows * plan->params.splits * p->v.shape[3];
     memcpy(plan->main_grid.limit, caps->max_groups, sizeof plan->main_grid.limit);
     plan->main_grid.groups[0] = plan->tiles * plan->splits;
     plan->main_grid.groups[1] = plan->heads;
@@ -236,12 +160,13 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
 static void plan_merge(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
-    plan->main.spec[VKA_SPEC_FLAGS] |= VKA_FLAG_SPLIT;
+    plan->main.spec[VKA_SPEC_FLAGS] |= VKA_FLAG_SPLIT | (plan->parts > 1 ? VKA_FLAG_PARTS : 0);
     plan->merge.kernel = vka__attention_kernel(VKA__attention_merge, p);
     plan->merge.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->merge.spec[VKA_SPEC_DV] = p->v.shape[3];
-    plan->merge.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS] &
-                                       (VKA_FLAG_LSE | VKA_FLAG_SPLIT | p->options | VKA_FLAG_STATS | VKA_FLAG_SINKS);
+    plan->merge.spec[VKA_SPEC_FLAGS] =
+        plan->main.spec[VKA_SPEC_FLAGS] &
+        (VKA_FLAG_LSE | VKA_FLAG_SPLIT | VKA_FLAG_PARTS | p->options | VKA_FLAG_STATS | VKA_FLAG_SINKS);
     plan->merge.spec[VKA_SPEC_TYPES] = plan->main.spec[VKA_SPEC_TYPES] & 15u << 4 * VKA_ROLE_OUT;
     memcpy(plan->merge_grid.limit, caps->max_groups, sizeof plan->merge_grid.limit);
     if (p->pattern) { /* says how many splits a tile has */
@@ -249,7 +174,7 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
         plan->merge.spec[VKA_SPEC_MAP] = plan->main.spec[VKA_SPEC_MAP];
         plan->merge.spec[VKA_SPEC_FLAGS] |= plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
     }
-    plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)p->q_len * p->v.shape[3] + t - 1) / t);
+    plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)plan->part_rows * p->v.shape[3] + t - 1) / t);
     plan->merge_grid.groups[1] = slice_q_heads;
     plan->merge_grid.groups[2] = slice_batches;
     plan->merge_chunks = vka__grid_chunks(&plan->merge_grid);
@@ -271,14 +196,15 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
     plan->size.spec[VKA_SPEC_GROUP_SIZE] = vka__min_u32(caps->max_invocations, 64);
     plan->size.spec[VKA_SPEC_BR] = plan->main.spec[VKA_SPEC_BR];
     plan->size.spec[VKA_SPEC_DV] = p->v.shape[3];
-    plan->size.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS] & (VKA_FLAG_PACK | VKA_FLAG_SPLIT | p->options);
+    plan->size.spec[VKA_SPEC_FLAGS] =
+        plan->main.spec[VKA_SPEC_FLAGS] & (VKA_FLAG_PACK | VKA_FLAG_SPLIT | VKA_FLAG_PARTS | p->options);
 }
 
 /* Scores are for looking at: an invocation computes those of one query and four keys. */
 static bool plan_scores(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                         uint32_t slice_batches, uint32_t slice_q_heads, vka__refusal *refusal) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
-    uint32_t rows = vka__attention_rows(p), keys = p->order.present ? rows : p->scores.shape[3];
+    uint32_t rows = plan->part_rows, keys = p->order.present ? rows : p->scores.shape[3];
     uint64_t items = (uint64_t)rows * vka__div_up(keys, 4);
     if (items > UINT32_MAX - t) {
         refusal->field = "scores";
@@ -287,7 +213,7 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     }
     uint32_t *spec = plan->scores.spec;
     uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_GRID_BIAS |
-                     VKA_FLAG_ORDER | VKA_FLAG_STATS | p->options) &
+                     VKA_FLAG_ORDER | VKA_FLAG_STATS | VKA_FLAG_PARTS | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
@@ -304,25 +230,6 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     plan->scores_grid.groups[2] = slice_batches;
     plan->scores_chunks = vka__grid_chunks(&plan->scores_grid);
     return true;
-}
-
-/* Strides as the kernels get them; those that a slice never takes are dropped, as they may exceed 32 bits. */
-static vka_strides kernel_strides(const vka__attention_problem *p, vka__slice slice, const struct sliced *t) {
-    uint64_t first;
-    vka__view part;
-    cut(p, t, slice, 0, 0, &first, &part);
-    return (vka_strides){
-        .b = part.shape[0] < 2 ? 0 : (uint32_t)part.stride[0],
-        .h = part.shape[1] < 2 ? 0 : (uint32_t)part.stride[1],
-        .n = part.shape[2] < 2 ? 0 : (uint32_t)part.stride[2],
-        .d = part.shape[3] < 2 ? 0 : (uint32_t)part.stride[3],
-    };
-}
-
-static void fill_strides(const vka__attention_problem *p, vka__slice slice, vka_attention_params *params) {
-    for (size_t i = 0; i < SLICED_COUNT; ++i)
-        if (sliced[i].heads != ANY_HEADS)
-            *(vka_strides *)(void *)((char *)params + sliced[i].strides) = kernel_strides(p, slice, &sliced[i]);
 }
 
 /* Units of scores: see attention.glsl. What a soft cap divides by is neither infinite nor so small that a device may
@@ -408,10 +315,10 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     }
     if (p->q.dtype != VKA_F32) /* what is avoided is all about 16-bit types */
         plan->avoided = vka__known_drivers(caps);
-    if (!vka__choose_path(caps, p, plan, refusal) || !choose_slice(caps, p, plan, refusal))
+    if (!vka__choose_path(caps, p, plan, refusal) || !vka__choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
     uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->batch : 1, slice_q_heads, slice_kv_heads;
-    heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
+    vka__heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
     if (plan->slice == VKA__SLICE_QUERY_HEAD) {
         plan->main.spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_PACK;
         plan->rows = vka__attention_rows(p);
@@ -419,13 +326,14 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
     plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
     plan_grids(caps, p, plan, slice_batches, slice_q_heads);
-    if (plan->splits > 1)
+    plan->slices = plan->slice == VKA__SLICE_ALL ? 1 : p->batch * (p->q.shape[1] / slice_q_heads) * plan->row_parts;
+    if (plan->params.splits > 1)
         plan_merge(caps, p, plan, slice_batches, slice_q_heads);
     plan_size(caps, p, plan);
     if (p->scores.present && !plan_scores(caps, p, plan, slice_batches, slice_q_heads, refusal))
         return VKA_UNSUPPORTED;
     vka_attention_params *params = &plan->params;
-    fill_strides(p, plan->slice, params);
+    vka__fill_strides(p, plan, params);
     params->q_len = p->q_len;
     params->kv_len = p->kv_len;
     params->group = vka__group_of(p);
@@ -438,45 +346,18 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     return VKA_OK;
 }
 
+/* Dispatches of each stage of a slice. */
+static uint64_t count_stages(const vka__attention_plan *plan, uint64_t count[4]) {
+    count[VKA__STAGE_SIZE] = plan->sized;
+    count[VKA__STAGE_MAIN] = plan->main_chunks * plan->parts;
+    count[VKA__STAGE_MERGE] = plan->merge_chunks;
+    count[VKA__STAGE_SCORES] = plan->scores_chunks * plan->parts;
+    return count[0] + count[1] + count[2] + count[3];
+}
+
 uint64_t vka__attention_dispatches(const vka__attention_plan *plan) {
-    return plan->slices * (plan->sized + plan->main_chunks + plan->merge_chunks + plan->scores_chunks);
-}
-
-/* What a dispatch does. */
-typedef enum stage { SIZE, MAIN, MERGE, SCORES } stage;
-
-/* Does a part of the work use a tensor? */
-static bool uses(const vka__attention_problem *p, const vka__attention_plan *plan, stage what, const struct sliced *t) {
-    const vka__view *v = view_of(p, t);
-    bool result = v == &p->out || v == &p->lse || v == &p->stats, score = v == &p->scores;
-    bool needed_by_scores = (v == &p->lse || v == &p->stats) && p->score_stage == VKA_SCORES_PROBABILITIES;
-    switch (what) {
-    case SIZE:
-        return v == &p->q_list || v == &p->kv_list;
-    case MAIN:
-        return !score && (!result || plan->splits == 1);
-    case MERGE:
-        return result || v == &p->sinks || v == &p->q_list || v == &p->kv_list || v == &p->map;
-    default:
-        return !result || needed_by_scores;
-    }
-}
-
-static void bind_tensors(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
-                         stage what, uint32_t batch, uint32_t q_head, vka__dispatch *out) {
-    for (size_t i = 0; i < SLICED_COUNT; ++i) {
-        const struct sliced *t = &sliced[i];
-        if (!view_of(p, t)->present || !uses(p, plan, what, t))
-            continue;
-        uint64_t first;
-        vka__view part;
-        cut(p, t, plan->slice, batch, q_head, &first, &part);
-        bool read = what == SCORES && (t->slot == VKA_BIND_LSE || t->slot == VKA_BIND_STATS);
-        vka__access access = read ? VKA__READ : t->access;
-        out->binding[t->slot] =
-            vka__bind(caps, &part, first, vka__view_extent(&part, 0), access, &out->push.base[t->slot]);
-        out->binding[t->slot].buffer = view_of(p, t) == &p->scores ? VKA__BUFFER_SCORES : 0;
-    }
+    uint64_t count[4];
+    return plan->slices * count_stages(plan, count);
 }
 
 /* What the sizes need besides the lengths. */
@@ -490,38 +371,72 @@ static void bind_size(const vka__attention_plan *plan, vka__dispatch *out) {
     out->push.rows = plan->merge.spec[VKA_SPEC_GROUP_SIZE];
 }
 
-void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *p,
-                             const vka__attention_plan *plan, uint64_t index, vka__dispatch *out) {
-    memset(out, 0, sizeof *out);
-    const uint64_t chunks[] = {plan->sized, plan->main_chunks, plan->merge_chunks, plan->scores_chunks};
-    uint64_t per_slice = chunks[SIZE] + chunks[MAIN] + chunks[MERGE] + chunks[SCORES];
-    uint64_t slice = index / per_slice, chunk = index % per_slice;
-    stage what = SIZE;
-    while (chunk >= chunks[what])
-        chunk -= chunks[what++];
-    uint32_t group, one;
-    heads_of_slice(p, plan->slice, &group, &one);
+/* Where a slice's region begins, and which of the slice's dispatches of a stage this is. */
+static vka__region region_of(const vka__attention_problem *p, const vka__attention_plan *plan, uint64_t slice,
+                             uint32_t part) {
+    uint32_t group, one, row_part = (uint32_t)(slice % plan->row_parts);
+    vka__heads_of_slice(p, plan->slice, &group, &one);
     uint32_t steps = plan->slice >= VKA__SLICE_HEAD ? p->q.shape[1] / group : 1;
-    uint32_t batch = (uint32_t)(slice / steps), q = (uint32_t)(slice % steps) * group;
-    const vka__pipeline_key *keys[] = {&plan->size, &plan->main, &plan->merge, &plan->scores};
-    out->key = *keys[what];
-    bind_tensors(caps, p, plan, what, batch, q, out);
-    if (what == SIZE) {
-        bind_size(plan, out);
-        return;
-    }
-    if (plan->splits > 1 && what != SCORES)
-        out->binding[VKA_BIND_WORKSPACE] = (vka__binding){
-            .access = what == MERGE ? VKA__READ : VKA__WRITE, .offset = 0, .range = plan->workspace_bytes};
+    uint32_t begin = part * plan->part_keys, all = p->k.shape[p->pages.present ? 0 : 2];
+    slice /= plan->row_parts;
+    return (vka__region){
+        .batch = (uint32_t)(slice / steps),
+        .q_head = (uint32_t)(slice % steps) * group,
+        .row = row_part * plan->part_rows,
+        .rows = plan->part_rows,
+        .key = begin,
+        .keys = vka__min_u32(plan->part_keys, all - begin),
+    };
+}
+
+/* Chunk `chunk` of a stage's grid, which for the last range of queries is shorter. */
+static void place_grid(const vka__attention_plan *plan, vka__stage what, uint64_t chunk, const vka__region *r,
+                       vka__dispatch *out) {
+    const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
     uint32_t first[3];
-    const vka__grid *grid = what == MAIN ? &plan->main_grid : what == MERGE ? &plan->merge_grid : &plan->scores_grid;
-    vka__grid_chunk(grid, chunk, first, out->groups);
+    vka__grid_chunk(grids[what], chunk, first, out->groups);
+    if (what == VKA__STAGE_MAIN && plan->row_parts > 1) {
+        uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR], tile = r->row / tile_rows;
+        uint32_t left = (vka__div_up(plan->rows, tile_rows) - tile) * plan->splits - first[0];
+        out->groups[0] = vka__min_u32(out->groups[0], left);
+        first[0] += tile * plan->splits;
+    }
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];
-    out->sized = plan->sized && what <= MERGE ? (uint32_t)what : 0;
-    out->push.b0 = batch;
-    out->push.h0 = q;
+}
+
+void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *p,
+                             const vka__attention_plan *plan, uint64_t index, vka__dispatch *out) {
+    memset(out, 0, sizeof *out);
+    uint64_t count[4], per_slice = count_stages(plan, count), chunk = index % per_slice;
+    vka__stage what = VKA__STAGE_SIZE;
+    while (chunk >= count[what])
+        chunk -= count[what++];
+    bool in_parts = what == VKA__STAGE_MAIN || what == VKA__STAGE_SCORES;
+    uint64_t chunks = in_parts ? count[what] / plan->parts : 1;
+    uint32_t part = in_parts ? (uint32_t)(chunk / chunks) : 0;
+    const vka__region region = region_of(p, plan, index / per_slice, part);
+    const vka__pipeline_key *keys[] = {&plan->size, &plan->main, &plan->merge, &plan->scores};
+    out->key = *keys[what];
+    vka__bind_region(caps, p, plan, what, &region, out);
+    if (what == VKA__STAGE_SIZE) {
+        bind_size(plan, out);
+        return;
+    }
+    if (plan->params.splits > 1 && what != VKA__STAGE_SCORES)
+        out->binding[VKA_BIND_WORKSPACE] =
+            (vka__binding){.access = what == VKA__STAGE_MERGE ? VKA__READ : VKA__WRITE, .range = plan->workspace_bytes};
+    place_grid(plan, what, in_parts ? chunk % chunks : chunk, &region, out);
+    out->sized = plan->sized && what <= VKA__STAGE_MERGE ? (uint32_t)what : 0;
+    out->push.b0 = region.batch;
+    out->push.h0 = region.q_head;
+    out->push.row0 = region.row;
+    if (plan->parts > 1 && in_parts) {
+        out->push.rows = part;
+        out->push.dim1 = region.key;
+        out->push.dim2 = region.keys;
+    }
 }
 
 /* The names of a plan's options, each after a blank; "none" without any. */
@@ -584,7 +499,8 @@ size_t vka__explain_attention(const vka__attention_problem *p, const vka__attent
                      "path: %s\nwhy: %s\navoided: %s\nkernel: %s\nquery_tile: %u\nkey_tile: %u\nworkgroup: "
                      "%u\nrows_per_invocation: %u\n"
                      "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n"
-                     "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\ndispatches: "
+                     "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\n"
+                     "query_ranges: %u\nkey_parts: %u\ndispatches: "
                      "%llu\nworkspace_bytes: "
                      "%llu\n",
                      vka__path_name(plan->path), plan->why, avoided_text(plan, avoided, sizeof avoided),
@@ -594,7 +510,7 @@ size_t vka__explain_attention(const vka__attention_problem *p, const vka__attent
                      flags & VKA_FLAG_VEC4_V ? "yes" : "no", flags & VKA_FLAG_VEC4_OUT ? "yes" : "no",
                      p->band ? "yes" : "no", option_names(p, options, sizeof options),
                      pattern_text(p, pattern, sizeof pattern), plan->splits, plan->sized ? "yes" : "no",
-                     slices[plan->slice], (unsigned long long)vka__attention_dispatches(plan),
-                     (unsigned long long)plan->workspace_bytes);
+                     slices[plan->slice], plan->row_parts, plan->parts,
+                     (unsigned long long)vka__attention_dispatches(plan), (unsigned long long)plan->workspace_bytes);
     return n < 0 ? 0 : (size_t)n;
 }

@@ -1,6 +1,7 @@
 /* Which path, and which of its tiles, an attention takes.
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/attention_slices.h"
 #include "plan/pattern.h"
 
 #include <stdio.h>
@@ -257,15 +258,29 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         return take_wanted(caps, p, plan, refusal);
     if (take_measured(caps, p, plan))
         return true;
+    const struct choice_rule *first = NULL;
+    vka__tile tile, first_tile = {0};
+    uint32_t path;
     for (uint32_t i = 0; i < sizeof choice_rules / sizeof *choice_rules; ++i) {
         const struct choice_rule *r = &choice_rules[i];
-        vka__tile tile;
         if (r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
             !paths[r->path]->why_not(caps, p) && default_tile(paths[r->path], caps, p, &tile) &&
             pays(caps, p, r->path, &tile)) {
-            take(caps, p, r->path, &tile, r->why, plan);
-            return true;
+            if (vka__has_slice(caps, p, tile.br)) {
+                take(caps, p, r->path, &tile, r->why, plan);
+                return true;
+            }
+            first_tile = first ? first_tile : tile;
+            first = first ? first : r;
         }
+    }
+    if (first && vka__attention_candidate(caps, p, 0, &path, &tile)) {
+        take(caps, p, path, &tile, "a binding sees what a tile of so few queries has", plan);
+        return true;
+    }
+    if (first) { /* for whoever cuts it to refuse what does not fit */
+        take(caps, p, first->path, &first_tile, first->why, plan);
+        return true;
     }
     refusal->field = "q";
     snprintf(refusal->reason, sizeof refusal->reason, "has no path on this device");
@@ -279,7 +294,7 @@ bool vka__attention_candidate(const vka_device_caps *caps, const vka__attention_
         if (candidate->why_not(caps, p))
             continue;
         for (uint32_t i = 0; candidate->tile(caps, p, i, tile); ++i)
-            if (candidate->fits(caps, p, tile) && index-- == 0)
+            if (candidate->fits(caps, p, tile) && vka__has_slice(caps, p, tile->br) && index-- == 0)
                 return true;
     }
     return false;

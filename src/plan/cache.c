@@ -51,6 +51,7 @@ static void choose_kernel(const vka_device_caps *caps, const vka__cache_problem 
 
 #define SEQUENCES 1 /* bits of dimensions */
 #define HEADS     2
+#define TOKENS    4
 
 /* Shortens the box until a binding sees it of new rows: packed ones of all sequences are bound together. */
 static bool cut_rows(const vka_device_caps *caps, const vka__cache_problem *p, const vka__view *x, uint32_t part[3]) {
@@ -62,16 +63,23 @@ static bool cut_rows(const vka_device_caps *caps, const vka__cache_problem *p, c
     return fits;
 }
 
-/* Likewise of a cache or its scales, all tokens of a sequence or page. */
+/* Likewise of a cache or its scales: whole pages, or all tokens of a sequence unless those of one head are too many. */
 static bool cut_cache(const vka_device_caps *caps, const vka__cache_problem *p, const vka__view *cache,
                       vka__cache_side_plan *plan) {
     if (!cache->present)
         return true;
-    uint32_t box[3] = {p->page ? plan->pages : plan->part[0], plan->part[1], cache->shape[2]};
-    bool fits = vka__cut_to_binding(caps, cache, SEQUENCES | HEADS, box);
+    uint32_t box[3] = {p->page ? plan->range : plan->part[0], plan->part[1], p->page ? p->page : plan->range};
+    bool fits = vka__cut_to_binding(caps, cache, SEQUENCES | HEADS, box) ||
+                (!p->page && vka__cut_to_binding(caps, cache, SEQUENCES | HEADS | TOKENS, box));
     plan->part[1] = box[1];
-    *(p->page ? &plan->pages : &plan->part[0]) = box[0];
+    plan->range = box[p->page ? 0 : 2];
+    plan->part[0] = p->page ? plan->part[0] : box[0];
     return fits;
+}
+
+/* Pages, or tokens that a sequence has room for. */
+static uint32_t all_places(const vka__cache_problem *p, uint32_t side) {
+    return p->side[side].cache.shape[p->page ? 0 : 2];
 }
 
 static bool choose_boxes(const vka_device_caps *caps, const vka__cache_problem *p, uint32_t side,
@@ -79,9 +87,9 @@ static bool choose_boxes(const vka_device_caps *caps, const vka__cache_problem *
     static const char *const names[2][3] = {{"k", "k_cache", "k_scale"}, {"v", "v_cache", "v_scale"}};
     const vka__cache_side *s = &p->side[side];
     const uint32_t shape[3] = {p->sequences, p->heads, p->tokens};
-    const char *what = p->page ? "one page" : "one head";
+    const char *what = p->page ? "one page" : "one key";
     memcpy(plan->part, shape, sizeof shape);
-    plan->pages = p->page ? s->cache.shape[0] : 0;
+    plan->range = all_places(p, side);
     if (!cut_rows(caps, p, &s->x, plan->part))
         return vka__refuse_span(caps, names[side][0], is_packed(p) ? "one head" : "one row", refusal);
     if (!cut_cache(caps, p, &s->cache, plan))
@@ -91,8 +99,9 @@ static bool choose_boxes(const vka_device_caps *caps, const vka__cache_problem *
     vka__even_out(shape, plan->part, plan->parts);
     vka__cut_to_grid((uint64_t)caps->max_groups[0] * plan->group_rows, plan->part);
     vka__even_out(shape, plan->part, plan->parts);
-    plan->page_parts = p->page ? vka__div_up(s->cache.shape[0], plan->pages) : 1;
-    plan->dispatches = vka__volume(plan->parts) * plan->page_parts;
+    plan->ranges = vka__div_up(all_places(p, side), plan->range);
+    plan->range = vka__div_up(all_places(p, side), plan->ranges);
+    plan->dispatches = vka__volume(plan->parts) * plan->ranges;
     return true;
 }
 
@@ -102,7 +111,7 @@ static void fill_side(const vka__cache_problem *p, uint32_t side, vka__cache_pla
     const vka__cache_side *s = &p->side[side];
     const vka__cache_side_plan *sp = &plan->side[side];
     const uint32_t rows[3] = {is_packed(p) ? 1 : sp->part[0], sp->part[1], is_packed(p) ? s->x.shape[2] : sp->part[2]};
-    const uint32_t stored[3] = {p->page ? sp->pages : sp->part[0], sp->part[1], s->cache.shape[2]};
+    const uint32_t stored[3] = {p->page ? sp->range : sp->part[0], sp->part[1], p->page ? p->page : sp->range};
     plan->params.x[side] = vka__box_strides(&s->x, rows);
     plan->params.cache[side] = vka__box_strides(&s->cache, stored);
     plan->params.scale[side] = vka__box_strides(&s->scale, stored);
@@ -180,7 +189,7 @@ static void bind_side(const vka_device_caps *caps, const vka__cache_problem *p, 
     const vka__cache_side *s = &p->side[side];
     const uint32_t packed_begin[3] = {0, begin[1], 0}, packed_size[3] = {1, size[1], s->x.shape[2]};
     const uint32_t page_begin[3] = {out->push.y0, begin[1], 0}, page_size[3] = {out->push.z0, size[1], p->page};
-    const uint32_t row_begin[3] = {begin[0], begin[1], 0}, row_size[3] = {size[0], size[1], s->cache.shape[2]};
+    const uint32_t row_begin[3] = {begin[0], begin[1], out->push.y0}, row_size[3] = {size[0], size[1], out->push.z0};
     const uint32_t *to = p->page ? page_begin : row_begin, *extent = p->page ? page_size : row_size;
     const struct {
         const vka__view *view;
@@ -217,8 +226,8 @@ void vka__cache_dispatch(const vka_device_caps *caps, const vka__cache_problem *
         return;
     }
     const uint32_t shape[3] = {p->sequences, p->heads, p->tokens};
-    uint32_t begin[3], size[3], pages = (uint32_t)(index % sp->page_parts);
-    vka__box_at(shape, sp->part, sp->parts, index / sp->page_parts, begin, size);
+    uint32_t begin[3], size[3], range = (uint32_t)(index % sp->ranges);
+    vka__box_at(shape, sp->part, sp->parts, index / sp->ranges, begin, size);
     out->key = sp->key;
     out->push.rows = (uint32_t)vka__volume(size);
     out->push.dim1 = size[1];
@@ -226,10 +235,8 @@ void vka__cache_dispatch(const vka_device_caps *caps, const vka__cache_problem *
     out->push.b0 = begin[0];
     out->push.h0 = side;
     out->push.x0 = begin[2];
-    if (p->page) {
-        out->push.y0 = pages * sp->pages;
-        out->push.z0 = vka__min_u32(sp->pages, p->side[side].cache.shape[0] - out->push.y0);
-    }
+    out->push.y0 = range * sp->range;
+    out->push.z0 = vka__min_u32(sp->range, all_places(p, side) - out->push.y0);
     bind_side(caps, p, side, begin, size, out);
     out->groups[0] = vka__div_up(out->push.rows, sp->group_rows);
     out->groups[1] = out->groups[2] = 1;

@@ -42,11 +42,11 @@ typedef struct vka__cache_problem {
     vka__rope rope;
 } vka__cache_problem;
 
-/* Boxes of (sequence, head, new token), each for a range of pages. */
+/* Boxes of (sequence, head, new token), each for a range of pages, or of a cache's tokens. */
 typedef struct vka__cache_side_plan {
     vka__pipeline_key key;
     uint32_t part[3], parts[3];
-    uint32_t pages, page_parts; /* 0 and 1 when not paged */
+    uint32_t range, ranges; /* pages, or tokens of a cache that is not paged; how many ranges there are */
     uint32_t group_rows;
     uint64_t dispatches;
 } vka__cache_side_plan;

@@ -1,6 +1,7 @@
 /* The coopmat2 path: matrices span all rows of a tile (VK_NV_cooperative_matrix2).
  * SPDX-License-Identifier: MIT */
 #include "plan/attention_paths.h"
+#include "plan/attention_slices.h"
 #include "plan/known_drivers.h"
 
 /* Query rows, keys of a step. Of a workgroup; of a subgroup; of a subgroup on a software driver, which compiles every
@@ -44,6 +45,8 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "only f16 tensors have matrices of any size";
     if (by_workgroup(caps) && vka__coopmat2_decodes(p) && !caps->matrix_block_loads)
         return "this device's matrices of a workgroup load f16 keys and values from one place";
+    if (by_workgroup(caps) && !vka__coopmat2_decodes(p) && vka__has_key_parts(caps, p))
+        return "this device's matrices of a workgroup load keys from one binding, which does not see them all";
     if (!vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)

@@ -181,17 +181,21 @@ typedef struct vka__attention_plan {
     vka_attention_params params;
     uint32_t path;
     vka__slice slice;
-    uint32_t slices;
-    uint32_t splits;
-    uint32_t tiles; /* query tiles of a (packed) head                  */
-    uint32_t heads; /* heads of the grid: key heads when packed        */
-    uint32_t rows;  /* rows of a grid head                             */
+    uint32_t slices;    /* times ranges of queries                              */
+    uint32_t part_rows; /* of a query head that a slice has; fewer than all only where it is one head */
+    uint32_t row_parts; /* ranges of so many                                    */
+    uint32_t parts;     /* of keys, each bound by dispatches of its own, and merged */
+    uint32_t part_keys; /* pages, or rows of k and v, of a part                 */
+    uint32_t splits;    /* of a part                                            */
+    uint32_t tiles;     /* query tiles of a (packed) head of a slice       */
+    uint32_t heads;     /* heads of the grid: key heads when packed        */
+    uint32_t rows;      /* rows of a grid head                             */
     uint32_t shared_bytes;
     uint32_t workgroups;                         /* that splits aim at; 0: the class's default  */
-    vka__pipeline_key main, merge, scores, size; /* merge only when splits > 1    */
+    vka__pipeline_key main, merge, scores, size; /* merge only with splits or parts */
     bool sized;                                  /* the first dispatch computes the sizes of main and merge */
     vka__grid main_grid, merge_grid, scores_grid;
-    uint64_t main_chunks, merge_chunks, scores_chunks; /* dispatches of a slice */
+    uint64_t main_chunks, merge_chunks, scores_chunks; /* dispatches of a slice; of scores and main, for each part */
     uint64_t workspace_bytes;
     const char *why;  /* the reason of the choice, for explain               */
     uint32_t avoided; /* lines of the table of known drivers that concern the problem, as bits */
