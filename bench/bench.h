@@ -328,7 +328,8 @@ typedef struct bench_rounds {
  * where something fails, numbers may be NaN. */
 vka_status bench_take_turns(bench_contender *const *list, uint32_t count, bench_rounds rounds, bench_score *scores);
 
-/* Is it faster than the first contender, by more than what chance does? */
+/* Is it faster than the first contender, by more than its spread? Fewer rounds say nothing: some agree by chance. */
+#define BENCH_ROUNDS_TO_TRUST 9
 bool bench_is_faster(const bench_score *score);
 
 /* For a command that has some seconds altogether: is there time for what takes about so long? */

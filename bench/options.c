@@ -391,27 +391,38 @@ static void expect(costs_list *list, const problem_shape *s, vka_dtype dtype) {
     }
 }
 
-/* The options of a shape, in its share of the time: each gets an equal part of what is left. One that is likely not to
- * end in time, judged by the longest so far, isn't begun. */
+/* Those from `first` on, in one line. */
+static void skip_rest(costs_list *list, size_t first, size_t count, const char *reason, bool verbose) {
+    char name[64];
+    for (size_t i = first; i < first + count; i++) {
+        snprintf(list->at[i].reason, sizeof list->at[i].reason, "%s", reason);
+    }
+    snprintf(name, sizeof name, count > 1 ? "%s and %zu more" : "%s", list->at[first].option, count - 1);
+    bench_progress_pause();
+    bench_report_reason(name, BENCH_SKIPPED, reason, bench_columns(verbose));
+}
+
+/* The options of a shape, in its share of the time: each gets an equal part of what is left. Once one is likely not to
+ * end in time, judged by the longest so far, none is begun. */
 static void measure_options(bench_set *b, costs_list *list, bench_contender *plain, bench_clock time) {
     size_t left = count_options(b->s);
     for (size_t i = 0; i < OPTIONS; i++) {
         if (!applies(b->s, &options[i])) {
             continue;
         }
-        bench_option_cost *cost = &list->at[list->done];
         char text[64];
-        snprintf(text, sizeof text, "%s, %s, %s", b->s->name, bench_dtype_name(b->dtype), options[i].name);
-        bench_progress_step(list->done++, text);
         double now = bench_now_ms();
-        if (bench_stopped()) {
-            snprintf(cost->reason, sizeof cost->reason, "stopped by Ctrl-C");
-        } else if (now + b->longest_ms > time.end_ms) {
-            snprintf(cost->reason, sizeof cost->reason, "out of time: a larger --seconds reaches it");
-        } else {
-            measure_option(b, &options[i], plain, now + (time.end_ms - now) / (double)left, cost);
+        bool late = now + b->longest_ms > time.end_ms;
+        if (bench_stopped() || late) {
+            skip_rest(list, list->done, left, bench_stopped() ? "stopped by Ctrl-C" : "out of time: see --seconds",
+                      b->verbose);
+            list->done += left;
+            return;
         }
-        left--;
+        snprintf(text, sizeof text, "%s, %s, %s", b->s->name, bench_dtype_name(b->dtype), options[i].name);
+        bench_progress_step(list->done, text);
+        bench_option_cost *cost = &list->at[list->done++];
+        measure_option(b, &options[i], plain, now + (time.end_ms - now) / (double)left--, cost);
         bench_progress_pause();
         print_cost(cost, b->verbose);
     }

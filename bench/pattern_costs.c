@@ -329,7 +329,7 @@ static bool measure_one(costs_set *s, bench_pattern_cost *cost, double end_ms, i
     if (bench_stopped()) {
         snprintf(cost->reason, sizeof cost->reason, "stopped by Ctrl-C");
     } else if (start + s->longest_ms > end_ms) {
-        snprintf(cost->reason, sizeof cost->reason, "out of time: a larger --seconds reaches it");
+        snprintf(cost->reason, sizeof cost->reason, "out of time: see --seconds");
     } else {
         s->begin_ms = start;
         s->end_ms = start + (end_ms - start) / left;

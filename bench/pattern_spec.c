@@ -53,7 +53,7 @@ static bool set_param(word *w, const char *key, const char *value) {
                                   BENCH_MAX_NUMBERS);
         }
     }
-    const char *keys[BENCH_MAX_PARAMS];
+    const char *keys[BENCH_MAX_PARAMS] = {NULL};
     char hint[BENCH_SUGGEST_SIZE];
     size_t count = 0;
     for (; count < BENCH_MAX_PARAMS && w->named->params[count].key; count++) {

@@ -9,11 +9,10 @@
 enum { CASE = 33, KERNEL = 8, TIME = 8, SPREAD = 6, RATE = 13, PEAK = 6 };
 
 void bench_report_header(const bench_report *report, const vka_device_caps *caps) {
-    char flops[BENCH_NUMBER_SIZE], traffic[BENCH_NUMBER_SIZE], size[BENCH_NUMBER_SIZE];
+    char flops[BENCH_NUMBER_SIZE], traffic[BENCH_NUMBER_SIZE];
     bench_device_introduce(caps);
-    printf("peaks    %s of f32 multiply-adds, %s of copies (%s), measured now\n",
-           bench_flops_text(report->peaks.tflops_f32, flops), bench_traffic_text(report->peaks.copy_gbps, traffic),
-           bench_size_text((double)report->peaks.copy_bytes, size));
+    printf("peaks    %s multiply-adds of f32, %s copies; measured now\n",
+           bench_flops_text(report->peaks.tflops_f32, flops), bench_traffic_text(report->peaks.copy_gbps, traffic));
     printf("commit   %s, seed %llu\n\n", report->commit, (unsigned long long)report->seed);
     printf("%s%-*s %-*s %*s %*s %*s %*s%s\n", bench_style(BENCH_BOLD), CASE, "case", KERNEL, "kernel", TIME, "time",
            SPREAD, "spread", RATE, "rate", PEAK, "peak", bench_style(BENCH_PLAIN));

@@ -208,26 +208,29 @@ static void run_final(tuner *t, double end_ms, outcome *result) {
     while (t->count > 2) {
         leave(t, t->count - 1);
     }
-    turns(t, 1, (bench_rounds){5, BENCH_MAX_ROUNDS, end_ms});
+    turns(t, 1, (bench_rounds){1, BENCH_MAX_ROUNDS, end_ms});
     result->best = t->field[1];
     result->default_ms = t->field[0].score.ms;
-    bool decided = result->best.score.rounds >= 5;
+    bool decided = result->best.score.rounds >= BENCH_ROUNDS_TO_TRUST;
     result->why = bench_is_faster(&result->best.score) ? NULL
-                  : !decided                           ? "stopped by Ctrl-C"
+                  : !decided                           ? "no: too few turns in the time"
                   : result->best.score.ratio < 1       ? "no: within the spread"
                                                        : "no: not faster";
 }
 
-/* The time of a class goes to its heats, to the best together, and to the final, in these shares. */
-static outcome tune_class_of(tuner *t, double end_ms) {
+/* Where a kernel takes long to compile, few classes with some candidates say more than many with none. */
+enum { LEAST_CANDIDATES = 8 };
+
+/* Half of the time goes to the heats, the rest to the best together and the final. */
+static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
     outcome result = {.why = "can't be run", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
-    double start = bench_now_ms();
     if (!enter(t, VKA_PATH_AUTO, (vka_attention_tile){0}, 0)) {
         return result;
     }
     result.default_ms = t->field[0].contender.ms;
-    double rest = end_ms - bench_now_ms();
-    run_heats(t, start + (end_ms - start) * 0.1 + rest * 0.5);
+    double now = bench_now_ms();
+    double end_ms = fmin(last_ms, fmax(share_ms, now + LEAST_CANDIDATES * t->longest_ms));
+    run_heats(t, now + (end_ms - now) / 2);
     result.why = bench_stopped() ? "stopped by Ctrl-C" : "out of time";
     if (t->count > 1 && !bench_stopped()) {
         turns(t, 1, (bench_rounds){HEAT_ROUNDS, 25, bench_now_ms() + (end_ms - bench_now_ms()) / 2});
@@ -239,7 +242,8 @@ static outcome tune_class_of(tuner *t, double end_ms) {
             leave(t, 1);
         }
         if (t->count > 1 && !bench_stopped()) {
-            run_final(t, end_ms, &result);
+            double turn_ms = t->field[0].contender.ms + t->field[1].contender.ms, enough_ms = bench_now_ms() + 20 * turn_ms;
+            run_final(t, fmax(end_ms, fmin(last_ms, enough_ms)), &result);
         }
     }
     return result;
@@ -325,41 +329,48 @@ static size_t count_wanted(const tuner *t, size_t from) {
     return count;
 }
 
+static void tune_class_at(tuner *t, size_t at, double share_ms, double last_ms) {
+    outcome result = {.why = "its tensors don't fit", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
+    t->count = t->measured = 0;
+    if (bench_problem_create(&t->problem, bench_device_vka(t->d), &t->c, t->o->seed) == VKA_OK) {
+        result = tune_class_of(t, share_ms, last_ms);
+    }
+    if (!result.why) {
+        keep_rule(t, &classes[at / DTYPES], &result);
+    }
+    bench_progress_pause();
+    print_outcome(t, &result);
+    while (t->count) {
+        leave(t, t->count - 1);
+    }
+    bench_problem_destroy(&t->problem);
+}
+
 /* Returns how many classes were measured. */
 static size_t tune_all(tuner *t) {
     bench_clock time = bench_clock_start(t->o->seconds);
     size_t all = count_wanted(t, 0), done = 0;
     bench_progress_start(all, t->o->seconds);
-    for (size_t i = 0; i < DTYPES * CLASSES && !bench_stopped(); i++) {
-        size_t left = count_wanted(t, i);
+    for (size_t i = 0; i < DTYPES * CLASSES; i++) {
         if (!wanted(t, i)) {
             continue;
+        }
+        /* The first one is always tried. What its default needs to compile, the next ones need too. */
+        size_t left = count_wanted(t, i);
+        if (bench_stopped() || (done && !in_time(t, time.end_ms))) {
+            bench_progress_pause();
+            printf("the last %zu classes: %s\n", left,
+                   bench_stopped() ? "stopped by Ctrl-C" : "out of time, a larger --seconds reaches them");
+            break;
         }
         const tune_class *k = &classes[i / DTYPES];
         char text[64];
         t->c = case_of(t, k, dtypes[i % DTYPES]);
-        t->count = t->measured = 0;
         snprintf(text, sizeof text, "%s, D %u, %s", bench_dtype_name(t->c.dtype), k->head_dim,
                  k->decode ? "decode" : "prefill");
         bench_progress_step(all - left, text);
-        outcome result = {.why = "out of time", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
-        /* The first one is always tried. What its default needs to compile, the next ones need too. */
-        if (!done || in_time(t, time.end_ms)) {
-            result.why = "its tensors don't fit";
-            if (bench_problem_create(&t->problem, bench_device_vka(t->d), &t->c, t->o->seed) == VKA_OK) {
-                result = tune_class_of(t, bench_clock_share(&time, left));
-                done++;
-            }
-        }
-        if (!result.why) {
-            keep_rule(t, k, &result);
-        }
-        bench_progress_pause();
-        print_outcome(t, &result);
-        while (t->count) {
-            leave(t, t->count - 1);
-        }
-        bench_problem_destroy(&t->problem);
+        tune_class_at(t, i, bench_clock_share(&time, left), time.end_ms);
+        done++;
     }
     bench_progress_end();
     return done;

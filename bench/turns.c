@@ -48,11 +48,8 @@ bench_summary bench_summarise(double *samples, uint32_t count) {
                            quantile(samples, count, 0.75)};
 }
 
-/* Fewer rounds say nothing about chance: three can agree by it. */
-#define ROUNDS_TO_TRUST 5
-
 bool bench_is_faster(const bench_score *score) {
-    return score->rounds >= ROUNDS_TO_TRUST && 1 - score->ratio > score->spread;
+    return score->rounds >= BENCH_ROUNDS_TO_TRUST && 1 - score->ratio > score->spread;
 }
 
 /* ---- turns --------------------------------------------------------------------------------------------------------
