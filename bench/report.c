@@ -42,9 +42,9 @@ static void print_details(const bench_result *r) {
     char rate[BENCH_NUMBER_SIZE], text[400];
     bool memory = bench_case_memory_bound(&r->c);
     snprintf(text, sizeof text,
-             "%u samples of %u calls, %s to %s; %s; first call %s; %s of memory; error %.1e, unfused %.1e, in %llu of "
+             "%u samples of %u call%s, %s to %s; %s; first call %s; %s of memory; error %.1e, unfused %.1e, in %llu of "
              "%llu rows",
-             r->timing.repeats, r->timing.calls, bench_time_text(r->timing.min_ms, min),
+             r->timing.repeats, r->timing.calls, r->timing.calls == 1 ? "" : "s", bench_time_text(r->timing.min_ms, min),
              bench_time_text(r->timing.max_ms, max),
              memory ? bench_flops_text(r->tflops, rate) : bench_traffic_text(r->gbps, rate),
              bench_time_text(r->first_call_ms, first), bench_size_text((double)r->bytes_peak, size),
