@@ -243,8 +243,8 @@ static bool foreign(const args_given *g, args_id id) {
     static const struct {
         uint32_t where;
         const char *name;
-    } owners[] = {{ARGS_SUITE, "suites"},       {ARGS_ATTENTION, "--op attention"}, {ARGS_NORM, "--op layer_norm"},
-                  {ARGS_TUNE, "tune"},          {ARGS_OPTIONS, "options"},          {ARGS_PATTERNS, "patterns"},
+    } owners[] = {{ARGS_SUITE, "suites"},   {ARGS_ATTENTION, "--op attention"}, {ARGS_NORM, "--op layer_norm"},
+                  {ARGS_TUNE, "tune"},      {ARGS_OPTIONS, "options"},          {ARGS_PATTERNS, "patterns"},
                   {ARGS_PATTERN, "pattern"}};
     char rule[160] = "is only for ";
     uint32_t where = bench_args_options[id].where;
@@ -277,9 +277,9 @@ static bool check_places(const args_given *g) {
 
 /* --path and --splits must mean something to some case. */
 static bool check_path(const args_given *g, const bench_options *o) {
-    static const char *const fitting[] = {
-        [BENCH_ATTENTION] = "attention has auto, row, tile, decode, coopmat, coopmat2 and dot",
-        [BENCH_LAYER_NORM] = "layer_norm has auto, lane and group"};
+    static const char *const fitting[] = {[BENCH_ATTENTION] =
+                                              "attention has auto, row, tile, decode, coopmat, coopmat2 and dot",
+                                          [BENCH_LAYER_NORM] = "layer_norm has auto, lane and group"};
     bench_list *list = calloc(1, sizeof *list);
     if (!list) {
         return bench_complain("help", "out of memory");
@@ -306,8 +306,7 @@ static bool take_shape(const args_given *g, bench_case *c) {
     c->residual = g->text[ARG_RESIDUAL] != NULL;
     return bench_args_number(g, ARG_BATCH, 1, &c->batch) && bench_args_number(g, ARG_HEADS, 8, &c->heads) &&
            bench_args_number(g, ARG_KV_HEADS, c->heads, &c->kv_heads) &&
-           bench_args_number(g, ARG_Q_LEN, 1024, &c->q_len) &&
-           bench_args_number(g, ARG_KV_LEN, c->q_len, &c->kv_len) &&
+           bench_args_number(g, ARG_Q_LEN, 1024, &c->q_len) && bench_args_number(g, ARG_KV_LEN, c->q_len, &c->kv_len) &&
            bench_args_number(g, ARG_HEAD_DIM, 64, &c->head_dim) &&
            bench_args_number(g, ARG_VALUE_DIM, c->head_dim, &c->value_dim) &&
            bench_args_signed(g, ARG_WINDOW_LEFT, VKA_UNBOUNDED, &c->window_left) &&
@@ -356,13 +355,12 @@ static bool take_common(args_given *g, bench_options *o) {
     int dtype, path;
     double seed = 1;
     double seconds = o->command == BENCH_COMMAND_RUN ? 1 : o->command == BENCH_COMMAND_TUNE ? 120 : 150;
-    bool ok = bench_args_name(g, ARG_DTYPE, -1, &dtype) && bench_args_name(g, ARG_PATH, 0, &path) &&
-              bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_number(g, ARG_N, 0, &o->tokens) &&
-              bench_args_number(g, ARG_SPLITS, 0, &o->single.splits) &&
-              bench_args_number(g, ARG_REPEATS, 0, &o->repeats) &&
-              bench_args_real(g, ARG_SECONDS, seconds, &o->seconds) &&
-              bench_args_real(g, ARG_LIMIT, INFINITY, &o->limit) &&
-              (!g->text[ARG_SEED] || whole(g, ARG_SEED, &seed)) && check_tuning(g);
+    bool ok =
+        bench_args_name(g, ARG_DTYPE, -1, &dtype) && bench_args_name(g, ARG_PATH, 0, &path) &&
+        bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_number(g, ARG_N, 0, &o->tokens) &&
+        bench_args_number(g, ARG_SPLITS, 0, &o->single.splits) && bench_args_number(g, ARG_REPEATS, 0, &o->repeats) &&
+        bench_args_real(g, ARG_SECONDS, seconds, &o->seconds) && bench_args_real(g, ARG_LIMIT, INFINITY, &o->limit) &&
+        (!g->text[ARG_SEED] || whole(g, ARG_SEED, &seed)) && check_tuning(g);
     if (ok) {
         o->only = dtype < 0 ? VKA_DTYPE_INVALID : bench_dtype_parse(bench_args_options[ARG_DTYPE].names[dtype]);
         o->single.path = bench_path_parse(bench_args_options[ARG_PATH].names[path]);

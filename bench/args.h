@@ -85,8 +85,8 @@ extern const args_option bench_args_options[ARG_COUNT];
 typedef struct args_command {
     const char *name;
     bench_command command;
-    uint32_t where;          /* options that it may have */
-    int words;               /* arguments that it needs; -1: any number */
+    uint32_t where; /* options that it may have */
+    int words;      /* arguments that it needs; -1: any number */
     const char *usage, *what, *more;
 } args_command;
 extern const args_command bench_args_commands[];

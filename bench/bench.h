@@ -64,8 +64,8 @@ const char *bench_style(bench_colour colour);
 void bench_catch_interrupt(void);
 bool bench_stopped(void);
 
-/* A bar with elapsed and remaining time, on stderr; where that is no terminal a line now and then. budget_s: it takes no
- * longer than that, or INFINITY. It is not there between pause and the next step: pause before writing to stdout. */
+/* A bar with elapsed and remaining time, on stderr; where that is no terminal a line now and then. budget_s: it takes
+ * no longer than that, or INFINITY. It is not there between pause and the next step: pause before writing to stdout. */
 void bench_progress_start(size_t steps, double budget_s);
 void bench_progress_step(size_t done, const char *text);
 void bench_progress_pause(void);
@@ -553,7 +553,7 @@ typedef struct bench_tuned {
     uint32_t head_dim, rows; /* at most; rows = 0: any */
     bench_path path;
     vka_attention_tile tile;
-    uint32_t workgroups; /* 0: not measured */
+    uint32_t workgroups;                  /* 0: not measured */
     double ms, default_ms, ratio, spread; /* ratio to the default, and its spread, by turns */
 } bench_tuned;
 

@@ -50,8 +50,10 @@ static const char *yes(bool b) {
 
 const char *bench_device_kind(vka_device_type type) {
     static const char *const kinds[] = {
-        [VKA_DEVICE_OTHER] = "of no known kind",       [VKA_DEVICE_INTEGRATED] = "integrated GPU",
-        [VKA_DEVICE_DISCRETE] = "discrete GPU",        [VKA_DEVICE_VIRTUAL] = "virtual GPU, of a virtual machine",
+        [VKA_DEVICE_OTHER] = "of no known kind",
+        [VKA_DEVICE_INTEGRATED] = "integrated GPU",
+        [VKA_DEVICE_DISCRETE] = "discrete GPU",
+        [VKA_DEVICE_VIRTUAL] = "virtual GPU, of a virtual machine",
         [VKA_DEVICE_CPU] = "NOT A GPU: a software driver",
     };
     return type <= VKA_DEVICE_CPU ? kinds[type] : kinds[VKA_DEVICE_OTHER];
@@ -88,9 +90,8 @@ static void print_device(uint32_t number, const vka_device_caps *c) {
     printf("   id           vendor 0x%04x, device 0x%04x, Vulkan %u.%u.%u\n", c->vendor_id, c->device_id,
            VK_API_VERSION_MAJOR(c->api_version), VK_API_VERSION_MINOR(c->api_version),
            VK_API_VERSION_PATCH(c->api_version));
-    printf("   memory       %s%s, storage range %s, alignment %u\n",
-           bench_size_text((double)c->memory_bytes, memory), c->unified_memory ? " (mapped)" : "",
-           bench_size_text((double)c->storage_range, range), c->storage_align);
+    printf("   memory       %s%s, storage range %s, alignment %u\n", bench_size_text((double)c->memory_bytes, memory),
+           c->unified_memory ? " (mapped)" : "", bench_size_text((double)c->storage_range, range), c->storage_align);
     printf("   workgroup    %u invocations, %u KiB shared, subgroup %u (%u .. %u)\n", c->max_invocations,
            c->shared_bytes / 1024, c->subgroup_size, c->subgroup_min, c->subgroup_max);
     printf("   f16          storage %s, arithmetic %s, dot products %s\n", yes(c->f16_storage), yes(c->f16_arithmetic),
@@ -307,7 +308,8 @@ bench_device *bench_device_open(uint32_t number, const char *tuning) {
     bench_device *d = calloc(1, sizeof *d);
     const char *failed = d ? open_steps(d, uuid, tuning) : "out of memory";
     if (failed) {
-        bench_note("vkattn-bench: device %u can't be used: %s", number ? number : 1, d && *d->error ? d->error : failed);
+        bench_note("vkattn-bench: device %u can't be used: %s", number ? number : 1,
+                   d && *d->error ? d->error : failed);
         bench_device_close(d);
         return NULL;
     }

@@ -54,8 +54,8 @@ typedef struct costs_set {
     bench_contender dense;
     uint32_t tokens; /* of what isn't longer */
     bool longer;
-    double longest_ms;         /* that a pattern needed at least */
-    double begin_ms, end_ms;   /* of the one being measured      */
+    double longest_ms;       /* that a pattern needed at least */
+    double begin_ms, end_ms; /* of the one being measured      */
 } costs_set;
 
 /* ---- is it right? -------------------------------------------------------------------------------------------------
@@ -228,8 +228,8 @@ static void print_head(const bench_report *report, const vka_device_caps *caps, 
 static void print_help(const costs_set *s) {
     printf("\n");
     char text[160];
-    snprintf(text, sizeof text, "on %u heads of %u channels, %s; \"x N\": that many tokens, where they are more", s->c.heads,
-             s->c.head_dim, bench_dtype_name(s->c.dtype));
+    snprintf(text, sizeof text, "on %u heads of %u channels, %s; \"x N\": that many tokens, where they are more",
+             s->c.heads, s->c.head_dim, bench_dtype_name(s->c.dtype));
     bench_column_help("pattern", text);
     bench_column_help("tiles", "queries x keys of a tile, the unit that is computed or left out");
     bench_column_help("live", "the share of tiles that is computed");
@@ -239,14 +239,15 @@ static void print_help(const costs_set *s) {
 }
 
 static void print_details(const bench_pattern_cost *c) {
-    char text[400], build[BENCH_NUMBER_SIZE], dense[BENCH_NUMBER_SIZE], token[BENCH_NUMBER_SIZE], size[BENCH_NUMBER_SIZE];
-    snprintf(text, sizeof text,
-             "%u tokens, %llu live tiles, %.2f %% of the pairs; map: %s, built in %s, %.0f %% of the time; dense %s; %s "
-             "for a token; error %.1e, unfused %.1e",
-             c->tokens, (unsigned long long)c->info.live_tiles, 100 * c->info.density,
-             bench_size_text((double)c->info.bytes, size), bench_time_text(c->build_ms, build),
-             100 * c->build_ms / c->ms, bench_time_text(c->dense_ms, dense),
-             bench_time_text(c->ms / c->tokens, token), c->error.out, c->error.naive);
+    char text[400], build[BENCH_NUMBER_SIZE], dense[BENCH_NUMBER_SIZE], token[BENCH_NUMBER_SIZE],
+        size[BENCH_NUMBER_SIZE];
+    snprintf(
+        text, sizeof text,
+        "%u tokens, %llu live tiles, %.2f %% of the pairs; map: %s, built in %s, %.0f %% of the time; dense %s; %s "
+        "for a token; error %.1e, unfused %.1e",
+        c->tokens, (unsigned long long)c->info.live_tiles, 100 * c->info.density,
+        bench_size_text((double)c->info.bytes, size), bench_time_text(c->build_ms, build), 100 * c->build_ms / c->ms,
+        bench_time_text(c->dense_ms, dense), bench_time_text(c->ms / c->tokens, token), c->error.out, c->error.naive);
     printf("    %s", bench_style(BENCH_FAINT));
     bench_wrap(stdout, text, 4, 4, bench_columns(true));
     printf("%s", bench_style(BENCH_PLAIN));

@@ -44,12 +44,11 @@ static void print_details(const bench_result *r) {
     snprintf(text, sizeof text,
              "%u samples of %u call%s, %s to %s; %s; first call %s; %s of memory; error %.1e, unfused %.1e, in %llu of "
              "%llu rows",
-             r->timing.repeats, r->timing.calls, r->timing.calls == 1 ? "" : "s", bench_time_text(r->timing.min_ms, min),
-             bench_time_text(r->timing.max_ms, max),
+             r->timing.repeats, r->timing.calls, r->timing.calls == 1 ? "" : "s",
+             bench_time_text(r->timing.min_ms, min), bench_time_text(r->timing.max_ms, max),
              memory ? bench_flops_text(r->tflops, rate) : bench_traffic_text(r->gbps, rate),
-             bench_time_text(r->first_call_ms, first), bench_size_text((double)r->bytes_peak, size),
-             r->check.max_error, r->check.naive_error, (unsigned long long)r->check.rows_checked,
-             (unsigned long long)r->check.rows);
+             bench_time_text(r->first_call_ms, first), bench_size_text((double)r->bytes_peak, size), r->check.max_error,
+             r->check.naive_error, (unsigned long long)r->check.rows_checked, (unsigned long long)r->check.rows);
     printf("    %s", bench_style(BENCH_FAINT));
     bench_wrap(stdout, text, 4, 4, bench_columns(true));
     printf("%s", bench_style(BENCH_PLAIN));

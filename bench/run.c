@@ -142,7 +142,8 @@ static bool measure(journey *j) {
                      bench_time(j->device, j->recorder, bench_problem_record, &j->problem, budget, &r->timing)) &&
               same_again(j);
     if (!ok || !(r->timing.median_ms > 0)) {
-        r->timing.median_ms = r->timing.min_ms = r->timing.max_ms = r->timing.spread = NAN; /* a wrong or stopped clock is no number */
+        r->timing.median_ms = r->timing.min_ms = r->timing.max_ms = r->timing.spread =
+            NAN; /* a wrong or stopped clock is no number */
         return ok;
     }
     bench_cost cost = bench_case_cost(&r->c);

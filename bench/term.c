@@ -1,8 +1,7 @@
 /* The terminal: colours, a line of progress, and Ctrl-C.
  *
- * The line of progress is on stderr and only there, so results can be redirected. A thread redraws it each second, since
- * a driver that compiles may not return for half a minute.
- * SPDX-License-Identifier: MIT */
+ * The line of progress is on stderr and only there, so results can be redirected. A thread redraws it each second,
+ * since a driver that compiles may not return for half a minute. SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <fcntl.h>
@@ -32,8 +31,8 @@ static bool coloured(int fd) {
 
 const char *bench_style(bench_colour colour) {
     static const char *const codes[] = {
-        [BENCH_PLAIN] = "\033[0m",   [BENCH_BOLD] = "\033[1m", [BENCH_FAINT] = "\033[2m",
-        [BENCH_GOOD] = "\033[32m",   [BENCH_BAD] = "\033[1;31m", [BENCH_WARNING] = "\033[1;33m",
+        [BENCH_PLAIN] = "\033[0m", [BENCH_BOLD] = "\033[1m",   [BENCH_FAINT] = "\033[2m",
+        [BENCH_GOOD] = "\033[32m", [BENCH_BAD] = "\033[1;31m", [BENCH_WARNING] = "\033[1;33m",
     };
     return coloured(STDOUT_FILENO) ? codes[colour] : "";
 }
@@ -110,8 +109,7 @@ static void describe(char *line, size_t capacity, bool bar) {
     }
     snprintf(line, capacity, "%s %zu/%zu, %s%s%s%s: %s", filled, progress.done, progress.steps,
              clock_text(seconds, elapsed), isfinite(remaining) ? ", about " : "",
-             isfinite(remaining) ? clock_text(remaining, left) : "", isfinite(remaining) ? " left" : "",
-             progress.text);
+             isfinite(remaining) ? clock_text(remaining, left) : "", isfinite(remaining) ? " left" : "", progress.text);
 }
 
 /* With the lock. */

@@ -12,9 +12,9 @@ fail() {
     exit 1
 }
 
-# wide COLUMNS: is a line longer, but for names of files?
+# wide COLUMNS: no line is longer, but for names of files and errors
 wide() {
-    grep -v -e '^results in' -e '^wrote' "$work/log" | awk -v most="$1" 'length($0) > most { exit 1 }' ||
+    grep -v -e '^results in' -e '^wrote' -e '^vkattn-bench: ' "$work/log" | awk -v most="$1" 'length($0) > most { exit 1 }' ||
         fail "a line of more than $1 columns"
 }
 
@@ -206,10 +206,13 @@ if timeout --version 2>/dev/null | grep -q GNU; then
     [ $? -eq 130 ] && grep -q '^stopped by Ctrl-C: [0-9]* of 8 cases' "$work/log" &&
         grep -q "^results in $work/stopped.json" "$work/log" && grep -q 'not reached' "$work/stopped.json" ||
         fail "Ctrl-C in the suite quick"
-    TMPDIR=$work timeout --preserve-status -s INT 20 "$bench" run --op layer_norm --rows 7 --cols 8 --seconds 3000 \
-        >"$work/log" 2>&1
-    status=$?
-    file=$(sed -n 's/^results in //p' "$work/log")
+    for seconds in 5 20 80; do # until there is a sample
+        TMPDIR=$work timeout --preserve-status -s INT $seconds "$bench" run --op layer_norm --rows 7 --cols 8 --seconds 3000 \
+            >"$work/log" 2>&1
+        status=$?
+        file=$(sed -n 's/^results in //p' "$work/log")
+        [ -z "$file" ] || break
+    done
     [ $status -eq 130 ] && grep -q '^stopped by Ctrl-C: 1 of 1 cases' "$work/log" && grep -q ms_median "$file" ||
         fail "Ctrl-C without a file -> exit status $status"
     echo "ok: Ctrl-C"
@@ -217,7 +220,6 @@ fi
 
 # Colours and a bar on a terminal only, and as NO_COLOR says.
 escape=$(printf '\033')
-colours() { script -qec "$1" /dev/null </dev/null 2>&1 | grep -c "$escape\[[0-9;]*m"; }
 if command -v script >/dev/null; then
     TERM=xterm script -qec "$bench devices" /dev/null </dev/null >"$work/log" 2>&1
     grep -q "$escape\[[0-9;]*m" "$work/log" || fail "no colours on a terminal"
@@ -232,18 +234,18 @@ fi
 
 # ---- options ---------------------------------------------------------------------------------------------------------------
 
-expect 0 '^plan  *[0-9]* options in 2 tables, in at most about 1 s' options --dtype f32 --seconds 1 --json "$work/o.json"
+expect 0 '^plan  *27 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
+grep -q '^causal  *[0-9.]* [mun]*s  *[0-9.]*  *[0-9.]* %  *0.60' "$work/log" || fail "the first option isn't measured"
 grep -q '^goal  *the ratio that' "$work/log" || fail "what a goal is isn't said"
-grep -q 'SKIP out of time: see --seconds' "$work/log" || fail "one second is enough for all options"
+grep -q 'SKIP out of time: see --seconds' "$work/log" || fail "no time is enough for all options"
 [ "$(grep -c '"option":' "$work/o.json")" = 27 ] || fail "the file of options hasn't all of them"
 grep -q 'vkattn-bench-options/1' "$work/o.json" || fail "the file of options has no schema"
-expect 0 '^causal  *[0-9.]* [mun]*s  *[0-9.]*  *[0-9.]* %  *0.60' options --dtype f32 --seconds 60
 expect 1 "can't be written" options --json "$work/no/such/folder.json"
 
 # ---- tune ------------------------------------------------------------------------------------------------------------------
 
 expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
-expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 30 --json "$work/tuning.json"
+expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 10 --json "$work/tuning.json"
 [ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || fail "tuning twice leaves two records"
 grep -q '^type .*ratio spread rule' "$work/log" || fail "tune prints no table"
 [ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"head_dim"' "$work/tuning.json")" ] || fail "yes isn't what is written"

@@ -1,10 +1,9 @@
 /* Tuning: for each class of problems the fastest path and tile, by measurement, within a budget of time.
  *
  * Three stages a class. Heats: each candidate against the library's own choice in a few turns. Then the best of them
- * together, in as many turns as the time allows. Then the winner alone against the library's choice, by samples that had
- * no part in choosing it: the best of many noisy medians looks faster than it is. Only what is faster there by more than
- * the spread becomes a rule.
- * SPDX-License-Identifier: MIT */
+ * together, in as many turns as the time allows. Then the winner alone against the library's choice, by samples that
+ * had no part in choosing it: the best of many noisy medians looks faster than it is. Only what is faster there by more
+ * than the spread becomes a rule. SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <math.h>
@@ -45,8 +44,8 @@ typedef struct tuner {
     bench_problem problem;
     candidate field[CONTENDERS + SPLITS]; /* the first one is the library's choice */
     uint32_t count;
-    uint32_t measured;  /* candidates of that class */
-    double longest_ms;  /* until one had run once   */
+    uint32_t measured; /* candidates of that class */
+    double longest_ms; /* until one had run once   */
     bench_tuned rules[DTYPES * CLASSES];
     size_t rule_count;
 } tuner;
@@ -242,7 +241,8 @@ static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
             leave(t, 1);
         }
         if (t->count > 1 && !bench_stopped()) {
-            double turn_ms = t->field[0].contender.ms + t->field[1].contender.ms, enough_ms = bench_now_ms() + 20 * turn_ms;
+            double turn_ms = t->field[0].contender.ms + t->field[1].contender.ms,
+                   enough_ms = bench_now_ms() + 20 * turn_ms;
             run_final(t, fmax(end_ms, fmin(last_ms, enough_ms)), &result);
         }
     }
@@ -317,8 +317,7 @@ static void keep_rule(tuner *t, const tune_class *k, const outcome *r) {
 
 /* Software drivers take seconds to compile what no one runs on them. */
 static bool wanted(const tuner *t, size_t at) {
-    return (!t->o->only || dtypes[at % DTYPES] == t->o->only) &&
-           !(t->software && classes[at / DTYPES].head_dim > 128);
+    return (!t->o->only || dtypes[at % DTYPES] == t->o->only) && !(t->software && classes[at / DTYPES].head_dim > 128);
 }
 
 static size_t count_wanted(const tuner *t, size_t from) {

@@ -77,8 +77,8 @@ vka_status bench_take_turns(bench_contender *const *list, uint32_t count, bench_
     turns *t = malloc(sizeof *t);
     vka_status status = t ? VKA_OK : VKA_OUT_OF_MEMORY;
     uint32_t done = 0;
-    while (status == VKA_OK && done < rounds.most && done < BENCH_MAX_ROUNDS &&
-           (done == 0 || !bench_stopped()) && (done < rounds.least || bench_now_ms() < rounds.end_ms)) {
+    while (status == VKA_OK && done < rounds.most && done < BENCH_MAX_ROUNDS && (done == 0 || !bench_stopped()) &&
+           (done < rounds.least || bench_now_ms() < rounds.end_ms)) {
         for (uint32_t i = 0; i < count && status == VKA_OK; i++) {
             uint32_t turn = (i + done) % count;
             status = bench_sampler_take(&list[turn]->sampler, &t->ms[turn][done]);
