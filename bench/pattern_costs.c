@@ -283,7 +283,9 @@ static bool begin(costs_set *s, uint32_t tokens) {
     uint32_t heads = software ? 1 : 16, dim = software ? 64 : 128;
     s->c = (bench_case){
         .op = BENCH_ATTENTION,
-        .dtype = s->options->only ? s->options->only : VKA_F16,
+        .dtype = s->options->only ? s->options->only
+                 : software       ? VKA_F32
+                                  : VKA_F16,
         .batch = 1,
         .heads = heads,
         .kv_heads = heads,
@@ -323,40 +325,59 @@ static void expect(const item *list, int count, uint32_t tokens, bench_pattern_c
     }
 }
 
-/* One that is likely not to end in time, judged by the longest so far, isn't begun. */
 static bool measure_one(costs_set *s, bench_pattern_cost *cost, double end_ms, int left) {
-    double start = bench_now_ms();
-    bool ok = true;
-    if (bench_stopped()) {
-        snprintf(cost->reason, sizeof cost->reason, "stopped by Ctrl-C");
-    } else if (start + s->longest_ms > end_ms) {
-        snprintf(cost->reason, sizeof cost->reason, "out of time: see --seconds");
-    } else {
-        s->begin_ms = start;
-        s->end_ms = start + (end_ms - start) / left;
-        cost->state = BENCH_DONE;
-        cost->reason[0] = '\0';
-        ok = measure_words(s, cost) || cost->state == BENCH_SKIPPED;
-    }
+    s->begin_ms = bench_now_ms();
+    s->end_ms = s->begin_ms + (end_ms - s->begin_ms) / left;
+    cost->state = BENCH_DONE;
+    cost->reason[0] = '\0';
+    bool ok = measure_words(s, cost) || cost->state == BENCH_SKIPPED;
     bench_progress_pause();
     print_cost(cost, s->longer, s->options->verbose);
     return ok;
 }
 
-/* All patterns that are `longer`, or those that aren't. */
-static bool measure_all(costs_set *s, int count, bench_pattern_cost *costs, bool longer, bench_clock time) {
-    uint32_t tokens = s->tokens << (longer ? LONGER_DOUBLINGS : 0);
-    s->longer = longer;
-    if (bench_stopped()) {
-        return true;
+/* Why no pattern is begun any more; NULL: there is time for one, judged by the longest so far. */
+static const char *no_more(const costs_set *s, bench_clock time) {
+    bool late = s->longest_ms > 0 && bench_now_ms() + s->longest_ms > time.end_ms;
+    return bench_stopped() ? "stopped by Ctrl-C" : late ? "out of time: see --seconds" : NULL;
+}
+
+/* The patterns from `first` to before `end`, in one line. */
+static void skip(const costs_set *s, bench_pattern_cost *costs, int first, int end, const char *why) {
+    char name[300];
+    for (int i = first; i < end; i++) {
+        snprintf(costs[i].reason, sizeof costs[i].reason, "%s", why);
     }
-    bench_progress_step(longer ? (size_t)count - 1 : 0, longer ? "inputs of four times the tokens" : "dense attention");
-    bool begun = begin(s, tokens), ok = begun;
-    for (int i = 0; i < count && begun; i++) {
-        if (costs[i].tokens == tokens) {
-            bench_progress_step((size_t)i, costs[i].words);
-            ok = measure_one(s, &costs[i], time.end_ms, count - i) && ok;
+    snprintf(name, sizeof name, end - first > 1 ? "%s and %d more" : "%s", costs[first].words, end - first - 1);
+    bench_progress_pause();
+    bench_report_reason(name, BENCH_SKIPPED, why, bench_columns(s->options->verbose));
+}
+
+/* All patterns that are `longer`, which are the last ones of the list, or those that aren't. */
+static bool measure_all(costs_set *s, int count, bench_pattern_cost *costs, bool longer, bench_clock time) {
+    int first = 0, end_of_kind = longer ? count : 0;
+    uint32_t tokens = s->tokens << (longer ? LONGER_DOUBLINGS : 0);
+    while (first < count && costs[first].tokens != tokens) {
+        first++;
+    }
+    while (!longer && end_of_kind < count && costs[end_of_kind].tokens == tokens) {
+        end_of_kind++;
+    }
+    s->longer = longer;
+    const char *why = no_more(s, time);
+    bool ok = true, begun = false;
+    if (!why) {
+        bench_progress_step((size_t)first, longer ? "inputs of four times the tokens" : "dense attention");
+        begun = ok = begin(s, tokens);
+    }
+    for (int i = first; i < end_of_kind && (begun || why); i++) {
+        why = why ? why : no_more(s, time);
+        if (why) {
+            skip(s, costs, i, end_of_kind, why);
+            break;
         }
+        bench_progress_step((size_t)i, costs[i].words);
+        ok = measure_one(s, &costs[i], time.end_ms, count - i) && ok;
     }
     end(s);
     return ok;
