@@ -22,7 +22,7 @@ bool bench_complain(const char *see, const char *format, ...) {
     return false;
 }
 
-/* "help run", as long as the next one is not asked for. */
+/* "help run", in static memory. */
 static const char *help_topic(const args_given *g) {
     static char topic[32];
     snprintf(topic, sizeof topic, "help %s", g->command->name);

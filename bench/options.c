@@ -319,9 +319,9 @@ enum { NAME = 20, TIME = 9, RATIO = 7, SPREAD = 7, GOAL = 6 };
 
 static void print_heading(const bench_set *b, double plain_ms) {
     char time[BENCH_NUMBER_SIZE];
-    printf("\n%s%s, %s%s: %u heads on %u, %u queries, %u keys, D %u; plain attention: %s\n", bench_style(BENCH_BOLD),
-           b->s->name, bench_dtype_name(b->dtype), bench_style(BENCH_PLAIN), b->s->heads, b->s->kv_heads, b->s->q_len,
-           b->s->kv_len, b->s->dim, bench_time_text(plain_ms, time));
+    printf("\n%s%s, %s%s: H %u/%u, Nq %u, Nk %u, D %u; plain attention: %s\n", bench_style(BENCH_BOLD), b->s->name,
+           bench_dtype_name(b->dtype), bench_style(BENCH_PLAIN), b->s->heads, b->s->kv_heads, b->s->q_len, b->s->kv_len,
+           b->s->dim, bench_time_text(plain_ms, time));
     printf("%s%-*s %*s %*s %*s %*s%s\n", bench_style(BENCH_BOLD), NAME, "option", TIME, "time", RATIO, "ratio", SPREAD,
            "spread", GOAL, "goal", bench_style(BENCH_PLAIN));
 }
