@@ -516,7 +516,8 @@ struct bench_report {
     size_t count;
 };
 
-void bench_report_header(const bench_report *report, const vka_device_caps *caps);
+/* suite: "" for one shape. */
+void bench_report_header(const bench_report *report, const vka_device_caps *caps, const char *suite);
 void bench_report_result(const bench_result *result, bool verbose);
 /* What the columns mean, and how many results there are. */
 void bench_report_footer(const bench_report *report);

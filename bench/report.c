@@ -8,12 +8,16 @@
 /* Of the table; with the spaces between them 79. */
 enum { CASE = 33, KERNEL = 8, TIME = 8, SPREAD = 6, RATE = 13, PEAK = 6 };
 
-void bench_report_header(const bench_report *report, const vka_device_caps *caps) {
+void bench_report_header(const bench_report *report, const vka_device_caps *caps, const char *suite) {
     char flops[BENCH_NUMBER_SIZE], traffic[BENCH_NUMBER_SIZE];
     bench_device_introduce(caps);
     printf("peaks    %s multiply-adds of f32, %s copies; measured now\n",
            bench_flops_text(report->peaks.tflops_f32, flops), bench_traffic_text(report->peaks.copy_gbps, traffic));
-    printf("commit   %s, seed %llu\n\n", report->commit, (unsigned long long)report->seed);
+    printf("commit   %s, seed %llu\n", report->commit, (unsigned long long)report->seed);
+    if (*suite) {
+        printf("plan     suite %s, %zu cases (help run: other suites, one shape)\n", suite, report->count);
+    }
+    printf("\n");
     printf("%s%-*s %-*s %*s %*s %*s %*s%s\n", bench_style(BENCH_BOLD), CASE, "case", KERNEL, "kernel", TIME, "time",
            SPREAD, "spread", RATE, "rate", PEAK, "peak", bench_style(BENCH_PLAIN));
     fflush(stdout);

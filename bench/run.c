@@ -306,7 +306,7 @@ static bench_exit run_report(const bench_options *o, bench_device *d, const benc
     }
     bench_progress_start(report->count + 1, INFINITY);
     report->peaks = bench_measure_peaks(d);
-    bench_report_header(report, bench_device_caps(d));
+    bench_report_header(report, bench_device_caps(d), o->suite);
     bool written = run_list(o, d, report, start_ms);
     bench_progress_end();
     bench_report_footer(report);

@@ -203,7 +203,8 @@ grep -q FAIL "$work/log" || fail "a head dimension of 1000 doesn't fail"
 # Ctrl-C: once alone, which runs the suite `quick`, and once without a file, when something is measured.
 if timeout --version 2>/dev/null | grep -q GNU; then
     timeout --preserve-status -s INT 2 "$bench" --json "$work/stopped.json" >"$work/log" 2>&1
-    [ $? -eq 130 ] && grep -q '^stopped by Ctrl-C: [0-9]* of 8 cases' "$work/log" &&
+    [ $? -eq 130 ] && grep -q '^plan  *suite quick, 8 cases' "$work/log" &&
+        grep -q '^stopped by Ctrl-C: [0-9]* of 8 cases' "$work/log" &&
         grep -q "^results in $work/stopped.json" "$work/log" && grep -q 'not reached' "$work/stopped.json" ||
         fail "Ctrl-C in the suite quick"
     for seconds in 2 3 4 5 8 12 20 40 80 160; do # until there is a sample

@@ -281,7 +281,7 @@ static void print_outcome(const tuner *t, const outcome *r) {
            bench_time_text(x->score.ms, time), RATIO, ratio, SPREAD, bench_percent_text(x->score.spread, spread),
            r->why ? "" : bench_style(BENCH_GOOD), r->why ? "no" : "yes", bench_style(BENCH_PLAIN));
     if (t->o->verbose || (r->why && !x->score.rounds)) {
-        printf("    %s%u candidates, %u turns%s%s%s\n", bench_style(BENCH_FAINT), t->measured, x->score.rounds,
+        printf("    %scandidates: %u, turns: %u%s%s%s\n", bench_style(BENCH_FAINT), t->measured, x->score.rounds,
                r->why ? "; " : "", r->why ? r->why : "", bench_style(BENCH_PLAIN));
     }
     fflush(stdout);
@@ -390,8 +390,8 @@ static bool check_file(const char *file) {
 
 static bench_exit finish(tuner *t, size_t done, const char *file) {
     size_t all = count_wanted(t, 0);
-    printf("\n%zu of %zu classes measured, %zu rules: %s\n", done, all, t->rule_count,
-           t->rule_count ? "what is faster than the default" : "the library's own choices stay");
+    printf("\n%zu of %zu classes measured; rules: %zu; else the library's own choices stay\n", done, all,
+           t->rule_count);
     bool ok = done && bench_json_write_tuning(bench_device_caps(t->d), t->rules, t->rule_count, file);
     bench_report_end("classes", done, all, ok ? file : NULL);
     return !ok ? BENCH_EXIT_FAILED : bench_stopped() ? BENCH_EXIT_STOPPED : BENCH_EXIT_OK;
