@@ -552,6 +552,7 @@ const char *bench_json_check_tuning(const char *path);
 typedef struct bench_tuned {
     vka_dtype dtype;
     uint32_t head_dim, rows; /* at most; rows = 0: any */
+    uint32_t head_dim_above, rows_above;
     bench_path path;
     vka_attention_tile tile;
     uint32_t workgroups;                  /* 0: not measured */

@@ -15,6 +15,8 @@ static cJSON *rule_object(const bench_tuned *r) {
     if (r->rows) {
         cJSON_AddNumberToObject(o, "rows", r->rows);
     }
+    cJSON_AddNumberToObject(o, "head_dim_above", r->head_dim_above);
+    cJSON_AddNumberToObject(o, "rows_above", r->rows_above);
     cJSON_AddStringToObject(o, "path", bench_path_name(r->path));
     cJSON_AddNumberToObject(o, "query_tile", r->tile.query_tile);
     cJSON_AddNumberToObject(o, "key_tile", r->tile.key_tile);

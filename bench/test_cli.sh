@@ -248,7 +248,7 @@ expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 1 --json "$w
 expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 10 --json "$work/tuning.json"
 [ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || fail "tuning twice leaves two records"
 grep -q '^type .*ratio spread rule' "$work/log" || fail "tune prints no table"
-[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"head_dim"' "$work/tuning.json")" ] || fail "yes isn't what is written"
+[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"head_dim_above"' "$work/tuning.json")" ] || fail "yes isn't what is written"
 # No rule that is not faster than the default by more than the spread.
 awk -F'[:,]' '/"ratio"/ { ratio = $2 } /"spread"/ && !(1 - ratio > $2) { exit 1 }' "$work/tuning.json" ||
     fail "a rule within the spread"

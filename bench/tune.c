@@ -300,11 +300,23 @@ static void print_help(void) {
 /* ---- everything ---------------------------------------------------------------------------------------------------
  */
 
+/* The head dimension of the next narrower class: what holds for this class says nothing about those. */
+static uint32_t narrower(uint32_t head_dim) {
+    uint32_t most = 0;
+    for (size_t i = 0; i < CLASSES; i++) {
+        uint32_t other = classes[i].head_dim;
+        most = other < head_dim && other > most ? other : most;
+    }
+    return most;
+}
+
 static void keep_rule(tuner *t, const tune_class *k, const outcome *r) {
     t->rules[t->rule_count++] = (bench_tuned){
         .dtype = t->c.dtype,
         .head_dim = k->head_dim,
         .rows = k->decode ? DECODE_ROWS : 0,
+        .head_dim_above = narrower(k->head_dim),
+        .rows_above = k->decode ? 0 : DECODE_ROWS,
         .path = r->best.path,
         .tile = r->best.contender.desc.tile,
         .workgroups = r->best.workgroups,
