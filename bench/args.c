@@ -1,326 +1,459 @@
-/* The command line, read with popt: a command, then its options.
+/* The command line: popt takes it apart, the table of args_table.c says what may stand in it and in which range.
+ *
+ * Every mistake is one line: the option and its value, the rule or the word that was probably meant, and where help is.
  * SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "args.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <popt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What popt fills in. Integers start at UNSET, so that what was not given can get its default afterwards. */
-#define UNSET INT32_MIN
-typedef struct raw {
-    int device, batch, heads, kv_heads, q_len, kv_len, head_dim, value_dim, rows, cols, splits, repeats;
-    int window_left, window_right;
-    int causal, residual, all, explain;
-    long long seed;
-    double seconds, limit;
-    int tokens; /* only of `patterns`, as `pattern` is */
-    char *suite, *op, *dtype, *path, *json, *tuning, *pattern;
-    bool shaped; /* an option that describes one shape was seen */
-} raw;
-
-/* Options with this value describe one shape. */
-enum { SHAPE = 1 };
-
-void bench_usage(FILE *file) {
-    fputs(
-        "usage: vkattn-bench devices\n"
-        "       vkattn-bench run [--device N] [--suite quick|prefill|decode|norms|window|all|gpu] [OPTION ...]\n"
-        "       vkattn-bench run [--device N] --op attention|layer_norm [SHAPE ...] [OPTION ...]\n"
-        "       vkattn-bench tune [--device N] [--dtype TYPE] [--seconds S] [--json FILE]\n"
-        "       vkattn-bench options [--device N] [--dtype TYPE]\n"
-        "       vkattn-bench patterns [--pattern WORDS] [--n TOKENS] [--repeats N] [--dtype TYPE] [--json FILE]\n"
-        "       vkattn-bench pattern PATTERN ... [--out FILE.svg|FILE.png] [OPTION ...]\n"
-        "       vkattn-bench compare A.json B.json\n"
-        "\n"
-        "Every case is verified against a float64 reference before it is timed.\n"
-        "\n"
-        "  --device N          number as listed by `devices`; default: the best\n"
-        "  --suite NAME        default: quick\n"
-        "shape of one attention, default in brackets:\n"
-        "  --op attention  --batch [1]  --heads [8]  --kv-heads [= heads]  --q-len [1024]  --kv-len [= q-len]\n"
-        "  --head-dim [64]  --value-dim [= head-dim]  --causal  --window-left [none]  --window-right [none]\n"
-        "shape of one layer norm:\n"
-        "  --op layer_norm  --rows [4096]  --cols [1024]  --residual\n"
-        "options:\n"
-        "  --dtype TYPE        f32, f16, bf16; one shape: its type [f32]; a suite: only this type\n"
-        "  --path NAME         kernel: auto, row, tile, decode, coopmat, coopmat2, dot (attention), lane, group "
-        "(layer_norm)\n"
-        "  --splits N          workgroups that share the keys of a query tile\n"
-        "  --repeats N         exactly N samples, at most 500, instead of what the time allows\n"
-        "  --seconds S         time for the samples of a case [1]\n"
-        "  --limit S           start no case of a suite later than this [no limit]\n"
-        "  --seed N            of inputs and of the rows that are compared [1]\n"
-        "  --all               also cases of a suite that take long on a software driver\n"
-        "  --explain           print the plan of every case\n"
-        "  --json FILE         write the results to FILE\n"
-        "  --tuning FILE       use what `tune` measured\n"
-        "tune: measures which path and tile is fastest, in --seconds [120] altogether, and writes the record to FILE\n"
-        "      [vkattn-tuning.json], which may hold records of other devices\n"
-        "\n"
-        "pattern: builds a pattern, says what it costs and draws it. A PATTERN is name[:key=value ..][@heads]; several "
-        "are\n"
-        "         joined by `or`, which may be left out, and `and`, which binds tighter\n"
-        "  --list              names and their parameters\n"
-        "  --queries N  --keys N  positions [of its grid, or 256; = queries]\n"
-        "  --tile QxK          queries x keys of a tile [chosen]\n"
-        "  --heads N           a map for each of N heads [one for all]\n"
-        "  --keep-order        grids in the order of their tokens, not in boxes\n"
-        "  --build WHERE       auto, device or host\n"
-        "  --out FILE          draws it: SVG or PNG, as the name ends\n"
-        "  --level LEVEL       element: each query and key; tile: each tile\n"
-        "  --query Y,X         what this query sees of the grid; up to four times\n"
-        "  --head N            which head is drawn [0]\n"
-        "\n"
-        "options: the time of attention with each of its options over the plain one's, verified, in one run\n"
-        "patterns: the time of attention by well-known patterns, over the dense one's, at --n [16384] tokens or "
-        "those of --grid; verified\n"
-        "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device.\n",
-        file);
-}
-
-bool bench_complain(const char *format, ...) {
+bool bench_complain(const char *see, const char *format, ...) {
     va_list args;
     fputs("vkattn-bench: ", stderr);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fputs("\n\n", stderr);
-    bench_usage(stderr);
+    fprintf(stderr, " (see vkattn-bench %s)\n", see);
     return false;
 }
 
-/* ---- popt ----------------------------------------------------------------------------------------------------------
+/* "help run", in static memory. */
+static const char *help_topic(const args_given *g) {
+    static char topic[32];
+    snprintf(topic, sizeof topic, "help %s", g->command->name);
+    return topic;
+}
+
+bool bench_args_refuse(const args_given *g, args_id id, const char *rule) {
+    const char *value = g->text[id];
+    bool flag = bench_args_options[id].kind == ARGS_FLAG;
+    return bench_complain(help_topic(g), "--%s%s%s: %s", bench_args_options[id].name, flag ? "" : " ",
+                          flag     ? ""
+                          : *value ? value
+                                   : "''",
+                          rule);
+}
+
+/* ---- values -------------------------------------------------------------------------------------------------------
  */
 
-static bool read_options(int argc, const char **argv, raw *r) {
-    const struct poptOption table[] = {
-        {"device", 0, POPT_ARG_INT, &r->device, 0, NULL, NULL},
-        {"suite", 0, POPT_ARG_STRING, &r->suite, 0, NULL, NULL},
-        {"op", 0, POPT_ARG_STRING, &r->op, 0, NULL, NULL},
-        {"batch", 0, POPT_ARG_INT, &r->batch, SHAPE, NULL, NULL},
-        {"heads", 0, POPT_ARG_INT, &r->heads, SHAPE, NULL, NULL},
-        {"kv-heads", 0, POPT_ARG_INT, &r->kv_heads, SHAPE, NULL, NULL},
-        {"q-len", 0, POPT_ARG_INT, &r->q_len, SHAPE, NULL, NULL},
-        {"kv-len", 0, POPT_ARG_INT, &r->kv_len, SHAPE, NULL, NULL},
-        {"head-dim", 0, POPT_ARG_INT, &r->head_dim, SHAPE, NULL, NULL},
-        {"value-dim", 0, POPT_ARG_INT, &r->value_dim, SHAPE, NULL, NULL},
-        {"causal", 0, POPT_ARG_NONE, &r->causal, SHAPE, NULL, NULL},
-        {"window-left", 0, POPT_ARG_INT, &r->window_left, SHAPE, NULL, NULL},
-        {"window-right", 0, POPT_ARG_INT, &r->window_right, SHAPE, NULL, NULL},
-        {"rows", 0, POPT_ARG_INT, &r->rows, SHAPE, NULL, NULL},
-        {"cols", 0, POPT_ARG_INT, &r->cols, SHAPE, NULL, NULL},
-        {"residual", 0, POPT_ARG_NONE, &r->residual, SHAPE, NULL, NULL},
-        {"n", 0, POPT_ARG_INT, &r->tokens, 0, NULL, NULL},
-        {"pattern", 0, POPT_ARG_STRING, &r->pattern, 0, NULL, NULL},
-        {"dtype", 0, POPT_ARG_STRING, &r->dtype, 0, NULL, NULL},
-        {"path", 0, POPT_ARG_STRING, &r->path, 0, NULL, NULL},
-        {"splits", 0, POPT_ARG_INT, &r->splits, 0, NULL, NULL},
-        {"repeats", 0, POPT_ARG_INT, &r->repeats, 0, NULL, NULL},
-        {"seconds", 0, POPT_ARG_DOUBLE, &r->seconds, 0, NULL, NULL},
-        {"limit", 0, POPT_ARG_DOUBLE, &r->limit, 0, NULL, NULL},
-        {"seed", 0, POPT_ARG_LONGLONG, &r->seed, 0, NULL, NULL},
-        {"all", 0, POPT_ARG_NONE, &r->all, 0, NULL, NULL},
-        {"explain", 0, POPT_ARG_NONE, &r->explain, 0, NULL, NULL},
-        {"json", 0, POPT_ARG_STRING, &r->json, 0, NULL, NULL},
-        {"tuning", 0, POPT_ARG_STRING, &r->tuning, 0, NULL, NULL},
-        POPT_TABLEEND,
-    };
+static bool whole(const args_given *g, args_id id, double *value) {
+    const args_option *o = &bench_args_options[id];
+    char *end, rule[80];
+    errno = 0;
+    long long x = strtoll(g->text[id], &end, 10);
+    *value = (double)x;
+    bool number = end != g->text[id] && !*end && errno == 0 && !isspace((unsigned char)g->text[id][0]);
+    if (number && *value >= o->least && *value <= o->most) {
+        return true;
+    }
+    snprintf(rule, sizeof rule, "must be a whole number, %.0f to %.0f", o->least, o->most);
+    return bench_args_refuse(g, id, rule);
+}
+
+bool bench_args_number(const args_given *g, args_id id, uint32_t otherwise, uint32_t *value) {
+    double x = otherwise;
+    bool ok = !g->text[id] || whole(g, id, &x);
+    *value = (uint32_t)(ok ? x : otherwise);
+    return ok;
+}
+
+bool bench_args_signed(const args_given *g, args_id id, int32_t otherwise, int32_t *value) {
+    double x = otherwise;
+    bool ok = !g->text[id] || whole(g, id, &x);
+    *value = (int32_t)(ok ? x : otherwise);
+    return ok;
+}
+
+bool bench_args_real(const args_given *g, args_id id, double otherwise, double *value) {
+    const args_option *o = &bench_args_options[id];
+    char *end, rule[80];
+    *value = otherwise;
+    if (!g->text[id]) {
+        return true;
+    }
+    *value = strtod(g->text[id], &end);
+    if (end != g->text[id] && !*end && *value >= o->least && *value <= o->most) {
+        return true;
+    }
+    snprintf(rule, sizeof rule, "must be a number, %g to %.0f", o->least, o->most);
+    return bench_args_refuse(g, id, rule);
+}
+
+bool bench_args_name(const args_given *g, args_id id, int otherwise, int *value) {
+    const char *const *names = bench_args_options[id].names;
+    char hint[BENCH_SUGGEST_SIZE];
+    size_t count = 0;
+    *value = otherwise;
+    if (!g->text[id]) {
+        return true;
+    }
+    for (; names[count]; count++) {
+        if (strcmp(names[count], g->text[id]) == 0) {
+            *value = (int)count;
+            return true;
+        }
+    }
+    bench_suggest(g->text[id], names, count, hint);
+    return bench_args_refuse(g, id, hint);
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------------
+ */
+
+static bool unknown_option(const args_given *g, const char *text) {
+    const char *names[ARG_COUNT];
+    char hint[BENCH_SUGGEST_SIZE], word[64], dashed[ARG_COUNT][24];
+    size_t count = 0;
+    for (int i = 0; i < ARG_COUNT; i++) {
+        if (bench_args_options[i].where & g->command->where) {
+            snprintf(dashed[count], sizeof dashed[count], "--%s", bench_args_options[i].name);
+            names[count] = dashed[count];
+            count++;
+        }
+    }
+    const char *name = text + strspn(text, "-");
+    snprintf(word, sizeof word, "--%.*s", (int)strcspn(name, "="), name);
+    bool near = bench_suggest(word, names, count, hint);
+    return bench_complain(help_topic(g), "%s: unknown option%s%s", text, near ? "; " : "", near ? hint : "");
+}
+
+/* The name of a suite without its --suite is an easy slip. */
+static bool is_suite(const char *word) {
+    return strcmp(word, "all") == 0 || bench_suite_append(NULL, word);
+}
+
+/* The words that are left, with spaces between. NULL: no memory. */
+static char *join(const char **words) {
+    size_t length = 1;
+    for (const char **w = words; w && *w; w++) {
+        length += strlen(*w) + 1;
+    }
+    char *text = calloc(length, 1);
+    for (const char **w = words; w && *w && text; w++) {
+        size_t used = strlen(text);
+        snprintf(text + used, length - used, used ? " %s" : "%s", *w);
+    }
+    return text;
+}
+
+static bool take_words(args_given *g, const char **words) {
+    int count = 0;
+    while (words && words[count]) {
+        count++;
+    }
+    g->words = join(words);
+    int wanted = g->command->words;
+    if (wanted < 0 || count == wanted) {
+        return g->words || bench_complain("help", "out of memory");
+    }
+    if (wanted == 0) {
+        bool suite = g->command->command == BENCH_COMMAND_RUN && is_suite(words[0]);
+        return bench_complain(help_topic(g), "%s: unexpected argument%s%s%s", words[0],
+                              suite ? "; did you mean --suite " : "", suite ? words[0] : "", suite ? "?" : "");
+    }
+    return bench_complain(help_topic(g), "%s: needs %d arguments, got %d", g->command->name, wanted, count);
+}
+
+/* Keeps the last value of each option, and all of --query. Takes `value`. */
+static bool take_option(args_given *g, args_id id, char *value) {
+    bool full = id == ARG_QUERY && g->query_count == BENCH_MAX_POINTS;
+    if (id == ARG_QUERY && !full) {
+        g->queries[g->query_count++] = value;
+    } else if (id != ARG_QUERY) {
+        free(g->text[id]);
+    }
+    g->text[id] = value;
+    const char *wrong = NULL;
+    if (full) {
+        wrong = "at most four times";
+    } else if (value && bench_args_options[id].kind != ARGS_FLAG && strncmp(value, "--", 2) == 0) {
+        wrong = "is an option, not a value";
+    } else if (value && bench_args_options[id].kind == ARGS_TEXT && !*value) {
+        wrong = "is empty";
+    }
+    bool ok = value ? !wrong || bench_args_refuse(g, id, wrong) : bench_complain("help", "out of memory");
+    if (full) {
+        free(value);
+        g->text[id] = NULL;
+    }
+    return ok;
+}
+
+/* Options of other commands are read too, so that they can be refused by name. The heads of `pattern` are not those of
+ * `run`: each command has only its own of the two. */
+static void fill_table(const args_given *g, struct poptOption *table) {
+    size_t n = 0;
+    for (int i = 0; i < ARG_COUNT; i++) {
+        const args_option *o = &bench_args_options[i];
+        bool mine = o->where & g->command->where;
+        bool twin = (i == ARG_MAPS || i == ARG_HEADS) && !mine && (g->command->where & (ARGS_RUN | ARGS_PATTERN));
+        if (!twin && !(i == ARG_MAPS && !mine)) {
+            table[n++] = (struct poptOption){.longName = o->name,
+                                             .shortName = i == ARG_VERBOSE ? 'v' : '\0',
+                                             .argInfo = o->kind == ARGS_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING,
+                                             .val = i + 1};
+        }
+    }
+    table[n] = (struct poptOption)POPT_TABLEEND;
+}
+
+/* argv[0] is the command, or whatever. */
+static bool read_options(int argc, const char **argv, args_given *g) {
+    struct poptOption table[ARG_COUNT + 1];
+    fill_table(g, table);
     poptContext context = poptGetContext("vkattn-bench", argc, argv, table, 0);
-    int rc;
-    while ((rc = poptGetNextOpt(context)) == SHAPE) {
-        r->shaped = true;
+    bool ok = true;
+    int rc = -1;
+    while (ok && (rc = poptGetNextOpt(context)) > 0) {
+        char *value = poptGetOptArg(context);
+        ok = take_option(g, (args_id)(rc - 1), value ? value : calloc(1, 1));
     }
-    bool ok = rc == -1;
-    if (!ok) {
-        bench_complain("%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(rc));
-    } else if (poptPeekArg(context)) {
-        ok = bench_complain("%s: unexpected argument", poptPeekArg(context));
+    if (ok && rc == POPT_ERROR_BADOPT) {
+        ok = unknown_option(g, poptBadOption(context, POPT_BADOPTION_NOALIAS));
+    } else if (ok && rc < -1) {
+        ok = bench_complain(help_topic(g), "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
+                            rc == POPT_ERROR_NOARG ? "needs a value" : poptStrerror(rc));
     }
+    ok = ok && take_words(g, poptGetArgs(context));
     poptFreeContext(context);
     return ok;
 }
 
-/* ---- meaning -------------------------------------------------------------------------------------------------------
+static void free_given(args_given *g) {
+    g->text[ARG_QUERY] = NULL; /* the last of `queries` */
+    for (int i = 0; i < ARG_COUNT; i++) {
+        free(g->text[i]);
+    }
+    for (uint32_t i = 0; i < g->query_count; i++) {
+        free(g->queries[i]);
+    }
+    free(g->words);
+}
+
+/* ---- do the options fit each other? -------------------------------------------------------------------------------
  */
 
-/* A size or count: `otherwise` when it was not given. */
-static bool take(const char *name, int value, uint32_t lowest, uint32_t otherwise, uint32_t *result) {
-    *result = value == UNSET ? otherwise : (uint32_t)value;
-    if (value != UNSET && (value < 0 || (uint32_t)value < lowest)) {
-        return bench_complain("--%s: must be at least %u", name, lowest);
-    }
-    return true;
-}
-
-static int32_t bound(int value) {
-    return value == UNSET ? VKA_UNBOUNDED : (int32_t)value;
-}
-
-static bool take_shape(const raw *r, bench_case *c) {
-    c->causal = r->causal != 0;
-    c->residual = r->residual != 0;
-    c->window_left = bound(r->window_left);
-    c->window_right = bound(r->window_right);
-    return take("batch", r->batch, 1, 1, &c->batch) && take("heads", r->heads, 1, 8, &c->heads) &&
-           take("kv-heads", r->kv_heads, 1, c->heads, &c->kv_heads) && take("q-len", r->q_len, 1, 1024, &c->q_len) &&
-           take("kv-len", r->kv_len, 1, c->q_len, &c->kv_len) && take("head-dim", r->head_dim, 1, 64, &c->head_dim) &&
-           take("value-dim", r->value_dim, 1, c->head_dim, &c->value_dim) && take("rows", r->rows, 1, 4096, &c->rows) &&
-           take("cols", r->cols, 1, 1024, &c->cols);
-}
-
-/* --dtype, --path and --splits: of the one shape, or of every case of a suite that they fit. */
-static bool take_common(const raw *r, bench_options *o) {
-    if (r->dtype && (o->only = bench_dtype_parse(r->dtype)) == VKA_DTYPE_INVALID) {
-        return bench_complain("--dtype: unknown type '%s'", r->dtype);
-    }
-    if (r->path && (o->single.path = bench_path_parse(r->path)) == BENCH_PATH_INVALID) {
-        return bench_complain("--path: unknown path '%s'", r->path);
-    }
-    if (!(r->seconds > 0)) {
-        return bench_complain("--seconds: must be positive");
-    }
-    if (!(r->limit > 0)) {
-        return bench_complain("--limit: must be positive");
-    }
-    if (r->repeats > BENCH_MAX_SAMPLES) {
-        return bench_complain("--repeats: at most %d", BENCH_MAX_SAMPLES);
-    }
-    if ((r->tokens != UNSET || r->pattern) && o->command != BENCH_COMMAND_PATTERNS) {
-        return bench_complain("--n and --pattern are for patterns");
-    }
-    o->seconds = r->seconds;
-    o->limit = r->limit;
-    o->seed = (uint64_t)r->seed;
-    o->all = r->all != 0;
-    o->explain = r->explain != 0;
-    return take("splits", r->splits, 0, 0, &o->single.splits) && take("repeats", r->repeats, 1, 0, &o->repeats) &&
-           take("device", r->device, 1, 0, &o->device) && take("n", r->tokens, 1, 0, &o->tokens);
-}
-
-static bool take_suite(const raw *r, bench_options *o) {
-    const char *suite = r->suite ? r->suite : "quick";
-    if (r->shaped) {
-        return bench_complain("a shape needs --op, and is not for suites");
-    }
-    if (strlen(suite) >= sizeof o->suite || !bench_suite_append(NULL, suite)) {
-        return bench_complain("--suite: unknown suite '%s'", suite);
-    }
-    memcpy(o->suite, suite, strlen(suite) + 1);
-    return true;
-}
-
-static bool take_single(const raw *r, bench_options *o) {
-    bench_case *c = &o->single;
-    if (r->suite) {
-        return bench_complain("--suite and --op exclude each other");
-    }
-    if ((c->op = bench_op_parse(r->op)) == BENCH_OP_INVALID) {
-        return bench_complain("--op: unknown operation '%s'", r->op);
-    }
-    memcpy(c->suite, "custom", sizeof "custom");
-    c->dtype = o->only ? o->only : VKA_F32;
-    if (!take_shape(r, c)) {
-        return false;
-    }
-    const char *broken = bench_case_check(c);
-    return broken ? bench_complain("%s", broken) : true;
-}
-
-/* With nothing but common options. */
-static bool take_few(const raw *r, bench_options *o) {
+static bool foreign(const args_given *g, args_id id) {
     static const struct {
-        bench_command command;
-        bool json;
-        const char *takes;
-    } list[] = {
-        {BENCH_COMMAND_TUNE, true, "tune takes --device, --dtype, --seconds, --seed and --json"},
-        {BENCH_COMMAND_OPTIONS, false, "options takes --device, --dtype and --seed"},
-        {BENCH_COMMAND_PATTERNS, true,
-         "patterns takes --device, --dtype, --n, --pattern, --repeats, --seed and --json"},
-    };
-    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        bool foreign = r->suite || r->op || r->shaped || r->tuning || r->path || (r->json && !list[i].json);
-        if (list[i].command == o->command && foreign) {
-            return bench_complain("%s", list[i].takes);
+        uint32_t where;
+        const char *name;
+    } owners[] = {{ARGS_SUITE, "suites"},   {ARGS_ATTENTION, "--op attention"}, {ARGS_NORM, "--op layer_norm"},
+                  {ARGS_TUNE, "tune"},      {ARGS_OPTIONS, "options"},          {ARGS_PATTERNS, "patterns"},
+                  {ARGS_PATTERN, "pattern"}};
+    char rule[160] = "is only for ";
+    uint32_t where = bench_args_options[id].where;
+    bool any = false;
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+        /* Kinds of run say more to who runs something, the command to others. */
+        bool run = owners[i].where & ARGS_RUN;
+        if ((where & owners[i].where) && !(run && (where & ARGS_RUN) == ARGS_RUN)) {
+            size_t used = strlen(rule);
+            snprintf(rule + used, sizeof rule - used, "%s%s", any ? ", " : "", owners[i].name);
+            any = true;
         }
     }
-    memcpy(o->suite, "tune", sizeof "tune");
+    if ((where & ARGS_RUN) == ARGS_RUN) {
+        size_t used = strlen(rule);
+        snprintf(rule + used, sizeof rule - used, "%srun", any ? ", " : "");
+    }
+    return bench_args_refuse(g, id, rule);
+}
+
+static bool check_places(const args_given *g) {
+    for (int i = 0; i < ARG_COUNT; i++) {
+        const args_option *o = &bench_args_options[i];
+        if (g->text[i] && !(o->where & g->where)) {
+            return foreign(g, (args_id)i);
+        }
+    }
     return true;
 }
 
-static bool parse_run(int argc, const char **argv, bench_options *o) {
-    raw r = {.device = UNSET, .batch = UNSET, .heads = UNSET, .kv_heads = UNSET, .q_len = UNSET, .kv_len = UNSET};
-    r.head_dim = r.value_dim = r.rows = r.cols = r.splits = r.repeats = r.tokens = r.window_left = r.window_right =
-        UNSET;
-    r.seed = 1;
-    bool few = o->command != BENCH_COMMAND_RUN;
-    r.seconds = o->command == BENCH_COMMAND_TUNE ? 120 : 1;
-    r.limit = INFINITY;
-    bool ok = read_options(argc, argv, &r) && take_common(&r, o) &&
-              (few    ? take_few(&r, o)
-               : r.op ? take_single(&r, o)
-                      : take_suite(&r, o));
-    o->json = r.json;
-    o->tuning = r.tuning;
-    o->pattern.words = r.pattern;
-    free(r.suite);
-    free(r.op);
-    free(r.dtype);
-    free(r.path);
+/* --path and --splits must mean something to some case. */
+static bool check_path(const args_given *g, const bench_options *o) {
+    static const char *const fitting[] = {[BENCH_ATTENTION] =
+                                              "attention has auto, row, tile, decode, coopmat, coopmat2 and dot",
+                                          [BENCH_LAYER_NORM] = "layer_norm has auto, lane and group"};
+    bench_list *list = calloc(1, sizeof *list);
+    if (!list) {
+        return bench_complain("help", "out of memory");
+    }
+    if (!o->suite[0] || !bench_suite_append(list, o->suite)) {
+        list->cases[list->count++] = o->single;
+    }
+    bool fits = false, splits = false;
+    for (size_t i = 0; i < list->count; i++) {
+        fits = fits || bench_path_fits(o->single.path, list->cases[i].op);
+        splits = splits || list->cases[i].op == BENCH_ATTENTION;
+    }
+    bench_op op = list->cases[0].op;
+    free(list);
+    return (fits || bench_args_refuse(g, ARG_PATH, fitting[op])) &&
+           (splits || !g->text[ARG_SPLITS] || bench_args_refuse(g, ARG_SPLITS, "layer norms have no splits"));
+}
+
+/* ---- meaning ------------------------------------------------------------------------------------------------------
+ */
+
+static bool take_shape(const args_given *g, bench_case *c) {
+    c->causal = g->text[ARG_CAUSAL] != NULL;
+    c->residual = g->text[ARG_RESIDUAL] != NULL;
+    return bench_args_number(g, ARG_BATCH, 1, &c->batch) && bench_args_number(g, ARG_HEADS, 8, &c->heads) &&
+           bench_args_number(g, ARG_KV_HEADS, c->heads, &c->kv_heads) &&
+           bench_args_number(g, ARG_Q_LEN, 1024, &c->q_len) && bench_args_number(g, ARG_KV_LEN, c->q_len, &c->kv_len) &&
+           bench_args_number(g, ARG_HEAD_DIM, 64, &c->head_dim) &&
+           bench_args_number(g, ARG_VALUE_DIM, c->head_dim, &c->value_dim) &&
+           bench_args_signed(g, ARG_WINDOW_LEFT, VKA_UNBOUNDED, &c->window_left) &&
+           bench_args_signed(g, ARG_WINDOW_RIGHT, VKA_UNBOUNDED, &c->window_right) &&
+           bench_args_number(g, ARG_ROWS, 4096, &c->rows) && bench_args_number(g, ARG_COLS, 1024, &c->cols);
+}
+
+static bool take_run(const args_given *g, bench_options *o) {
+    int suite, op;
+    bench_case *c = &o->single;
+    if (!bench_args_name(g, ARG_SUITE, 0, &suite) || !bench_args_name(g, ARG_OP, -1, &op)) {
+        return false;
+    }
+    if (op < 0) {
+        const char *name = bench_args_options[ARG_SUITE].names[suite];
+        memcpy(o->suite, name, strlen(name) + 1);
+        return check_path(g, o);
+    }
+    memcpy(c->suite, "custom", sizeof "custom");
+    c->op = op == 0 ? BENCH_ATTENTION : BENCH_LAYER_NORM;
+    c->dtype = o->only ? o->only : VKA_F32;
+    if (!take_shape(g, c) || !check_path(g, o)) {
+        return false;
+    }
+    if (c->op == BENCH_ATTENTION && c->heads % c->kv_heads) {
+        return bench_complain(help_topic(g), "--kv-heads %u: --heads, which is %u, must be a multiple of it",
+                              c->kv_heads, c->heads);
+    }
+    const char *broken = bench_case_check(c);
+    return broken ? bench_complain(help_topic(g), "%s: %s", op == 0 ? "--op attention" : "--op layer_norm", broken)
+                  : true;
+}
+
+/* A file that is named must be there before anything is measured. */
+static bool check_tuning(const args_given *g) {
+    const char *why = g->text[ARG_TUNING] ? bench_json_check_tuning(g->text[ARG_TUNING]) : NULL;
+    return !why || bench_args_refuse(g, ARG_TUNING, why);
+}
+
+static void move(args_given *g, args_id id, char **to) {
+    *to = g->text[id];
+    g->text[id] = NULL;
+}
+
+static bool take_common(args_given *g, bench_options *o) {
+    int dtype, path;
+    double seed = 1;
+    double seconds = o->command == BENCH_COMMAND_RUN ? 1 : o->command == BENCH_COMMAND_TUNE ? 120 : 150;
+    bool ok =
+        bench_args_name(g, ARG_DTYPE, -1, &dtype) && bench_args_name(g, ARG_PATH, 0, &path) &&
+        bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_number(g, ARG_N, 0, &o->tokens) &&
+        bench_args_number(g, ARG_SPLITS, 0, &o->single.splits) && bench_args_number(g, ARG_REPEATS, 0, &o->repeats) &&
+        bench_args_real(g, ARG_SECONDS, seconds, &o->seconds) && bench_args_real(g, ARG_LIMIT, INFINITY, &o->limit) &&
+        (!g->text[ARG_SEED] || whole(g, ARG_SEED, &seed)) && check_tuning(g);
+    if (ok) {
+        o->only = dtype < 0 ? VKA_DTYPE_INVALID : bench_dtype_parse(bench_args_options[ARG_DTYPE].names[dtype]);
+        o->single.path = bench_path_parse(bench_args_options[ARG_PATH].names[path]);
+        o->seed = (uint64_t)seed;
+    }
+    o->all = g->text[ARG_ALL] != NULL;
+    o->explain = g->text[ARG_EXPLAIN] != NULL;
+    o->verbose = g->text[ARG_VERBOSE] != NULL;
     return ok;
 }
 
-/* `devices` and `compare` have arguments but no options. */
-static bool parse_plain(int argc, const char **argv, int wanted) {
-    for (int i = 1; i < argc; i++) {
-        if (argv[i][0] == '-') {
-            return bench_complain("%s: unknown option", argv[i]);
+/* `last` points to the last two arguments. */
+static bool take(args_given *g, const char **last, bench_options *o) {
+    bool ok = true;
+    switch (o->command) {
+    case BENCH_COMMAND_COMPARE:
+        o->compare_a = last[0];
+        o->compare_b = last[1];
+        return true;
+    case BENCH_COMMAND_RUN:
+        ok = take_common(g, o) && take_run(g, o);
+        break;
+    case BENCH_COMMAND_TUNE:
+    case BENCH_COMMAND_OPTIONS:
+    case BENCH_COMMAND_PATTERNS:
+        ok = take_common(g, o);
+        break;
+    case BENCH_COMMAND_PATTERN:
+        return bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_pattern(g, &o->pattern);
+    case BENCH_COMMAND_DEVICES:
+    case BENCH_COMMAND_HELP:
+    case BENCH_COMMAND_VERSION:
+        return true;
+    }
+    move(g, ARG_JSON, &o->json);
+    move(g, ARG_TUNING, &o->tuning);
+    move(g, ARG_PATTERN, &o->pattern.words);
+    return ok;
+}
+
+/* ---- commands -----------------------------------------------------------------------------------------------------
+ */
+
+static bool unknown_command(const char *word) {
+    const char *names[16];
+    char hint[BENCH_SUGGEST_SIZE];
+    for (size_t i = 0; i < bench_args_command_count; i++) {
+        names[i] = bench_args_commands[i].name;
+    }
+    if (is_suite(word)) {
+        return bench_complain("help", "%s: unknown command; did you mean run --suite %s?", word, word);
+    }
+    bench_suggest(word, names, bench_args_command_count, hint);
+    return bench_complain("help", "%s: unknown command; %s", word, hint);
+}
+
+/* --help and --version, wherever they stand before a `--`. */
+static bool wants(int argc, const char **argv, const char *name, char letter) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        bool brief = argv[i][0] == '-' && argv[i][1] == letter && !argv[i][2];
+        if (strcmp(argv[i], name) == 0 || brief) {
+            return true;
         }
     }
-    if (argc - 1 != wanted) {
-        return bench_complain("%s: needs %d arguments, got %d", argv[0], wanted, argc - 1);
-    }
-    return true;
+    return false;
 }
 
 bool bench_options_parse(int argc, const char **argv, bench_options *o) {
     memset(o, 0, sizeof *o);
-    const char *command = argc > 1 ? argv[1] : "";
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            o->command = BENCH_COMMAND_HELP;
-            return true;
-        }
+    bool named = argc > 1 && argv[1][0] != '-';
+    const args_command *c = bench_args_command(named ? argv[1] : "run");
+    if (!c) {
+        return unknown_command(argv[1]);
     }
-    if (strcmp(command, "devices") == 0) {
-        o->command = BENCH_COMMAND_DEVICES;
-        return parse_plain(argc - 1, argv + 1, 0);
+    o->command = wants(argc, argv, "--version", 'V') ? BENCH_COMMAND_VERSION : c->command;
+    if (wants(argc, argv, "--help", 'h') || c->command == BENCH_COMMAND_HELP) {
+        o->command = BENCH_COMMAND_HELP;
+        o->topic = c->command != BENCH_COMMAND_HELP ? named ? argv[1] : NULL : argc > 2 ? argv[2] : NULL;
+        return !o->topic || *o->topic == '-' || bench_args_command(o->topic) || unknown_command(o->topic);
     }
-    if (strcmp(command, "compare") == 0) {
-        o->command = BENCH_COMMAND_COMPARE;
-        if (!parse_plain(argc - 1, argv + 1, 2)) {
-            return false;
-        }
-        o->compare_a = argv[2];
-        o->compare_b = argv[3];
+    if (o->command == BENCH_COMMAND_VERSION) {
         return true;
     }
-    if (strcmp(command, "options") == 0 || strcmp(command, "patterns") == 0) {
-        o->command = *command == 'o' ? BENCH_COMMAND_OPTIONS : BENCH_COMMAND_PATTERNS;
-        return parse_run(argc - 1, argv + 1, o);
+    args_given g = {.command = c, .where = c->where};
+    int skip = named ? 1 : 0;
+    bool ok = read_options(argc - skip, argv + skip, &g);
+    if (c->command == BENCH_COMMAND_RUN) {
+        bool norm = g.text[ARG_OP] && strcmp(g.text[ARG_OP], "layer_norm") == 0;
+        g.where = norm ? ARGS_NORM : g.text[ARG_OP] ? ARGS_ATTENTION : ARGS_SUITE;
     }
-    if (strcmp(command, "pattern") == 0) {
-        o->command = BENCH_COMMAND_PATTERN;
-        return bench_pattern_options_parse(argc - 1, argv + 1, o);
-    }
-    if (strcmp(command, "run") == 0 || strcmp(command, "tune") == 0) {
-        o->command = *command == 'r' ? BENCH_COMMAND_RUN : BENCH_COMMAND_TUNE;
-        return parse_run(argc - 1, argv + 1, o);
-    }
-    return *command ? bench_complain("unknown command '%s'", command) : bench_complain("a command is missing");
+    ok = ok && check_places(&g) && take(&g, argv + argc - 2, o);
+    free_given(&g);
+    return ok;
 }
 
 void bench_options_free(bench_options *o) {

@@ -19,7 +19,67 @@ typedef enum bench_exit {
     BENCH_EXIT_FAILED = 1,    /* a case was wrong or could not run, none was measured, or no file written */
     BENCH_EXIT_USAGE = 2,     /* the command line or an input file is unusable                       */
     BENCH_EXIT_NO_DEVICE = 3, /* no Vulkan device, or the one asked for can't be used                */
+    BENCH_EXIT_STOPPED = 130, /* by Ctrl-C; what was measured is in a file                            */
 } bench_exit;
+
+/* ---- text.c: for people ------------------------------------------------------------------------------------------ */
+
+/* "12.3" with four significant digits, "-" for NaN. The others have a unit. */
+#define BENCH_NUMBER_SIZE 24
+const char *bench_number(double value, char text[BENCH_NUMBER_SIZE]);
+const char *bench_time_text(double ms, char text[BENCH_NUMBER_SIZE]);
+const char *bench_flops_text(double tflops, char text[BENCH_NUMBER_SIZE]);
+const char *bench_traffic_text(double gbps, char text[BENCH_NUMBER_SIZE]);
+const char *bench_size_text(double bytes, char text[BENCH_NUMBER_SIZE]);
+const char *bench_percent_text(double share, char text[BENCH_NUMBER_SIZE]); /* 1 is 100 % */
+
+/* How wide a line may be: 80, with details 100. */
+int bench_columns(bool verbose);
+/* Writes text in lines of so many columns, the first of which has `column` of them, and a newline. */
+void bench_wrap(FILE *file, const char *text, int column, int indent, int columns);
+/* A line on stdout about a column of a table. */
+void bench_column_help(const char *name, const char *meaning);
+
+/* Letters that differ, neighbours that are swapped counting once; the case doesn't matter. */
+uint32_t bench_distance(const char *a, const char *b);
+/* "did you mean a or b?"; false, and "must be a, b or c", where nothing is near. */
+#define BENCH_SUGGEST_SIZE 320
+bool bench_suggest(const char *word, const char *const *names, size_t count, char text[BENCH_SUGGEST_SIZE]);
+
+/* ---- term.c: the terminal ---------------------------------------------------------------------------------------- */
+
+typedef enum bench_colour {
+    BENCH_PLAIN,
+    BENCH_BOLD,
+    BENCH_FAINT,
+    BENCH_GOOD,
+    BENCH_BAD,
+    BENCH_WARNING,
+} bench_colour;
+
+/* What makes the text that follows on stdout so; "" unless that is a terminal, or if NO_COLOR is set. */
+const char *bench_style(bench_colour colour);
+
+/* From now on Ctrl-C makes bench_stopped true, and the second one ends the program. */
+void bench_catch_interrupt(void);
+bool bench_stopped(void);
+
+/* A bar with elapsed and remaining time, on stderr; where that is no terminal a line now and then. budget_s: it takes
+ * no longer than that, or INFINITY. It is not there between pause and the next step: pause before writing to stdout. */
+void bench_progress_start(size_t steps, double budget_s);
+void bench_progress_step(size_t done, const char *text);
+void bench_progress_pause(void);
+void bench_progress_end(void);
+
+/* A line on stderr. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 1, 2)))
+#endif
+void bench_note(const char *format, ...);
+
+/* A new, empty file for the results of a command that was stopped before it had one; to be freed, NULL if none can be
+ * made. */
+char *bench_spare_file(const char *kind);
 
 /* ---- case.c: one thing to measure, and what it costs --------------------------------------------------------- */
 
@@ -84,6 +144,8 @@ const char *bench_case_check(const bench_case *c);
 /* A line that names the case and tells it from every other one; the suite is not part of it. */
 #define BENCH_LABEL_SIZE 128
 void bench_case_label(const bench_case *c, char label[BENCH_LABEL_SIZE]);
+/* The same for tables: without what goes without saying. */
+void bench_case_brief(const bench_case *c, char label[BENCH_LABEL_SIZE]);
 
 bench_cost bench_case_cost(const bench_case *c);
 
@@ -116,6 +178,7 @@ typedef enum bench_command {
     BENCH_COMMAND_OPTIONS = 6,
     BENCH_COMMAND_PATTERN = 7,
     BENCH_COMMAND_PATTERNS = 8,
+    BENCH_COMMAND_VERSION = 9,
 } bench_command;
 
 /* Of `pattern`. */
@@ -141,31 +204,28 @@ typedef struct bench_options {
     uint64_t seed;
     bool all; /* also big cases on software drivers               */
     bool explain;
+    bool verbose;          /* 100 columns, with details                      */
     char *json;            /* file to write; NULL: none. Freed by bench_options_free */
     char *tuning;          /* record that the library reads; NULL: none. Freed likewise */
     const char *compare_a; /* files to compare; of argv */
     const char *compare_b;
-    uint32_t tokens; /* of `patterns`; 0 = those of its grid, or 16384 */
+    const char *topic; /* of `help`, of argv; NULL: all commands */
+    uint32_t tokens;   /* of `patterns`; 0 = those of its grid, or as the device has time for */
     bench_pattern_options pattern;
 } bench_options;
 
-/* false: the reason and the usage went to stderr. */
+/* false: the reason went to stderr. */
 bool bench_options_parse(int argc, const char **argv, bench_options *options);
 void bench_options_free(bench_options *options);
-void bench_usage(FILE *file);
-
-/* Says what is wrong with the command line, and how it is used. Returns false. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
-#endif
-bool bench_complain(const char *format, ...);
-
-/* ---- pattern_args.c ------------------------------------------------------------------------------------------------
- */
-
-/* Of `pattern`; otherwise as bench_options_parse. */
-bool bench_pattern_options_parse(int argc, const char **argv, bench_options *options);
+/* topic: a command, or NULL. */
+void bench_usage(FILE *file, const char *topic);
 void bench_pattern_options_free(bench_pattern_options *options);
+
+/* One line on stderr: what is wrong, and the command that says more. Returns false. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+bool bench_complain(const char *see, const char *format, ...);
 
 /* ---- device.c: the device, made here and imported into the library --------------------------------------------- */
 
@@ -180,6 +240,10 @@ bench_device *bench_device_open(uint32_t number, const char *tuning);
 void bench_device_close(bench_device *d);
 vka_device *bench_device_vka(const bench_device *d);
 const vka_device_caps *bench_device_caps(const bench_device *d);
+/* The first lines of every command that measures: what device this is, and what kind of one. */
+void bench_device_introduce(const vka_device_caps *caps);
+/* "discrete GPU", .. */
+const char *bench_device_kind(vka_device_type type);
 /* What the library last logged as an error; "" if nothing since it was cleared. */
 const char *bench_device_error(const bench_device *d);
 void bench_device_clear_error(bench_device *d);
@@ -190,6 +254,7 @@ double bench_now_ms(void); /* wall clock */
 
 typedef struct bench_timing {
     double median_ms, min_ms, max_ms; /* of one call                                            */
+    double spread;                    /* of the middle half of the samples, over the median     */
     uint32_t repeats;                 /* samples                                                */
     uint32_t calls;                   /* calls in a sample, so that a sample is not too short   */
     bool host_clock;                  /* no GPU timestamps: wall clock around submit and wait   */
@@ -204,35 +269,76 @@ typedef struct bench_budget {
 /* Records one call of what is measured. */
 typedef vka_status (*bench_record_fn)(vka_recorder *recorder, void *user);
 
-/* A recorder that bench_time can use. */
+/* A recorder that can be measured. */
 vka_status bench_recorder_create(vka_device *device, uint64_t scratch_bytes, vka_recorder **recorder);
 
-/* Warms up, then measures until the budget is spent. Everything was run once before, so nothing compiles. */
+/* A recording of one call, or of several where one is too short. */
+typedef struct bench_sampler {
+    vka_recorder *recorder;
+    uint32_t calls;
+    bool gpu_clock;
+} bench_sampler;
+
+/* Records, and submits once: *ms is the time of that. Everything was run once before, so nothing compiles. */
+vka_status bench_sampler_begin(bench_sampler *s, vka_device *device, vka_recorder *recorder, bench_record_fn record,
+                               void *user, double *ms);
+/* Submits, waits; *ms is the time of one call. */
+vka_status bench_sampler_take(const bench_sampler *s, double *ms);
+
+/* Warms up, then measures until the budget is spent or Ctrl-C was pressed. */
 vka_status bench_time(vka_device *device, vka_recorder *recorder, bench_record_fn record, void *user,
                       bench_budget budget, bench_timing *timing);
 
-/* ---- duel.c: one attention's time over another's ---------------------------------------------------------------- */
+typedef struct bench_summary {
+    double median, low, high; /* low, high: a quarter of the samples is below, and above */
+} bench_summary;
+/* Sorts them. */
+bench_summary bench_summarise(double *samples, uint32_t count);
+
+/* ---- turns.c: attentions that take turns ---------------------------------------------------------------------------
+ */
 
 /* A description with a recorder of its own. */
 typedef struct bench_contender {
     vka_attention_desc desc;
     vka_recorder *recorder; /* to be destroyed */
+    bench_sampler sampler;
+    double first_ms; /* wall time until it had run once: what compiles, compiles there */
+    double ms;       /* of a call, when it was prepared                                */
 } bench_contender;
 
-/* Makes the recorder; compiles and runs the attention. */
+/* Makes the recorder; compiles, runs and records the attention. */
 vka_status bench_contender_prepare(vka_device *device, bench_contender *x);
 
 typedef struct bench_score {
-    double base_ms, ms; /* medians                                                 */
-    double ratio;       /* ms / base_ms, the median of the turns: not of the times */
+    double ms;     /* median                                                              */
+    double ratio;  /* to the first contender's, the median of the turns: not of the times */
+    double spread; /* of the middle half of these ratios                                  */
+    uint32_t rounds;
 } bench_score;
 
-/* They take `rounds` turns, at most BENCH_MAX_SAMPLES. NaN if something fails. */
-vka_status bench_duel(vka_device *device, bench_contender *base, bench_contender *other, uint32_t rounds,
-                      bench_score *score);
+typedef struct bench_rounds {
+    uint32_t least, most; /* at most BENCH_MAX_ROUNDS         */
+    double end_ms;        /* no round after that but the least */
+} bench_rounds;
+#define BENCH_MAX_CONTENDERS 12
+#define BENCH_MAX_ROUNDS     100
 
-/* Sorts them. */
-double bench_median(double *x, uint32_t count);
+/* Every contender once a round, each round beginning with another one. With Ctrl-C it ends after a round; then, and
+ * where something fails, numbers may be NaN. */
+vka_status bench_take_turns(bench_contender *const *list, uint32_t count, bench_rounds rounds, bench_score *scores);
+
+/* Is it faster than the first contender, by more than its spread? Fewer rounds say nothing: some agree by chance. */
+#define BENCH_ROUNDS_TO_TRUST 9
+bool bench_is_faster(const bench_score *score);
+
+/* For a command that has some seconds altogether: is there time for what takes about so long? */
+typedef struct bench_clock {
+    double start_ms, end_ms;
+} bench_clock;
+bench_clock bench_clock_start(double seconds);
+/* The end of the share of the next of `left` equal parts. */
+double bench_clock_share(const bench_clock *c, size_t left);
 
 /* ---- peak.c: what the device can do at best ---------------------------------------------------------------------- */
 
@@ -293,6 +399,8 @@ vka_status bench_problem_explain(const bench_problem *p, char *text, size_t capa
 vka_status bench_problem_candidates(const bench_problem *p, vka_attention_candidate *list, uint32_t capacity,
                                     uint32_t *count);
 bench_path bench_path_of(vka_attention_path path);
+/* Of an attention. */
+vka_attention_desc bench_problem_desc(const bench_problem *p);
 
 /* ---- verify.c: is it right? ----------------------------------------------------------------------------------------
  */
@@ -352,7 +460,19 @@ bench_exit bench_tune(const bench_options *options);
 /* ---- options.c: what does each option of attention cost? ------------------------------------------------------------
  */
 
-/* Prints a table of ratios to the plain attention. */
+typedef struct bench_option_cost {
+    const char *shape, *option; /* option: "plain" for the attention that the others are measured against */
+    vka_dtype dtype;
+    uint32_t heads, kv_heads, q_len, kv_len, head_dim;
+    bench_state state;
+    char reason[160];
+    bench_score score;
+    double plain_ms;   /* of the plain attention in the same turns */
+    double goal;       /* of the ratio; NaN: none                  */
+    double difference; /* largest, from the plain output           */
+} bench_option_cost;
+
+/* Prints a table of ratios to the plain attention, and writes it to options->json. */
 bench_exit bench_costs(const bench_options *options);
 
 /* ---- pattern.c: what is in a pattern?
@@ -375,6 +495,7 @@ typedef struct bench_pattern_cost {
     double build_ms;     /* median                                                                   */
     double ms, dense_ms; /* medians; dense_ms is NaN where it isn't measured                         */
     double ratio;        /* time / (dense time * live_share), the median of turns                    */
+    double spread;       /* of that                                                                  */
     struct {
         double out, naive;
     } error; /* largest of the rows compared with float64, and that of the unfused computation */
@@ -395,16 +516,15 @@ struct bench_report {
     size_t count;
 };
 
-void bench_report_header(const bench_report *report);
-void bench_report_result(const bench_result *result);
+/* suite: "" for one shape. */
+void bench_report_header(const bench_report *report, const vka_device_caps *caps, const char *suite);
+void bench_report_result(const bench_result *result, bool verbose);
+/* What the columns mean, and how many results there are. */
 void bench_report_footer(const bench_report *report);
-
-/* "12.3" with four significant digits, "-" for NaN. */
-#define BENCH_NUMBER_SIZE 24
-const char *bench_number(double value, char text[BENCH_NUMBER_SIZE]);
-
-/* A line on stderr that the next one replaces; nothing unless stderr is a terminal. NULL wipes it. */
-void bench_progress(const char *text);
+/* A line for what wasn't measured: its name, FAIL or SKIP, why. */
+void bench_report_reason(const char *name, bench_state state, const char *reason, int columns);
+/* The last lines of a command: whether it was stopped, and the file that holds its results; NULL: there is none. */
+void bench_report_end(const char *what, size_t measured, size_t all, const char *file);
 
 /* ---- json.c: for programs
  * --------------------------------------------------------------------------------------------- */
@@ -417,14 +537,26 @@ bool bench_json_write(const bench_report *report, const char *path);
 bool bench_json_write_patterns(const bench_report *report, const bench_pattern_cost *costs, size_t count,
                                const char *path);
 
+#define BENCH_OPTIONS_SCHEMA "vkattn-bench-options/1"
+bool bench_json_write_options(const bench_report *report, double seconds, const bench_option_cost *costs, size_t count,
+                              const char *path);
+
+/* Can the file be made, or replaced? Otherwise the reason went to stderr. */
+bool bench_json_writable(const char *path);
+
+/* What is wrong with a tuning record; NULL: nothing. */
+#define BENCH_NO_RECORD "is no tuning record"
+const char *bench_json_check_tuning(const char *path);
+
 /* What tuning found for a class: as in docs/tuning.md. */
 typedef struct bench_tuned {
     vka_dtype dtype;
     uint32_t head_dim, rows; /* at most; rows = 0: any */
+    uint32_t head_dim_above, rows_above;
     bench_path path;
     vka_attention_tile tile;
-    uint32_t workgroups; /* 0: not measured */
-    double ms, default_ms;
+    uint32_t workgroups;                  /* 0: not measured */
+    double ms, default_ms, ratio, spread; /* ratio to the default, and its spread, by turns */
 } bench_tuned;
 
 /* Writes the record of a device into a file, in place of one that the file may have of the same device and driver. */

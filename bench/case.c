@@ -141,8 +141,8 @@ static void put_bound(text *t, int32_t bound) {
     }
 }
 
-static void put_attention(text *t, const bench_case *c) {
-    put(t, " B%u H%u", c->batch, c->heads);
+static void put_shape(text *t, const bench_case *c) {
+    put(t, " H%u", c->heads);
     if (c->kv_heads != c->heads) {
         put(t, "/%u", c->kv_heads);
     }
@@ -155,17 +155,23 @@ static void put_attention(text *t, const bench_case *c) {
     if (c->value_dim != c->head_dim) {
         put(t, "/%u", c->value_dim);
     }
-    if (c->causal) {
-        put(t, " causal");
-    }
+}
+
+static void put_window(text *t, const bench_case *c) {
     if (bench_case_windowed(c)) {
         put(t, " window ");
         put_bound(t, c->window_left);
         put(t, ":");
         put_bound(t, c->window_right);
     }
-    if (c->splits) {
+}
+
+static void put_demands(text *t, const bench_case *c) {
+    if (c->op == BENCH_ATTENTION && c->splits) {
         put(t, " splits=%u", c->splits);
+    }
+    if (c->path != BENCH_PATH_AUTO) {
+        put(t, " path=%s", bench_path_name(c->path));
     }
 }
 
@@ -173,13 +179,31 @@ void bench_case_label(const bench_case *c, char label[BENCH_LABEL_SIZE]) {
     text t = {label, BENCH_LABEL_SIZE};
     put(&t, "%s %s", bench_op_name(c->op), bench_dtype_name(c->dtype));
     if (c->op == BENCH_ATTENTION) {
-        put_attention(&t, c);
+        put(&t, " B%u", c->batch);
+        put_shape(&t, c);
+        put(&t, "%s", c->causal ? " causal" : "");
+        put_window(&t, c);
     } else {
         put(&t, " %ux%u%s", c->rows, c->cols, c->residual ? " residual" : "");
     }
-    if (c->path != BENCH_PATH_AUTO) {
-        put(&t, " path=%s", bench_path_name(c->path));
+    put_demands(&t, c);
+}
+
+void bench_case_brief(const bench_case *c, char label[BENCH_LABEL_SIZE]) {
+    text t = {label, BENCH_LABEL_SIZE};
+    if (c->op == BENCH_ATTENTION) {
+        put(&t, "%s", bench_dtype_name(c->dtype));
+        if (c->batch > 1) {
+            put(&t, " B%u", c->batch);
+        }
+        put_shape(&t, c);
+        /* A window that ends at the query is causal anyway. */
+        put(&t, "%s", c->causal && c->window_right != 0 ? " causal" : "");
+        put_window(&t, c);
+    } else {
+        put(&t, "norm %s %ux%u%s", bench_dtype_name(c->dtype), c->rows, c->cols, c->residual ? " residual" : "");
     }
+    put_demands(&t, c);
 }
 
 /* ---- cost ---------------------------------------------------------------------------------------------------------

@@ -24,15 +24,26 @@ static const bench_result *find(const bench_report *report, bool *used, const ch
     return NULL;
 }
 
+enum { CASE = 33, KERNELS = 17, TIME = 9 };
+
 static void print_side(const char *name, const bench_report *r) {
-    printf("%s  %s, %s\n   commit %s, %s\n", name, r->device, r->driver, r->commit, r->date);
+    char text[sizeof r->device + sizeof r->driver + 4];
+    snprintf(text, sizeof text, "%s, %s", r->device, r->driver);
+    printf("%s  ", name);
+    bench_wrap(stdout, text, 3, 3, 80);
+    printf("   commit %s, %s\n", r->commit, r->date);
 }
 
-static void print_line(const char *label, const bench_result *a, const bench_result *b, double ratio) {
-    char ms_a[BENCH_NUMBER_SIZE], ms_b[BENCH_NUMBER_SIZE], paths[80];
+static void print_line(const bench_result *a, const bench_result *b, double ratio) {
+    char label[BENCH_LABEL_SIZE], ms_a[BENCH_NUMBER_SIZE], ms_b[BENCH_NUMBER_SIZE], paths[80];
+    bench_case_brief(&a->c, label);
     snprintf(paths, sizeof paths, "%s/%s", a->path, b->path);
-    printf("%-52s %-11s %10s %10s %8.3f\n", label, paths, bench_number(a->timing.median_ms, ms_a),
-           bench_number(b->timing.median_ms, ms_b), ratio);
+    if (strlen(label) > CASE) {
+        printf("%s\n", label);
+        label[0] = '\0';
+    }
+    printf("%-*s %-*s %*s %*s %8.3f\n", CASE, label, KERNELS, strcmp(a->path, b->path) == 0 ? a->path : paths, TIME,
+           bench_time_text(a->timing.median_ms, ms_a), TIME, bench_time_text(b->timing.median_ms, ms_b), ratio);
 }
 
 static void print_table(const bench_report *a, const bench_report *b, bool *used) {
@@ -40,7 +51,8 @@ static void print_table(const bench_report *a, const bench_report *b, bool *used
     size_t matches = 0, alone = 0;
     print_side("A", a);
     print_side("B", b);
-    printf("\n%-52s %-11s %10s %10s %8s\n", "case", "path A/B", "A: ms", "B: ms", "A / B");
+    printf("\n%s%-*s %-*s %*s %*s %8s%s\n", bench_style(BENCH_BOLD), CASE, "case", KERNELS, "kernel A/B", TIME, "A",
+           TIME, "B", "A / B", bench_style(BENCH_PLAIN));
     for (size_t i = 0; i < a->count; i++) {
         char label[BENCH_LABEL_SIZE];
         bench_case_label(&a->results[i].c, label);
@@ -50,7 +62,7 @@ static void print_table(const bench_report *a, const bench_report *b, bool *used
             continue;
         }
         double ratio = a->results[i].timing.median_ms / other->timing.median_ms;
-        print_line(label, &a->results[i], other, ratio);
+        print_line(&a->results[i], other, ratio);
         logs += log(ratio);
         matches++;
     }

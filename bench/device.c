@@ -9,26 +9,36 @@
 
 #define MAX_DEVICES 32
 
-/* Errors are kept for the line of the case that they spoil; `user` is NULL while there is no device to keep them. */
+/* Keeps an error for the line of the case that it spoils. */
 static void on_log(void *user, vka_log_level level, const char *item, const char *message) {
     bench_device *d = user;
-    if (d && level == VKA_LOG_ERROR) {
+    if (level == VKA_LOG_ERROR) {
         snprintf(d->error, sizeof d->error, "%s: %s", item, message);
-        return;
+    } else {
+        bench_note("vkattn-bench: warning: %s: %s", item, message);
     }
-    bench_progress(NULL);
-    fprintf(stderr, "vkattn %s: %s: %s\n", level == VKA_LOG_ERROR ? "error" : "warning", item, message);
 }
 
 /* ---- the list ------------------------------------------------------------------------------------------------------
  */
 
+/* Why there is no device, as the library puts it: a text of REASON_SIZE. */
+#define REASON_SIZE 256
+static void keep_reason(void *user, vka_log_level level, const char *item, const char *message) {
+    if (level == VKA_LOG_ERROR) {
+        snprintf(user, REASON_SIZE, "%s", message);
+    } else {
+        bench_note("vkattn-bench: warning: %s: %s", item, message);
+    }
+}
+
 static uint32_t enumerate(vka_device_caps *caps) {
     uint32_t count = 0;
-    vka_status status = vka_device_enumerate(&(vka_device_desc){.log = {.fn = on_log}}, caps, MAX_DEVICES, &count);
+    char reason[REASON_SIZE] = "no Vulkan device: the drivers that are installed list none that fits";
+    vka_device_desc desc = {.log = {.fn = keep_reason, .user = reason}};
+    vka_status status = vka_device_enumerate(&desc, caps, MAX_DEVICES, &count);
     if (status != VKA_OK || count == 0) {
-        fprintf(stderr, "vkattn-bench: no Vulkan device: %s\n",
-                status == VKA_OK ? "the loader lists none that fits" : vka_status_string(status));
+        bench_note("vkattn-bench: %s", reason);
         return 0;
     }
     return count < MAX_DEVICES ? count : MAX_DEVICES;
@@ -38,21 +48,55 @@ static const char *yes(bool b) {
     return b ? "yes" : "no";
 }
 
+const char *bench_device_kind(vka_device_type type) {
+    static const char *const kinds[] = {
+        [VKA_DEVICE_OTHER] = "of no known kind",
+        [VKA_DEVICE_INTEGRATED] = "integrated GPU",
+        [VKA_DEVICE_DISCRETE] = "discrete GPU",
+        [VKA_DEVICE_VIRTUAL] = "virtual GPU, of a virtual machine",
+        [VKA_DEVICE_CPU] = "NOT A GPU: a software driver",
+    };
+    return type <= VKA_DEVICE_CPU ? kinds[type] : kinds[VKA_DEVICE_OTHER];
+}
+
+void bench_device_introduce(const vka_device_caps *c) {
+    printf("device   ");
+    bench_wrap(stdout, c->name, 9, 9, 80);
+    printf("driver   ");
+    bench_wrap(stdout, c->driver, 9, 9, 80);
+    if (c->type == VKA_DEVICE_CPU) {
+        printf("%s", bench_style(BENCH_WARNING));
+        printf("kind     NOT A GPU: the CPU pretends to be one, by a software driver.\n"
+               "         These times say nothing about how fast any GPU is.%s\n",
+               bench_style(BENCH_PLAIN));
+    } else {
+        printf("kind     %s\n", bench_device_kind(c->type));
+    }
+    if (!c->timestamps) {
+        printf("clock    the wall clock, since the device has no timestamps\n");
+    }
+}
+
 static void print_device(uint32_t number, const vka_device_caps *c) {
     static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
-    printf("%u: %s\n", number, c->name);
-    printf("   driver       %s\n", c->driver);
-    printf("   type         %s, vendor 0x%04x, device 0x%04x, Vulkan %u.%u.%u\n", types[c->type], c->vendor_id,
-           c->device_id, VK_API_VERSION_MAJOR(c->api_version), VK_API_VERSION_MINOR(c->api_version),
+    char memory[BENCH_NUMBER_SIZE], range[BENCH_NUMBER_SIZE];
+    printf("%u: %s%s%s\n", number, bench_style(BENCH_BOLD), c->name, bench_style(BENCH_PLAIN));
+    printf("   driver       ");
+    bench_wrap(stdout, c->driver, 16, 16, 80);
+    bool software = c->type == VKA_DEVICE_CPU;
+    printf("   type         %s%s%s\n", software ? bench_style(BENCH_WARNING) : "", types[c->type],
+           software ? ": not a GPU, the CPU pretends to be one" : "");
+    printf("%s", software ? bench_style(BENCH_PLAIN) : "");
+    printf("   id           vendor 0x%04x, device 0x%04x, Vulkan %u.%u.%u\n", c->vendor_id, c->device_id,
+           VK_API_VERSION_MAJOR(c->api_version), VK_API_VERSION_MINOR(c->api_version),
            VK_API_VERSION_PATCH(c->api_version));
-    printf("   memory       %.1f GiB%s, storage range %.0f MiB, alignment %u\n", (double)c->memory_bytes / 0x1p30,
-           c->unified_memory ? " (mapped)" : "", (double)c->storage_range / 0x1p20, c->storage_align);
+    printf("   memory       %s%s, storage range %s, alignment %u\n", bench_size_text((double)c->memory_bytes, memory),
+           c->unified_memory ? " (mapped)" : "", bench_size_text((double)c->storage_range, range), c->storage_align);
     printf("   workgroup    %u invocations, %u KiB shared, subgroup %u (%u .. %u)\n", c->max_invocations,
            c->shared_bytes / 1024, c->subgroup_size, c->subgroup_min, c->subgroup_max);
-    printf("   features     f16 storage %s, f16 arithmetic %s, f16 dot products %s, subgroup arithmetic %s, timestamps "
-           "%s\n",
-           yes(c->f16_storage), yes(c->f16_arithmetic), yes(c->f16_mixed_dot), yes(c->subgroup_arithmetic),
-           yes(c->timestamps));
+    printf("   f16          storage %s, arithmetic %s, dot products %s\n", yes(c->f16_storage), yes(c->f16_arithmetic),
+           yes(c->f16_mixed_dot));
+    printf("   other        subgroup arithmetic %s, timestamps %s\n", yes(c->subgroup_arithmetic), yes(c->timestamps));
 }
 
 bench_exit bench_devices_print(void) {
@@ -73,7 +117,8 @@ static bool find_uuid(uint32_t number, uint8_t uuid[VK_UUID_SIZE]) {
     if (index < count) {
         memcpy(uuid, caps[index].uuid, VK_UUID_SIZE);
     } else if (count) {
-        fprintf(stderr, "vkattn-bench: no device %u: there are %u, see `vkattn-bench devices`\n", number, count);
+        fprintf(stderr, "vkattn-bench: --device %u: there %s (see vkattn-bench devices)\n", number,
+                count == 1 ? "is only device 1" : "are not that many");
     }
     free(caps);
     return index < count;
@@ -263,8 +308,8 @@ bench_device *bench_device_open(uint32_t number, const char *tuning) {
     bench_device *d = calloc(1, sizeof *d);
     const char *failed = d ? open_steps(d, uuid, tuning) : "out of memory";
     if (failed) {
-        fprintf(stderr, "vkattn-bench: device %u can't be used: %s %s\n", number ? number : 1, failed,
-                d ? d->error : "");
+        bench_note("vkattn-bench: device %u can't be used: %s", number ? number : 1,
+                   d && *d->error ? d->error : failed);
         bench_device_close(d);
         return NULL;
     }

@@ -1,9 +1,10 @@
-/* Reports for programs: written by `run --json`, read by `compare`; written by `patterns --json`. README.md describes
- * the schema. SPDX-License-Identifier: MIT */
+/* Reports for programs: written by `run --json`, read by `compare`; written by `patterns` and `options`. README.md
+ * describes the schema. SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <cjson/cJSON.h>
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,7 @@ static cJSON *result_object(const bench_result *r) {
     add_measured(o, "ms_median", r->timing.median_ms);
     add_measured(o, "ms_min", r->timing.min_ms);
     add_measured(o, "ms_max", r->timing.max_ms);
+    add_measured(o, "spread", r->timing.spread);
     add_measured(o, "first_call_ms", r->first_call_ms);
     cJSON_AddNumberToObject(o, "repeats", r->timing.repeats);
     cJSON_AddNumberToObject(o, "calls_per_repeat", r->timing.calls);
@@ -122,7 +124,7 @@ static bool write_object(cJSON *o, const char *path) {
         ok = false;
     }
     if (!ok) {
-        fprintf(stderr, "vkattn-bench: %s can't be written\n", path);
+        bench_note("vkattn-bench: %s can't be written: %s", path, text ? strerror(errno) : "out of memory");
     }
     cJSON_free(text);
     cJSON_Delete(o);
@@ -154,6 +156,7 @@ static cJSON *pattern_object(const bench_pattern_cost *c) {
     add_measured(o, "ms_median", c->ms);
     add_measured(o, "dense_ms_median", c->dense_ms);
     add_measured(o, "ratio", c->ratio);
+    add_measured(o, "spread", c->spread);
     add_measured(o, "max_error", c->error.out);
     add_measured(o, "naive_error", c->error.naive);
     return o;
@@ -167,6 +170,49 @@ bool bench_json_write_patterns(const bench_report *report, const bench_pattern_c
         cJSON_AddItemToArray(list, pattern_object(&costs[i]));
     }
     return write_object(o, path);
+}
+
+static cJSON *option_object(const bench_option_cost *c) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "shape", c->shape);
+    cJSON_AddStringToObject(o, "option", c->option);
+    cJSON_AddStringToObject(o, "dtype", bench_dtype_name(c->dtype));
+    cJSON_AddNumberToObject(o, "heads", c->heads);
+    cJSON_AddNumberToObject(o, "kv_heads", c->kv_heads);
+    cJSON_AddNumberToObject(o, "q_len", c->q_len);
+    cJSON_AddNumberToObject(o, "kv_len", c->kv_len);
+    cJSON_AddNumberToObject(o, "head_dim", c->head_dim);
+    cJSON_AddStringToObject(o, "state", states[c->state]);
+    cJSON_AddStringToObject(o, "reason", c->reason);
+    add_measured(o, "ms_median", c->score.ms);
+    add_measured(o, "plain_ms_median", c->plain_ms);
+    add_measured(o, "ratio", c->score.ratio);
+    add_measured(o, "spread", c->score.spread);
+    cJSON_AddNumberToObject(o, "rounds", c->score.rounds);
+    add_measured(o, "goal", c->goal);
+    add_measured(o, "max_difference", c->difference);
+    return o;
+}
+
+bool bench_json_write_options(const bench_report *report, double seconds, const bench_option_cost *costs, size_t count,
+                              const char *path) {
+    cJSON *o = head_object(report, BENCH_OPTIONS_SCHEMA);
+    cJSON_AddNumberToObject(o, "seconds", seconds);
+    cJSON *list = cJSON_AddArrayToObject(o, "options");
+    for (size_t i = 0; i < count; i++) {
+        cJSON_AddItemToArray(list, option_object(&costs[i]));
+    }
+    return write_object(o, path);
+}
+
+bool bench_json_writable(const char *path) {
+    FILE *file = fopen(path, "a"); /* leaves what is there */
+    if (file) {
+        fclose(file);
+    } else {
+        bench_note("vkattn-bench: %s can't be written: %s", path, strerror(errno));
+    }
+    return file != NULL;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------------------

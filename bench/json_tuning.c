@@ -4,7 +4,9 @@
 
 #include <cjson/cJSON.h>
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static cJSON *rule_object(const bench_tuned *r) {
     cJSON *o = cJSON_CreateObject();
@@ -13,6 +15,8 @@ static cJSON *rule_object(const bench_tuned *r) {
     if (r->rows) {
         cJSON_AddNumberToObject(o, "rows", r->rows);
     }
+    cJSON_AddNumberToObject(o, "head_dim_above", r->head_dim_above);
+    cJSON_AddNumberToObject(o, "rows_above", r->rows_above);
     cJSON_AddStringToObject(o, "path", bench_path_name(r->path));
     cJSON_AddNumberToObject(o, "query_tile", r->tile.query_tile);
     cJSON_AddNumberToObject(o, "key_tile", r->tile.key_tile);
@@ -20,6 +24,9 @@ static cJSON *rule_object(const bench_tuned *r) {
     cJSON_AddNumberToObject(o, "team", r->tile.team);
     cJSON_AddNumberToObject(o, "workgroups", r->workgroups);
     cJSON_AddNumberToObject(o, "ms", r->ms);
+    cJSON_AddNumberToObject(o, "default_ms", r->default_ms);
+    cJSON_AddNumberToObject(o, "ratio", r->ratio);
+    cJSON_AddNumberToObject(o, "spread", r->spread);
     return o;
 }
 
@@ -69,10 +76,27 @@ static cJSON *open_records(const char *path) {
     return o;
 }
 
+const char *bench_json_check_tuning(const char *path) {
+    errno = 0;
+    FILE *file = fopen(path, "rb");
+    char byte;
+    bool read = file && fread(&byte, 1, 1, file) == 1;
+    const char *why = read ? NULL : errno ? strerror(errno) : "the file is empty";
+    if (file) {
+        fclose(file);
+    }
+    cJSON *o = read ? open_records(path) : NULL;
+    if (read && !o) {
+        why = BENCH_NO_RECORD;
+    }
+    cJSON_Delete(o);
+    return why;
+}
+
 bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rules, size_t count, const char *path) {
     cJSON *o = open_records(path);
     if (!o) {
-        fprintf(stderr, "vkattn-bench: %s is no tuning record: not overwritten\n", path);
+        bench_note("vkattn-bench: %s is no tuning record: not overwritten", path);
         return false;
     }
     cJSON *records = cJSON_GetObjectItemCaseSensitive(o, "records");
@@ -87,7 +111,7 @@ bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rul
     bool ok = file && fputs(text, file) >= 0 && fputc('\n', file) >= 0;
     ok = (!file || fclose(file) == 0) && ok;
     if (!ok) {
-        fprintf(stderr, "vkattn-bench: %s can't be written\n", path);
+        bench_note("vkattn-bench: %s can't be written: %s", path, strerror(errno));
     }
     cJSON_free(text);
     cJSON_Delete(o);

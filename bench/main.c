@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include "bench.h"
 
+#include "commit.h"
+
 static bench_exit dispatch(const bench_options *options) {
     switch (options->command) {
     case BENCH_COMMAND_DEVICES:
@@ -19,7 +21,11 @@ static bench_exit dispatch(const bench_options *options) {
     case BENCH_COMMAND_PATTERNS:
         return bench_pattern_costs(options);
     case BENCH_COMMAND_HELP:
-        bench_usage(stdout);
+        bench_usage(stdout, options->topic);
+        return BENCH_EXIT_OK;
+    case BENCH_COMMAND_VERSION:
+        printf("vkattn-bench %d.%d.%d, commit %s\n", VKA_VERSION_MAJOR, VKA_VERSION_MINOR, VKA_VERSION_PATCH,
+               BENCH_COMMIT);
         return BENCH_EXIT_OK;
     }
     return BENCH_EXIT_USAGE;
@@ -29,7 +35,9 @@ int main(int argc, char **argv) {
     bench_options options;
     bench_exit status = BENCH_EXIT_USAGE;
     if (bench_options_parse(argc, (const char **)argv, &options)) {
+        bench_catch_interrupt();
         status = dispatch(&options);
+        bench_progress_end();
     }
     bench_options_free(&options);
     return (int)status;

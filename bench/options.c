@@ -24,9 +24,10 @@ typedef struct problem_shape {
     bool software; /* where it is measured */
 } problem_shape;
 
+/* Those of software drivers take a tenth of a second on two cores, even by old drivers. */
 static const problem_shape shapes[] = {
-    {"prefill", 8, 8, 2048, 2048, 64, true},
-    {"decode", 32, 8, 1, 16384, 128, true},
+    {"prefill", 4, 4, 512, 512, 64, true},
+    {"decode", 32, 8, 1, 4096, 128, true},
     {"prefill", 32, 32, 4096, 4096, 128, false},
     {"decode", 32, 8, 1, 16384, 128, false},
 };
@@ -35,7 +36,10 @@ enum { PAGE = 64 };
 
 typedef struct bench_set {
     const problem_shape *s;
+    bench_device *bench_device;
     vka_device *device;
+    bool verbose;
+    double longest_ms; /* that an option needed at least */
     vka_dtype dtype;
     ref_rng rng;
     array q, k, v, out;
@@ -251,34 +255,49 @@ static double difference(const bench_set *b, bool last_row, const float *out) {
     return worst;
 }
 
-/* Each turn gives a ratio. */
-enum { ROUNDS = 9 };
-
 static vka_attention_desc plain_desc(const bench_set *b) {
     return (vka_attention_desc){.q = b->q.view, .k = b->k.view, .v = b->v.view, .out = b->out.view};
 }
 
-static bool measure_option(bench_set *b, const option *x, bench_contender *plain) {
+/* Ratios are medians of at least so many turns, and of no more than tell anything. */
+enum { LEAST_ROUNDS = 5, MOST_ROUNDS = 25 };
+
+static void fail(bench_set *b, bench_option_cost *cost, vka_status status, const char *why) {
+    const char *said = bench_device_error(b->bench_device);
+    cost->state = status == VKA_UNSUPPORTED || status == VKA_OUT_OF_MEMORY ? BENCH_SKIPPED : BENCH_FAILED;
+    snprintf(cost->reason, sizeof cost->reason, "%s", *why ? why : *said ? said : vka_status_string(status));
+}
+
+/* Verified, then timed in turns with the plain attention until `end_ms`. */
+static void measure_option(bench_set *b, const option *x, bench_contender *plain, double end_ms,
+                           bench_option_cost *cost) {
     bench_contender with = {.desc = plain_desc(b)};
-    bench_score score = {NAN, NAN, NAN};
+    bench_contender *const both[] = {plain, &with};
+    bench_score scores[2];
     b->tolerance = b->dtype == VKA_F32 ? 1e-4 : 1e-2;
+    bench_device_clear_error(b->bench_device);
     x->apply(b, &with.desc);
     vka_status status = bench_contender_prepare(b->device, &with);
+    b->longest_ms = fmax(b->longest_ms, with.first_ms + LEAST_ROUNDS * (plain->ms + with.ms));
     float *out = read_output(b);
-    bool right = difference(b, x->last_row, out) <= b->tolerance;
-    status = status == VKA_OK ? bench_duel(b->device, plain, &with, ROUNDS, &score) : status;
-    char text[2][BENCH_NUMBER_SIZE];
-    printf("%-8s %-5s %-20s %8s ms %8s%s%s%s\n", b->s->name, bench_dtype_name(b->dtype), x->name,
-           bench_number(score.ms, text[0]), bench_number(score.ratio, text[1]),
-           x->goal > 0 && score.ratio > x->goal ? "  above its goal" : "", right ? "" : "  WRONG",
-           status == VKA_OK ? "" : vka_status_string(status));
-    fflush(stdout);
+    cost->difference = status == VKA_OK ? difference(b, x->last_row, out) : NAN;
+    bool right = status == VKA_OK && cost->difference <= b->tolerance;
+    if (right) {
+        bench_rounds rounds = {LEAST_ROUNDS, MOST_ROUNDS, end_ms};
+        status = bench_take_turns(both, 2, rounds, scores);
+    }
+    if (!right || status != VKA_OK) {
+        fail(b, cost, status, status == VKA_OK ? "WRONG: other values than the plain attention's" : "");
+    } else {
+        cost->state = BENCH_DONE;
+        cost->score = scores[1];
+        cost->plain_ms = scores[0].ms;
+    }
     free(out);
     vka_recorder_destroy(&with.recorder);
     for (; b->extras; b->extras--) {
         drop(&b->extra[b->extras - 1]);
     }
-    return right && status == VKA_OK;
 }
 
 static array random_array(bench_set *b, uint32_t heads, uint32_t rows) {
@@ -293,25 +312,149 @@ static array random_array(bench_set *b, uint32_t heads, uint32_t rows) {
     return a;
 }
 
-static bool measure_shape(bench_set *b) {
+/* ---- the tables ---------------------------------------------------------------------------------------------------
+ */
+
+enum { NAME = 20, TIME = 9, RATIO = 7, SPREAD = 7, GOAL = 6 };
+
+static void print_heading(const bench_set *b, double plain_ms) {
+    char time[BENCH_NUMBER_SIZE];
+    printf("\n%s%s, %s%s: H %u/%u, Nq %u, Nk %u, D %u; plain attention: %s\n", bench_style(BENCH_BOLD), b->s->name,
+           bench_dtype_name(b->dtype), bench_style(BENCH_PLAIN), b->s->heads, b->s->kv_heads, b->s->q_len, b->s->kv_len,
+           b->s->dim, bench_time_text(plain_ms, time));
+    printf("%s%-*s %*s %*s %*s %*s%s\n", bench_style(BENCH_BOLD), NAME, "option", TIME, "time", RATIO, "ratio", SPREAD,
+           "spread", GOAL, "goal", bench_style(BENCH_PLAIN));
+}
+
+static void print_cost(const bench_option_cost *c, bool verbose) {
+    char time[BENCH_NUMBER_SIZE], plain[BENCH_NUMBER_SIZE], spread[BENCH_NUMBER_SIZE], goal[BENCH_NUMBER_SIZE] = "-";
+    if (c->state != BENCH_DONE) {
+        bench_report_reason(c->option, c->state, c->reason, bench_columns(verbose));
+        return;
+    }
+    if (isfinite(c->goal)) {
+        snprintf(goal, sizeof goal, "%.2f", c->goal);
+    }
+    printf("%-*s %*s %*.2f %*s %*s", NAME, c->option, TIME, bench_time_text(c->score.ms, time), RATIO, c->score.ratio,
+           SPREAD, bench_percent_text(c->score.spread, spread), GOAL, goal);
+    if (c->score.ratio - c->score.spread > c->goal) {
+        printf("  %sabove its goal%s", bench_style(BENCH_WARNING), bench_style(BENCH_PLAIN));
+    }
+    if (verbose) {
+        printf("  %u turns, plain %s", c->score.rounds, bench_time_text(c->plain_ms, plain));
+    }
+    printf("\n");
+    fflush(stdout);
+}
+
+static void print_help(void) {
+    printf("\n");
+    bench_column_help("option", "attention with it, given values that change nothing, so that it is verified");
+    bench_column_help("time", "of one call, the median of turns with the plain attention");
+    bench_column_help("ratio", "to the plain attention's time: the median of the turns' ratios");
+    bench_column_help("spread", "of the middle half of these ratios");
+    bench_column_help("goal", "the ratio that this project wants to stay below, where it has set one");
+}
+
+/* ---- everything ---------------------------------------------------------------------------------------------------
+ */
+
+/* The whole list of what will be measured is there from the beginning, so that the file says what was not reached. */
+#define MAX_COSTS (4 * 2 * (int)OPTIONS)
+typedef struct costs_list {
+    bench_option_cost at[MAX_COSTS];
+    size_t count, done;
+} costs_list;
+
+/* Causality does nothing for one query at the end. */
+static bool applies(const problem_shape *s, const option *x) {
+    return s->q_len > 1 || !x->last_row;
+}
+
+static size_t count_options(const problem_shape *s) {
+    size_t count = 0;
+    for (size_t i = 0; i < OPTIONS; i++) {
+        count += applies(s, &options[i]);
+    }
+    return count;
+}
+
+static void expect(costs_list *list, const problem_shape *s, vka_dtype dtype) {
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (applies(s, &options[i])) {
+            list->at[list->count++] = (bench_option_cost){.shape = s->name,
+                                                          .option = options[i].name,
+                                                          .dtype = dtype,
+                                                          .heads = s->heads,
+                                                          .kv_heads = s->kv_heads,
+                                                          .q_len = s->q_len,
+                                                          .kv_len = s->kv_len,
+                                                          .head_dim = s->dim,
+                                                          .state = BENCH_SKIPPED,
+                                                          .reason = "not reached",
+                                                          .plain_ms = NAN,
+                                                          .difference = NAN,
+                                                          .score = {NAN, NAN, NAN, 0},
+                                                          .goal = options[i].goal > 0 ? options[i].goal : NAN};
+        }
+    }
+}
+
+/* Those from `first` on, in one line. */
+static void skip_rest(costs_list *list, size_t first, size_t count, const char *reason, bool verbose) {
+    char name[64];
+    for (size_t i = first; i < first + count; i++) {
+        snprintf(list->at[i].reason, sizeof list->at[i].reason, "%s", reason);
+    }
+    snprintf(name, sizeof name, count > 1 ? "%s and %zu more" : "%s", list->at[first].option, count - 1);
+    bench_progress_pause();
+    bench_report_reason(name, BENCH_SKIPPED, reason, bench_columns(verbose));
+}
+
+/* The options of a shape, in its share of the time: each gets an equal part of what is left. Once one is likely not to
+ * end in time, judged by the longest so far, none is begun. */
+static void measure_options(bench_set *b, costs_list *list, bench_contender *plain, bench_clock time) {
+    size_t left = count_options(b->s);
+    for (size_t i = 0; i < OPTIONS; i++) {
+        if (!applies(b->s, &options[i])) {
+            continue;
+        }
+        char text[64];
+        double now = bench_now_ms();
+        bool late = list->done && now + b->longest_ms > time.end_ms; /* the very first one is always measured */
+        if (bench_stopped() || late) {
+            skip_rest(list, list->done, left, bench_stopped() ? "stopped by Ctrl-C" : "out of time: see --seconds",
+                      b->verbose);
+            list->done += left;
+            return;
+        }
+        snprintf(text, sizeof text, "%s, %s, %s", b->s->name, bench_dtype_name(b->dtype), options[i].name);
+        bench_progress_step(list->done, text);
+        bench_option_cost *cost = &list->at[list->done++];
+        measure_option(b, &options[i], plain, now + (time.end_ms - now) / (double)left--, cost);
+        bench_progress_pause();
+        print_cost(cost, b->verbose);
+    }
+}
+
+static bool measure_shape(bench_set *b, costs_list *list, bench_clock time) {
+    char text[64];
+    snprintf(text, sizeof text, "%s, %s, plain", b->s->name, bench_dtype_name(b->dtype));
+    bench_progress_step(list->done, text);
     b->q = random_array(b, b->s->heads, b->s->q_len);
     b->k = random_array(b, b->s->kv_heads, b->s->kv_len);
     b->v = random_array(b, b->s->kv_heads, b->s->kv_len);
     b->out = random_array(b, b->s->heads, b->s->q_len);
     bench_contender plain = {.desc = plain_desc(b)};
-    bench_score score = {NAN, NAN, NAN};
-    bool ok = bench_contender_prepare(b->device, &plain) == VKA_OK;
+    vka_status status = bench_contender_prepare(b->device, &plain);
     b->plain = read_output(b);
-    ok = ok && bench_duel(b->device, &plain, &plain, ROUNDS, &score) == VKA_OK;
-    char text[BENCH_NUMBER_SIZE];
-    printf("%-8s %-5s %-20s %8s ms        1   H %u/%u, N %u x %u, D %u\n", b->s->name, bench_dtype_name(b->dtype),
-           "plain", bench_number(score.ms, text), b->s->heads, b->s->kv_heads, b->s->q_len, b->s->kv_len, b->s->dim);
-    bool all_right = ok;
-    for (size_t i = 0; i < OPTIONS && ok; i++) {
-        /* Causality does nothing for one query at the end. */
-        if (b->s->q_len > 1 || !options[i].last_row) {
-            all_right = measure_option(b, &options[i], &plain) && all_right;
-        }
+    bench_progress_pause();
+    if (status == VKA_OK) {
+        print_heading(b, plain.ms);
+        measure_options(b, list, &plain, time);
+    } else {
+        bench_note("vkattn-bench: %s: %s", text, vka_status_string(status));
+        list->done += count_options(b->s);
     }
     vka_recorder_destroy(&plain.recorder);
     free(b->plain);
@@ -319,27 +462,87 @@ static bool measure_shape(bench_set *b) {
     for (int i = 0; i < 4; i++) {
         drop(all[i]);
     }
-    return all_right;
+    return status == VKA_OK;
+}
+
+typedef struct table {
+    const problem_shape *s;
+    vka_dtype dtype;
+} table;
+
+/* The tables that the device and --dtype ask for. Software drivers compute f16 by f32: that one is not measured there
+ * unless it is asked for. */
+static size_t choose_tables(const bench_options *o, const vka_device_caps *caps, table *tables) {
+    static const vka_dtype dtypes[] = {VKA_F16, VKA_F32};
+    bool software = caps->type == VKA_DEVICE_CPU;
+    size_t count = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        for (int t = 0; t < 2 && shapes[i].software == software; t++) {
+            if (o->only ? t == 0 : !software || dtypes[t] == VKA_F32) {
+                tables[count++] = (table){&shapes[i], o->only ? o->only : dtypes[t]};
+            }
+        }
+    }
+    return count;
+}
+
+static bench_exit finish(const bench_options *o, const bench_report *report, const costs_list *list, bool ok) {
+    size_t done = 0, failed = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        done += list->at[i].state == BENCH_DONE;
+        failed += list->at[i].state == BENCH_FAILED;
+    }
+    printf("\n%zu measured, %zu failed, %zu skipped\n", done, failed, list->count - done - failed);
+    char *spare = !o->json && bench_stopped() && done ? bench_spare_file("options") : NULL;
+    const char *file = o->json ? o->json : spare;
+    bool written = !file || bench_json_write_options(report, o->seconds, list->at, list->count, file);
+    bench_report_end("options", done, list->count, written ? file : NULL);
+    free(spare);
+    if (!ok || failed || !written) {
+        return BENCH_EXIT_FAILED;
+    }
+    return bench_stopped() ? BENCH_EXIT_STOPPED : BENCH_EXIT_OK;
+}
+
+static bench_exit measure_all(const bench_options *o, bench_device *d, costs_list *list) {
+    table tables[sizeof shapes / sizeof *shapes * 2];
+    size_t count = choose_tables(o, bench_device_caps(d), tables);
+    bench_report report;
+    bench_report_begin(&report, d, o->seed);
+    for (size_t i = 0; i < count; i++) {
+        expect(list, tables[i].s, tables[i].dtype);
+    }
+    bench_device_introduce(bench_device_caps(d));
+    printf("commit   %s, seed %llu\n", report.commit, (unsigned long long)o->seed);
+    printf("plan     %zu options in %zu tables, in at most about %.0f s (--seconds)\n", list->count, count, o->seconds);
+    fflush(stdout);
+    bench_progress_start(list->count, o->seconds);
+    bench_clock all = bench_clock_start(o->seconds);
+    bool ok = true;
+    for (size_t i = 0; i < count && !bench_stopped(); i++) {
+        bench_clock share = {all.start_ms, bench_clock_share(&all, count - i)};
+        bench_set b = {.s = tables[i].s, .bench_device = d, .device = bench_device_vka(d), .dtype = tables[i].dtype};
+        b.rng = ref_rng_seed(o->seed);
+        b.verbose = o->verbose;
+        ok = measure_shape(&b, list, share) && ok;
+        ok = (!o->json || bench_json_write_options(&report, o->seconds, list->at, list->count, o->json)) && ok;
+    }
+    bench_progress_end();
+    print_help();
+    return finish(o, &report, list, ok);
 }
 
 bench_exit bench_costs(const bench_options *o) {
-    static const vka_dtype dtypes[] = {VKA_F32, VKA_F16};
+    if (o->json && !bench_json_writable(o->json)) {
+        return BENCH_EXIT_FAILED;
+    }
     bench_device *d = bench_device_open(o->device, o->tuning);
     if (!d) {
         return BENCH_EXIT_NO_DEVICE;
     }
-    const vka_device_caps *caps = bench_device_caps(d);
-    bool ok = true;
-    printf("device  %s\ndriver  %s\n", caps->name, caps->driver);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
-        for (int t = 0; t < 2 && shapes[i].software == (caps->type == VKA_DEVICE_CPU); t++) {
-            bench_set b = {.s = &shapes[i], .device = bench_device_vka(d), .dtype = dtypes[t]};
-            b.rng = ref_rng_seed(o->seed);
-            if (!o->only || o->only == dtypes[t]) {
-                ok = measure_shape(&b) && ok;
-            }
-        }
-    }
+    costs_list *list = calloc(1, sizeof *list);
+    bench_exit status = list ? measure_all(o, d, list) : BENCH_EXIT_FAILED;
+    free(list);
     bench_device_close(d);
-    return ok ? BENCH_EXIT_OK : BENCH_EXIT_FAILED;
+    return status;
 }

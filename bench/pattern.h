@@ -51,6 +51,9 @@ typedef struct bench_named {
 /* NULL if there is none of that name. */
 const bench_named *bench_named_find(const char *name);
 void bench_named_print(FILE *file);
+/* Fills in all names, returns how many. */
+#define BENCH_MAX_NAMED 32
+size_t bench_named_names(const char *names[BENCH_MAX_NAMED]);
 
 /* ---- pattern_spec.c: patterns as words ------------------------------------------------------------------------------
  */

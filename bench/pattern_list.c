@@ -280,14 +280,19 @@ const bench_named *bench_named_find(const char *name) {
     return NULL;
 }
 
+size_t bench_named_names(const char *names[BENCH_MAX_NAMED]) {
+    for (size_t i = 0; i < LENGTH; i++) {
+        names[i] = list[i].name;
+    }
+    return LENGTH;
+}
+
 void bench_named_print(FILE *file) {
     for (size_t i = 0; i < LENGTH; i++) {
-        char line[160] = "";
-        int at = snprintf(line, sizeof line, "%s", list[i].name);
+        int at = fprintf(file, "%s", list[i].name);
         for (int p = 0; p < BENCH_MAX_PARAMS && list[i].params[p].key; p++) {
-            at += snprintf(line + at, sizeof line - (size_t)at, ":%s=%s", list[i].params[p].key,
-                           list[i].params[p].otherwise);
+            at += fprintf(file, ":%s=%s", list[i].params[p].key, list[i].params[p].otherwise);
         }
-        fprintf(file, "%-70s %s\n", line, list[i].what);
+        fprintf(file, at + 2 + (int)strlen(list[i].what) > 80 ? "\n    %s\n" : "  %s\n", list[i].what);
     }
 }

@@ -1,8 +1,7 @@
 /* Patterns as words: names with parameters, joined by `or` and `and`.
  * SPDX-License-Identifier: MIT */
-#include "pattern.h"
+#include "bench.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,19 +16,7 @@ typedef struct word {
     bool intersect;                          /* joined by `and`  */
 } word;
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
-#endif
-static bool
-complain(const char *format, ...) {
-    va_list args;
-    fputs("vkattn-bench: ", stderr);
-    va_start(args, format);
-    vfprintf(stderr, format, args);
-    va_end(args);
-    fputc('\n', stderr);
-    return false;
-}
+#define complain(...) bench_complain("pattern --list", __VA_ARGS__)
 
 /* ---- words --------------------------------------------------------------------------------------------------------
  */
@@ -66,7 +53,14 @@ static bool set_param(word *w, const char *key, const char *value) {
                                   BENCH_MAX_NUMBERS);
         }
     }
-    return complain("%s has no parameter '%s': see --list", w->named->name, key);
+    const char *keys[BENCH_MAX_PARAMS] = {NULL};
+    char hint[BENCH_SUGGEST_SIZE];
+    size_t count = 0;
+    for (; count < BENCH_MAX_PARAMS && w->named->params[count].key; count++) {
+        keys[count] = w->named->params[count].key;
+    }
+    bench_suggest(key, keys, count, hint);
+    return complain("%s: no parameter '%s'; %s", w->named->name, key, count ? hint : "it has none");
 }
 
 /* "@3" or "@2-5". */
@@ -98,7 +92,10 @@ static bool parse_word(char *text, word *w) {
     }
     w->named = bench_named_find(text);
     if (!w->named) {
-        return complain("unknown pattern '%s': see --list", text);
+        const char *names[BENCH_MAX_NAMED];
+        char hint[BENCH_SUGGEST_SIZE];
+        bool near = bench_suggest(text, names, bench_named_names(names), hint);
+        return complain("unknown pattern '%s'%s%s", text, near ? "; " : "", near ? hint : "");
     }
     bool ok = true;
     for (int i = 0; i < BENCH_MAX_PARAMS && w->named->params[i].key && ok; i++) {
@@ -141,7 +138,7 @@ static uint32_t parse_words(char *text, word *words) {
         joined = intersect = false;
     }
     if (joined) {
-        complain(count ? "a pattern is missing at the end" : "a pattern is missing: see --list");
+        complain(count ? "a pattern is missing at the end" : "a pattern is missing");
         return 0;
     }
     return count;

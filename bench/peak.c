@@ -268,18 +268,18 @@ static uint64_t copy_size(const vka_device_caps *caps) {
 
 bench_peaks bench_measure_peaks(const bench_device *d) {
     bench_peaks p = {.copy_bytes = copy_size(bench_device_caps(d))};
-    bench_progress("measuring the arithmetic peak");
+    bench_progress_step(0, "the arithmetic peak");
     p.tflops_f32 = measure_tflops(d);
-    bench_progress("measuring copy bandwidth");
+    bench_progress_step(0, "copy bandwidth");
     p.copy_gbps = measure_copy(d, p.copy_bytes);
-    bench_progress(NULL);
+    bench_progress_pause();
     if (!(p.tflops_f32 > 0)) {
         p.tflops_f32 = NAN;
-        fprintf(stderr, "vkattn-bench: the arithmetic peak could not be measured %s\n", d->error);
+        bench_note("vkattn-bench: the arithmetic peak could not be measured %s", d->error);
     }
     if (!isfinite(p.copy_gbps)) {
         p.copy_gbps = NAN;
-        fprintf(stderr, "vkattn-bench: the copy bandwidth could not be measured %s\n", d->error);
+        bench_note("vkattn-bench: the copy bandwidth could not be measured %s", d->error);
     }
     return p;
 }

@@ -163,7 +163,7 @@ static const vka_attention_path attention_paths[] = {
     [BENCH_PATH_GROUP] = VKA_PATH_AUTO,
 };
 
-static vka_attention_desc attention_desc(const bench_problem *p) {
+vka_attention_desc bench_problem_desc(const bench_problem *p) {
     const bench_case *c = p->c;
     bool windowed = bench_case_windowed(c);
     return (vka_attention_desc){
@@ -190,7 +190,7 @@ bench_path bench_path_of(vka_attention_path path) {
 
 vka_status bench_problem_candidates(const bench_problem *p, vka_attention_candidate *list, uint32_t capacity,
                                     uint32_t *count) {
-    vka_attention_desc desc = attention_desc(p);
+    vka_attention_desc desc = bench_problem_desc(p);
     return vka_attention_candidates(p->device, &desc, list, capacity, count);
 }
 
@@ -212,7 +212,7 @@ static vka_layer_norm_desc layer_norm_desc(const bench_problem *p) {
 vka_status bench_problem_record(vka_recorder *recorder, void *problem) {
     const bench_problem *p = problem;
     if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = attention_desc(p);
+        vka_attention_desc desc = bench_problem_desc(p);
         return vka_attention(recorder, &desc);
     }
     vka_layer_norm_desc desc = layer_norm_desc(p);
@@ -221,7 +221,7 @@ vka_status bench_problem_record(vka_recorder *recorder, void *problem) {
 
 vka_status bench_problem_prepare(const bench_problem *p) {
     if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = attention_desc(p);
+        vka_attention_desc desc = bench_problem_desc(p);
         return vka_attention_prepare(p->device, &desc);
     }
     vka_layer_norm_desc desc = layer_norm_desc(p);
@@ -230,7 +230,7 @@ vka_status bench_problem_prepare(const bench_problem *p) {
 
 vka_status bench_problem_workspace(const bench_problem *p, uint64_t *bytes) {
     if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = attention_desc(p);
+        vka_attention_desc desc = bench_problem_desc(p);
         return vka_attention_workspace(p->device, &desc, bytes);
     }
     vka_layer_norm_desc desc = layer_norm_desc(p);
@@ -239,7 +239,7 @@ vka_status bench_problem_workspace(const bench_problem *p, uint64_t *bytes) {
 
 vka_status bench_problem_explain(const bench_problem *p, char *text, size_t capacity) {
     if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = attention_desc(p);
+        vka_attention_desc desc = bench_problem_desc(p);
         return vka_attention_explain(p->device, &desc, text, capacity, NULL);
     }
     vka_layer_norm_desc desc = layer_norm_desc(p);

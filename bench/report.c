@@ -3,69 +3,88 @@
 #include "bench.h"
 
 #include <math.h>
-#include <unistd.h>
+#include <string.h>
 
-const char *bench_number(double value, char text[BENCH_NUMBER_SIZE]) {
-    if (isnan(value)) {
-        snprintf(text, BENCH_NUMBER_SIZE, "-");
-        return text;
-    }
-    double size = fabs(value);
-    if (size > 0 && size < 1e-3) {
-        snprintf(text, BENCH_NUMBER_SIZE, "%.1e", value);
-        return text;
-    }
-    int decimals = size >= 1000 ? 0 : size >= 100 ? 1 : size >= 10 ? 2 : size >= 1 ? 3 : 4;
-    snprintf(text, BENCH_NUMBER_SIZE, "%.*f", decimals, value);
-    return text;
-}
+/* Of the table; with the spaces between them 79. */
+enum { CASE = 33, KERNEL = 8, TIME = 8, SPREAD = 6, RATE = 13, PEAK = 6 };
 
-void bench_progress(const char *text) {
-    static bool shown; /* is there a line to be wiped? */
-    if (!isatty(STDERR_FILENO)) {
-        return;
+void bench_report_header(const bench_report *report, const vka_device_caps *caps, const char *suite) {
+    char flops[BENCH_NUMBER_SIZE], traffic[BENCH_NUMBER_SIZE];
+    bench_device_introduce(caps);
+    printf("peaks    %s multiply-adds of f32, %s copies; measured now\n",
+           bench_flops_text(report->peaks.tflops_f32, flops), bench_traffic_text(report->peaks.copy_gbps, traffic));
+    printf("commit   %s, seed %llu\n", report->commit, (unsigned long long)report->seed);
+    if (*suite) {
+        printf("plan     suite %s, %zu cases (help run: other suites, one shape)\n", suite, report->count);
     }
-    if (shown || text) {
-        fprintf(stderr, "\r\033[K%s", text ? text : "");
-        fflush(stderr);
-    }
-    shown = text != NULL;
-}
-
-void bench_report_header(const bench_report *report) {
-    char tflops[BENCH_NUMBER_SIZE], gbps[BENCH_NUMBER_SIZE];
-    printf("device  %s\ndriver  %s\n", report->device, report->driver);
-    printf("peaks   measured here: %s TFLOP/s f32 multiply-add, %s GB/s copy (%.0f MiB)\n",
-           bench_number(report->peaks.tflops_f32, tflops), bench_number(report->peaks.copy_gbps, gbps),
-           (double)report->peaks.copy_bytes / 0x1p20);
-    printf("commit  %s\nseed    %llu\n\n", report->commit, (unsigned long long)report->seed);
-    printf("%-52s %-6s %9s %19s %8s %8s %6s %8s %9s %9s\n", "case", "path", "median ms", "min .. max", "TFLOP/s",
-           "GB/s", "% peak", "MiB", "first ms", "max error");
+    printf("\n");
+    printf("%s%-*s %-*s %*s %*s %*s %*s%s\n", bench_style(BENCH_BOLD), CASE, "case", KERNEL, "kernel", TIME, "time",
+           SPREAD, "spread", RATE, "rate", PEAK, "peak", bench_style(BENCH_PLAIN));
     fflush(stdout);
 }
 
-void bench_report_result(const bench_result *r) {
-    char label[BENCH_LABEL_SIZE], median[BENCH_NUMBER_SIZE], min[BENCH_NUMBER_SIZE], max[BENCH_NUMBER_SIZE];
-    char tflops[BENCH_NUMBER_SIZE], gbps[BENCH_NUMBER_SIZE], first[BENCH_NUMBER_SIZE],
-        spread[2 * BENCH_NUMBER_SIZE + 8];
-    bench_case_label(&r->c, label);
+void bench_report_reason(const char *name, bench_state state, const char *reason, int columns) {
+    bool failed = state == BENCH_FAILED;
+    printf("%-*s %s%s%s ", CASE, name, bench_style(failed ? BENCH_BAD : BENCH_FAINT), failed ? "FAIL" : "SKIP",
+           bench_style(BENCH_PLAIN));
+    int used = (int)strlen(name) > CASE ? (int)strlen(name) : CASE;
+    bench_wrap(stdout, reason, used + 6, 4, columns);
+    fflush(stdout);
+}
+
+/* A name that doesn't fit has a line of its own. */
+static void print_name(const char *name) {
+    if (strlen(name) > CASE) {
+        printf("%s\n%-*s", name, CASE, "");
+    } else {
+        printf("%-*s", CASE, name);
+    }
+}
+
+static void print_details(const bench_result *r) {
+    char min[BENCH_NUMBER_SIZE], max[BENCH_NUMBER_SIZE], first[BENCH_NUMBER_SIZE], size[BENCH_NUMBER_SIZE];
+    char rate[BENCH_NUMBER_SIZE], text[400];
+    bool memory = bench_case_memory_bound(&r->c);
+    snprintf(text, sizeof text,
+             "%u samples of %u call%s, %s to %s; %s; first call %s; %s of memory; error %.1e, unfused %.1e, in %llu of "
+             "%llu rows",
+             r->timing.repeats, r->timing.calls, r->timing.calls == 1 ? "" : "s",
+             bench_time_text(r->timing.min_ms, min), bench_time_text(r->timing.max_ms, max),
+             memory ? bench_flops_text(r->tflops, rate) : bench_traffic_text(r->gbps, rate),
+             bench_time_text(r->first_call_ms, first), bench_size_text((double)r->bytes_peak, size), r->check.max_error,
+             r->check.naive_error, (unsigned long long)r->check.rows_checked, (unsigned long long)r->check.rows);
+    printf("    %s", bench_style(BENCH_FAINT));
+    bench_wrap(stdout, text, 4, 4, bench_columns(true));
+    printf("%s", bench_style(BENCH_PLAIN));
+}
+
+static void print_failure(const bench_result *r, const char *label, int columns) {
+    char text[sizeof r->reason + 120];
+    snprintf(text, sizeof text, "%s", r->reason);
+    if (!isnan(r->check.max_error) && r->state == BENCH_FAILED) {
+        snprintf(text, sizeof text, "%s (error %.2e, naive %.2e, %llu of %llu rows compared)", r->reason,
+                 r->check.max_error, r->check.naive_error, (unsigned long long)r->check.rows_checked,
+                 (unsigned long long)r->check.rows);
+    }
+    bench_report_reason(label, r->state, text, columns);
+}
+
+void bench_report_result(const bench_result *r, bool verbose) {
+    char label[BENCH_LABEL_SIZE], time[BENCH_NUMBER_SIZE], spread[BENCH_NUMBER_SIZE], rate[BENCH_NUMBER_SIZE];
+    char peak[BENCH_NUMBER_SIZE];
+    bench_case_brief(&r->c, label);
     if (r->state != BENCH_DONE) {
-        printf("%-52s %s %s", label, r->state == BENCH_FAILED ? "FAIL" : "SKIP", r->reason);
-        if (!isnan(r->check.max_error) && r->state == BENCH_FAILED) {
-            printf(" (error %.2e, naive %.2e, %llu of %llu rows compared)", r->check.max_error, r->check.naive_error,
-                   (unsigned long long)r->check.rows_checked, (unsigned long long)r->check.rows);
-        }
-        printf("\n");
-        fflush(stdout);
+        print_failure(r, label, bench_columns(verbose));
         return;
     }
-    snprintf(spread, sizeof spread, "%s .. %s", bench_number(r->timing.min_ms, min),
-             bench_number(r->timing.max_ms, max));
-    printf("%-52s %-6s %9s %19s %8s %8s %5.1f%c %8.1f %9s %9.1e%s\n", label, r->path,
-           bench_number(r->timing.median_ms, median), spread, bench_number(r->tflops, tflops),
-           bench_number(r->gbps, gbps), 100 * r->share_of_peak, bench_case_memory_bound(&r->c) ? 'm' : 'a',
-           (double)r->bytes_peak / 0x1p20, bench_number(r->first_call_ms, first), r->check.max_error,
-           r->timing.host_clock ? " (host clock)" : "");
+    print_name(label);
+    printf(" %-*s %*s %*s %*s %*s\n", KERNEL, r->path, TIME, bench_time_text(r->timing.median_ms, time), SPREAD,
+           bench_percent_text(r->timing.spread, spread), RATE,
+           bench_case_memory_bound(&r->c) ? bench_traffic_text(r->gbps, rate) : bench_flops_text(r->tflops, rate), PEAK,
+           bench_percent_text(r->share_of_peak, peak));
+    if (verbose) {
+        print_details(r);
+    }
     fflush(stdout);
 }
 
@@ -74,8 +93,27 @@ void bench_report_footer(const bench_report *report) {
     for (size_t i = 0; i < report->count; i++) {
         counts[report->results[i].state]++;
     }
-    printf(
-        "\n%% peak: a = TFLOP/s of the arithmetic peak, m = GB/s of the copy bandwidth (decode and norms are bound by "
-        "memory)\n%zu measured, %zu failed, %zu skipped\n",
-        counts[BENCH_DONE], counts[BENCH_FAILED], counts[BENCH_SKIPPED]);
+    printf("\n");
+    bench_column_help("case", "H heads (of queries/of keys), N tokens (Nq queries, Nk keys), D channels");
+    bench_column_help("kernel", "which of the library's paths ran");
+    bench_column_help("time", "of one call, the median of the samples");
+    bench_column_help("spread", "the middle half of the samples, as a share of the time");
+    bench_column_help("rate", "FLOP/s: 2 for each multiply-add of visible pairs; B/s: least traffic");
+    bench_column_help("peak", "the rate's share of the peak above: multiply-adds, or copies for B/s");
+    printf("\n%zu measured, %zu failed, %zu skipped\n", counts[BENCH_DONE], counts[BENCH_FAILED],
+           counts[BENCH_SKIPPED]);
+}
+
+void bench_report_end(const char *what, size_t measured, size_t all, const char *file) {
+    bench_progress_end();
+    if (bench_stopped()) {
+        printf("%sstopped by Ctrl-C: %zu of %zu %s were measured%s\n", bench_style(BENCH_WARNING), measured, all, what,
+               bench_style(BENCH_PLAIN));
+    }
+    if (file) {
+        printf("results in %s\n", file);
+    } else if (bench_stopped()) {
+        printf("nothing was saved\n");
+    }
+    fflush(stdout);
 }

@@ -71,12 +71,14 @@ static bool explain(journey *j) {
         find_fact(text, "kernel", r->path, sizeof r->path);
     }
     if (j->options->explain) {
-        bench_case_label(&r->c, label);
-        bench_progress(NULL);
+        bench_case_brief(&r->c, label);
+        bench_progress_pause();
         printf("%s\n", label);
         for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-            printf("    %s\n", line);
+            printf("    ");
+            bench_wrap(stdout, line, 4, 8, bench_columns(j->options->verbose));
         }
+        fflush(stdout);
     }
     return true;
 }
@@ -140,7 +142,8 @@ static bool measure(journey *j) {
                      bench_time(j->device, j->recorder, bench_problem_record, &j->problem, budget, &r->timing)) &&
               same_again(j);
     if (!ok || !(r->timing.median_ms > 0)) {
-        r->timing.median_ms = r->timing.min_ms = r->timing.max_ms = NAN; /* a wrong or stopped clock is no number */
+        r->timing.median_ms = r->timing.min_ms = r->timing.max_ms = r->timing.spread =
+            NAN; /* a wrong or stopped clock is no number */
         return ok;
     }
     bench_cost cost = bench_case_cost(&r->c);
@@ -152,10 +155,19 @@ static bool measure(journey *j) {
     return true;
 }
 
+/* Ctrl-C: what is not timed yet isn't any more. */
+static bool goes_on(journey *j) {
+    if (bench_stopped()) {
+        j->r->state = BENCH_SKIPPED;
+        snprintf(j->r->reason, sizeof j->r->reason, "stopped by Ctrl-C before it was timed");
+    }
+    return !bench_stopped();
+}
+
 static void run_case(journey *j) {
     bench_device_clear_error(j->bench_device);
     if (passed(j, "tensors", bench_problem_create(&j->problem, j->device, &j->r->c, j->options->seed))) {
-        if (explain(j) && first_call(j) && verify(j)) {
+        if (explain(j) && goes_on(j) && first_call(j) && goes_on(j) && verify(j) && goes_on(j)) {
             measure(j);
         }
     }
@@ -198,7 +210,7 @@ static void collect(const bench_options *o, bench_list *list) {
 static bench_result unmeasured(const bench_case *c) {
     return (bench_result){
         .c = *c,
-        .timing = {NAN, NAN, NAN, 0, 0, false},
+        .timing = {NAN, NAN, NAN, NAN, 0, 0, false},
         .check = {.max_error = NAN, .naive_error = NAN},
         .first_call_ms = NAN,
         .tflops = NAN,
@@ -237,17 +249,17 @@ static void expect_list(const bench_list *list, bench_report *report) {
     }
 }
 
+/* The peaks are the first step. */
 static void announce(const bench_report *report, size_t at) {
-    char label[BENCH_LABEL_SIZE], text[BENCH_LABEL_SIZE + 64];
-    bench_case_label(&report->results[at].c, label);
-    snprintf(text, sizeof text, "[%zu/%zu] %s", at + 1, report->count, label);
-    bench_progress(text);
+    char label[BENCH_LABEL_SIZE];
+    bench_case_brief(&report->results[at].c, label);
+    bench_progress_step(at + 1, label);
 }
 
 /* false: the file can't be written. */
 static bool run_list(const bench_options *o, bench_device *d, bench_report *report, double start_ms) {
-    bool ok = !o->json || bench_json_write(report, o->json);
-    for (size_t i = 0; ok && i < report->count; i++) {
+    bool ok = true;
+    for (size_t i = 0; ok && i < report->count && !bench_stopped(); i++) {
         bench_result *r = &report->results[i];
         const char *why = excuse(o, d, &r->c, start_ms);
         if (why) {
@@ -255,9 +267,9 @@ static bool run_list(const bench_options *o, bench_device *d, bench_report *repo
         } else {
             announce(report, i);
             *r = bench_run_case(o, d, report, &r->c);
-            bench_progress(NULL);
         }
-        bench_report_result(r);
+        bench_progress_pause();
+        bench_report_result(r, o->verbose);
         ok = !o->json || bench_json_write(report, o->json);
     }
     return ok;
@@ -276,19 +288,38 @@ void bench_report_begin(bench_report *report, const bench_device *d, uint64_t se
     strftime(report->date, sizeof report->date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
 }
 
+/* Who stops a run without having named a file gets one. false: it can't be written. */
+static bool save(const bench_options *o, const bench_report *report, size_t done) {
+    char *spare = !o->json && bench_stopped() && done ? bench_spare_file("run") : NULL;
+    const char *file = o->json ? o->json : spare;
+    bool ok = !file || bench_json_write(report, file);
+    bench_report_end("cases", done, report->count, ok ? file : NULL);
+    free(spare);
+    return ok;
+}
+
 static bench_exit run_report(const bench_options *o, bench_device *d, const bench_list *list, bench_report *report) {
     double start_ms = bench_now_ms();
-    report->peaks = bench_measure_peaks(d);
     expect_list(list, report);
-    bench_report_header(report);
-    bool written = run_list(o, d, report, start_ms);
-    bench_report_footer(report);
-    bool done = false, failed = false;
-    for (size_t i = 0; i < report->count; i++) {
-        done = done || report->results[i].state == BENCH_DONE;
-        failed = failed || report->results[i].state == BENCH_FAILED;
+    if (o->json && !bench_json_write(report, o->json)) {
+        return BENCH_EXIT_FAILED;
     }
-    return failed || !done || !written ? BENCH_EXIT_FAILED : BENCH_EXIT_OK;
+    bench_progress_start(report->count + 1, INFINITY);
+    report->peaks = bench_measure_peaks(d);
+    bench_report_header(report, bench_device_caps(d), o->suite);
+    bool written = run_list(o, d, report, start_ms);
+    bench_progress_end();
+    bench_report_footer(report);
+    size_t done = 0, failed = 0;
+    for (size_t i = 0; i < report->count; i++) {
+        done += report->results[i].state == BENCH_DONE;
+        failed += report->results[i].state == BENCH_FAILED;
+    }
+    written = save(o, report, done) && written;
+    if (failed || !written) {
+        return BENCH_EXIT_FAILED;
+    }
+    return bench_stopped() ? BENCH_EXIT_STOPPED : done ? BENCH_EXIT_OK : BENCH_EXIT_FAILED;
 }
 
 bench_exit bench_run(const bench_options *o) {

@@ -6,55 +6,170 @@ bench=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# expect STATUS TEXT ARGUMENT ...: runs the bench; its status and a text in its output must be these
+fail() {
+    echo "FAIL: $1; it wrote:"
+    cat "$work/log"
+    exit 1
+}
+
+# wide COLUMNS: no line is longer, but for names of files and errors
+wide() {
+    grep -v -e '^results in' -e '^wrote' -e '^vkattn-bench: ' "$work/log" | awk -v most="$1" 'length($0) > most { exit 1 }' ||
+        fail "a line of more than $1 columns"
+}
+
+# expect STATUS TEXT ARGUMENT ...: runs the bench; its status and a text in its output must be these. What it prints fits
+# 80 columns, and a mistake is one line that says where help is.
 expect() {
     status=$1 text=$2
     shift 2
     "$bench" "$@" >"$work/log" 2>&1
     got=$?
     if [ "$got" -ne "$status" ] || ! grep -q -e "$text" "$work/log"; then
-        echo "FAIL: $* -> exit status $got, expected $status and the text '$text'; it wrote:"
-        cat "$work/log"
-        exit 1
+        fail "$* -> exit status $got, expected $status and the text '$text'"
     fi
+    case $status in
+    2) [ "$(grep -c '' "$work/log")" = 1 ] || fail "$*: more than one line" ;;
+    *) case " $* " in *' -v '*) wide 100 ;; *) wide 80 ;; esac ;;
+    esac
     echo "ok: $*"
 }
 
-expect 2 'usage:'
-expect 2 'unknown command' nonsense
-expect 2 'unknown option' run --nonsense
-expect 2 'unexpected argument' run quick
-expect 2 'unknown suite' run --suite nonsense
-expect 2 'unknown operation' run --op nonsense
-expect 2 'at least 1' run --op attention --batch 0
-expect 2 'multiple of' run --op attention --heads 3 --kv-heads 2
-expect 2 'no such path' run --op layer_norm --path tile
-expect 2 'needs --op' run --heads 2
-expect 2 'for patterns' run --n 5
-expect 2 'for patterns' tune --pattern causal
-expect 2 'unknown pattern' patterns --pattern nonsense
-expect 2 'a pattern is missing' pattern
-expect 2 'a pattern is missing at the end' pattern causal and
-expect 2 "'and' needs a pattern before it" pattern and causal
-expect 2 'unknown pattern' pattern nonsense
-expect 2 'no parameter' pattern causal:left=3
-expect 2 'not a number' pattern window:left=three
-expect 2 'not a number' pattern lsh:before=-1 # only windows have negative bounds
-expect 2 'more than 16 terms' pattern longformer and longformer and longformer
-expect 2 'heads are a number' pattern causal@x
-expect 2 'queries x keys' pattern causal --tile 16
-expect 2 'element or tile' pattern causal --level pair
+# refuse TEXT ARGUMENT ...: the same of a mistake on the command line
+refuse() {
+    text=$1
+    shift
+    expect 2 "^vkattn-bench: .*$text.* (see vkattn-bench [a-z -]*)\$" "$@"
+}
+
+# ---- usage -------------------------------------------------------------------------------------------------------------
+
+expect 0 '^usage: ' --help
+expect 0 '^usage: ' help
+[ "$(grep -c '' "$work/log")" -le 24 ] || fail "help is longer than a terminal"
+expect 0 '^usage: vkattn-bench tune' help tune
+expect 0 '^usage: vkattn-bench tune' tune --help
+expect 0 '^vkattn-bench [0-9]*\.[0-9]*\.[0-9]*, commit ' --version
+for command in run devices compare options tune patterns pattern; do
+    expect 0 "vkattn-bench $command" help $command
+done
+
+# ---- names: what was probably meant ---------------------------------------------------------------------------------------
+
+refuse 'tnue: unknown command; did you mean tune?' tnue
+refuse 'nonsense: unknown command; must be run, devices, ' nonsense
+refuse 'quick: .* did you mean run --suite quick?' quick
+refuse 'quick: .* did you mean --suite quick?' run quick
+refuse '\-\-suit: unknown option; did you mean --suite?' run --suit quick
+refuse '\-\-nonsense: unknown option' run --nonsense
+refuse '\-\-suite quik: did you mean quick?' run --suite quik
+refuse '\-\-suite quik: did you mean quick?' --suite quik
+refuse '\-\-suite x: must be quick, prefill, ' run --suite x
+refuse '\-\-op atention: did you mean attention?' run --op atention
+refuse '\-\-dtype fp16: did you mean f16?' run --dtype fp16
+refuse '\-\-path coopmat3: did you mean coopmat or coopmat2?' run --path coopmat3
+refuse '\-\-build dvice: did you mean device?' pattern causal --build dvice
+refuse '\-\-level pair: must be element or tile' pattern causal --level pair
+refuse "unknown pattern 'bigbird'; did you mean bigbird-itc or bigbird-etc?" pattern bigbird
+refuse "unknown pattern 'causl'; did you mean causal?" patterns --pattern causl
+refuse "unknown pattern 'zzz'" pattern zzz
+refuse "no parameter 'lef'; did you mean left?" pattern window:lef=3
+refuse "no parameter 'left'; it has none" pattern causal:left=3
+refuse 'tun: unknown command; did you mean tune?' help tun
+
+# ---- numbers ---------------------------------------------------------------------------------------------------------------
+
+refuse '\-\-seed -1: must be a whole number, 0 to' run --seed -1
+refuse '\-\-device abc: must be a whole number, 1 to' run --device abc
+refuse '\-\-device 0: must be a whole number, 1 to' tune --device 0
+refuse '\-\-device -2: must be' pattern causal --device -2
+for option in batch heads kv-heads q-len kv-len head-dim value-dim; do
+    refuse "\-\-$option 0: must be a whole number, 1 to" run --op attention --$option 0
+    refuse "\-\-$option 4x: must be a whole number, 1 to" run --op attention --$option 4x
+    refuse "\-\-$option 99999999999: must be a whole number" run --op attention --$option 99999999999
+done
+refuse '\-\-window-left 9999999999: must be' run --op attention --window-left 9999999999
+refuse '\-\-rows 0: must be' run --op layer_norm --rows 0
+refuse '\-\-cols -1: must be' run --op layer_norm --cols -1
+refuse '\-\-splits -1: must be' run --splits -1
+refuse '\-\-repeats 501: must be a whole number, 1 to 500' run --repeats 501
+refuse '\-\-repeats .*: must be' patterns --repeats ''
+refuse '\-\-seconds nan: must be a number' run --seconds nan
+refuse '\-\-seconds 0: must be a number' tune --seconds 0
+refuse '\-\-limit -1: must be a number' run --limit -1
+refuse '\-\-n 0: must be' patterns --n 0
+refuse '\-\-queries 0: must be' pattern causal --queries 0
+refuse '\-\-heads x: must be' pattern causal --heads x
+refuse '\-\-head 3: must be below --heads' pattern causal --head 3
+refuse '\-\-tile 16: must be queries x keys' pattern causal --tile 16
+refuse '\-\-tile 16x-1: must be queries x keys' pattern causal --tile 16x-1
+refuse '\-\-query 3,-1: must be a token' pattern swin --query 3,-1
+refuse '\-\-query 5: at most four' pattern swin --query 1 --query 2 --query 3 --query 4 --query 5
+refuse 'kv-heads 2: --heads, which is 3, must be a multiple' run --op attention --heads 3 --kv-heads 2
+refuse 'too large' run --op attention --q-len 1000000000 --head-dim 1000000000
+refuse 'not a number' pattern window:left=three
+refuse 'not a number' pattern lsh:before=-1 # only windows have negative bounds
+refuse 'heads are a number' pattern causal@x
+
+# ---- options that don't belong there ---------------------------------------------------------------------------------------
+
+refuse '\-\-rows 3: is only for --op layer_norm' run --op attention --rows 3
+refuse '\-\-residual: is only for --op layer_norm' run --op attention --residual
+refuse '\-\-causal: is only for --op attention' run --op layer_norm --causal
+refuse '\-\-splits 2: is only for suites, --op attention' run --op layer_norm --splits 2
+refuse '\-\-heads 2: is only for --op attention' run --heads 2
+refuse '\-\-suite quick: is only for suites' run --op attention --suite quick
+refuse '\-\-all: is only for suites' run --op attention --all
+refuse '\-\-n 5: is only for patterns' run --n 5
+refuse '\-\-pattern causal: is only for patterns' tune --pattern causal
+refuse '\-\-suite quick: is only for suites' tune --suite quick
+refuse '\-\-explain: is only for run' options --explain
+refuse '\-\-device 1: is only for ' devices --device 1
+refuse '\-\-path tile: layer_norm has auto, lane and group' run --op layer_norm --path tile
+refuse '\-\-path lane: attention has auto, row, ' run --suite decode --path lane
+refuse '\-\-splits 2: layer norms have no splits' run --suite norms --splits 2
+refuse '\-\-json: needs a value' run --json
+refuse '\-\-suite --json: is an option, not a value' run --suite --json x
+refuse '\-\-json .*: is empty' run --json ''
+refuse 'x: unexpected argument' devices x
+refuse 'needs 2 arguments, got 1' compare one.json
+
+# ---- files -------------------------------------------------------------------------------------------------------------------
+
+echo '{"schema": "other"}' >"$work/other.json"
+: >"$work/empty.json"
+refuse "\-\-tuning $work/absent.json: No such file" run --tuning "$work/absent.json"
+refuse "\-\-tuning $work: " run --tuning "$work"
+refuse "\-\-tuning $work/other.json: is no tuning record" options --tuning "$work/other.json"
+refuse "\-\-tuning $work/empty.json: the file is empty" run --tuning "$work/empty.json"
+expect 2 'read' compare "$work/absent.json" "$work/absent.json"
+expect 2 'schema' compare "$work/other.json" "$work/other.json"
+
+# ---- patterns --------------------------------------------------------------------------------------------------------------
+
+refuse 'a pattern is missing' pattern
+refuse 'a pattern is missing at the end' pattern causal and
+refuse "'and' needs a pattern before it" pattern and causal
+refuse 'more than 16 terms' pattern longformer and longformer and longformer
 expect 2 'for patterns of a grid' pattern causal --query 3
 expect 2 'the grid is 16 x 16' pattern neighborhood2d --query 3,16
 expect 2 'the grid is 4 x 8 x 8' pattern neighborhood3d --query 3,3
 expect 0 '^bigbird-itc:block=16' pattern --list
-expect 2 'patterns takes' patterns --suite quick
-expect 2 'grid has 1024 tokens' patterns --n 100 --pattern swin:size=32
-expect 2 'needs 2 arguments' compare one.json
-expect 2 'read' compare "$work/absent.json" "$work/absent.json"
-echo '{"schema": "other"}' >"$work/other.json"
-expect 2 'schema' compare "$work/other.json" "$work/other.json"
-expect 0 'usage:' --help
+refuse 'grid has 1024 tokens' patterns --n 100 --pattern swin:size=32
+
+# ---- no device: the library's reason, once ------------------------------------------------------------------------------------
+
+for command in devices run tune options patterns 'pattern causal'; do
+    (
+        VK_DRIVER_FILES=$work/none VK_ICD_FILENAMES=$work/none
+        export VK_DRIVER_FILES VK_ICD_FILENAMES
+        cd "$work" || exit
+        "$bench" $command
+    ) >"$work/log" 2>&1
+    [ $? -eq 3 ] && [ "$(grep -c '' "$work/log")" = 1 ] && grep -q '^vkattn-bench: no Vulkan' "$work/log" ||
+        fail "$command without a driver"
+    echo "ok: $command without a driver"
+done
 
 "$bench" devices >"$work/log" 2>&1
 if [ $? -eq 3 ]; then
@@ -63,33 +178,104 @@ if [ $? -eq 3 ]; then
     exit 77
 fi
 expect 0 '^1: ' devices
-expect 3 'no device 99' run --device 99
+expect 3 '^vkattn-bench: --device 32: there' run --device 32
+
+# ---- runs ------------------------------------------------------------------------------------------------------------------
 
 tiny='--op attention --heads 2 --q-len 33 --kv-len 65 --head-dim 8 --causal --repeats 2'
-expect 0 '^attention f32 B1 H2 Nq33 Nk65 D8 causal' run $tiny --json "$work/a.json"
-expect 0 'first ms' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 --explain
-expect 0 '^attention bf16 B1 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
+expect 0 '^f32 H2 Nq33 Nk65 D8 causal  *[a-z]* .* [MGT]FLOP/s  *[0-9.]* %$' run $tiny --json "$work/a.json"
+expect 0 '^kind     ' run $tiny
+for column in case kernel time spread rate peak; do
+    grep -q "^$column  " "$work/log" || fail "the column $column isn't explained"
+done
+if "$bench" devices | grep -A2 '^1: ' | grep -q 'type  *software'; then
+    grep -q 'NOT A GPU: the CPU pretends' "$work/log" || fail "it doesn't say that the CPU pretends to be a GPU"
+fi
+expect 0 '2 samples of .* first call' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 -v
+expect 0 ' kernel: ' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 --explain
+expect 0 '^bf16 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
 expect 0 'geometric mean of A / B 1.000' compare "$work/a.json" "$work/a.json"
 expect 1 "can't be written" run $tiny --json "$work/no/such/folder.json"
-expect 2 'tune takes' tune --suite quick
-expect 2 'options takes' options --json x
-expect 0 "wrote $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
-expect 0 "wrote $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
-[ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || {
-    echo "FAIL: tuning twice leaves two records"
-    exit 1
-}
-expect 0 "tuning record's measurements" run $tiny --explain --tuning "$work/tuning.json"
-expect 1 'no tuning record' tune --dtype f32 --seconds 1 --json "$work/a.json"
+expect 1 '^0 measured, 0 failed, 8 skipped' --limit 0.001
+expect 1 'error\|1 .. 576' run --op attention --head-dim 1000
+grep -q FAIL "$work/log" || fail "a head dimension of 1000 doesn't fail"
 
-# Pictures: the pairs of three queries in the order of tokens, and the same whoever builds the map.
+# Ctrl-C: once alone, which runs the suite `quick`, and once without a file, when something is measured.
+if timeout --version 2>/dev/null | grep -q GNU; then
+    timeout --preserve-status -s INT 2 "$bench" --json "$work/stopped.json" >"$work/log" 2>&1
+    [ $? -eq 130 ] && grep -q '^plan  *suite quick, 8 cases' "$work/log" &&
+        grep -q '^stopped by Ctrl-C: [0-9]* of 8 cases' "$work/log" &&
+        grep -q "^results in $work/stopped.json" "$work/log" && grep -q 'not reached' "$work/stopped.json" ||
+        fail "Ctrl-C in the suite quick"
+    for seconds in 2 3 4 5 8 12 20 40 80 160; do # until there is a sample
+        TMPDIR=$work timeout --preserve-status -s INT $seconds "$bench" --suite norms --repeats 500 >"$work/log" 2>&1
+        status=$?
+        file=$(sed -n 's/^results in //p' "$work/log")
+        [ -z "$file" ] || break
+    done
+    [ $status -eq 130 ] && grep -q '^stopped by Ctrl-C: [1-9]' "$work/log" && grep -q '"verified":.*true' "$file" ||
+        fail "Ctrl-C without a file -> exit status $status"
+    echo "ok: Ctrl-C"
+fi
+
+# Colours and a bar on a terminal only, and as NO_COLOR says.
+escape=$(printf '\033')
+if command -v script >/dev/null; then
+    TERM=xterm script -qec "$bench devices" /dev/null </dev/null >"$work/log" 2>&1
+    grep -q "$escape\[[0-9;]*m" "$work/log" || fail "no colours on a terminal"
+    NO_COLOR=1 TERM=xterm script -qec "$bench devices" /dev/null </dev/null >"$work/log" 2>&1
+    ! grep -q "$escape" "$work/log" || fail "colours although NO_COLOR is set"
+    TERM=xterm script -qec "$bench run $tiny" /dev/null </dev/null >"$work/log" 2>&1
+    grep -q '\[#*\.*\] [0-9]*/2, [0-9]*:[0-9][0-9]' "$work/log" || fail "no bar on a terminal"
+    "$bench" run $tiny >"$work/log" 2>&1
+    ! grep -q "$escape" "$work/log" || fail "escape sequences without a terminal"
+    echo "ok: colours and the bar"
+fi
+
+# ---- options ---------------------------------------------------------------------------------------------------------------
+
+expect 0 '^plan  *27 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
+grep -q '^causal  *[0-9.]* [mun]*s  *[0-9.]*  *[0-9.]* %  *0.60' "$work/log" || fail "the first option isn't measured"
+grep -q '^goal  *the ratio that' "$work/log" || fail "what a goal is isn't said"
+grep -q 'SKIP out of time: see --seconds' "$work/log" || fail "no time is enough for all options"
+[ "$(grep -c '"option":' "$work/o.json")" = 27 ] || fail "the file of options hasn't all of them"
+grep -q 'vkattn-bench-options/1' "$work/o.json" || fail "the file of options has no schema"
+expect 1 "can't be written" options --json "$work/no/such/folder.json"
+
+# ---- tune ------------------------------------------------------------------------------------------------------------------
+
+expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
+expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 10 --json "$work/tuning.json"
+[ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || fail "tuning twice leaves two records"
+grep -q '^type .*ratio spread rule' "$work/log" || fail "tune prints no table"
+[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"head_dim_above"' "$work/tuning.json")" ] || fail "yes isn't what is written"
+# No rule that is not faster than the default by more than the spread.
+awk -F'[:,]' '/"ratio"/ { ratio = $2 } /"spread"/ && !(1 - ratio > $2) { exit 1 }' "$work/tuning.json" ||
+    fail "a rule within the spread"
+expect 1 'no tuning record: not overwritten' tune --dtype f32 --seconds 1 --json "$work/a.json"
+expect 1 "can't be written" tune --dtype f32 --seconds 1 --json "$work/no/such/folder.json"
+
+# A record is followed: here one that has what the library would choose anyway.
+"$bench" run $tiny --explain >"$work/plan" 2>&1
+value() { sed -n "s/^ *$1: //p" "$work/plan"; }
+{
+    echo '{"vkattn_tuning": 1, "records": [{'
+    grep -E '"(vendor_id|device_id|driver_id|driver_version)"' "$work/tuning.json"
+    cat <<END
+"attention": [{"dtype": "f32", "head_dim": 64, "path": "$(value path)", "query_tile": $(value query_tile),
+    "key_tile": $(value key_tile), "rows_per_invocation": $(value rows_per_invocation),
+    "team": $(value invocations_per_row)}]}]}
+END
+} >"$work/hand.json"
+expect 0 "tuning record's measurements" run $tiny --explain --tuning "$work/hand.json"
+
+# ---- pictures: the pairs of three queries in the order of tokens, and the same whoever builds the map ------------------------
+
 small='window:left=1:right=0 --queries 33 --tile 16x32'
 expect 0 'density 5.969 %' pattern $small --build host --out "$work/host.svg"
 expect 0 'live         4 of 6 ' pattern $small --build device --out "$work/device.svg"
-grep -q 'd="M0 .5m0 0h1m-1 1h2m-1 1h2m-1 1h2' "$work/host.svg" && cmp "$work/host.svg" "$work/device.svg" || {
-    echo "FAIL: the picture of $small"
-    exit 1
-}
+grep -q 'd="M0 .5m0 0h1m-1 1h2m-1 1h2m-1 1h2' "$work/host.svg" && cmp "$work/host.svg" "$work/device.svg" ||
+    fail "the picture of $small"
 echo "ok: the picture of $small"
 expect 0 'in boxes of the grid' pattern swin --level tile --out "$work/tiles.svg"
 expect 0 'wrote' pattern neighborhood3d --query 0,0,0 --query 2,4,4 --out "$work/grid.svg"
@@ -97,18 +283,21 @@ expect 0 'wrote' pattern 'causal@0-1 or window:left=3:right=3@2' --heads 3 --hea
 expect 1 '.png or .svg' pattern causal --out "$work/picture.gif"
 expect 1 "can't be written" pattern causal --out "$work/no/such/folder.svg"
 if "$bench" pattern causal --queries 700 --out "$work/picture.png" >"$work/log" 2>&1; then
-    [ "$(head -c 4 "$work/picture.png" | tail -c 3)" = PNG ] || { echo "FAIL: no PNG"; exit 1; }
+    [ "$(head -c 4 "$work/picture.png" | tail -c 3)" = PNG ] || fail "no PNG"
 else
-    grep -q 'without libpng' "$work/log" || { cat "$work/log"; exit 1; }
+    grep -q 'without libpng' "$work/log" || fail "no picture"
 fi
 expect 2 'vka_pattern' pattern swin:size=10x10:window=4
-expect 0 '^neighborhood2d:size=8x16:window=5  *512 ' patterns --pattern neighborhood2d:size=8x16:window=5 --repeats 1
-expect 0 '^longformer and causal  *64 ' patterns --n 64 --pattern 'longformer and causal' --repeats 1
-expect 0 'ratio' patterns --n 1024 --repeats 1 --json "$work/patterns.json"
-[ "$(grep -c '"ratio":.*[0-9]' "$work/patterns.json")" = 21 ] || {
-    echo "FAIL: 21 patterns have a ratio"
-    exit 1
-}
+
+# ---- patterns' costs ---------------------------------------------------------------------------------------------------------
+
+long='--seconds 3000 --repeats 1'
+expect 0 '^neighborhood2d:size=8x16:window=5 x 512$' patterns --pattern neighborhood2d:size=8x16:window=5 $long
+expect 0 '^    64 tokens, ' patterns --n 64 --pattern 'longformer and causal' -v $long
+expect 0 '^ratio  ' patterns --n 1024 --json "$work/patterns.json" $long
+[ "$(grep -c '"ratio":.*[0-9]' "$work/patterns.json")" = 21 ] || fail "21 patterns have a ratio"
+expect 0 ' and 19 more .*SKIP out of time: see --seconds' patterns --n 1024 --repeats 1 --seconds 0.001
+expect 1 "can't be written" patterns --json "$work/no/such/folder.json"
 
 for field in schema device driver commit date peaks cases ms_median first_call_ms verified share_of_peak bytes_peak; do
     grep -q "\"$field\"" "$work/a.json" || {

@@ -4,7 +4,6 @@
 #include "bench.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <time.h>
 
 #define MIN_SAMPLES 3
@@ -17,14 +16,6 @@ double bench_now_ms(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
-typedef struct sampler {
-    vka_recorder *recorder;
-    bench_record_fn record;
-    void *user;
-    uint32_t calls;
-    bool gpu_clock;
-} sampler;
-
 vka_status bench_recorder_create(vka_device *device, uint64_t scratch_bytes, vka_recorder **recorder) {
     vka_recorder_desc desc = {
         .max_dispatches = MAX_CALLS * 4,
@@ -34,14 +25,14 @@ vka_status bench_recorder_create(vka_device *device, uint64_t scratch_bytes, vka
     return vka_recorder_create(device, &desc, recorder);
 }
 
-static vka_status record_sample(sampler *s, uint32_t calls) {
+static vka_status record_sample(bench_sampler *s, bench_record_fn record, void *user, uint32_t calls) {
     s->calls = calls;
     vka_status status = vka_recorder_begin(s->recorder);
     if (status == VKA_OK && s->gpu_clock) {
         status = vka_recorder_timestamp(s->recorder, 0);
     }
     for (uint32_t i = 0; i < calls && status == VKA_OK; i++) {
-        status = s->record(s->recorder, s->user);
+        status = record(s->recorder, user);
     }
     if (status == VKA_OK && s->gpu_clock) {
         status = vka_recorder_timestamp(s->recorder, 1);
@@ -49,8 +40,7 @@ static vka_status record_sample(sampler *s, uint32_t calls) {
     return status;
 }
 
-/* Submits, waits; *ms is the time of one call. */
-static vka_status take_sample(const sampler *s, double *ms) {
+vka_status bench_sampler_take(const bench_sampler *s, double *ms) {
     double start = bench_now_ms();
     vka_status status = vka_recorder_submit(s->recorder);
     if (status == VKA_OK) {
@@ -65,6 +55,21 @@ static vka_status take_sample(const sampler *s, double *ms) {
     return status;
 }
 
+vka_status bench_sampler_begin(bench_sampler *s, vka_device *device, vka_recorder *recorder, bench_record_fn record,
+                               void *user, double *ms) {
+    *s = (bench_sampler){recorder, 1, vka_device_get_caps(device)->timestamps};
+    vka_status status = record_sample(s, record, user, 1);
+    *ms = NAN;
+    if (status == VKA_OK) {
+        status = bench_sampler_take(s, ms);
+    }
+    if (status == VKA_OK && *ms > 0 && *ms < SHORT_MS) {
+        double calls = ceil(SHORT_MS / *ms);
+        status = record_sample(s, record, user, calls < MAX_CALLS ? (uint32_t)calls : MAX_CALLS);
+    }
+    return status;
+}
+
 static bool enough(bench_budget budget, uint32_t samples, double spent_ms) {
     if (budget.repeats) {
         return samples >= budget.repeats;
@@ -74,43 +79,31 @@ static bool enough(bench_budget budget, uint32_t samples, double spent_ms) {
            (samples > 0 && spent_ms >= 6 * budget_ms);
 }
 
-static int compare_doubles(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static void summarise(bench_timing *timing, double *samples, uint32_t n) {
-    qsort(samples, n, sizeof *samples, compare_doubles);
+    bench_summary x = bench_summarise(samples, n);
     timing->repeats = n;
     timing->min_ms = samples[0];
     timing->max_ms = samples[n - 1];
-    timing->median_ms = n % 2 ? samples[n / 2] : (samples[n / 2 - 1] + samples[n / 2]) / 2;
+    timing->median_ms = x.median;
+    timing->spread = (x.high - x.low) / x.median;
 }
 
 vka_status bench_time(vka_device *device, vka_recorder *recorder, bench_record_fn record, void *user,
                       bench_budget budget, bench_timing *timing) {
-    sampler s = {recorder, record, user, 1, vka_device_get_caps(device)->timestamps};
-    double samples[BENCH_MAX_SAMPLES], ms = NAN;
+    bench_sampler s;
+    double samples[BENCH_MAX_SAMPLES], ms;
     uint32_t n = 0;
-    *timing = (bench_timing){NAN, NAN, NAN, 0, 1, !s.gpu_clock};
     double start = bench_now_ms();
-    vka_status status = record_sample(&s, 1);
-    if (status == VKA_OK) {
-        status = take_sample(&s, &ms);
-    }
-    if (status == VKA_OK && ms > 0 && ms < SHORT_MS) {
-        double calls = ceil(SHORT_MS / ms);
-        status = record_sample(&s, calls < MAX_CALLS ? (uint32_t)calls : MAX_CALLS);
-    }
+    vka_status status = bench_sampler_begin(&s, device, recorder, record, user, &ms);
+    *timing = (bench_timing){NAN, NAN, NAN, NAN, 0, s.calls, !s.gpu_clock};
     /* A warm-up that took long needs no repetition: caches and clocks were warm long before its end. */
-    if (ms * MIN_SAMPLES > budget.seconds * 1e3 && !budget.repeats) {
+    if (status == VKA_OK && ((ms * MIN_SAMPLES > budget.seconds * 1e3 && !budget.repeats) || bench_stopped())) {
         samples[n++] = ms;
     }
-    while (status == VKA_OK && !enough(budget, n, bench_now_ms() - start)) {
-        status = take_sample(&s, &samples[n++]);
+    while (status == VKA_OK && !bench_stopped() && !enough(budget, n, bench_now_ms() - start)) {
+        status = bench_sampler_take(&s, &samples[n++]);
     }
     if (status == VKA_OK && n > 0) {
-        timing->calls = s.calls;
         summarise(timing, samples, n);
     }
     return status;

@@ -1,5 +1,9 @@
 /* Tuning: for each class of problems the fastest path and tile, by measurement, within a budget of time.
- * SPDX-License-Identifier: MIT */
+ *
+ * Three stages a class. Heats: each candidate against the library's own choice in a few turns. Then the best of them
+ * together, in as many turns as the time allows. Then the winner alone against the library's choice, by samples that
+ * had no part in choosing it: the best of many noisy medians looks faster than it is. Only what is faster there by more
+ * than the spread becomes a rule. SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <math.h>
@@ -23,14 +27,35 @@ static const tune_class classes[] = {{64, false}, {128, false}, {64, true}, {128
 static const vka_dtype dtypes[] = {VKA_F16, VKA_BF16, VKA_F32};
 #define DTYPES (sizeof dtypes / sizeof *dtypes)
 
+/* The library's choice, and the best candidates so far, the best one first. */
+enum { BEST = 4, CONTENDERS = BEST + 1, SPLITS = 7 };
+typedef struct candidate {
+    bench_contender contender;
+    bench_path path;
+    uint32_t workgroups; /* 0: as the library has it */
+    bench_score score;
+} candidate;
+
 typedef struct tuner {
     const bench_options *o;
     bench_device *d;
-    bench_report report; /* peaks stay unknown: ratios are what counts */
     bool software;
-    double start_ms, end_ms; /* of the class being measured */
-    uint32_t measured;       /* candidates of that class */
+    bench_case c; /* of the class being measured */
+    bench_problem problem;
+    candidate field[CONTENDERS + SPLITS]; /* the first one is the library's choice */
+    uint32_t count;
+    uint32_t measured; /* candidates of that class */
+    double longest_ms; /* until one had run once   */
+    bench_tuned rules[DTYPES * CLASSES];
+    size_t rule_count;
 } tuner;
+
+/* What came of a class. */
+typedef struct outcome {
+    const char *why; /* there is no rule; NULL: there is one */
+    candidate best;  /* score: of the last stage             */
+    double default_ms;
+} outcome;
 
 static bench_case case_of(const tuner *t, const tune_class *c, vka_dtype dtype) {
     bench_case b = {.suite = "tune", .op = BENCH_ATTENTION, .dtype = dtype, .batch = 1};
@@ -38,136 +63,375 @@ static bench_case case_of(const tuner *t, const tune_class *c, vka_dtype dtype) 
     b.window_left = b.window_right = VKA_UNBOUNDED;
     b.heads = t->software ? 4 : 32;
     b.kv_heads = c->decode ? b.heads / 4 : b.heads;
-    b.q_len = c->decode ? 1 : t->software ? 512 : 4096;
+    b.q_len = c->decode ? 1 : t->software ? 256 : 4096;
     b.kv_len = c->decode ? (t->software ? 4096 : 16384) : b.q_len;
     return b;
 }
 
-static double measure(tuner *t, const bench_case *c) {
-    bench_options o = *t->o;
-    o.seconds = fmin(0.3, fmax(0.02, (t->end_ms - bench_now_ms()) / 2000));
-    bench_result r = bench_run_case(&o, t->d, &t->report, c);
-    t->measured++;
-    if (r.state == BENCH_FAILED) {
-        char label[BENCH_LABEL_SIZE];
-        bench_case_label(c, label);
-        bench_progress(NULL);
-        fprintf(stderr, "vkattn-bench: %s is left out: %s\n", label, r.reason);
+/* ---- the field ----------------------------------------------------------------------------------------------------
+ */
+
+/* Adds a contender; false, with nothing added, if it doesn't run. */
+static bool enter(tuner *t, vka_attention_path path, vka_attention_tile tile, uint32_t splits) {
+    candidate *x = &t->field[t->count];
+    *x = (candidate){.path = bench_path_of(path), .score = {NAN, NAN, NAN, 0}};
+    x->contender.desc = bench_problem_desc(&t->problem);
+    x->contender.desc.path = path;
+    x->contender.desc.tile = tile;
+    x->contender.desc.splits = splits;
+    bench_device_clear_error(t->d);
+    vka_status status = bench_contender_prepare(bench_device_vka(t->d), &x->contender);
+    if (status != VKA_OK) {
+        bench_note("vkattn-bench: %s %ux%u is left out: %s", bench_path_name(x->path), tile.query_tile, tile.key_tile,
+                   *bench_device_error(t->d) ? bench_device_error(t->d) : vka_status_string(status));
+        vka_recorder_destroy(&x->contender.recorder);
+        return false;
     }
-    return r.state == BENCH_DONE && r.timing.median_ms > 0 ? r.timing.median_ms : INFINITY;
+    t->longest_ms = fmax(t->longest_ms, x->contender.first_ms);
+    t->measured += t->count > 0;
+    t->count++;
+    return true;
 }
 
-static uint32_t list_candidates(tuner *t, const bench_case *c, vka_attention_candidate *list, uint32_t capacity) {
-    bench_problem p;
-    uint32_t count = 0;
-    if (bench_problem_create(&p, bench_device_vka(t->d), c, t->o->seed) == VKA_OK) {
-        bench_problem_candidates(&p, list, capacity, &count);
-        bench_problem_destroy(&p);
-    }
-    return count < capacity ? count : capacity;
+static void leave(tuner *t, uint32_t at) {
+    vka_recorder_destroy(&t->field[at].contender.recorder);
+    t->count--;
+    memmove(&t->field[at], &t->field[at + 1], (t->count - at) * sizeof *t->field);
 }
 
-/* A path whose first tile takes that many times the best is left. */
+/* Turns of contenders `first` and following with the library's choice. */
+static bool turns(tuner *t, uint32_t first, bench_rounds rounds) {
+    bench_contender *list[CONTENDERS + SPLITS] = {&t->field[0].contender};
+    bench_score scores[CONTENDERS + SPLITS];
+    uint32_t count = 1;
+    for (uint32_t i = first; i < t->count; i++) {
+        list[count++] = &t->field[i].contender;
+    }
+    bool ok = bench_take_turns(list, count, rounds, scores) == VKA_OK;
+    t->field[0].score = scores[0];
+    for (uint32_t i = 1; i < count; i++) {
+        t->field[first + i - 1].score = scores[i];
+    }
+    return ok;
+}
+
+static bool better(const candidate *a, const candidate *b) {
+    return a->score.ratio < b->score.ratio || isnan(b->score.ratio);
+}
+
+/* From `first` on, the best one first. */
+static void sort(tuner *t, uint32_t first) {
+    for (uint32_t i = first + 1; i < t->count; i++) {
+        for (uint32_t at = i; at > first && better(&t->field[at], &t->field[at - 1]); at--) {
+            candidate x = t->field[at];
+            t->field[at] = t->field[at - 1];
+            t->field[at - 1] = x;
+        }
+    }
+}
+
+/* A kernel that computes something else is no candidate. */
+static bool verified(tuner *t, candidate *x) {
+    bench_check check = {.why = "it can't be run again"};
+    void *outputs[BENCH_SLOTS - BENCH_OUT] = {NULL};
+    double ms;
+    if (bench_problem_poison(&t->problem) == VKA_OK && bench_sampler_take(&x->contender.sampler, &ms) == VKA_OK) {
+        outputs[0] = bench_problem_read(&t->problem, BENCH_OUT);
+        check = bench_verify(&t->problem, outputs, t->o->seed);
+        free(outputs[0]);
+    }
+    if (!check.ok) {
+        bench_note("vkattn-bench: WRONG, and left out: %s %ux%u, D %u, %s: %s", bench_path_name(x->path),
+                   x->contender.desc.tile.query_tile, x->contender.desc.tile.key_tile, t->c.head_dim,
+                   bench_dtype_name(t->c.dtype), check.why);
+    }
+    return check.ok;
+}
+
+/* ---- stages -------------------------------------------------------------------------------------------------------
+ */
+
+/* A path whose first tile takes that many times the default is left. */
 #define HOPELESS 3
 
-static void try_candidates(tuner *t, bench_case c, bench_tuned *best) {
-    vka_attention_candidate list[256];
-    uint32_t count = list_candidates(t, &c, list, 256);
+enum { MAX_CANDIDATES = 256, HEAT_ROUNDS = 3 };
+
+/* Is there time for another one? */
+static bool in_time(const tuner *t, double end_ms) {
+    return !bench_stopped() && bench_now_ms() + t->longest_ms <= end_ms;
+}
+
+static void run_heats(tuner *t, double end_ms) {
+    static vka_attention_candidate list[MAX_CANDIDATES];
+    uint32_t count = 0;
+    if (bench_problem_candidates(&t->problem, list, MAX_CANDIDATES, &count) != VKA_OK) {
+        return;
+    }
     vka_attention_path hopeless = VKA_PATH_AUTO, before = VKA_PATH_AUTO;
-    for (uint32_t i = 0; i < count && (i == 0 || bench_now_ms() < t->end_ms); i++) {
-        if (list[i].path == hopeless) {
+    for (uint32_t i = 0; i < count && i < MAX_CANDIDATES && in_time(t, end_ms); i++) {
+        if (list[i].path == hopeless || !enter(t, list[i].path, list[i].tile, 0)) {
             continue;
         }
-        c.path = bench_path_of(list[i].path);
-        c.tile = list[i].tile;
-        double ms = measure(t, &c);
-        if (list[i].path != before && ms > HOPELESS * best->ms) {
+        uint32_t at = t->count - 1;
+        turns(t, at, (bench_rounds){1, HEAT_ROUNDS, end_ms});
+        if (list[i].path != before && t->field[at].score.ratio > HOPELESS) {
             hopeless = list[i].path;
         }
         before = list[i].path;
-        if (ms < best->ms) {
-            best->ms = ms;
-            best->path = c.path;
-            best->tile = c.tile;
+        sort(t, 1);
+        if (t->count > CONTENDERS) {
+            leave(t, t->count - 1);
         }
     }
 }
 
-/* How many workgroups fill the device, which no driver tells: more and more splits, until they no longer pay. */
-static void try_splits(tuner *t, bench_case c, bench_tuned *best) {
-    uint32_t rows = c.heads / c.kv_heads * c.q_len;
-    uint32_t groups = c.kv_heads * ((rows + best->tile.query_tile - 1) / best->tile.query_tile);
-    c.path = best->path;
-    c.tile = best->tile;
-    for (uint32_t splits = 1; splits <= 64 && bench_now_ms() < t->end_ms; splits *= 2) {
-        c.splits = splits;
-        double ms = measure(t, &c);
-        if (ms < best->ms) {
-            best->ms = ms;
-            best->workgroups = groups * splits;
-        } else if (ms > 2 * best->ms && splits > 1) {
-            break;
+/* How many workgroups fill the device, which no driver tells: splits of the winner, all in turns. */
+static void try_splits(tuner *t, double end_ms) {
+    vka_attention_desc desc = t->field[1].contender.desc;
+    uint32_t rows = t->c.heads / t->c.kv_heads * t->c.q_len;
+    uint32_t groups = t->c.kv_heads * ((rows + desc.tile.query_tile - 1) / desc.tile.query_tile);
+    while (t->count > 2) {
+        leave(t, t->count - 1);
+    }
+    for (uint32_t splits = 1; splits <= 64 && in_time(t, end_ms); splits *= 2) {
+        if (enter(t, desc.path, desc.tile, splits)) {
+            t->field[t->count - 1].workgroups = groups * splits;
         }
     }
+    turns(t, 1, (bench_rounds){HEAT_ROUNDS, 25, end_ms});
+    sort(t, 1);
 }
 
-static bool tune_class_of(tuner *t, const tune_class *k, vka_dtype dtype, bench_tuned *best) {
-    bench_case c = case_of(t, k, dtype);
-    *best = (bench_tuned){.dtype = dtype, .head_dim = k->head_dim, .rows = k->decode ? DECODE_ROWS : 0};
-    best->ms = INFINITY;
-    best->default_ms = measure(t, &c);
-    try_candidates(t, c, best);
-    if (k->decode && best->path) {
-        try_splits(t, c, best);
+/* The winner alone, by new samples. */
+static void run_final(tuner *t, double end_ms, outcome *result) {
+    while (t->count > 2) {
+        leave(t, t->count - 1);
     }
-    return best->path != BENCH_PATH_AUTO;
+    turns(t, 1, (bench_rounds){1, BENCH_MAX_ROUNDS, end_ms});
+    result->best = t->field[1];
+    result->default_ms = t->field[0].score.ms;
+    bool decided = result->best.score.rounds >= BENCH_ROUNDS_TO_TRUST;
+    result->why = bench_is_faster(&result->best.score) ? NULL
+                  : !decided                           ? "no: too few turns in the time"
+                  : result->best.score.ratio < 1       ? "no: within the spread"
+                                                       : "no: not faster";
 }
 
-static void print_tuned(const bench_tuned *r, uint32_t measured) {
-    char ms[BENCH_NUMBER_SIZE], before[BENCH_NUMBER_SIZE], ratio[BENCH_NUMBER_SIZE];
-    bench_progress(NULL);
-    printf("%-4s D %-4u %-8s %-9s %3ux%-3u %u, %-4u %8s ms, chosen without: %8s ms (%s), %u candidates\n",
-           bench_dtype_name(r->dtype), r->head_dim, r->rows ? "decode" : "prefill", bench_path_name(r->path),
-           r->tile.query_tile, r->tile.key_tile, r->tile.rows_per_invocation, r->tile.team, bench_number(r->ms, ms),
-           bench_number(r->default_ms, before), bench_number(r->default_ms / r->ms, ratio), measured);
+/* Where a kernel takes long to compile, few classes with some candidates say more than many with none. */
+enum { LEAST_CANDIDATES = 8 };
+
+/* Half of the time goes to the heats, the rest to the best together and the final. */
+static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
+    outcome result = {.why = "can't be run", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
+    if (!enter(t, VKA_PATH_AUTO, (vka_attention_tile){0}, 0)) {
+        return result;
+    }
+    result.default_ms = t->field[0].contender.ms;
+    double now = bench_now_ms();
+    double end_ms = fmin(last_ms, fmax(share_ms, now + LEAST_CANDIDATES * t->longest_ms));
+    run_heats(t, now + (end_ms - now) / 2);
+    result.why = bench_stopped() ? "stopped by Ctrl-C" : "out of time";
+    if (t->count > 1 && !bench_stopped()) {
+        turns(t, 1, (bench_rounds){HEAT_ROUNDS, 25, bench_now_ms() + (end_ms - bench_now_ms()) / 2});
+        sort(t, 1);
+        if (t->c.q_len == 1) {
+            try_splits(t, bench_now_ms() + (end_ms - bench_now_ms()) / 2);
+        }
+        while (t->count > 1 && !verified(t, &t->field[1])) {
+            leave(t, 1);
+        }
+        if (t->count > 1 && !bench_stopped()) {
+            double turn_ms = t->field[0].contender.ms + t->field[1].contender.ms,
+                   enough_ms = bench_now_ms() + 20 * turn_ms;
+            run_final(t, fmax(end_ms, fmin(last_ms, enough_ms)), &result);
+        }
+    }
+    return result;
+}
+
+/* ---- the table ----------------------------------------------------------------------------------------------------
+ */
+
+enum { TYPE = 4, DIM = 3, USE = 7, KERNEL = 22, TIME = 8, RATIO = 5, SPREAD = 6 };
+
+static void print_head(const char *commit, const tuner *t) {
+    bench_device_introduce(bench_device_caps(t->d));
+    printf("commit   %s, seed %llu\n", commit, (unsigned long long)t->o->seed);
+    printf("plan     at most about %.0f s (--seconds); a kernel that is being compiled is\n"
+           "         waited for\n\n",
+           t->o->seconds);
+    printf("%s%-*s %*s %-*s %-*s %*s %*s %*s %*s %s%s\n", bench_style(BENCH_BOLD), TYPE, "type", DIM, "D", USE, "use",
+           KERNEL, "best kernel and tile", TIME, "default", TIME, "best", RATIO, "ratio", SPREAD, "spread", "rule",
+           bench_style(BENCH_PLAIN));
     fflush(stdout);
 }
 
-static size_t tune_all(tuner *t, bench_tuned *rules) {
-    double start = bench_now_ms(), total = t->o->seconds * 1000;
-    size_t found = 0, all = DTYPES * CLASSES, left = all;
-    for (size_t i = 0; i < all; i++, left--) {
-        vka_dtype dtype = dtypes[i % DTYPES];
-        /* Software drivers take seconds to compile what no one runs on them. */
-        if ((t->o->only && dtype != t->o->only) || (t->software && classes[i / DTYPES].head_dim > 128)) {
+static void print_outcome(const tuner *t, const outcome *r) {
+    char kernel[64] = "-", before[BENCH_NUMBER_SIZE], time[BENCH_NUMBER_SIZE], spread[BENCH_NUMBER_SIZE];
+    char ratio[BENCH_NUMBER_SIZE] = "-";
+    const candidate *x = &r->best;
+    if (x->score.rounds) {
+        const vka_attention_tile *tile = &x->contender.desc.tile;
+        snprintf(kernel, sizeof kernel, "%s %ux%u %u,%u", bench_path_name(x->path), tile->query_tile, tile->key_tile,
+                 tile->rows_per_invocation, tile->team);
+        snprintf(ratio, sizeof ratio, "%.2f", x->score.ratio);
+    }
+    printf("%-*s %*u %-*s %-*s %*s %*s %*s %*s %s%s%s\n", TYPE, bench_dtype_name(t->c.dtype), DIM, t->c.head_dim, USE,
+           t->c.q_len == 1 ? "decode" : "prefill", KERNEL, kernel, TIME, bench_time_text(r->default_ms, before), TIME,
+           bench_time_text(x->score.ms, time), RATIO, ratio, SPREAD, bench_percent_text(x->score.spread, spread),
+           r->why ? "" : bench_style(BENCH_GOOD), r->why ? "no" : "yes", bench_style(BENCH_PLAIN));
+    if (t->o->verbose || (r->why && !x->score.rounds)) {
+        printf("    %scandidates: %u, turns: %u%s%s%s\n", bench_style(BENCH_FAINT), t->measured, x->score.rounds,
+               r->why ? "; " : "", r->why ? r->why : "", bench_style(BENCH_PLAIN));
+    }
+    fflush(stdout);
+}
+
+static void print_help(void) {
+    printf("\n");
+    bench_column_help("use", "prefill: as many queries as keys; decode: one query");
+    bench_column_help("best", "of all candidates in turns: path, queries x keys, rows of an invocation, team");
+    bench_column_help("default", "what the library chooses without a record");
+    bench_column_help("ratio", "best / default, by new turns of only these two; below 1: faster");
+    bench_column_help("spread", "of the middle half of the turns' ratios");
+    bench_column_help("rule", "yes: written, since it is faster by more than the spread");
+}
+
+/* ---- everything ---------------------------------------------------------------------------------------------------
+ */
+
+/* The head dimension of the next narrower class: what holds for this class says nothing about those. */
+static uint32_t narrower(uint32_t head_dim) {
+    uint32_t most = 0;
+    for (size_t i = 0; i < CLASSES; i++) {
+        uint32_t other = classes[i].head_dim;
+        most = other < head_dim && other > most ? other : most;
+    }
+    return most;
+}
+
+static void keep_rule(tuner *t, const tune_class *k, const outcome *r) {
+    t->rules[t->rule_count++] = (bench_tuned){
+        .dtype = t->c.dtype,
+        .head_dim = k->head_dim,
+        .rows = k->decode ? DECODE_ROWS : 0,
+        .head_dim_above = narrower(k->head_dim),
+        .rows_above = k->decode ? 0 : DECODE_ROWS,
+        .path = r->best.path,
+        .tile = r->best.contender.desc.tile,
+        .workgroups = r->best.workgroups,
+        .ms = r->best.score.ms,
+        .default_ms = r->default_ms,
+        .ratio = r->best.score.ratio,
+        .spread = r->best.score.spread,
+    };
+}
+
+/* Software drivers take seconds to compile what no one runs on them. */
+static bool wanted(const tuner *t, size_t at) {
+    return (!t->o->only || dtypes[at % DTYPES] == t->o->only) && !(t->software && classes[at / DTYPES].head_dim > 128);
+}
+
+static size_t count_wanted(const tuner *t, size_t from) {
+    size_t count = 0;
+    for (size_t i = from; i < DTYPES * CLASSES; i++) {
+        count += wanted(t, i);
+    }
+    return count;
+}
+
+static void tune_class_at(tuner *t, size_t at, double share_ms, double last_ms) {
+    outcome result = {.why = "its tensors don't fit", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
+    t->count = t->measured = 0;
+    if (bench_problem_create(&t->problem, bench_device_vka(t->d), &t->c, t->o->seed) == VKA_OK) {
+        result = tune_class_of(t, share_ms, last_ms);
+    }
+    if (!result.why) {
+        keep_rule(t, &classes[at / DTYPES], &result);
+    }
+    bench_progress_pause();
+    print_outcome(t, &result);
+    while (t->count) {
+        leave(t, t->count - 1);
+    }
+    bench_problem_destroy(&t->problem);
+}
+
+/* Returns how many classes were measured. */
+static size_t tune_all(tuner *t) {
+    bench_clock time = bench_clock_start(t->o->seconds);
+    size_t all = count_wanted(t, 0), done = 0;
+    bench_progress_start(all, t->o->seconds);
+    for (size_t i = 0; i < DTYPES * CLASSES; i++) {
+        if (!wanted(t, i)) {
             continue;
         }
-        t->measured = 0;
-        t->end_ms = bench_now_ms() + (start + total - bench_now_ms()) / (double)left;
-        bench_progress("tuning");
-        if (tune_class_of(t, &classes[i / DTYPES], dtype, &rules[found])) {
-            print_tuned(&rules[found++], t->measured);
+        /* The first one is always tried. What its default needs to compile, the next ones need too. */
+        size_t left = count_wanted(t, i);
+        if (bench_stopped() || (done && !in_time(t, time.end_ms))) {
+            bench_progress_pause();
+            printf("the last %zu classes: %s\n", left,
+                   bench_stopped() ? "stopped by Ctrl-C" : "out of time, a larger --seconds reaches them");
+            break;
         }
+        const tune_class *k = &classes[i / DTYPES];
+        char text[64];
+        t->c = case_of(t, k, dtypes[i % DTYPES]);
+        snprintf(text, sizeof text, "%s, D %u, %s", bench_dtype_name(t->c.dtype), k->head_dim,
+                 k->decode ? "decode" : "prefill");
+        bench_progress_step(all - left, text);
+        tune_class_at(t, i, bench_clock_share(&time, left), time.end_ms);
+        done++;
     }
-    return found;
+    bench_progress_end();
+    return done;
+}
+
+/* An existing file must be a record, or empty: otherwise it isn't overwritten. */
+static bool check_file(const char *file) {
+    if (!bench_json_writable(file)) {
+        return false;
+    }
+    const char *why = bench_json_check_tuning(file);
+    bool other = why && strcmp(why, BENCH_NO_RECORD) == 0;
+    if (other) {
+        bench_note("vkattn-bench: %s %s: not overwritten", file, why);
+    }
+    return !other;
+}
+
+static bench_exit finish(tuner *t, size_t done, const char *file) {
+    size_t all = count_wanted(t, 0);
+    printf("\n%zu of %zu classes measured; rules: %zu; else the library's own choices stay\n", done, all,
+           t->rule_count);
+    bool ok = done && bench_json_write_tuning(bench_device_caps(t->d), t->rules, t->rule_count, file);
+    bench_report_end("classes", done, all, ok ? file : NULL);
+    return !ok ? BENCH_EXIT_FAILED : bench_stopped() ? BENCH_EXIT_STOPPED : BENCH_EXIT_OK;
 }
 
 bench_exit bench_tune(const bench_options *o) {
-    tuner t = {.o = o, .d = bench_device_open(o->device, NULL)};
-    if (!t.d) {
+    const char *file = o->json ? o->json : DEFAULT_FILE;
+    if (!check_file(file)) {
+        return BENCH_EXIT_FAILED;
+    }
+    bench_device *d = bench_device_open(o->device, NULL);
+    if (!d) {
         return BENCH_EXIT_NO_DEVICE;
     }
-    bench_tuned rules[DTYPES * CLASSES];
-    const vka_device_caps *caps = bench_device_caps(t.d);
-    const char *file = o->json ? o->json : DEFAULT_FILE;
-    t.software = caps->type == VKA_DEVICE_CPU;
-    t.report.peaks.tflops_f32 = t.report.peaks.copy_gbps = NAN;
-    printf("device  %s\ndriver  %s\n", caps->name, caps->driver);
-    size_t count = tune_all(&t, rules);
-    bool ok = count && bench_json_write_tuning(caps, rules, count, file);
-    if (ok) {
-        printf("wrote %s\n", file);
+    tuner *t = calloc(1, sizeof *t);
+    bench_exit status = BENCH_EXIT_FAILED;
+    if (t) {
+        bench_report about;
+        t->o = o;
+        t->d = d;
+        t->software = bench_device_caps(d)->type == VKA_DEVICE_CPU;
+        bench_report_begin(&about, d, o->seed);
+        print_head(about.commit, t);
+        size_t done = tune_all(t);
+        print_help();
+        status = finish(t, done, file);
     }
-    bench_device_close(t.d);
-    return ok ? BENCH_EXIT_OK : BENCH_EXIT_FAILED;
+    free(t);
+    bench_device_close(d);
+    return status;
 }

@@ -29,6 +29,9 @@ static const vka_device_caps caps = {.type = VKA_DEVICE_DISCRETE,
 #define RULE(dtype, dim)                                                                                               \
     "{\"dtype\": \"" dtype "\", \"head_dim\": " dim ", \"path\": \"tile\", \"query_tile\": 32, "                       \
     "\"key_tile\": 16, \"rows_per_invocation\": 4, \"team\": 8, \"workgroups\": 700}"
+#define BOUNDED(dim_above, rows_above)                                                                                 \
+    "{\"dtype\": \"f16\", \"head_dim\": 128, \"head_dim_above\": " dim_above ", \"rows_above\": " rows_above           \
+    ", \"path\": \"tile\", \"query_tile\": 32, \"key_tile\": 16, \"rows_per_invocation\": 4, \"team\": 8}"
 #define RECORD(device, rules) "{\"name\": \"x\", " IDS(device) ", \"attention\": [" rules "]}"
 #define FILE_OF(records)      "{\"vkattn_tuning\": 1, \"records\": [" records "]}"
 
@@ -54,6 +57,20 @@ Test(tuning, own_record_among_others) {
     cr_expect_eq(vka__tuning_find(&t, VKA_F16, 40, 100)->head_dim, 64);
     cr_expect_eq(vka__tuning_find(&t, VKA_F16, 65, 100)->head_dim, 128);
     cr_expect_eq(vka__tuning_find(&t, VKA_F16, 65, 100)->workgroups, 700);
+}
+
+/* A rule says nothing about narrower classes than the one it was measured for, if it says so. */
+Test(tuning, bounds_from_below) {
+    vka__tuning t;
+    const char *why;
+    cr_assert_eq(parse(FILE_OF(RECORD("7", BOUNDED("64", "16"))), &t, &why), VKA_OK, "%s", why);
+    cr_expect_null(vka__tuning_find(&t, VKA_F16, 64, 17));
+    cr_expect_null(vka__tuning_find(&t, VKA_F16, 65, 16));
+    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 65, 17), &t.rules[0]);
+    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 128, 9999), &t.rules[0]);
+    cr_expect_null(vka__tuning_find(&t, VKA_F16, 129, 17));
+    cr_expect_eq(parse(FILE_OF(RECORD("7", BOUNDED("-1", "16"))), &t, &why), VKA_INVALID);
+    cr_expect_eq(parse(FILE_OF(RECORD("7", BOUNDED("64", "\"16\""))), &t, &why), VKA_INVALID);
 }
 
 Test(tuning, foreign_record_is_no_error) {

@@ -59,6 +59,11 @@ static bool number(const json *j, int object, const char *key, uint32_t *value) 
     return sum <= UINT32_MAX;
 }
 
+/* Keeps the value of a member that is absent. */
+static bool optional(const json *j, int object, const char *key, uint32_t *value) {
+    return member(j, object, key) < 0 || number(j, object, key, value);
+}
+
 static bool is_this_device(const json *j, int record, const vka_device_caps *caps) {
     const struct {
         const char *key;
@@ -98,12 +103,13 @@ static bool read_dtype(const json *j, int object, vka_dtype *dtype) {
 
 static bool read_rule(const json *j, int object, vka__tuning_rule *r) {
     *r = (vka__tuning_rule){.rows = UINT32_MAX};
-    bool rows = member(j, object, "rows") < 0 || number(j, object, "rows", &r->rows);
-    bool groups = member(j, object, "workgroups") < 0 || number(j, object, "workgroups", &r->workgroups);
-    return rows && groups && read_dtype(j, object, &r->dtype) && read_path(j, object, &r->path) &&
-           number(j, object, "head_dim", &r->head_dim) && number(j, object, "query_tile", &r->tile.br) &&
-           number(j, object, "key_tile", &r->tile.bc) && number(j, object, "rows_per_invocation", &r->tile.rm) &&
-           number(j, object, "team", &r->tile.tc) && r->tile.bc;
+    return optional(j, object, "rows", &r->rows) && optional(j, object, "workgroups", &r->workgroups) &&
+           optional(j, object, "head_dim_above", &r->head_dim_above) &&
+           optional(j, object, "rows_above", &r->rows_above) && read_dtype(j, object, &r->dtype) &&
+           read_path(j, object, &r->path) && number(j, object, "head_dim", &r->head_dim) &&
+           number(j, object, "query_tile", &r->tile.br) && number(j, object, "key_tile", &r->tile.bc) &&
+           number(j, object, "rows_per_invocation", &r->tile.rm) && number(j, object, "team", &r->tile.tc) &&
+           r->tile.bc;
 }
 
 static const char *read_rules(const json *j, int record, vka__tuning *tuning) {
@@ -167,7 +173,8 @@ const vka__tuning_rule *vka__tuning_find(const vka__tuning *tuning, vka_dtype dt
         const vka__tuning_rule *r = &tuning->rules[i];
         bool narrower =
             !best || r->head_dim < best->head_dim || (r->head_dim == best->head_dim && r->rows < best->rows);
-        if (r->dtype == dtype && head_dim <= r->head_dim && rows <= r->rows && narrower)
+        bool holds = head_dim > r->head_dim_above && head_dim <= r->head_dim && rows > r->rows_above && rows <= r->rows;
+        if (r->dtype == dtype && holds && narrower)
             best = r;
     }
     return best;

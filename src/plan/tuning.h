@@ -5,11 +5,12 @@
 
 #include "plan/plan.h"
 
-/* Problems of a class: type, the larger head dimension up to `head_dim`, rows up to `rows`. */
+/* Problems of a class: type, the larger head dimension above `head_dim_above` and up to `head_dim`, rows likewise. */
 typedef struct vka__tuning_rule {
     vka_dtype dtype;
     uint32_t head_dim;
     uint32_t rows; /* queries times the query heads of a key head; UINT32_MAX: any */
+    uint32_t head_dim_above, rows_above;
     uint32_t path;
     vka__tile tile;
     uint32_t workgroups; /* that splitting keys aims at; 0: the class's default */

@@ -1,0 +1,178 @@
+/* Commands and options: one line each, from which they are read and explained.
+ * SPDX-License-Identifier: MIT */
+#include "args.h"
+
+#include <string.h>
+
+static const char *const suites[] = {"quick", "prefill", "decode", "norms", "window", "all", "gpu", "gpu-tiny", NULL};
+static const char *const ops[] = {"attention", "layer_norm", NULL};
+static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
+static const char *const paths[] = {"auto",     "row", "tile", "decode", "coopmat",
+                                    "coopmat2", "dot", "lane", "group",  NULL};
+static const char *const builds[] = {"auto", "device", "host", NULL};
+static const char *const levels[] = {"element", "tile", NULL};
+
+/* Sizes: no tensor in sight has a longer side. Windows: what 32 bits hold with room to add positions. */
+#define SIZE      1, 1 << 30
+#define ANY_BOUND -(1 << 30), 1 << 30
+#define SEEDS     0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
+
+const args_option bench_args_options[ARG_COUNT] = {
+    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN, ARGS_NUMBER, 1, 32, NULL,
+                    "number as listed by `devices` [the best]"},
+    [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
+                   "quick, prefill, decode, norms, window, all (of these), gpu [quick]"},
+    [ARG_OP] = {"op", "NAME", ARGS_ATTENTION | ARGS_NORM, ARGS_NAME, 0, 0, ops,
+                "one shape instead of a suite: attention or layer_norm"},
+    [ARG_BATCH] = {"batch", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "sequences [1]"},
+    [ARG_HEADS] = {"heads", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "query heads [8]"},
+    [ARG_KV_HEADS] = {"kv-heads", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "key and value heads [as --heads]"},
+    [ARG_Q_LEN] = {"q-len", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "queries [1024]"},
+    [ARG_KV_LEN] = {"kv-len", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "keys [as --q-len]"},
+    [ARG_HEAD_DIM] = {"head-dim", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "channels of queries and keys [64]"},
+    [ARG_VALUE_DIM] = {"value-dim", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "channels of values [as --head-dim]"},
+    [ARG_CAUSAL] = {"causal", NULL, ARGS_ATTENTION, ARGS_FLAG, 0, 0, NULL, "queries see no later keys"},
+    [ARG_WINDOW_LEFT] = {"window-left", "N", ARGS_ATTENTION, ARGS_NUMBER, ANY_BOUND, NULL,
+                         "keys before a query that it sees [all]"},
+    [ARG_WINDOW_RIGHT] = {"window-right", "N", ARGS_ATTENTION, ARGS_NUMBER, ANY_BOUND, NULL,
+                          "keys after a query that it sees [all]"},
+    [ARG_ROWS] = {"rows", "N", ARGS_NORM, ARGS_NUMBER, SIZE, NULL, "rows [4096]"},
+    [ARG_COLS] = {"cols", "N", ARGS_NORM, ARGS_NUMBER, SIZE, NULL, "columns [1024]"},
+    [ARG_RESIDUAL] = {"residual", NULL, ARGS_NORM, ARGS_FLAG, 0, 0, NULL, "adds a residual and stores the sum"},
+    [ARG_DTYPE] = {"dtype", "TYPE", ARGS_MEASURE, ARGS_NAME, 0, 0, dtypes, "f32, f16 or bf16; of many: only this type"},
+    [ARG_PATH] = {"path", "NAME", ARGS_RUN, ARGS_NAME, 0, 0, paths,
+                  "kernel: auto; of attention row, tile, decode, coopmat, coopmat2, dot; of layer_norm lane, group"},
+    [ARG_SPLITS] = {"splits", "N", ARGS_SUITE | ARGS_ATTENTION, ARGS_NUMBER, 0, 65535, NULL,
+                    "workgroups that share the keys of a query tile; 0: chosen"},
+    [ARG_N] = {"n", "TOKENS", ARGS_PATTERNS, ARGS_NUMBER, 1, 1 << 24, NULL,
+               "tokens [of the pattern's grid; 16384; 4096 on a software driver]"},
+    [ARG_PATTERN] = {"pattern", "WORDS", ARGS_PATTERNS, ARGS_TEXT, 0, 0, NULL,
+                     "one pattern instead of the list, as `pattern` takes it"},
+    [ARG_REPEATS] = {"repeats", "N", ARGS_RUN | ARGS_PATTERNS, ARGS_NUMBER, 1, BENCH_MAX_SAMPLES, NULL,
+                     "exactly N samples instead of what the time allows"},
+    [ARG_SECONDS] = {"seconds", "S", ARGS_MEASURE, ARGS_REAL, 1e-3, 1e6, NULL, "time for the samples of a case [1]"},
+    [ARG_LIMIT] = {"limit", "S", ARGS_SUITE, ARGS_REAL, 1e-3, 1e6, NULL,
+                   "start no case of a suite later than this [no limit]"},
+    [ARG_SEED] = {"seed", "N", ARGS_MEASURE, ARGS_NUMBER, SEEDS, NULL, "of inputs and of the rows compared [1]"},
+    [ARG_ALL] = {"all", NULL, ARGS_SUITE, ARGS_FLAG, 0, 0, NULL, "also cases that take long on a software driver"},
+    [ARG_EXPLAIN] = {"explain", NULL, ARGS_RUN, ARGS_FLAG, 0, 0, NULL, "print the library's plan of every case"},
+    [ARG_TUNING] = {"tuning", "FILE", ARGS_RUN | ARGS_OPTIONS, ARGS_TEXT, 0, 0, NULL, "use what `tune` measured"},
+    [ARG_JSON] = {"json", "FILE", ARGS_MEASURE, ARGS_TEXT, 0, 0, NULL, "write the results to FILE"},
+    [ARG_LIST] = {"list", NULL, ARGS_PATTERN, ARGS_FLAG, 0, 0, NULL, "print the names and their parameters"},
+    [ARG_QUERIES] = {"queries", "N", ARGS_PATTERN, ARGS_NUMBER, SIZE, NULL, "query positions [of its grid, or 256]"},
+    [ARG_KEYS] = {"keys", "N", ARGS_PATTERN, ARGS_NUMBER, SIZE, NULL, "key positions [as --queries]"},
+    [ARG_TILE] = {"tile", "QxK", ARGS_PATTERN, ARGS_TEXT, 0, 0, NULL, "queries x keys of a tile [chosen]"},
+    [ARG_MAPS] = {"heads", "N", ARGS_PATTERN, ARGS_NUMBER, 1, 65535, NULL, "a map for each of N heads [one for all]"},
+    [ARG_KEEP_ORDER] = {"keep-order", NULL, ARGS_PATTERN, ARGS_FLAG, 0, 0, NULL,
+                        "grids in the order of their tokens, not in boxes"},
+    [ARG_BUILD] = {"build", "WHERE", ARGS_PATTERN, ARGS_NAME, 0, 0, builds, "auto, device or host [auto]"},
+    [ARG_OUT] = {"out", "FILE", ARGS_PATTERN, ARGS_TEXT, 0, 0, NULL, "draw it: .svg or .png"},
+    [ARG_LEVEL] = {"level", "LEVEL", ARGS_PATTERN, ARGS_NAME, 0, 0, levels,
+                   "element: each query and key; tile: each tile [element]"},
+    [ARG_QUERY] = {"query", "Y,X", ARGS_PATTERN, ARGS_TEXT, 0, 0, NULL,
+                   "what this query of a grid sees; up to four times"},
+    [ARG_HEAD] = {"head", "N", ARGS_PATTERN, ARGS_NUMBER, 0, 65535, NULL, "which head is drawn [0]"},
+    [ARG_VERBOSE] = {"verbose", NULL, ARGS_MEASURE, ARGS_FLAG, 0, 0, NULL,
+                     "-v: more about each result, 100 columns wide"},
+};
+
+const args_command bench_args_commands[] = {
+    {"run", BENCH_COMMAND_RUN, ARGS_RUN, 0, "run [OPTION ...]", "measure a suite, or one shape [the default]",
+     "Every case is verified against a float64 reference before it is timed."},
+    {"devices", BENCH_COMMAND_DEVICES, ARGS_NONE, 0, "devices", "list the Vulkan devices", ""},
+    {"compare", BENCH_COMMAND_COMPARE, ARGS_NONE, 2, "compare A.json B.json", "what is faster in B than in A?",
+     "Takes two files that `run --json` wrote."},
+    {"options", BENCH_COMMAND_OPTIONS, ARGS_OPTIONS, 0, "options [OPTION ...]",
+     "what each option of attention costs (masks, pages, ..)",
+     "The time of attention with each option over that of the plain one, in turns, verified."},
+    {"tune", BENCH_COMMAND_TUNE, ARGS_TUNE, 0, "tune [OPTION ...]", "find the fastest kernels here, for --tuning",
+     "Measures which path and tile is the fastest and writes a record, to a file that may hold those of other "
+     "devices. Only what beats the library's own choice by more than the spread is written."},
+    {"patterns", BENCH_COMMAND_PATTERNS, ARGS_PATTERNS, 0, "patterns [OPTION ...]", "what well-known patterns cost",
+     "The time of attention by each pattern against the dense one's, in turns, verified."},
+    {"pattern", BENCH_COMMAND_PATTERN, ARGS_PATTERN, -1, "pattern PATTERN ... [OPTION ...]",
+     "what is in one pattern, as numbers and a picture",
+     "A PATTERN is name[:key=value ..][@heads]; several are joined by `or`, which may be left out, and `and`, which "
+     "binds tighter."},
+    {"help", BENCH_COMMAND_HELP, ARGS_NONE, -1, "help [COMMAND]", "this, or the options of a command", ""},
+    {"version", BENCH_COMMAND_VERSION, ARGS_NONE, 0, "version", "the version", ""},
+};
+const size_t bench_args_command_count = sizeof bench_args_commands / sizeof *bench_args_commands;
+
+const args_command *bench_args_command(const char *name) {
+    for (size_t i = 0; i < bench_args_command_count; i++) {
+        if (strcmp(bench_args_commands[i].name, name) == 0) {
+            return &bench_args_commands[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- help ---------------------------------------------------------------------------------------------------------
+ */
+
+enum { INDENT = 24 };
+
+/* Those whose bits within `mask` are `bits`; with bits == 0: more than one of them. */
+static bool in_section(const args_option *o, uint32_t mask, uint32_t bits) {
+    uint32_t own = o->where & mask;
+    return bits ? own == bits : (own & (own - 1)) != 0;
+}
+
+/* Where an option means something else to some commands. */
+static const char *help_text(const args_option *o, uint32_t command) {
+    bool tune = command == ARGS_TUNE;
+    if (o == &bench_args_options[ARG_SECONDS] && !(command & ARGS_RUN)) {
+        return tune ? "time for everything [120]" : "time for everything [150]";
+    }
+    return o == &bench_args_options[ARG_JSON] && tune ? "the record [vkattn-tuning.json]" : o->help;
+}
+
+static void print_options(FILE *file, const char *heading, uint32_t mask, uint32_t bits) {
+    bool any = false;
+    for (int i = 0; i < ARG_COUNT; i++) {
+        const args_option *o = &bench_args_options[i];
+        if (!in_section(o, mask, bits)) {
+            continue;
+        }
+        if (!any) {
+            fprintf(file, "\n%s:\n", heading);
+        }
+        any = true;
+        int n = fprintf(file, "  --%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+        fprintf(file, "%*s", n < INDENT ? INDENT - n : 1, "");
+        bench_wrap(file, help_text(o, mask), n < INDENT ? INDENT : n + 1, INDENT, 80);
+    }
+}
+
+static void help_of(FILE *file, const args_command *c) {
+    fprintf(file, "usage: vkattn-bench %s\n\n", c->usage);
+    bench_wrap(file, *c->more ? c->more : c->what, 0, 0, 80);
+    if (c->command == BENCH_COMMAND_RUN) {
+        print_options(file, "only for suites", ARGS_RUN, ARGS_SUITE);
+        print_options(file, "the shape of one attention, with --op attention", ARGS_RUN, ARGS_ATTENTION);
+        print_options(file, "the shape of one layer norm, with --op layer_norm", ARGS_RUN, ARGS_NORM);
+        print_options(file, "for all", ARGS_RUN, 0);
+    } else if (c->where != ARGS_NONE) {
+        print_options(file, "options", c->where, c->where);
+    }
+}
+
+void bench_usage(FILE *file, const char *topic) {
+    const args_command *c = topic ? bench_args_command(topic) : NULL;
+    if (c) {
+        help_of(file, c);
+        return;
+    }
+    fputs("vkattn-bench: how fast is attention on this Vulkan device? Each result is\n"
+          "verified before it is timed. Without a command: the suite `quick`, on the best\n"
+          "device.\n\nusage: vkattn-bench [COMMAND] [OPTION ...]\n\n",
+          file);
+    for (size_t i = 0; i < bench_args_command_count; i++) {
+        fprintf(file, "  %-10s %s\n", bench_args_commands[i].name, bench_args_commands[i].what);
+    }
+    fputs("\nvkattn-bench help COMMAND has its options, bench/README.md what numbers mean.\n"
+          "Exit status: 0 done; 1 a case failed; 2 bad usage; 3 no such Vulkan device;\n"
+          "130 stopped by Ctrl-C, with what was measured until then saved.\n",
+          file);
+}
