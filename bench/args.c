@@ -392,6 +392,7 @@ static bool take(args_given *g, const char **last, bench_options *o) {
         return bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_pattern(g, &o->pattern);
     case BENCH_COMMAND_DEVICES:
     case BENCH_COMMAND_HELP:
+    case BENCH_COMMAND_REPORT: /* reads its own */
     case BENCH_COMMAND_VERSION:
         return true;
     }
@@ -443,6 +444,9 @@ bool bench_options_parse(int argc, const char **argv, bench_options *o) {
     }
     if (o->command == BENCH_COMMAND_VERSION) {
         return true;
+    }
+    if (c->command == BENCH_COMMAND_REPORT) {
+        return bench_page_options_parse(argc - 2, argv + 2, &o->page);
     }
     args_given g = {.command = c, .where = c->where};
     int skip = named ? 1 : 0;

@@ -82,6 +82,11 @@ const args_command bench_args_commands[] = {
     {"devices", BENCH_COMMAND_DEVICES, ARGS_NONE, 0, "devices", "list the Vulkan devices", ""},
     {"compare", BENCH_COMMAND_COMPARE, ARGS_NONE, 2, "compare A.json B.json", "what is faster in B than in A?",
      "Takes two files that `run --json` wrote."},
+    {"report", BENCH_COMMAND_REPORT, ARGS_NONE, -1, "report FILE.json ... [--out FILE] [--chart NAME]",
+     "a page of charts of any number of devices and commits",
+     "Takes files that `run`, `patterns` and `options` wrote with --json. --out FILE: the page, .html [report.html]. "
+     "--chart NAME: one chart instead, as .svg: roofline, ratios, throughput, time, decode, window, patterns, options "
+     "or norms. bench/README.md says what each shows."},
     {"options", BENCH_COMMAND_OPTIONS, ARGS_OPTIONS, 0, "options [OPTION ...]",
      "what each option of attention costs (masks, pages, ..)",
      "The time of attention with each option over that of the plain one, in turns, verified."},

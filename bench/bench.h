@@ -179,6 +179,7 @@ typedef enum bench_command {
     BENCH_COMMAND_PATTERN = 7,
     BENCH_COMMAND_PATTERNS = 8,
     BENCH_COMMAND_VERSION = 9,
+    BENCH_COMMAND_REPORT = 10,
 } bench_command;
 
 /* Of `pattern`. */
@@ -191,6 +192,13 @@ typedef struct bench_pattern_options {
     char *out;             /* file of the picture; NULL: none            */
     bench_drawing drawing; /* all but the grid, which the words say      */
 } bench_pattern_options;
+
+/* Of `report`; all of argv. */
+typedef struct bench_page_options {
+    const char **files;
+    size_t count;
+    const char *out, *chart; /* NULL: report.html; all charts */
+} bench_page_options;
 
 typedef struct bench_options {
     bench_command command;
@@ -212,6 +220,7 @@ typedef struct bench_options {
     const char *topic; /* of `help`, of argv; NULL: all commands */
     uint32_t tokens;   /* of `patterns`; 0 = those of its grid, or as the device has time for */
     bench_pattern_options pattern;
+    bench_page_options page;
 } bench_options;
 
 /* false: the reason went to stderr. */
@@ -428,11 +437,13 @@ typedef enum bench_state {
     BENCH_SKIPPED = 2,
 } bench_state;
 
+#define BENCH_PLAN_SIZE 2048
 typedef struct bench_result {
     bench_case c;
     bench_state state;
-    char reason[320]; /* why it failed or was skipped */
-    char path[32];    /* what really ran              */
+    char reason[320];           /* why it failed or was skipped */
+    char path[32];              /* what really ran              */
+    char plan[BENCH_PLAN_SIZE]; /* vka_*_explain: lines of "key: value" */
     bool verified;
     bench_check check;
     bench_timing timing;
@@ -509,6 +520,7 @@ bench_exit bench_pattern_costs(const bench_options *options);
 
 struct bench_report {
     char device[256], driver[256];
+    vka_device_type type;
     char commit[64], date[32];
     uint64_t seed;
     bench_peaks peaks;
@@ -532,6 +544,10 @@ void bench_report_end(const char *what, size_t measured, size_t all, const char 
 #define BENCH_SCHEMA "vkattn-bench/1"
 
 bool bench_json_write(const bench_report *report, const char *path);
+
+/* The case that an object describes. false: it is none. */
+struct cJSON;
+bool bench_json_get_case(const struct cJSON *object, bench_case *c);
 
 #define BENCH_PATTERNS_SCHEMA "vkattn-bench-patterns/1"
 bool bench_json_write_patterns(const bench_report *report, const bench_pattern_cost *costs, size_t count,
@@ -568,5 +584,12 @@ bool bench_json_read(const char *path, bench_report *report);
  * ----------------------------------------------------------------------------------------------------------- */
 
 bench_exit bench_compare(const char *path_a, const char *path_b);
+
+/* ---- page/: results of many devices as a page ---------------------------------------------------------------------
+ */
+
+/* Takes the arguments behind `report`, and changes their order. Otherwise as bench_options_parse. */
+bool bench_page_options_parse(int argc, const char **argv, bench_page_options *options);
+bench_exit bench_page(const bench_page_options *options);
 
 #endif

@@ -58,6 +58,23 @@ static void add_case(cJSON *o, const bench_case *c) {
     cJSON_AddBoolToObject(o, "residual", c->residual);
 }
 
+/* The lines "key: value" of an explanation as an object; what is all digits becomes a number. */
+static void add_plan(cJSON *o, const char *lines) {
+    cJSON *plan = cJSON_AddObjectToObject(o, "plan");
+    for (const char *line = lines; *line;) {
+        size_t length = strcspn(line, "\n"), key_length = strcspn(line, ":\n");
+        char key[64], value[512];
+        if (key_length + 2 <= length) {
+            snprintf(key, sizeof key, "%.*s", (int)key_length, line);
+            snprintf(value, sizeof value, "%.*s", (int)(length - key_length - 2), line + key_length + 2);
+            bool digits = *value && strspn(value, "0123456789") == strlen(value);
+            digits ? (void)cJSON_AddNumberToObject(plan, key, strtod(value, NULL))
+                   : (void)cJSON_AddStringToObject(plan, key, value);
+        }
+        line += length + (line[length] == '\n');
+    }
+}
+
 static cJSON *result_object(const bench_result *r) {
     cJSON *o = cJSON_CreateObject();
     char label[BENCH_LABEL_SIZE];
@@ -68,6 +85,7 @@ static cJSON *result_object(const bench_result *r) {
     add_measured(o, "flops", cost.flops);
     add_measured(o, "bytes", cost.bytes);
     cJSON_AddStringToObject(o, "path", r->path);
+    add_plan(o, r->plan);
     cJSON_AddStringToObject(o, "state", states[r->state]);
     cJSON_AddStringToObject(o, "reason", r->reason);
     cJSON_AddBoolToObject(o, "verified", r->verified);
@@ -92,10 +110,12 @@ static cJSON *result_object(const bench_result *r) {
 }
 
 static cJSON *head_object(const bench_report *report, const char *schema) {
+    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "schema", schema);
     cJSON_AddStringToObject(o, "device", report->device);
     cJSON_AddStringToObject(o, "driver", report->driver);
+    cJSON_AddStringToObject(o, "device_type", types[report->type]);
     cJSON_AddStringToObject(o, "commit", report->commit);
     cJSON_AddStringToObject(o, "date", report->date);
     cJSON_AddNumberToObject(o, "seed", (double)report->seed);
@@ -266,7 +286,7 @@ static bool get_bool(const cJSON *o, const char *name) {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
 }
 
-static bool get_case(const cJSON *o, bench_case *c) {
+bool bench_json_get_case(const cJSON *o, bench_case *c) {
     char op[32], dtype[32], path[32];
     get_text(o, "op", op, sizeof op);
     get_text(o, "dtype", dtype, sizeof dtype);
@@ -302,7 +322,7 @@ static bool get_result(const cJSON *o, bench_result *r) {
                                                           : BENCH_SKIPPED;
     r->verified = get_bool(o, "verified");
     r->timing.median_ms = get_measured(o, "ms_median");
-    return get_case(o, &r->c);
+    return bench_json_get_case(o, &r->c);
 }
 
 /* NULL, or what is wrong with the document. */

@@ -20,6 +20,8 @@ static bench_exit dispatch(const bench_options *options) {
         return bench_pattern_show(options);
     case BENCH_COMMAND_PATTERNS:
         return bench_pattern_costs(options);
+    case BENCH_COMMAND_REPORT:
+        return bench_page(&options->page);
     case BENCH_COMMAND_HELP:
         bench_usage(stdout, options->topic);
         return BENCH_EXIT_OK;

@@ -70,6 +70,7 @@ static bool explain(journey *j) {
     if (!find_fact(text, "path", r->path, sizeof r->path)) {
         find_fact(text, "kernel", r->path, sizeof r->path);
     }
+    snprintf(r->plan, sizeof r->plan, "%s", text);
     if (j->options->explain) {
         bench_case_brief(&r->c, label);
         bench_progress_pause();
@@ -284,6 +285,7 @@ void bench_report_begin(bench_report *report, const bench_device *d, uint64_t se
     *report = (bench_report){.seed = seed, .peaks = {.tflops_f32 = NAN, .copy_gbps = NAN}};
     snprintf(report->device, sizeof report->device, "%s", caps->name);
     snprintf(report->driver, sizeof report->driver, "%s", caps->driver);
+    report->type = caps->type;
     snprintf(report->commit, sizeof report->commit, "%s", BENCH_COMMIT);
     strftime(report->date, sizeof report->date, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
 }

@@ -50,7 +50,7 @@ expect 0 '^usage: ' help
 expect 0 '^usage: vkattn-bench tune' help tune
 expect 0 '^usage: vkattn-bench tune' tune --help
 expect 0 '^vkattn-bench [0-9]*\.[0-9]*\.[0-9]*, commit ' --version
-for command in run devices compare options tune patterns pattern; do
+for command in run devices compare report options tune patterns pattern; do
     expect 0 "vkattn-bench $command" help $command
 done
 
