@@ -253,6 +253,8 @@ const vka_device_caps *bench_device_caps(const bench_device *d);
 void bench_device_introduce(const vka_device_caps *caps);
 /* "discrete GPU", .. */
 const char *bench_device_kind(vka_device_type type);
+/* The same as a word of result files: "software". */
+const char *bench_device_type(vka_device_type type);
 /* What the library last logged as an error; "" if nothing since it was cleared. */
 const char *bench_device_error(const bench_device *d);
 void bench_device_clear_error(bench_device *d);

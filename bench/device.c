@@ -48,6 +48,11 @@ static const char *yes(bool b) {
     return b ? "yes" : "no";
 }
 
+const char *bench_device_type(vka_device_type type) {
+    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
+    return types[type <= VKA_DEVICE_CPU ? type : VKA_DEVICE_OTHER];
+}
+
 const char *bench_device_kind(vka_device_type type) {
     static const char *const kinds[] = {
         [VKA_DEVICE_OTHER] = "of no known kind",
@@ -78,13 +83,12 @@ void bench_device_introduce(const vka_device_caps *c) {
 }
 
 static void print_device(uint32_t number, const vka_device_caps *c) {
-    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
     char memory[BENCH_NUMBER_SIZE], range[BENCH_NUMBER_SIZE];
     printf("%u: %s%s%s\n", number, bench_style(BENCH_BOLD), c->name, bench_style(BENCH_PLAIN));
     printf("   driver       ");
     bench_wrap(stdout, c->driver, 16, 16, 80);
     bool software = c->type == VKA_DEVICE_CPU;
-    printf("   type         %s%s%s\n", software ? bench_style(BENCH_WARNING) : "", types[c->type],
+    printf("   type         %s%s%s\n", software ? bench_style(BENCH_WARNING) : "", bench_device_type(c->type),
            software ? ": not a GPU, the CPU pretends to be one" : "");
     printf("%s", software ? bench_style(BENCH_PLAIN) : "");
     printf("   id           vendor 0x%04x, device 0x%04x, Vulkan %u.%u.%u\n", c->vendor_id, c->device_id,

@@ -110,12 +110,11 @@ static cJSON *result_object(const bench_result *r) {
 }
 
 static cJSON *head_object(const bench_report *report, const char *schema) {
-    static const char *const types[] = {"other", "integrated", "discrete", "virtual", "software"};
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "schema", schema);
     cJSON_AddStringToObject(o, "device", report->device);
     cJSON_AddStringToObject(o, "driver", report->driver);
-    cJSON_AddStringToObject(o, "device_type", types[report->type]);
+    cJSON_AddStringToObject(o, "device_type", bench_device_type(report->type));
     cJSON_AddStringToObject(o, "commit", report->commit);
     cJSON_AddStringToObject(o, "date", report->date);
     cJSON_AddNumberToObject(o, "seed", (double)report->seed);

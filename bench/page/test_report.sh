@@ -88,6 +88,14 @@ grep -q 'odd .*\[31m .* end' "$work/odd.html" && grep -q "$(printf '\357\277\275
     fail "odd bytes are not shown as such"
 LC_ALL=C grep -q "$(printf '[\007\033\300\377]')" "$work/odd.html" && fail "odd bytes reached the page"
 
+# Numbers that can't be measurements are none.
+sed 's/"ms_median": .*,/"ms_median": 1e-320,/; s/"gbps": .*/"gbps": 1e308/; s/"tflops": .*,/"tflops": -1,/' "$fixtures/gpu.json" |
+    sed '0,/1e-320/s//12.5/' >"$work/wild.json"
+expect 0 wrote "$work/wild.json" --out "$work/wild.html"
+balanced "$work/wild.html" || fail "wild numbers break the page"
+sed '/<script>/,$d' "$work/wild.html" | grep -q -i -w -e nan -e inf -e '1e+308' && fail "wild numbers reached the page"
+grep -q '12.5 ms' "$work/wild.html" || fail "the number that is one is missing"
+
 # ---- one chart
 for chart in roofline ratios throughput time decode window patterns options norms; do
     expect 0 "wrote $work/chart.svg" $all --chart $chart --out "$work/chart.svg"
