@@ -99,7 +99,7 @@ float total(vec4 y) {
 // finds it less well where the row's first value lies far from the others.
 struct Centre {
     float near; // as the first pass finds it
-    float rest; // what the mean is above that
+    float rest; // what the mean has above that
 };
 
 // In bits, as compilers may take comparisons with NaN either way.

@@ -27,12 +27,8 @@ static const char *list_types(uint32_t types, char *text, size_t size) {
     for (uint32_t i = 0; i < DTYPES; ++i) {
         if (!(types & VKA__TYPE(i)))
             continue;
-        bool last = !(types >> i >> 1);
-        at += (size_t)snprintf(text + at, at < size ? size - at : 0, "%s%s",
-                               !at    ? ""
-                               : last ? " or "
-                                      : ", ",
-                               dtype_names[i]);
+        const char *join = !at ? "" : types >> i >> 1 ? ", " : " or ";
+        at += (size_t)snprintf(text + at, at < size ? size - at : 0, "%s%s", join, dtype_names[i]);
     }
     return text;
 }

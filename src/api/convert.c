@@ -1,5 +1,6 @@
-/* Arrays of f32 to and from 16-bit floats, on the host. In integers: results are the same whatever the compiler's
- * rounding mode and flags. SPDX-License-Identifier: MIT */
+/* Arrays of f32 to and from 16-bit floats, on the host; in integers, so that no rounding mode and no flag of a compiler
+ * changes them.
+ * SPDX-License-Identifier: MIT */
 #include <string.h>
 
 #include "core/core.h"

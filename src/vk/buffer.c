@@ -111,8 +111,9 @@ static void release(vka_buffer *b) {
 }
 
 void vka__buffer_adopt(vka_buffer *b) {
+    if (b->child)
+        vka__device_count(b->device, VKA__CHILD_BUFFER, -1);
     b->child = false;
-    vka__device_count(b->device, VKA__CHILD_BUFFER, -1);
 }
 
 void vka_buffer_destroy(vka_buffer **buffer) {
