@@ -236,20 +236,22 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
 #if VKA_RICH
 // Adds what was set aside of a key's value, the c-th of the step just done, to the rows that see it.
 void add_nonfinite(Grid g, int j, int c, uint v_head) {
-    bool seen[RM];
-    float weight[RM];
+    bool seen[RM], keeps[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         seen[r] = !rich(VKA_FLAG_HARD) && sees(g, row_info[r], j);
-        weight[r] = nonfinite_weight(g, row_info[r], j);
+        keeps[r] = is_kept(g, row_info[r], j);
         [[unroll]] for (uint n = 0u; n < BC && rich(VKA_FLAG_HARD); ++n)
             seen[r] = seen[r] || (int(n) == c && s[r * BC + n] != 0.0);
     }
     Source from = value_source(g, v_head, j);
     fetch_value(0u, from);
     VKA_UNROLL(d, DV4) {
-        vec4 value = value_vector(0u, from, d), aside = mix(vec4(0.0), value, are_nonfinite(value));
-        [[unroll]] for (uint r = 0u; r < RM; ++r)
-            out_rows[r * DV4 + d] += seen[r] ? aside * weight[r] : vec4(0.0);
+        vec4 value = value_vector(0u, from, d);
+        bvec4 aside = are_nonfinite(value);
+        [[unroll]] for (uint r = 0u; r < RM; ++r) {
+            vec4 term = keeps[r] ? value : vec4(nonfinite_term(0.0, false));
+            out_rows[r * DV4 + d] += seen[r] ? mix(vec4(0.0), term, aside) : vec4(0.0);
+        }
     }
 }
 #endif
