@@ -105,7 +105,7 @@ Test(offline, loads_of_matrices_from_wrong_places_are_found) {
     s = read();
     cr_assert(s.places == 4 && s.misaligned == 2);
     shows[1] = "decl_var shared INTERP_MODE_NONE none uvec2x0a4B[576] k_tile\n"
-               "decl_var shared INTERP_MODE_NONE none int strange_step\n"
+               "decl_var shared INTERP_MODE_NONE none int step\n"
                "decl_var shared INTERP_MODE_NONE none float[64] row_factor\n"
                "decl_var shared INTERP_MODE_NONE none ivec4[3][2] words\n"
                "decl_var shared INTERP_MODE_NONE none f16vec4[3] halves\n"
