@@ -130,10 +130,20 @@ static bool default_tile(const vka__path *path, const vka_device_caps *caps, con
     return path->choose(caps, p, &wanted) && find_tile(path, caps, p, &wanted, tile);
 }
 
-/* A path that the description asks for runs if there is any tile for it. */
+/* A path that the description asks for runs if there is any tile for it, whose rows of masks and so on a binding sees;
+ * of a tile for which none does, whoever cuts it says what does not fit. */
 static bool any_tile(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
                      vka__tile *tile) {
-    return default_tile(path, caps, p, tile) || vka__first_fitting(path, caps, p, UINT32_MAX, UINT32_MAX, tile);
+    vka__tile t;
+    if (!default_tile(path, caps, p, tile) && !vka__first_fitting(path, caps, p, UINT32_MAX, UINT32_MAX, tile))
+        return false;
+    bool fits = vka__has_slice(caps, p, tile->br);
+    for (uint32_t i = 0; !fits && path->tile(caps, p, i, &t); ++i)
+        if (path->fits(caps, p, &t) && vka__has_slice(caps, p, t.br)) {
+            *tile = t;
+            fits = true;
+        }
+    return true;
 }
 
 /* Four masks in a row, from a multiple of four on. */
@@ -228,7 +238,7 @@ static bool take_measured(const vka_device_caps *caps, const vka__attention_prob
         vka__tuning_find(p->tuning, p->q.dtype, vka__max_u32(p->q.shape[3], p->v.shape[3]), vka__packed_rows(p));
     vka__tile tile;
     if (!rule || rule->path >= PATHS || !paths[rule->path] || paths[rule->path]->why_not(caps, p) ||
-        !find_tile(paths[rule->path], caps, p, &rule->tile, &tile))
+        !find_tile(paths[rule->path], caps, p, &rule->tile, &tile) || !vka__has_slice(caps, p, tile.br))
         return false;
     take(caps, p, rule->path, &tile, "the tuning record's measurements", plan);
     plan->workgroups = rule->workgroups;
