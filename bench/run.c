@@ -62,15 +62,15 @@ static bool find_fact(const char *text, const char *key, char *value, size_t cap
 }
 
 static bool explain(journey *j) {
-    char text[4096] = "", label[BENCH_LABEL_SIZE];
     bench_result *r = j->r;
+    char text[sizeof r->plan] = "", label[BENCH_LABEL_SIZE];
     if (!passed(j, "explain", bench_problem_explain(&j->problem, text, sizeof text))) {
         return false;
     }
     if (!find_fact(text, "path", r->path, sizeof r->path)) {
         find_fact(text, "kernel", r->path, sizeof r->path);
     }
-    snprintf(r->plan, sizeof r->plan, "%s", text);
+    memcpy(r->plan, text, sizeof text);
     if (j->options->explain) {
         bench_case_brief(&r->c, label);
         bench_progress_pause();
@@ -84,8 +84,7 @@ static bool explain(journey *j) {
     return true;
 }
 
-/* ---- first call, verification, timing
- * ----------------------------------------------------------------------------------- */
+/* ---- first call, verification, timing -------------------------------------------------------------------------- */
 
 static bool first_call(journey *j) {
     uint64_t scratch = 0;
