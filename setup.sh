@@ -102,7 +102,7 @@ oldest=1
 if $private; then oldest=24; fi
 if [ -z "$mesa" ] || dpkg --compare-versions "$mesa" lt $oldest; then
     backports=$VERSION_CODENAME-backports
-    configured() { apt-cache policy | grep -q "n=$backports,"; }
+    configured() { apt-cache policy | grep "n=$backports," >/dev/null; }
     $private || update
     if $private && ! configured; then
         mirror=$("$here/tools/debian-mirror")
