@@ -292,6 +292,7 @@ vka_attention_desc attention_desc(const attention_problem *p) {
         .relative_zero = a->relative_zero,
         .relative_width = a->relative_width,
         .relative_zero_row = a->relative_zero_row,
+        .tile = a->tile,
         .causal = a->causal,
         .diagonal = a->diagonal,
         .diagonal_offset = a->offset,
@@ -341,6 +342,8 @@ static void say_scores(writer *w, const attention_problem *p) {
     say(w, a->relative_len && a->lowest_biases, " with the lowest");
     say(w, a->relative_width, " rows %u zero %u of a grid %u wide", a->relative_rows, a->relative_zero_row,
         a->relative_width);
+    say(w, a->tile.query_tile, " tile %ux%u, %u, %u", a->tile.query_tile, a->tile.key_tile, a->tile.rows_per_invocation,
+        a->tile.team);
     say(w, a->sinks, " sinks%s", a->huge_sinks ? " (huge)" : "");
     say(w, a->whole_numbers, " whole numbers");
     say(w, a->selection, " %s", selections[a->selection]);

@@ -76,7 +76,8 @@ typedef struct attention_case {
     bool stats;
     vka_dtype scores; /* 0: none */
     vka_score_stage score_stage;
-    layout layout;      /* of q, k, v and out; the others' pad and shift */
+    vka_attention_tile tile; /* of the path that it is run by; zero: chosen */
+    layout layout;           /* of q, k, v and out; the others' pad and shift */
     bool poison_hidden; /* keys and values that no query sees are NaN and infinite; biases of pairs that length,   */
                         /* causality or window exclude, and queries that no sequence has, are NaN                  */
 } attention_case;

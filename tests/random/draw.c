@@ -76,6 +76,8 @@ static void draw_group(ref_rng *g, random_case *r) {
     a->order_len = chance(g, 10);
     a->q_len = chance(g, 40) ? 8 : 70; /* at most */
     a->q_heads = chance(g, 50) ? 1 : 4;
+    a->relative_width = a->relative_len && chance(g, 35);
+    r->candidate = chance(g, 30) ? between(g, 1, 1000) : 0;
     r->path = chance(g, 40) ? VKA_PATH_AUTO : (vka_attention_path)between(g, 1, LAST_PATH);
     r->splits = chance(g, 40) ? 0 : chance(g, 40) ? 1 : 2;
 }
@@ -102,9 +104,11 @@ static void draw_layout(ref_rng *g, layout *l) {
     l->shift = vectors ? 4 * ref_rng_below(g, 2) : ref_rng_below(g, 4);
 }
 
+/* Near, or now and then at the ends of 32 bits or where the library parts positions. */
 static int32_t draw_position(ref_rng *g, const attention_case *a) {
-    return chance(g, 4) ? (chance(g, 50) ? INT32_MIN + 1 : INT32_MAX - 1)
-                        : (int32_t)ref_rng_below(g, 2 * a->kv_len + 20) - (int32_t)a->kv_len;
+    const int32_t far[] = {INT32_MIN + 1, INT32_MAX - 9, (1 << 29) - 4, -(1 << 29) - 4};
+    return chance(g, a->relative_width ? 30 : 6) ? far[ref_rng_below(g, 4)] + (int32_t)ref_rng_below(g, 9)
+                                                 : (int32_t)ref_rng_below(g, 2 * a->kv_len + 20) - (int32_t)a->kv_len;
 }
 
 static void draw_band(ref_rng *g, attention_case *a) {
@@ -126,6 +130,9 @@ static void draw_scores(ref_rng *g, attention_case *a) {
     a->mask_content = chance(g, 70) ? MASK_RANDOM : (mask_content)between(g, MASK_NOTHING, MASK_LOWEST);
     a->relative_len = a->relative_len ? between(g, 1, 40) : 0;
     a->relative_zero = ref_rng_below(g, a->relative_len + 1);
+    a->relative_width = a->relative_width ? between(g, 1, 12) : 0;
+    a->relative_rows = between(g, 1, 9);
+    a->relative_zero_row = ref_rng_below(g, a->relative_rows);
     a->relative_shared = chance(g, 30);
     a->relative_masks = chance(g, 40);
 }
@@ -208,6 +215,9 @@ void random_make_legal(random_case *r) {
     a->order_len = a->page_size || a->no_keys || a->scores ? 0 : a->order_len;
     r->splits = a->order_len ? 0 : r->splits;
     a->relative_zero = a->relative_zero < a->relative_len ? a->relative_zero : 0;
+    a->relative_width = a->relative_len ? a->relative_width : 0;
+    a->relative_rows = a->relative_width ? a->relative_rows : 0;
+    a->relative_zero_row = a->relative_width ? a->relative_zero_row : 0;
     a->mask_content = a->mask == VKA_U8 && a->mask_content > MASK_ALL ? MASK_RANDOM : a->mask_content;
     bool bounded = a->window.left != VKA_UNBOUNDED && a->window.right != VKA_UNBOUNDED;
     if (bounded && (int64_t)a->window.left + a->window.right < 0) {

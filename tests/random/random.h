@@ -13,6 +13,7 @@ typedef struct random_case {
     attention_case a;
     vka_attention_path path; /* AUTO is taken instead where the device can't */
     uint32_t splits;
+    uint32_t candidate;   /* 0: the tile that is chosen; else which of the listed ones, counted round and round */
     bool compares_hidden; /* runs it again with other hidden numbers, which must change no bit */
     uint64_t seed;        /* of the values */
 } random_case;

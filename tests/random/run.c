@@ -24,10 +24,33 @@ static bool takes_long(attention_problem *p, vka_attention_path path) {
     return matrices && (d > dv ? d : dv) > 16 && vka_device_get_caps(p->c->device)->type == VKA_DEVICE_CPU;
 }
 
+#define MAX_LISTED 512
+
+/* A tile of the path, or of any where the path is AUTO: number `candidate` of those that are listed. */
+static void take_candidate(attention_problem *p, uint32_t candidate, vka_attention_path *path) {
+    static vka_attention_candidate list[MAX_LISTED];
+    uint32_t count = 0, kept = 0;
+    vka_attention_desc desc = attention_desc(p);
+    EXPECT_OK(vka_attention_candidates(p->c->device, &desc, list, MAX_LISTED, &count));
+    cr_assert_leq(count, MAX_LISTED);
+    for (uint32_t i = 0; i < count; i++) {
+        bool fits = (*path == VKA_PATH_AUTO || list[i].path == *path) && !takes_long(p, list[i].path);
+        list[kept] = list[i];
+        kept += fits;
+    }
+    if (kept > 0) {
+        *path = list[candidate % kept].path;
+        p->a.tile = list[candidate % kept].tile;
+    }
+}
+
 bool random_try(context *c, const random_case *r, char *why, size_t size) {
     attention_problem p = attention_make(c, r->a, r->seed);
     vka_attention_path path = lacks_path(&p, r->path) || takes_long(&p, r->path) ? VKA_PATH_AUTO : r->path;
     why[0] = 0;
+    if (r->candidate) {
+        take_candidate(&p, r->candidate, &path);
+    }
     bool ok = attention_try(&p, path, r->splits, why, size) &&
               (!r->compares_hidden || attention_try_hidden(&p, path, r->splits, why, size));
     attention_destroy(&p);

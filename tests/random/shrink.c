@@ -20,6 +20,8 @@
     X(a->softcap = 0)                                                                                                  \
     X(a->mask = VKA_DTYPE_INVALID)                                                                                     \
     X(a->alibi = false)                                                                                                \
+    X(r->candidate = 0)                                                                                                \
+    X(a->relative_width = 0)                                                                                           \
     X(a->relative_len = 0)                                                                                             \
     X(a->causal = false)                                                                                               \
     X(a->window = (vka_window){0})                                                                                     \
