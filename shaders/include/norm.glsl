@@ -153,6 +153,12 @@ vec2 scaled_sums(Row row, uint first, uint step, float from) {
     return vec2(total(sums), total(squares));
 }
 
+// Pass `pass` of three over a scaled row: two find its mean, the last one measures deviations from it.
+float nearer_centre(float centre, float sum, uint pass) {
+    float step = sum / float(p.cols);
+    return pass == 0u || (pass == 1u && is_finite(step)) ? centre + step : centre;
+}
+
 // ---- results ----------------------------------------------------------------------------------------------------------
 
 vec4 scale_and_shift(vec4 y, uint c) {

@@ -55,11 +55,13 @@ uint vector(uint i) {
 void scaled_row(Row row) {
     uint t = gl_LocalInvocationIndex;
     Centre centre = Centre(0.0, 0.0);
-    for (uint i = 0u; i < 2u; ++i) {
-        float nearer = group_sum(scaled_sums(row, t, GROUP_SIZE, centre.near)).x / float(p.cols);
-        centre.near += i == 0u || is_finite(nearer) ? nearer : 0.0;
+    vec2 sums;
+    // Not unrolled: some software drivers take seconds to compile each copy of the loads.
+    [[dont_unroll]] for (uint i = 0u; i < 3u; ++i) {
+        sums = group_sum(scaled_sums(row, t, GROUP_SIZE, centre.near));
+        centre.near = nearer_centre(centre.near, sums.x, i);
     }
-    float variance_ = variance(group_sum(scaled_sums(row, t, GROUP_SIZE, centre.near)), centre);
+    float variance_ = variance(sums, centre);
     float inverse = inverse_of(variance_, SCALE);
     store_scaled_values(row, t, GROUP_SIZE, centre, inverse);
     if (t == 0u)

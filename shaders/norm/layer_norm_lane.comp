@@ -13,11 +13,13 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 // Rows that f32 does not hold squared: rare, so never mind how fast.
 void scaled_row(Row row) {
     Centre centre = Centre(0.0, 0.0);
-    for (uint i = 0u; i < 2u; ++i) {
-        float nearer = scaled_sums(row, 0u, 1u, centre.near).x / float(p.cols);
-        centre.near += i == 0u || is_finite(nearer) ? nearer : 0.0;
+    vec2 sums;
+    // Not unrolled: some software drivers take seconds to compile each copy of the loads.
+    [[dont_unroll]] for (uint i = 0u; i < 3u; ++i) {
+        sums = scaled_sums(row, 0u, 1u, centre.near);
+        centre.near = nearer_centre(centre.near, sums.x, i);
     }
-    float variance_ = variance(scaled_sums(row, 0u, 1u, centre.near), centre);
+    float variance_ = variance(sums, centre);
     float inverse = inverse_of(variance_, SCALE);
     store_scaled_values(row, 0u, 1u, centre, inverse);
     store_statistics(row, centre, inverse, SCALE);
