@@ -82,19 +82,7 @@ static void compare(norm_problem *p, const extreme *e, const plain_rows *plain, 
 }
 
 static void run(norm_problem *p, vka_norm_path path) {
-    tensor *outputs[] = {&p->out, &p->sum, &p->mean, &p->inv_std};
-    for (int i = 0; i < 4; i++) {
-        tensor_poison(outputs[i]);
-    }
-    memcpy(p->x.values, p->x_values, p->x.count * sizeof(float));
-    memcpy(p->residual.values, p->residual_values, p->residual.count * sizeof(float));
-    tensor_upload(&p->x);
-    tensor_upload(&p->residual);
-    vka_layer_norm_desc desc = norm_desc(p);
-    desc.path = path;
-    EXPECT_OK(vka_recorder_begin(p->c->recorder));
-    EXPECT_OK(vka_layer_norm(p->c->recorder, &desc));
-    context_finish(p->c);
+    norm_execute(p, path);
     cr_assert(tensor_download(&p->out) && tensor_download(&p->mean) && tensor_download(&p->inv_std));
 }
 
