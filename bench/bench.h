@@ -290,7 +290,10 @@ typedef struct bench_sampler {
     bool gpu_clock;
 } bench_sampler;
 
-/* Records, and submits once: *ms is the time of that. Everything was run once before, so nothing compiles. */
+/* Records one call, submits, waits: *ms is the time of that. */
+vka_status bench_sampler_once(bench_sampler *s, vka_device *device, vka_recorder *recorder, bench_record_fn record,
+                              void *user, double *ms);
+/* The same, then records several calls where one is too short. They were not submitted yet. */
 vka_status bench_sampler_begin(bench_sampler *s, vka_device *device, vka_recorder *recorder, bench_record_fn record,
                                void *user, double *ms);
 /* Submits, waits; *ms is the time of one call. */

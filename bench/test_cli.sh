@@ -293,6 +293,7 @@ expect 2 'vka_pattern' pattern swin:size=10x10:window=4
 
 long='--seconds 3000 --repeats 1'
 expect 0 '^neighborhood2d:size=8x16:window=5 x 512$' patterns --pattern neighborhood2d:size=8x16:window=5 $long
+expect 0 '^2 measured' patterns --n 16 --pattern causal $long # one call is too short to be measured alone
 expect 0 '^    64 tokens, ' patterns --n 64 --pattern 'longformer and causal' -v $long
 expect 0 '^ratio  ' patterns --n 1024 --json "$work/patterns.json" $long
 [ "$(grep -c '"ratio":.*[0-9]' "$work/patterns.json")" = 21 ] || fail "21 patterns have a ratio"

@@ -55,14 +55,17 @@ vka_status bench_sampler_take(const bench_sampler *s, double *ms) {
     return status;
 }
 
+vka_status bench_sampler_once(bench_sampler *s, vka_device *device, vka_recorder *recorder, bench_record_fn record,
+                              void *user, double *ms) {
+    *s = (bench_sampler){recorder, 1, vka_device_get_caps(device)->timestamps};
+    *ms = NAN;
+    vka_status status = record_sample(s, record, user, 1);
+    return status == VKA_OK ? bench_sampler_take(s, ms) : status;
+}
+
 vka_status bench_sampler_begin(bench_sampler *s, vka_device *device, vka_recorder *recorder, bench_record_fn record,
                                void *user, double *ms) {
-    *s = (bench_sampler){recorder, 1, vka_device_get_caps(device)->timestamps};
-    vka_status status = record_sample(s, record, user, 1);
-    *ms = NAN;
-    if (status == VKA_OK) {
-        status = bench_sampler_take(s, ms);
-    }
+    vka_status status = bench_sampler_once(s, device, recorder, record, user, ms);
     if (status == VKA_OK && *ms > 0 && *ms < SHORT_MS) {
         double calls = ceil(SHORT_MS / *ms);
         status = record_sample(s, record, user, calls < MAX_CALLS ? (uint32_t)calls : MAX_CALLS);

@@ -138,7 +138,7 @@ static void attempt_create_recorder(void) {
     context_open(&c, &config_real);
     int64_t live = intercept_live(), blocks = allocator_live();
     vka_recorder *r = (vka_recorder *)(void *)&c;
-    vka_recorder_desc desc = {.scratch_bytes = 100000, .timestamps = 2};
+    vka_recorder_desc desc = {.max_dispatches = 3, .scratch_bytes = 100000, .timestamps = 2}; /* each allocates */
     arm();
     vka_status status = disarm(vka_recorder_create(c.device, &desc, &r));
     cr_assert_eq(r == NULL, status != VKA_OK);
