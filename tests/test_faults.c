@@ -14,7 +14,8 @@
 
 /* ---- the loop over all allocations --------------------------------------------------------------------------- */
 
-typedef enum fault { FAULT_DEVICE_MEMORY, FAULT_HOST_MEMORY, FAULT_ALLOCATOR, FAULTS } fault;
+/* Of the driver, which runs out of the device's memory and of the host's in turns, and of the app's allocator. */
+typedef enum fault { FAULT_DRIVER, FAULT_ALLOCATOR, FAULTS } fault;
 
 static fault armed_fault;
 static uint32_t armed_nth;
@@ -26,7 +27,7 @@ static void arm(void) {
         allocator_fail(armed_nth);
     } else {
         intercept_fail(NULL, armed_nth,
-                       armed_fault == FAULT_HOST_MEMORY ? VK_ERROR_OUT_OF_HOST_MEMORY : VK_ERROR_OUT_OF_DEVICE_MEMORY);
+                       armed_nth % 2 ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_ERROR_OUT_OF_HOST_MEMORY);
     }
 }
 

@@ -1,13 +1,13 @@
 #version 450
 // Attention by cooperative matrices (VK_KHR_cooperative_matrix) of subgroups that own query rows (Dao 2022).
 //
-// Tiling: a workgroup owns BR rows in blocks of ROWS = RM * MM, each of which belongs to TC subgroups: every one of them
-// scores its share of a step's BC keys, softens its share of the rows, and keeps its share of the output channels. Keys
-// and values pass through shared memory, zero beyond the last key and channel; while a step's scores are computed its
-// values are on their way, and during its outputs the next step's keys (not with LEAN). Scores leave the matrices through shared memory,
-// since which lane holds which element is nobody's business: there every row belongs to LANES lanes, which turn its
-// scores into probabilities of the storage type. Outputs stay in accumulators; a row's factor reaches them as a matrix
-// loaded with a stride of 0.
+// Tiling: a workgroup owns BR rows in blocks of ROWS = RM * MM, each of which belongs to TC subgroups: every one of
+// them scores its share of a step's BC keys, turns its share of the rows into weights, and keeps its share of the
+// output channels. Keys and values pass through shared memory, zero beyond the last key and channel; while a step's
+// scores are computed its values are on their way, and during its outputs the next step's keys (not with LEAN). Scores
+// leave the matrices through shared memory, since which lane holds which element is nobody's business: there every row
+// belongs to LANES lanes, which turn its scores into probabilities of the storage type. Outputs stay in accumulators; a
+// row's factor reaches them as a matrix loaded with a stride of 0.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -47,7 +47,7 @@ const uint V_WIDTH = DV_TILES * TC * NN / 4u;
 // Vectors of four floats, and of four elements; rows are padded by 16 bytes against bank conflicts.
 const uint S_STRIDE = BC / 4u + 1u;
 const uint P_STRIDE = BC / 4u + 2u;
-// Rows that a subgroup softens; lanes that share a row's scores, or rows that share a lane.
+// Rows of which a subgroup computes the softmax; lanes that share a row's scores, or rows that share a lane.
 const uint SOFT_ROWS = ROWS / TC;
 const uint LANES = SOFT_ROWS < SG ? SG / SOFT_ROWS : 1u;
 const uint LANE_ROWS = SOFT_ROWS > SG ? SOFT_ROWS / SG : 1u;
@@ -193,7 +193,7 @@ void scale_outputs() {
     }
 }
 
-void soften(Grid g, uint first_row, int j0, int end, bool full) {
+void softmax_rows(Grid g, uint first_row, int j0, int end, bool full) {
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
         float rescale = online_softmax_step(g, first_row, n, j0, end, full);
         if (part_of() == 0u)
@@ -308,7 +308,7 @@ void main() {
             fetch_values(g, v_head, j0, run.end);
         multiply_keys();
         block_sync();
-        soften(g, first_row, j0, run.end, full);
+        softmax_rows(g, first_row, j0, run.end, full);
         if (LEAN != 0u)
             copy_values(g, v_head, j0, run.end, full);
         else

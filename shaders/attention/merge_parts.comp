@@ -8,6 +8,7 @@
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #include "elements.glsl"
+#include "float_bits.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
@@ -47,15 +48,15 @@ bool is_empty(float lse) {
     return floatBitsToUint(lse) == 0xff800000u;
 }
 
-bool is_nonfinite(float lse) { // +inf or NaN
-    return (floatBitsToUint(lse) & 0x7f800000u) == 0x7f800000u && !is_empty(lse);
+bool is_spoiled(float lse) { // +inf or NaN
+    return is_nonfinite(lse) && !is_empty(lse);
 }
 
 vec2 weigh(float a, float b, out float lse) {
     bool no_a = is_empty(a), no_b = is_empty(b);
-    if (no_a || no_b || is_nonfinite(a) || is_nonfinite(b)) {
+    if (no_a || no_b || is_spoiled(a) || is_spoiled(b)) {
         lse = no_a ? b : no_b ? a : a + b;
-        float rest = is_nonfinite(lse) ? uintBitsToFloat(0x7fc00000u) : 1.0;
+        float rest = is_spoiled(lse) ? uintBitsToFloat(0x7fc00000u) : 1.0;
         return vec2(no_a ? EMPTY : rest, no_b ? EMPTY : rest);
     }
     float larger = max(a, b);

@@ -1,6 +1,8 @@
 // What the layer norm kernels share: rows, their values, the results.
 // SPDX-License-Identifier: MIT
 
+#include "float_bits.glsl"
+
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_norm_params p;
 };
@@ -102,17 +104,12 @@ struct Centre {
     float rest; // what the mean has above that
 };
 
-// In bits, as compilers may take comparisons with NaN either way.
-bool is_finite(float x) {
-    return (floatBitsToUint(x) & 0x7f800000u) != 0x7f800000u;
-}
-
 // The second pass has summed deviations from `near`, and their squares. The variance loses no digits here: `rest` is at
 // most about the rounding error of `near`, of which the deviations are multiples.
 float variance(vec2 sums, inout Centre centre) {
     vec2 means = sums / float(p.cols);
     centre.rest = means.x;
-    return is_finite(means.y) ? max(means.y - means.x * means.x, 0.0) : means.y;
+    return !is_nonfinite(means.y) ? max(means.y - means.x * means.x, 0.0) : means.y;
 }
 
 // Rows of which f32 does not hold the squares are measured again times this power of two. What it makes too small for f32
@@ -156,7 +153,7 @@ vec2 scaled_sums(Row row, uint first, uint step, float from) {
 // Pass `pass` of three over a scaled row: two find its mean, the last one measures deviations from it.
 float nearer_centre(float centre, float sum, uint pass) {
     float step = sum / float(p.cols);
-    return pass == 0u || (pass == 1u && is_finite(step)) ? centre + step : centre;
+    return pass == 0u || (pass == 1u && !is_nonfinite(step)) ? centre + step : centre;
 }
 
 // ---- results ----------------------------------------------------------------------------------------------------------
@@ -192,7 +189,7 @@ void store_scaled_values(Row row, uint first, uint step, Centre centre, float in
 
 void store_statistics(Row row, Centre centre, float inverse, float scale) {
     if (has(VKA_FLAG_MEAN))
-        mean_put(row.mean, (is_finite(centre.rest) ? centre.near + centre.rest : centre.near) / scale);
+        mean_put(row.mean, (!is_nonfinite(centre.rest) ? centre.near + centre.rest : centre.near) / scale);
     if (has(VKA_FLAG_INV_STD))
         inv_std_put(row.inv_std, inverse * scale);
 }

@@ -104,7 +104,7 @@ void main() {
             }
     }
     float variance_ = variance(group_sum(sums), centre);
-    if (!is_finite(variance_ + p.epsilon)) {
+    if (is_nonfinite(variance_ + p.epsilon)) {
         scaled_row(row);
         return;
     }

@@ -53,7 +53,7 @@ void main() {
         squares += block_squares;
     }
     float variance_ = variance(vec2(total(sums), total(squares)), centre);
-    if (!is_finite(variance_ + p.epsilon)) {
+    if (is_nonfinite(variance_ + p.epsilon)) {
         scaled_row(row);
         return;
     }
