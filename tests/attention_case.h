@@ -93,6 +93,16 @@ typedef struct attention_sequences {
     X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(order)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
+/* What the accuracy rule is about. */
+typedef enum attention_result {
+    ATTENTION_OUT,
+    ATTENTION_LSE,
+    ATTENTION_MAX,
+    ATTENTION_SUM,
+    ATTENTION_SCORES,
+    ATTENTION_RESULTS
+} attention_result;
+
 typedef struct attention_problem {
     context *c;
     attention_case a;
@@ -115,6 +125,8 @@ typedef struct attention_problem {
     double *ref_out, *ref_lse, *ref_max;
     float *naive_out, *naive_lse, *naive_max;
     double score_error; /* how far off a score may be that a selection goes by */
+    ref_error *errors;  /* of several problems that are judged together, by the caller; NULL: of this one alone */
+    bool inaccurate;    /* what the last judgement found wrong is the accuracy, and nothing else */
 } attention_problem;
 
 /* Random inputs, uploaded, and the reference. */

@@ -46,8 +46,13 @@ static bool check_element(const verdict *v, ref_error *error, const char *name, 
     return !error->broken || broken || fail(v, "%s[%zu] is %g, not %g", name, index, out, ref);
 }
 
-static bool check_error(const verdict *v, const ref_error *error, const char *name) {
-    return ref_error_ok(error) ||
+static bool check_error(const verdict *v, const ref_error *error, attention_result result, const char *name) {
+    if (v->p->errors) {
+        ref_error_join(&v->p->errors[result], error);
+        return true;
+    }
+    v->p->inaccurate = !ref_error_ok(error);
+    return !v->p->inaccurate ||
            fail(v, "%s is off by %.3g where the naive computation is off by %.3g", name, error->out, error->naive);
 }
 
@@ -62,7 +67,7 @@ static bool check_unwritten(const verdict *v, const tensor *t, size_t width, con
 }
 
 static bool check_rows(const verdict *v, tensor *t, const double *ref, const float *naive, size_t width,
-                       const char *name) {
+                       attention_result result, const char *name) {
     ref_error error = {0};
     for (size_t i = 0; i < t->count; i++) {
         if (v->p->written[i / width] &&
@@ -70,7 +75,7 @@ static bool check_rows(const verdict *v, tensor *t, const double *ref, const flo
             return false;
         }
     }
-    return check_unwritten(v, t, width, name) && check_error(v, &error, name);
+    return check_unwritten(v, t, width, name) && check_error(v, &error, result, name);
 }
 
 /* A sum matters relative to itself: it is compared as the log-sum-exp that it makes with the maximum. */
@@ -95,8 +100,8 @@ static bool check_stats(const verdict *v, tensor *t) {
             return false;
         }
     }
-    return check_unwritten(v, t, 2, "stats") && check_error(v, &max_error, "stats (max)") &&
-           check_error(v, &sum_error, "stats (max + log sum)");
+    return check_unwritten(v, t, 2, "stats") && check_error(v, &max_error, ATTENTION_MAX, "stats (max)") &&
+           check_error(v, &sum_error, ATTENTION_SUM, "stats (max + log sum)");
 }
 
 static bool check_score_row(const verdict *v, const tensor *t, uint32_t b, uint32_t h, uint32_t i, double *ref,
@@ -132,7 +137,7 @@ static bool check_scores(const verdict *v, tensor *t) {
     }
     free(ref);
     free(naive);
-    return ok && check_error(v, &error, "scores");
+    return ok && check_error(v, &error, ATTENTION_SCORES, "scores");
 }
 
 /* ---- selections ------------------------------------------------------------------------------------------------ */
@@ -230,8 +235,8 @@ static bool judge(const verdict *v) {
     if (p->a.selection) {
         follow_selections(p);
     }
-    return check_rows(v, &p->out, p->ref_out, p->naive_out, p->a.value_dim, "out") &&
-           check_rows(v, &p->lse, p->ref_lse, p->naive_lse, 1, "lse") && check_stats(v, &p->stats) &&
+    return check_rows(v, &p->out, p->ref_out, p->naive_out, p->a.value_dim, ATTENTION_OUT, "out") &&
+           check_rows(v, &p->lse, p->ref_lse, p->naive_lse, 1, ATTENTION_LSE, "lse") && check_stats(v, &p->stats) &&
            (!p->a.scores || check_scores(v, &p->scores));
 }
 
@@ -275,6 +280,7 @@ static bool try(attention_problem *p, vka_attention_path path, uint32_t splits, 
     char how[64];
     snprintf(how, sizeof how, "path %d splits %u:", path, splits);
     verdict v = {p, how, why, size};
+    p->inaccurate = false;
     desc.path = path;
     desc.splits = splits;
     log_clear();

@@ -6,6 +6,7 @@
 #include <vkattn/attention.h>
 #include <vkattn/norm.h>
 #include <vkattn/pattern.h>
+#include <vkattn/rope.h>
 
 #include "plan/plan.h"
 #include "plan_devices.h"
@@ -126,6 +127,61 @@ Test(fields, types_are_named) {
     context_close(&c);
 }
 
+/* Positions of one row for each entry are row_positions still. */
+Test(fields, positions_beyond_a_binding) {
+    context c;
+    context_open(&c, &config_short);
+    uint32_t batch = (uint32_t)(vka_device_get_caps(c.device)->storage_range / 4 + 1);
+    vka_buffer *buffer;
+    EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){.size = UINT64_C(12) * batch}, &buffer));
+    vka_tensor x = vka_tensor_4d(buffer, VKA_F32, batch, 1, 1, 2), positions = vka_tensor_2d(buffer, VKA_I32, batch, 1);
+    positions.offset = UINT64_C(8) * batch;
+    vka_rope_desc d = {.x = x, .out = x, .row_positions = positions};
+    EXPECT_REFUSED(vka_rope, &c, &d, VKA_UNSUPPORTED, "vka_rope.row_positions");
+    vka_buffer_destroy(&buffer);
+    context_close(&c);
+}
+
+/* A diagonal beyond 2^29 is kept in two parts, and told as one. */
+Test(fields, positions_beyond_a_pattern) {
+    context c;
+    context_open(&c, &config_real);
+    vka_buffer *buffer;
+    vka_pattern *pattern;
+    const vka_pattern_term all = {.kind = VKA_PATTERN_ALL};
+    EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){.size = 4096}, &buffer));
+    EXPECT_OK(vka_pattern_create(
+        c.device, &(vka_pattern_desc){.queries = 64, .keys = 64, .terms = &all, .term_count = 1}, &pattern));
+    vka_tensor t = vka_tensor_4d(buffer, VKA_F32, 1, 1, 2, 8), out = t;
+    out.offset = 1024;
+    vka_attention_desc d = {.q = t,
+                            .k = t,
+                            .v = t,
+                            .out = out,
+                            .pattern = pattern,
+                            .diagonal = VKA_DIAGONAL_EXPLICIT,
+                            .diagonal_offset = INT32_MAX};
+    EXPECT_REFUSED(vka_attention, &c, &d, VKA_INVALID, "vka_attention.pattern");
+    says("is for 64 positions, but queries reach position 2147483648 (see diagonal)");
+    vka_pattern_destroy(&pattern);
+    vka_buffer_destroy(&buffer);
+    context_close(&c);
+}
+
+/* What a recorder is asked to have room for, and no more. */
+Test(fields, value_bytes) {
+    context c;
+    context_open(&c, &config_real);
+    vka_recorder *recorder;
+    uint64_t before = vka_device_memory(c.device).bytes;
+    EXPECT_OK(vka_recorder_create(
+        c.device, &(vka_recorder_desc){.max_dispatches = 1, .scratch_bytes = MIB, .value_bytes = MIB}, &recorder));
+    uint64_t bytes = vka_device_memory(c.device).bytes - before;
+    cr_expect(bytes >= 2 * MIB && bytes < 2 * MIB + MIB / 4, "%llu bytes", (unsigned long long)bytes);
+    vka_recorder_destroy(&recorder);
+    context_close(&c);
+}
+
 /* Sizes that no memory has end as such, and not as a driver's error. */
 Test(fields, absurd_sizes) {
     context c;
@@ -135,9 +191,9 @@ Test(fields, absurd_sizes) {
         vka_recorder *recorder;
         vka_buffer *buffer;
         EXPECT_FAILURE(vka_recorder_create(c.device, &(vka_recorder_desc){.scratch_bytes = sizes[i]}, &recorder),
-                       VKA_OUT_OF_MEMORY, "vka_recorder_create");
+                       VKA_OUT_OF_MEMORY, "vka_recorder_create.scratch_bytes");
         EXPECT_FAILURE(vka_recorder_create(c.device, &(vka_recorder_desc){.value_bytes = sizes[i]}, &recorder),
-                       VKA_OUT_OF_MEMORY, "vka_recorder_create");
+                       VKA_OUT_OF_MEMORY, "vka_recorder_create.value_bytes");
         EXPECT_FAILURE(vka_buffer_create(c.device, &(vka_buffer_desc){.size = sizes[i]}, &buffer), VKA_OUT_OF_MEMORY,
                        "vka_buffer_create");
     }
@@ -174,8 +230,8 @@ Test(fields, children_of_a_destroyed_device) {
     log_line line = log_last(VKA_LOG_WARNING);
     cr_expect_str_eq(line.item, "vka_device_destroy");
     cr_expect_str_eq(line.message,
-                     "1 buffer, 1 recorder and 1 pattern of this device still exist: it is not destroyed, and "
-                     "leaks with them");
+                     "is not destroyed, and leaks with what was made from it and still exists: 1 buffer, 1 recorder "
+                     "and 1 pattern");
     /* They still work. */
     const float x = 1;
     EXPECT_OK(vka_buffer_write(buffers[1], 0, &x, sizeof x));

@@ -198,6 +198,48 @@ Test(norm_extremes, largest_floats) {
     context_close(&c);
 }
 
+/* All alike, also where x + residual is beyond the type: nothing is left but the bias. */
+Test(norm_extremes, equal_values) {
+    static const struct {
+        vka_dtype dtype;
+        float x, residual, epsilon;
+    } list[] = {
+        {VKA_F32, 3e38f, 3e38f, 0},   {VKA_F32, FLT_MAX, FLT_MAX, 1e-30f}, {VKA_F32, -2e38f, -3e38f, 1},
+        {VKA_F32, FLT_MAX, 1e30f, 0}, {VKA_BF16, 0x1p127f, 0x1p127f, 0},
+    };
+    context c;
+    context_open(&c, &config_real);
+    for (size_t i = 0; i < 3 * sizeof list / sizeof *list; i++) {
+        uint32_t cols = widths[i % 3], at = (uint32_t)(i / 3);
+        double epsilon = list[at].epsilon != 0 ? list[at].epsilon : 1e-5;
+        norm_problem p = norm_make(&c,
+                                   (norm_case){.dtype = list[at].dtype,
+                                               .rank = 2,
+                                               .shape = {1, cols},
+                                               .residual = true,
+                                               .bias = true,
+                                               .mean = true,
+                                               .inv_std = true,
+                                               .epsilon = list[at].epsilon},
+                                   test_seed());
+        for (uint32_t x = 0; x < cols; x++) {
+            p.x_values[x] = list[at].x;
+            p.residual_values[x] = list[at].residual;
+        }
+        for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+            run(&p, (vka_norm_path)path);
+            cr_assert_float_eq(p.inv_std.values[0] * sqrt(epsilon), 1, 1e-6, "path %d, case %u: inv_std is %g", path,
+                               at, (double)p.inv_std.values[0]);
+            for (uint32_t x = 0; x < cols; x++) {
+                cr_assert_eq(p.out.values[x], p.bias.values[x], "path %d, case %u: out[%u] is %g and not %g", path, at,
+                             x, (double)p.out.values[x], (double)p.bias.values[x]);
+            }
+        }
+        norm_destroy(&p);
+    }
+    context_close(&c);
+}
+
 /* What is not finite stays so, and the mean is what it is in float64. */
 Test(norm_extremes, infinities) {
     context c;

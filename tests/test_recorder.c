@@ -52,7 +52,7 @@ Test(recorder, bad_descriptions) {
     EXPECT_FAILURE(vka_recorder_create(c.device, NULL, NULL), VKA_INVALID, "vka_recorder_create");
     cr_expect_eq(vka_recorder_create(NULL, NULL, &r), VKA_INVALID);
     EXPECT_FAILURE(vka_recorder_create(c.device, &(vka_recorder_desc){.scratch_bytes = UINT64_C(1) << 50}, &r),
-                   VKA_OUT_OF_MEMORY, "vka_recorder_create");
+                   VKA_OUT_OF_MEMORY, "vka_recorder_create.scratch_bytes");
     cr_expect_null(r);
     context_close(&c);
 }

@@ -26,7 +26,7 @@ typedef struct vka_layer_norm_desc {
     vka_tensor sum;      /* optional: receives y, same type; needs residual; may be the same view as x or residual */
     vka_tensor mean;     /* optional: f32, x's shape without the last dimension (rank 1 with x: [1])              */
     vka_tensor inv_std;  /* optional: f32, as mean: 1 / sqrt(variance + epsilon)                                  */
-    float epsilon;       /* added to the variance; 0 = 1e-5; negative or not finite is refused                    */
+    float epsilon;       /* added to the variance: 0 = 1e-5, or 1e-30 and more; others are refused               */
     vka_norm_path path;
 } vka_layer_norm_desc;
 

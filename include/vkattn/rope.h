@@ -12,7 +12,7 @@ extern "C" {
 /* How rows of D channels are rotated. Pair k of a row at position p turns by the angle
  * (p + position_offset) * frequency_scale * theta^(-2 k / R), or by what the tables say.
  * All zero: pairs (k, k + D / 2), theta 10000, as in GPT-NeoX and Llama. p + position_offset is -2^31 .. 2^31 - 1: sums
- * beyond are refused where the host knows the positions, and clamped where a tensor has them. */
+ * beyond are clamped where a tensor has the positions or a table the angles, and refused otherwise. */
 typedef struct vka_rope_options {
     uint32_t dims;         /* R: the first R channels are rotated, the others pass through; even, at most D, and at   */
                            /*   most 512 without tables; 0 = D                                                      */

@@ -27,8 +27,8 @@
  *  - vka_copy reads and writes at VK_PIPELINE_STAGE_TRANSFER_BIT with VK_ACCESS_TRANSFER_READ_BIT / _WRITE_BIT.
  *
  *  To check your borders with VK_LAYER_KHRONOS_validation, switch on synchronization validation and, with it, its
- * setting `syncval_shader_accesses_heuristic` (VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1): without that the layer
- * does not look at what shaders access through descriptors, and reports no hazard of a dispatch.
+ *  setting `syncval_shader_accesses_heuristic` (VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1): without that the
+ *  layer does not look at what shaders access through descriptors, and reports no hazard of a dispatch.
  *
  *  The library binds a compute pipeline and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push
  *  constants: bind your own again afterwards. It touches nothing else in the command buffer.

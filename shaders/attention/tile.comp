@@ -37,6 +37,8 @@ Row row_info[RM];
 
 uint tr, tc; // row group, and place within it
 
+const float UNSEEN = -1.0; // the weight of a key that its row may not see
+
 #if VKA_PAIRS
 #include "tile_f16.glsl"
 #else
@@ -82,7 +84,7 @@ void online_softmax_step(Grid g, int j0, int end, bool full) {
             float weight = visible[r * CN + n] ? exp_of(s[r * CN + n] - maximum) : 0.0;
             row_sum[r] += weight;
             weight = kept(g, row_info[r], j0 + int(tc + n * TC), weight);
-            weights[n] = visible[r * CN + n] ? weight : -1.0;
+            weights[n] = visible[r * CN + n] ? weight : UNSEEN;
         }
         put_weights(row, weights);
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescale;

@@ -1,6 +1,6 @@
 // Values that are NaN or infinite, where weights and values are multiplied whether a row sees them or not: a weight of 0
 // would spread them to rows that may not see them. In a step that some rows see only in part they are set aside, which
-// leaves 0, and added to the rows that do see them: what they add is NaN or infinite whatever the weight, which is never 0.
+// leaves 0, and added to the rows that do see them: what they add is NaN or infinite whatever the weight, also where that is too small for a float.
 // By bits: compilers may take a product with 0 for 0.
 // SPDX-License-Identifier: MIT
 

@@ -109,16 +109,22 @@ struct Centre {
 float variance(vec2 sums, inout Centre centre) {
     vec2 means = sums / float(p.cols);
     centre.rest = means.x;
-    return !is_nonfinite(means.y) ? max(means.y - means.x * means.x, 0.0) : means.y;
+    return is_nonfinite(means.y) ? means.y : max(means.y - means.x * means.x, 0.0);
 }
 
 // Rows of which f32 does not hold the squares are measured again times this power of two. What it makes too small for f32
 // is nothing beside such a variance. Small rows need nothing: epsilon is at least 1e-30.
 const float SCALE = 1.0 / 1208925819614629174706176.0; // 2^-80
 
-float inverse_of(float variance_, float scale) {
-    precise float epsilon = p.epsilon * scale * scale; // the square of SCALE alone is 0
-    return 1.0 / sqrt(variance_ + epsilon);
+float inverse_of(float variance_) {
+    return 1.0 / sqrt(variance_ + p.epsilon);
+}
+
+// The same of a row times SCALE. 0 for one whose values are all alike: what it multiplies is 0, and epsilon times SCALE
+// times SCALE may be too small for f32.
+float scaled_inverse_of(float variance_) {
+    precise float epsilon = p.epsilon * SCALE * SCALE; // the square of SCALE alone is 0
+    return variance_ == 0.0 ? 0.0 : 1.0 / sqrt(variance_ + epsilon);
 }
 
 // Later passes of such a row. Without a stored sum, x + residual may be beyond f32, too.
@@ -189,7 +195,7 @@ void store_scaled_values(Row row, uint first, uint step, Centre centre, float in
 
 void store_statistics(Row row, Centre centre, float inverse, float scale) {
     if (has(VKA_FLAG_MEAN))
-        mean_put(row.mean, (!is_nonfinite(centre.rest) ? centre.near + centre.rest : centre.near) / scale);
+        mean_put(row.mean, (is_nonfinite(centre.rest) ? centre.near : centre.near + centre.rest) / scale);
     if (has(VKA_FLAG_INV_STD))
-        inv_std_put(row.inv_std, inverse * scale);
+        inv_std_put(row.inv_std, inverse == 0.0 ? inverse_of(0.0) : inverse * scale);
 }

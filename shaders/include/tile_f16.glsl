@@ -7,7 +7,7 @@ const uint D8 = (D4 + 1u) / 2u;
 const uint D_CHUNKS = (D8 + TC - 1u) / TC;
 const uint Q_STRIDE = D8 + 1u;
 const uint P_STRIDE = BC / 8u + 1u;
-const uint UNSEEN = 0xbc00u; // -1 in f16
+const uint UNSEEN_F16 = 0xbc00u; // -1 in f16
 
 // Of weights, which are 1 at most: away from f16's subnormals, which some devices' dot products take for 0.
 float weight_scale() {
@@ -72,8 +72,8 @@ void put_weights(uint row, float weights[CN]) {
     [[unroll]] for (uint n = 0u; n < CN; n += 2u) {
         vec2 pair = vec2(weights[n], weights[n + 1u]) * weight_scale();
         uint word = packHalf2x16(nearest_halves(pair.xyxy).xy), i = n / 2u * TC + tc;
-        word = weights[n] < 0.0 ? (word & 0xffff0000u) | UNSEEN : word;
-        word = weights[n + 1u] < 0.0 ? (word & 0xffffu) | UNSEEN << 16 : word;
+        word = weights[n] < 0.0 ? (word & 0xffff0000u) | UNSEEN_F16 : word;
+        word = weights[n + 1u] < 0.0 ? (word & 0xffffu) | UNSEEN_F16 << 16 : word;
         p_tile[row * P_STRIDE + i / 4u][i % 4u] = word;
     }
 }
@@ -94,7 +94,7 @@ void stage_values(Grid g, uint head, int j0, int end, uint chunk) {
 
 // The halves of a pair of weights that count.
 uint seen_halves(uint weights) {
-    return ((weights & 0xffffu) == UNSEEN ? 0u : 0xffffu) | (weights >> 16 == UNSEEN ? 0u : 0xffff0000u);
+    return ((weights & 0xffffu) == UNSEEN_F16 ? 0u : 0xffffu) | (weights >> 16 == UNSEEN_F16 ? 0u : 0xffff0000u);
 }
 
 void multiply_values(uint chunk, bool full) {

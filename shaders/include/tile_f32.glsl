@@ -44,9 +44,7 @@ void multiply_keys(uint chunk) {
     }
 }
 
-const float UNSEEN = -1.0;
-
-// The weights of a row's keys that this invocation owns; UNSEEN marks a key that the row may not see.
+// The weights of a row's keys that this invocation owns.
 void put_weights(uint row, float weights[CN]) {
     [[unroll]] for (uint n = 0u; n < CN; ++n) {
         uint c = tc + n * TC;

@@ -62,7 +62,7 @@ void scaled_row(Row row) {
         centre.near = nearer_centre(centre.near, sums.x, i);
     }
     float variance_ = variance(sums, centre);
-    float inverse = inverse_of(variance_, SCALE);
+    float inverse = scaled_inverse_of(variance_);
     store_scaled_values(row, t, GROUP_SIZE, centre, inverse);
     if (t == 0u)
         store_statistics(row, centre, inverse, SCALE);
@@ -108,7 +108,7 @@ void main() {
         scaled_row(row);
         return;
     }
-    float inverse = inverse_of(variance_, 1.0);
+    float inverse = inverse_of(variance_);
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i)
             if (4u * vector(i) < p.cols)

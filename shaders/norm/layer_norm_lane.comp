@@ -20,7 +20,7 @@ void scaled_row(Row row) {
         centre.near = nearer_centre(centre.near, sums.x, i);
     }
     float variance_ = variance(sums, centre);
-    float inverse = inverse_of(variance_, SCALE);
+    float inverse = scaled_inverse_of(variance_);
     store_scaled_values(row, 0u, 1u, centre, inverse);
     store_statistics(row, centre, inverse, SCALE);
 }
@@ -57,7 +57,7 @@ void main() {
         scaled_row(row);
         return;
     }
-    float inverse = inverse_of(variance_, 1.0);
+    float inverse = inverse_of(variance_);
     for (uint c = 0u; c < vectors; ++c)
         store_values(row, c, later_values(row, c), centre, inverse);
     store_statistics(row, centre, inverse, 1.0);

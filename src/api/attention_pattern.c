@@ -17,7 +17,7 @@ static vka__view words_at(uint64_t first, uint64_t count) {
 
 /* Positions that queries may have: below this. */
 static int64_t positions(const vka__attention_problem *p) {
-    return p->options & VKA_FLAG_OWN_DIAGONAL ? p->kv_len : (int64_t)p->diagonal + p->q_len;
+    return p->options & VKA_FLAG_OWN_DIAGONAL ? p->kv_len : p->diagonal + p->diagonal_rest + p->q_len;
 }
 
 static vka_status check_reach(const vka__check *c, const vka_attention_desc *d, const vka__attention_problem *p) {

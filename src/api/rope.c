@@ -140,6 +140,7 @@ static vka_status check_tensors(const vka__check *c, const vka_rope_desc *d, vka
         return vka__check_fail(c, VKA_INVALID, "x", "shape[3] is %u, but must be 1 .. %d", cols, VKA_MAX_ROPE_DIM);
     if ((uint64_t)d->x.shape[0] * d->x.shape[1] > UINT32_MAX / vka__max_u32(d->x.shape[2], 1))
         return vka__check_fail(c, VKA_UNSUPPORTED, "x", "has more than 2^32 - 1 rows");
+    p->positions_field = d->row_positions.buffer ? "row_positions" : "positions";
     return check_positions(c, d, &p->positions);
 }
 

@@ -225,8 +225,10 @@ static bool take_wanted(const vka_device_caps *caps, const vka__attention_proble
     }
     if (!p->tile.bc && !any_tile(path, caps, p, &tile)) {
         snprintf(refusal->reason, sizeof refusal->reason,
-                 "can't be %s: no tile for head dimensions %u and %u fits %u bytes of shared memory and %u invocations",
-                 path->name, p->q.shape[3], p->v.shape[3], caps->shared_bytes, caps->max_invocations);
+                 "can't be %s: no tile for head dimensions %u and %u fits this device's registers, %u bytes of shared "
+                 "memory and %u invocations%s",
+                 path->name, p->q.shape[3], p->v.shape[3], caps->shared_bytes, caps->max_invocations,
+                 p->pattern ? ", and the pattern's tiles" : "");
         return false;
     }
     take(caps, p, p->path, &tile, "the description asks for it", plan);

@@ -87,7 +87,7 @@ static bool choose_boxes(const vka_device_caps *caps, const vka__rotate_problem 
     vka__even_out(p->x.shape, plan->part, plan->parts);
     vka__cut_to_grid(vka__min_u64(invocations, UINT32_MAX) / plan->params.units, plan->part);
     vka__even_out(p->x.shape, plan->part, plan->parts);
-    return vka__sees_all(caps, &p->positions, p->positions.shape[3] > 1 ? "row_positions" : "positions", refusal) &&
+    return vka__sees_all(caps, &p->positions, p->positions_field, refusal) &&
            vka__sees_all(caps, &p->rope.cos, "options.cos", refusal) &&
            vka__sees_all(caps, &p->rope.sin, "options.sin", refusal);
 }

@@ -28,6 +28,7 @@ void vka__rope_bind(const vka_device_caps *caps, const vka__rope *rope, uint32_t
 typedef struct vka__rotate_problem {
     vka__view x, out;
     vka__view positions; /* [.., B, N], where N = 1 stands for the position of the first row; may be absent */
+    const char *positions_field;
     vka__rope rope;
 } vka__rotate_problem;
 

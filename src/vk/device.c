@@ -108,9 +108,9 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
                                            : "there is no device with Vulkan 1.1, a queue with compute and 8 storage "
                                              "buffers; lines of VKA_LOG_INFO say what each one lacks");
     if (desc->number)
-        return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.number", "is %u, but there are %u usable devices",
+        return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.number", "is %u, but %u devices are usable",
                          desc->number, count);
-    return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.uuid", "none of the %u usable devices has it", count);
+    return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.uuid", "no device has it, of %u that are usable", count);
 }
 
 static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
@@ -319,7 +319,7 @@ void vka_device_destroy(vka_device **device) {
     char children[96];
     if (name_children(d, children, sizeof children)) {
         vka__log(&d->ctx, VKA_LOG_WARNING, "vka_device_destroy",
-                 "%s of this device still exist: it is not destroyed, and leaks with them", children);
+                 "is not destroyed, and leaks with what was made from it and still exists: %s", children);
         return;
     }
     if (d->handle)

@@ -109,9 +109,10 @@ vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t cou
         status = grow(r, item, scratch_bytes, VKA_MEMORY_DEVICE, 0, &r->scratch);
     uint64_t room = r->values ? r->values->size : 0;
     if (status == VKA_OK && value_bytes > room - r->values_used) {
-        /* Twice what was needed so far: the next recording of this kind finds room for all of it. */
+        /* Twice what was needed so far, so that the next recording of this kind finds room for all of it; but at first
+         * what is asked for. */
         uint64_t need = r->values_used + vka__min_u64(value_bytes, UINT64_MAX / 4);
-        status = grow(r, item, 2 * need, VKA_MEMORY_UPLOAD, VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
+        status = grow(r, item, r->values ? 2 * need : value_bytes, VKA_MEMORY_UPLOAD, VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
         r->values_used = status == VKA_OK ? 0 : r->values_used;
     }
     return status;
@@ -206,8 +207,11 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
     if (status == VKA_OK)
         status = create_queries(r, item, d.timestamps);
     if (status == VKA_OK)
-        status =
-            vka__recorder_reserve(r, item, d.max_dispatches ? d.max_dispatches : 256, d.scratch_bytes, d.value_bytes);
+        status = vka__recorder_reserve(r, item, d.max_dispatches ? d.max_dispatches : 256, 0, 0);
+    if (status == VKA_OK)
+        status = vka__recorder_reserve(r, "vka_recorder_create.scratch_bytes", 0, d.scratch_bytes, 0);
+    if (status == VKA_OK)
+        status = vka__recorder_reserve(r, "vka_recorder_create.value_bytes", 0, 0, d.value_bytes);
     if (status != VKA_OK)
         vka_recorder_destroy(&r);
     *recorder = r;

@@ -18,6 +18,12 @@ void ref_error_add(ref_error *e, double out, double naive, double ref) {
     }
 }
 
+void ref_error_join(ref_error *e, const ref_error *other) {
+    e->out = fmax(e->out, other->out);
+    e->naive = fmax(e->naive, other->naive);
+    e->broken = e->broken || other->broken;
+}
+
 bool ref_error_ok(const ref_error *e) {
     return !e->broken && e->out <= 2 * e->naive + 1e-5;
 }

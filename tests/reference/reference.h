@@ -195,6 +195,7 @@ typedef struct ref_error {
     bool broken;       /* NaN or infinity out of place */
 } ref_error;
 void ref_error_add(ref_error *e, double out, double naive, double ref);
+void ref_error_join(ref_error *e, const ref_error *other);
 bool ref_error_ok(const ref_error *e);
 
 /* Storage conversions: round to nearest even, subnormals kept. Integer types hold small whole numbers. */
