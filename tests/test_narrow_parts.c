@@ -37,8 +37,8 @@ static unsigned explained(const attention_problem *p, const char *name) {
 
 typedef enum way { KEY_PARTS = 1, QUERY_RANGES = 2 } way;
 
-/* Each case by all paths, and by the chosen one as the plan splits keys and in three splits a part; where drivers compile
- * for seconds by one of these two. */
+/* Each case by all paths, and by the chosen one as the plan splits keys and in three splits a part; where drivers
+ * compile for seconds by one of these two. */
 static void run_cases(const device_config *config, const attention_case *cases, size_t count, int ways) {
     context c;
     context_open(&c, config);
