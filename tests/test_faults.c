@@ -26,8 +26,7 @@ static void arm(void) {
     if (armed_fault == FAULT_ALLOCATOR) {
         allocator_fail(armed_nth);
     } else {
-        intercept_fail(NULL, armed_nth,
-                       armed_nth % 2 ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_ERROR_OUT_OF_HOST_MEMORY);
+        intercept_fail(NULL, armed_nth, armed_nth % 2 ? VK_ERROR_OUT_OF_DEVICE_MEMORY : VK_ERROR_OUT_OF_HOST_MEMORY);
     }
 }
 

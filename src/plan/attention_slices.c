@@ -194,8 +194,8 @@ static bool refuse(const vka_device_caps *caps, const vka__attention_problem *p,
         return vka__refuse_span(caps, field_of(p, t), what, refusal);
     refusal->field = field_of(p, t);
     snprintf(refusal->reason, sizeof refusal->reason,
-             "a tile of %u quer%s spans more than the %llu bytes a binding can see; a smaller type%s may fit", tile_rows,
-             tile_rows == 1 ? "y" : "ies", (unsigned long long)caps->storage_range,
+             "a tile of %u quer%s spans more than the %llu bytes a binding can see; a smaller type%s may fit",
+             tile_rows, tile_rows == 1 ? "y" : "ies", (unsigned long long)caps->storage_range,
              tile_rows == 1 ? "" : ", or a path and a tile of fewer queries,");
     return false;
 }

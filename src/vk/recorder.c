@@ -112,7 +112,8 @@ vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t cou
         /* Twice what was needed so far, so that the next recording of this kind finds room for all of it; but at first
          * what is asked for. */
         uint64_t need = r->values_used + vka__min_u64(value_bytes, UINT64_MAX / 4);
-        status = grow(r, item, r->values ? 2 * need : value_bytes, VKA_MEMORY_UPLOAD, VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
+        status = grow(r, item, r->values ? 2 * need : value_bytes, VKA_MEMORY_UPLOAD,
+                      VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT, &r->values);
         r->values_used = status == VKA_OK ? 0 : r->values_used;
     }
     return status;
