@@ -189,14 +189,15 @@ static bool refuse(const vka_device_caps *caps, const vka__attention_problem *p,
                        : t->kind == QUERIES && !has_rows(p, t) ? "one head of packed sequences"
                        : t->kind == KEYS && p->pages.present   ? "one page"
                        : t->kind == KEYS                       ? "one key"
+                       : tile_rows == 1                        ? "a tile of one query"
                                                                : NULL;
     if (what)
         return vka__refuse_span(caps, field_of(p, t), what, refusal);
     refusal->field = field_of(p, t);
     snprintf(refusal->reason, sizeof refusal->reason,
-             "a tile of %u quer%s spans more than the %llu bytes a binding can see; a smaller type%s may fit",
-             tile_rows, tile_rows == 1 ? "y" : "ies", (unsigned long long)caps->storage_range,
-             tile_rows == 1 ? "" : ", or a path and a tile of fewer queries,");
+             "a tile of %u queries spans more than the %llu bytes a binding can see; a smaller type, or a path and a "
+             "tile of fewer queries, may fit",
+             tile_rows, (unsigned long long)caps->storage_range);
     return false;
 }
 
