@@ -400,3 +400,41 @@ Test(attention_numbers, hidden_by_patterns) {
     };
     HIDE(cases);
 }
+
+/* Steps of fewer keys than a vector of masks has, which wide heads take: what is set aside ends the run of full steps,
+ * and those behind it must be the same as without. */
+static void hide_by_short_steps(attention_case a) {
+    static vka_attention_candidate list[256];
+    char why[1536] = "";
+    context c;
+    uint32_t count = 0, tried = 0;
+    context_open(&c, &config_real);
+    a.batch = 2;
+    a.q_len = 17;
+    a.kv_len = 61;
+    a.head_dim = DIM;
+    attention_problem p = attention_make(&c, a, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    EXPECT_OK(vka_attention_candidates(c.device, &desc, list, 256, &count));
+    for (uint32_t i = 0; i < count && (!tried || !context_compiles_slowly(&c)); i++) {
+        if (list[i].path == VKA_PATH_ROW && list[i].tile.key_tile < 4) {
+            p.a.tile = list[i].tile;
+            cr_assert(attention_try_hidden(&p, VKA_PATH_ROW, 1, why, sizeof why), "%u x %u, %u: %s",
+                      p.a.tile.query_tile, p.a.tile.key_tile, p.a.tile.rows_per_invocation, why);
+            tried++;
+        }
+    }
+    attention_destroy(&p);
+    context_close(&c);
+    if (!tried) {
+        cr_skip_test("SKIP: no row tiles of fewer than four keys");
+    }
+}
+
+Test(attention_numbers, hidden_by_masks_in_short_steps) {
+    hide_by_short_steps((attention_case){.mask = VKA_F32});
+}
+
+Test(attention_numbers, hidden_by_patterns_in_short_steps) {
+    hide_by_short_steps((attention_case){.pattern_seed = 5, .pattern_query_tile = 16, .pattern_key_tile = 32});
+}

@@ -339,8 +339,10 @@ void main() {
         int stop = j < run.full_begin          ? min(run.full_begin, run.end)
                    : j + int(BC) > full_end ? run.end
                                             : j;
+        // Full steps begin at multiples of BC: their masks are vectors, and their bits of a map lie in one word. A step
+        // that was left for what was set aside ends at one, so which steps are full doesn't depend on that.
         if (has(VKA_FLAG_VEC4_MASK) || MAPPED)
-            stop = min((max(stop, j) + 3) & ~3, run.end);
+            stop = min((max(stop, j) + int(BC) - 1) / int(BC) * int(BC), run.end);
         for (; j < stop; ++j)
             masked_step(g, j, k_head, v_head);
         bool aside = false; // leaves the loop, in which a branch would have to merge all rows' registers
