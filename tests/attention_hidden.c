@@ -21,19 +21,39 @@ static float *copy(const tensor *t) {
     return values;
 }
 
-/* Every third row, at random. */
-static bool *replace(tensor *t, tensor *scale, ref_rng *rng) {
+/* Half of the rows that one query of every head does not see, so that there is one to compare, and half of those that
+ * belong to no sequence. */
+static bool *choose_rows(const attention_problem *p, const tensor *t, ref_rng *rng) {
+    size_t rows = t->count / t->view.shape[3];
+    bool *chosen = attention_must(calloc(rows + 1, sizeof *chosen));
+    uint32_t group = p->a.q_heads / p->a.kv_heads;
+    ref_rng queries = ref_rng_seed(p->seed); /* the same for keys and values */
+    for (size_t row = 0; row < rows; row++) {
+        chosen[row] = ref_rng_below(rng, 2) == 0;
+    }
+    for (uint32_t b = 0; b < p->a.batch; b++) {
+        for (uint32_t head = 0; head < p->a.kv_heads; head++) {
+            uint32_t i = ref_rng_below(&queries, p->sequences.q_len[b] + 1);
+            uint32_t q_head = head * group + ref_rng_below(&queries, group);
+            for (uint32_t j = 0; j < p->sequences.kv_len[b]; j++) {
+                bool seen = i < p->sequences.q_len[b] && ref_attention_visible(&p->ref, b, q_head, i, j);
+                size_t row = attention_kv_row(p, t, b, head, j);
+                chosen[row] = chosen[row] && !seen;
+            }
+        }
+    }
+    return chosen;
+}
+
+static void replace(tensor *t, tensor *scale, const bool *chosen, ref_rng *rng) {
     static const float numbers[] = {NAN, INFINITY, -INFINITY, FLT_MAX, -FLT_MAX, NAN};
     uint32_t dim = t->view.shape[3];
-    size_t rows = t->count / dim;
-    bool *replaced = attention_must(calloc(rows + 1, sizeof *replaced));
-    for (size_t row = 0; row < rows; row++) {
+    for (size_t row = 0; row < t->count / dim; row++) {
         float number = numbers[ref_rng_below(rng, sizeof numbers / sizeof *numbers)];
-        replaced[row] = ref_rng_below(rng, 3) == 0;
-        for (uint32_t d = 0; d < dim && replaced[row] && !scale->count; d++) {
+        for (uint32_t d = 0; d < dim && chosen[row] && !scale->count; d++) {
             t->values[row * dim + d] = number;
         }
-        if (replaced[row] && scale->count) {
+        if (chosen[row] && scale->count) {
             scale->values[row] = number;
         }
     }
@@ -41,7 +61,6 @@ static bool *replace(tensor *t, tensor *scale, ref_rng *rng) {
     if (scale->count) {
         tensor_upload(scale);
     }
-    return replaced;
 }
 
 static void restore(tensor *t, float *values) {
@@ -117,8 +136,10 @@ bool attention_try_hidden(attention_problem *p, vka_attention_path path, uint32_
     float *kept[] = {copy(&p->k), copy(&p->v), copy(&p->k_scale), copy(&p->v_scale)};
     ref_rng rng = ref_rng_seed(p->seed ^ 0x68696464656e);
     hidden h = {p, copy(&p->out), copy(&p->lse), copy(&p->stats), NULL, NULL};
-    h.k = replace(&p->k, &p->k_scale, &rng);
-    h.v = replace(&p->v, &p->v_scale, &rng);
+    h.k = choose_rows(p, &p->k, &rng);
+    h.v = choose_rows(p, &p->v, &rng);
+    replace(&p->k, &p->k_scale, h.k, &rng);
+    replace(&p->v, &p->v_scale, h.v, &rng);
     bool ok = attention_record(p, path, splits, why, size);
     if (ok) {
         download(p);
