@@ -88,7 +88,7 @@ static void summarise(bench_timing *timing, double *samples, uint32_t n) {
     timing->min_ms = samples[0];
     timing->max_ms = samples[n - 1];
     timing->median_ms = x.median;
-    timing->spread = (x.high - x.low) / x.median;
+    timing->spread = n < MIN_SAMPLES ? NAN : (x.high - x.low) / x.median; /* fewer say nothing of it */
 }
 
 vka_status bench_time(vka_device *device, vka_recorder *recorder, bench_record_fn record, void *user,
