@@ -264,8 +264,8 @@ void page_figure_patterns(page_data *d, page_figure *f) {
         .lead = "Time over dense attention's, against the share of tiles that a pattern keeps. On the diagonal a tile "
                 "costs what it costs in dense attention; below it, less.",
         .missing = "patterns",
-        .x = {.title = "live tiles of all", .unit = PAGE_SHARE, .scale = PAGE_LOG10},
-        .y = {.title = "time of dense attention's", .unit = PAGE_SHARE, .scale = PAGE_LOG10},
+        .x = {.title = "share of tiles that are live", .unit = PAGE_SHARE, .scale = PAGE_LOG10},
+        .y = {.title = "time, as a share of dense attention", .unit = PAGE_SHARE, .scale = PAGE_LOG10},
     };
     for (size_t i = 0; i < d->subjects.count; i++) {
         for (size_t k = 0; k < d->subjects.at[i].patterns.count; k++) {
