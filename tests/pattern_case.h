@@ -19,7 +19,7 @@ typedef struct pattern_storage {
 } pattern_storage;
 
 /* A legal description: up to nine terms of any kinds, united and intersected, of all heads or some. heads = 0: one map
- * for all. Grids are of queries that are as many as keys, and are richest where these have many divisors. */
+ * for all. Grids are of queries that are as many as keys, and vary most where these have many divisors. */
 void pattern_draw(ref_rng *g, uint32_t queries, uint32_t keys, uint32_t heads, pattern_storage *s, vka_pattern_desc *d);
 
 /* The same with one term, of this kind, for all heads. */

@@ -139,7 +139,7 @@ static void check_attention_key(const device *d, const vka__attention_problem *p
     const char *name = vka__kernel_name((vka__kernel)x->key.kernel);
     uint32_t types = x->key.spec[VKA_SPEC_TYPES];
     for (int i = VKA_BIND_MASK; i < VKA_MAX_BINDINGS && (what == MAIN || what == MERGE); i++) {
-        cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_rich"), "%s: %s binds %d", d->name, name, i);
+        cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_options"), "%s: %s binds %d", d->name, name, i);
     }
     if (what == MAIN || what == SCORES) {
         cr_assert_eq(types >> 4 * VKA_ROLE_Q & 15, p->q.dtype);

@@ -148,10 +148,10 @@ Test(plan_candidates, patterns) {
 Test(plan_candidates, small_matrices_for_software_drivers) {
     for (const device *d = devices; d < devices + DEVICES; d++) {
         for (uint32_t dim = 8; dim <= 256 && d->caps.type == VKA_DEVICE_CPU && lists_f16(d); dim *= 2) {
-            vka__attention_problem p = plain(VKA_F16, 1, 1, 40, 80, dim), rich = p;
+            vka__attention_problem p = plain(VKA_F16, 1, 1, 40, 80, dim), with_options = p;
             static listed l[MAX_LISTED];
-            rich.softcap = 30;
-            rich.options = VKA_FLAG_SOFTCAP;
+            with_options.softcap = 30;
+            with_options.options = VKA_FLAG_SOFTCAP;
             uint32_t count = list(d, &p, l), products = 0;
             bool any = d->caps.matrix_operations;
             cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 32, "%s, D = %u", d->name, dim);
@@ -163,7 +163,7 @@ Test(plan_candidates, small_matrices_for_software_drivers) {
                 }
             }
             cr_assert_leq(products, 64, "%s, D = %u", d->name, dim);
-            count = list(d, &rich, l);
+            count = list(d, &with_options, l);
             cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 16, "%s, D = %u", d->name, dim);
         }
     }

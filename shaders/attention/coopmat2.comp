@@ -263,7 +263,7 @@ void main() {
         coopMatPerElementNV(s, s - maximum, exp_element);
         coopMatReduceNV(part, s, gl_CooperativeMatrixReduceRowNV, plus);
         sum = sum * rescale + part;
-        if (rich(VKA_FLAG_DROPOUT))
+        if (has_option(VKA_FLAG_DROPOUT))
             coopMatPerElementNV(s, s, kept_element, j0);
         // A reduction of equal values, to get them in the shape of the outputs.
         coopMatReduceNV(rescale_rows, rescale, gl_CooperativeMatrixReduceRowNV, larger);

@@ -98,7 +98,7 @@ float argmax_step(uint r, int j, uint count, inout float s[BC], inout bool seen[
 
 vec4 times(vec4 x, float factor) {
     // What lost to a higher score may be NaN.
-    return rich(VKA_FLAG_HARD) && factor == 0.0 ? vec4(0.0) : x * factor;
+    return has_option(VKA_FLAG_HARD) && factor == 0.0 ? vec4(0.0) : x * factor;
 }
 
 // BC keys a team from j on. A masked step takes one a team, which some rows may not see, or which may lie beyond the end:
@@ -125,7 +125,7 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
             if (biased() && seen[c])
                 seen[c] = bias_score(g, row_info[r], key, s[c]);
         }
-        float rescale = rich(VKA_FLAG_HARD) ? argmax_step(r, j, count, s, seen)
+        float rescale = has_option(VKA_FLAG_HARD) ? argmax_step(r, j, count, s, seen)
                                             : online_softmax_step(g, r, j, count, s, seen);
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) {
             vec4 x = times(out_rows[r * DV_PARTS + i], rescale);
@@ -140,7 +140,7 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
 float merge_state(uint r, uint step) {
     float other = subgroupShuffleXor(state[r].maximum, step), other_sum = subgroupShuffleXor(state[r].sum, step);
     float maximum = max(state[r].maximum, other);
-    if (rich(VKA_FLAG_HARD)) {
+    if (has_option(VKA_FLAG_HARD)) {
         int other_winner = subgroupShuffleXor(winner[r], step);
         bool wins = state[r].maximum > other || (state[r].maximum == other && winner[r] <= other_winner);
         bool spoilt = is_nan(state[r].sum) || is_nan(other_sum);

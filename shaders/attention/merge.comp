@@ -14,7 +14,7 @@ VKA_OUTPUT(VKA_BIND_OUT, out)
 VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
 VKA_INPUT_F32(VKA_BIND_WORKSPACE, ws)
 VKA_WRITERS(out, OUT_TYPE)
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
 VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
 #endif
 #include "attention_final.glsl"
@@ -59,14 +59,14 @@ void main() {
     uvec2 query = uvec2(g.head, push.row0 + item / DV);
     if (query.y >= g.q_len || item / DV >= p.part_rows)
         return;
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (MAPPED)
         g.splits = map_splits_of(g, query);
 #endif
     uint row = workspace_row(g, query);
     float x, rescale;
     uint splits = PARTED ? g.splits * p.parts : g.splits;
-    State state = rich(VKA_FLAG_HARD) ? merge_hard(row, splits, d, x) : merge_soft(row, splits, d, x);
+    State state = has_option(VKA_FLAG_HARD) ? merge_hard(row, splits, d, x) : merge_soft(row, splits, d, x);
     state = with_sink(state, query.x, rescale);
     out_put(out_at(g, query) + d * p.out_.d, plain_zero(x * (rescale * normaliser(state.sum))));
     if (d == 0u)

@@ -141,7 +141,7 @@ float rescale[RM];
 // Masks and biases of a step's keys; what a row may not see gets -inf.
 void bias_step(Grid g, int j) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
         uint seen = MAPPED ? map_word(row_info[r], j) : 0xffffffffu;
         vec4 masks = BC == 4u && has(VKA_FLAG_VEC4_MASK) ? mask_values(row_info[r], j) : vec4(0.0);
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
@@ -189,7 +189,7 @@ void argmax_step(uint r, int j) {
 
 // What a row's old results become. The value that lost to a higher score may be NaN.
 vec4 rescaled(vec4 x, uint r) {
-    return rich(VKA_FLAG_HARD) && rescale[r] == 0.0 ? vec4(0.0) : x * rescale[r];
+    return has_option(VKA_FLAG_HARD) && rescale[r] == 0.0 ? vec4(0.0) : x * rescale[r];
 }
 
 // BC keys of the band. True: values were set aside.
@@ -210,7 +210,7 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
     if (biased())
         bias_step(g, j);
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        if (rich(VKA_FLAG_HARD))
+        if (has_option(VKA_FLAG_HARD))
             argmax_step(r, j);
         else
             online_softmax_step(g, r, j);
@@ -233,14 +233,14 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
     return needs_mask() && any_aside();
 }
 
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
 // Adds what was set aside of a key's value, the c-th of the step just done, to the rows that see it.
 void add_nonfinite(Grid g, int j, int c, uint v_head) {
     bool seen[RM], keeps[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        seen[r] = !rich(VKA_FLAG_HARD) && sees(g, row_info[r], j);
+        seen[r] = !has_option(VKA_FLAG_HARD) && sees(g, row_info[r], j);
         keeps[r] = is_kept(g, row_info[r], j);
-        [[unroll]] for (uint n = 0u; n < BC && rich(VKA_FLAG_HARD); ++n)
+        [[unroll]] for (uint n = 0u; n < BC && has_option(VKA_FLAG_HARD); ++n)
             seen[r] = seen[r] || (int(n) == c && s[r * BC + n] != 0.0);
     }
     Source from = value_source(g, v_head, j);
@@ -272,7 +272,7 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
         visible[r] = in_band(g, row_info[r].query, j);
         if (biased())
             visible[r] = bias_score(g, row_info[r], j, score) && visible[r];
-        if (rich(VKA_FLAG_HARD)) {
+        if (has_option(VKA_FLAG_HARD)) {
             if (visible[r] && is_nan(score))
                 state[r].sum = score;
             visible[r] = visible[r] && score > state[r].maximum;
@@ -332,7 +332,7 @@ void main() {
     run = walk_keys(g, first_row);
     // Masked keys, full steps, masked keys: written as two rounds of the same two loops, so that each body is compiled
     // once, and without a branch inside that would have to merge all rows' registers.
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     int j = run.begin;
     while (j < run.end) {
         int full_end = min(run.full_end, run.end);

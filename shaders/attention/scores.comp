@@ -5,7 +5,7 @@
 // An invocation owns one query and four keys. Stages are vka_score_stage, in VKA_SPEC_COLS.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
-#define VKA_RICH 1
+#define VKA_WITH_OPTIONS 1
 #include "elements.glsl"
 #include "attention.glsl"
 

@@ -6,7 +6,7 @@
 // workgroups in y and z of the main kernel (x0, y0), those in y of the merge (z0), and its invocations (rows).
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
-#define VKA_RICH 1
+#define VKA_WITH_OPTIONS 1
 #include "elements.glsl"
 #include "attention.glsl"
 

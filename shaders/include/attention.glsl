@@ -6,8 +6,8 @@
 // multiplied by p.exp_scale on their way to exp2, which is all that exp costs (Dao 2023), and by p.lse_scale on the way to
 // natural units. Subtracted first, equal scores weigh the same however large they are.
 //
-// VKA_RICH = 1: kernels with options (masks, biases, lengths, pages, ..; see options.glsl). Without, they don't even
-// have the bindings, and `rich` is false.
+// VKA_WITH_OPTIONS = 1: kernels with options (masks, biases, lengths, pages, ..; see options.glsl). Without, they don't even
+// have the bindings, and `has_option` is false.
 // SPDX-License-Identifier: MIT
 
 layout(constant_id = VKA_SPEC_D) const uint D = 64u;
@@ -32,14 +32,14 @@ const uint MASK_TYPE = TYPE_OF(VKA_ROLE_MASK);
 const uint D4 = (D + 3u) / 4u;
 const uint DV4 = (DV + 3u) / 4u;
 
-#if VKA_RICH
-#define rich(flag) has(flag)
+#if VKA_WITH_OPTIONS
+#define has_option(flag) has(flag)
 #else
-#define rich(flag) false
+#define has_option(flag) false
 #endif
 
 // A block map says which tiles of keys a tile of queries sees (patterns.md).
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
 const bool MAPPED = MAP != 0u;
 const bool ORDERED = (FLAGS & VKA_FLAG_ORDER) != 0u;
 #else
@@ -90,7 +90,7 @@ struct Row {
 // it is a run of tiles at a time.
 struct Walk {
     int begin, end, full_begin, full_end;
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     bool partial;  // the run is one tile, of which not every row sees all
     uvec2 bits;    // its bits, for each of the two map rows that the rows may lie in
     int first_row; // the first of them
@@ -130,7 +130,7 @@ uint part_splits() {
     return PARTED ? p.splits / p.parts : p.splits;
 }
 
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
 #include "options.glsl"
 #include "block_map.glsl"
 #endif
@@ -138,7 +138,7 @@ uint part_splits() {
 // The sequence of a batch entry.
 Grid sequence_of(uint head, uint batch) {
     Grid g = Grid(0u, part_splits(), 0u, head, batch, p.q_len, 0u, 0u, int(p.kv_len), p.band_lo, p.band_hi, p.diagonal);
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     measure_sequence(g);
 #endif
     return g;
@@ -149,7 +149,7 @@ Grid grid_position() {
     uint x = gl_WorkGroupID.x + push.x0;
     g.split = has(VKA_FLAG_SPLIT) ? x % part_splits() : 0u;
     g.tile = has(VKA_FLAG_SPLIT) ? x / part_splits() : x;
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (MAPPED && has(VKA_FLAG_SPLIT))
         g.splits = map_splits(g, g.tile * BR);
 #endif
@@ -158,7 +158,7 @@ Grid grid_position() {
 
 // Does the workgroup have nothing to do? Only where sequences are shorter than planned for.
 bool is_idle(Grid g) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     return g.tile * BR >= row_count(g) || g.split >= g.splits;
 #else
     return false;
@@ -171,7 +171,7 @@ uint kv_head(Grid g) {
 
 // Query head and query of a row. Rows of an order that have none get some other's.
 uvec2 row_query(Grid g, uint row) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (ORDERED)
         return uvec2(g.head, safe_token(token_at(g, row), g.q_len));
 #endif
@@ -180,7 +180,7 @@ uvec2 row_query(Grid g, uint row) {
 
 // Is there a query in a row?
 bool is_row(Grid g, uint row) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (ORDERED)
         return row < p.places && token_at(g, row) < g.q_len;
 #endif
@@ -189,7 +189,7 @@ bool is_row(Grid g, uint row) {
 
 // ---- walk -----------------------------------------------------------------------------------------------------------
 
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
 // The next keys in bound pages of what is left of a run; false: there are none.
 bool next_piece(inout Walk w) {
     w.begin = w.end;
@@ -205,7 +205,7 @@ bool next_piece(inout Walk w) {
 
 // The next run; false, and an empty one: there is none.
 bool next_run(inout Walk w) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (!SCATTERED)
         return MAPPED && next_map_run(w);
     while (!next_piece(w)) {
@@ -239,7 +239,7 @@ Walk walk_keys(Grid g, uint first_row) {
         w.begin = max(w.begin, first);
         w.end = max(min(w.end, first + int(push.dim2)), w.begin);
     }
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (MAPPED)
         begin_map(g, first_row, w);
 #endif
@@ -249,7 +249,7 @@ Walk walk_keys(Grid g, uint first_row) {
         w.begin = min(w.begin + int(g.split) * share, w.end);
         w.end = min(w.begin + share, w.end);
     }
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (SCATTERED) {
         w.table = pages_of(g);
         w.rest = MAPPED ? 0 : w.end;
@@ -264,7 +264,7 @@ Walk walk_keys(Grid g, uint first_row) {
 // The next step: BC keys further, or the next run.
 void advance(inout Walk w, inout int j) {
     j += int(BC);
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (HAS_RUNS && j >= w.end) {
         next_run(w);
         j = w.begin;
@@ -294,7 +294,7 @@ float capped(float x) {
 
 // q . k to a score, capped.
 float score_of(float qk) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     float score = qk * p.score_scale;
     return has(VKA_FLAG_SOFTCAP) ? capped(score) : score;
 #else
@@ -309,7 +309,7 @@ float exp_of(float difference) {
 
 // The state of a row that has seen nothing. Where one key takes all, the lowest score wins against none.
 State no_state() {
-    return State(rich(VKA_FLAG_HARD) ? negative_infinity() : LOWEST, 0.0);
+    return State(has_option(VKA_FLAG_HARD) ? negative_infinity() : LOWEST, 0.0);
 }
 
 float dot_add(vec4 a, vec4 b, float sum) {
@@ -320,7 +320,7 @@ float dot_add(vec4 a, vec4 b, float sum) {
 
 Row row_of(Grid g, uint row) {
     uvec2 query = row_query(g, row);
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     return option_row(g, query, ORDERED ? int(row) : int(query.y) + g.diagonal);
 #else
     return Row(query.y, query.x, 0, 0u, 0u, ivec2(0), 0.0);
@@ -329,7 +329,7 @@ Row row_of(Grid g, uint row) {
 
 // Must a step look at the tokens of an order, or at a map's bits?
 bool unsure() {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     return (MAPPED && run.partial) || (ORDERED && p.order_sure == 0u);
 #else
     return false;
@@ -338,12 +338,12 @@ bool unsure() {
 
 // Do scores need more than their own key: is there a bias or a mask?
 bool biased() {
-    return unsure() || MASK_TYPE != 0u || rich(VKA_FLAG_ALIBI) || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_SAMPLE);
+    return unsure() || MASK_TYPE != 0u || has_option(VKA_FLAG_ALIBI) || has_option(VKA_FLAG_RELATIVE) || has_option(VKA_FLAG_SAMPLE);
 }
 
 // Can a key within the band be one that a row must not see, or must not take the value of?
 bool needs_mask() {
-    return unsure() || MASK_TYPE != 0u || rich(VKA_FLAG_RELATIVE) || rich(VKA_FLAG_HARD);
+    return unsure() || MASK_TYPE != 0u || has_option(VKA_FLAG_RELATIVE) || has_option(VKA_FLAG_HARD);
 }
 
 // Does every row of the tile see all BC keys of a step?
@@ -353,7 +353,7 @@ bool is_full(int j0) {
 
 // Adds the biases of a key that lies in the band; false: it is masked, whatever the score is.
 bool bias_score(Grid g, Row r, int key, inout float score) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     return in_map(r, key) && add_options(g, r, key, score);
 #else
     return true;
@@ -369,7 +369,7 @@ bool sees(Grid g, Row r, int key) {
 // What dropout leaves of a key's weight: all or nothing, so that no weight is above 1. What it multiplies the rest by comes
 // with final_scale.
 float kept(Grid g, Row r, int key, float weight) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     return has(VKA_FLAG_DROPOUT) && is_dropped(g, r, key) ? 0.0 : weight;
 #else
     return weight;
@@ -404,7 +404,7 @@ float normaliser(float sum) {
 // numbers that are 1 at most is.
 State with_sink(State s, uint head, out float rescale) {
     rescale = 1.0;
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (has(VKA_FLAG_SINKS)) {
         float sink = sink_of(head), maximum = max(s.maximum, sink);
         rescale = exp_of(s.maximum - maximum);

@@ -19,7 +19,7 @@ void store_final(Grid g, uvec2 query, State s) {
     uint row = query.y + g.q_begin;
     if (has(VKA_FLAG_LSE))
         lse_put(push.base[VKA_BIND_LSE] + g.batch * p.lse.b + query.x * p.lse.h + row * p.lse.n, lse_of(s));
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (has(VKA_FLAG_STATS)) {
         uint at = push.base[VKA_BIND_STATS] + g.batch * p.stats.b + query.x * p.stats.h + row * p.stats.n;
         stats_put(at, s.sum > 0.0 || is_nan(s.sum) ? s.maximum * p.lse_scale : negative_infinity());

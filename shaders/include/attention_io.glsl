@@ -11,7 +11,7 @@ VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
 VKA_READERS(k, VKA_BIND_K, K_TYPE)
 VKA_READERS(v, VKA_BIND_V, V_TYPE)
 VKA_WRITERS(out, OUT_TYPE)
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
 VKA_INPUT_F32(VKA_BIND_K_SCALE, k_scale)
 VKA_INPUT_F32(VKA_BIND_V_SCALE, v_scale)
 VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
@@ -25,7 +25,7 @@ uint value_head_at(Grid g) {
 
 Source value_source(Grid g, uint head, int key) {
     Source s = Source(head + kv_row(g, key, p.v), 1.0);
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (V_TYPE == VKA_TYPE_I8)
         s.scale = v_scale_at(push.base[VKA_BIND_V_SCALE] + head_at(g, p.v_scale) + kv_row(g, key, p.v_scale));
 #endif
@@ -73,7 +73,7 @@ float final_scale(State s, uint head) {
     float rescale;
     s = with_sink(s, head, rescale);
     float scale = has(VKA_FLAG_SPLIT) ? 1.0 : rescale * normaliser(s.sum);
-    return rich(VKA_FLAG_DROPOUT) ? scale * p.keep_scale : scale;
+    return has_option(VKA_FLAG_DROPOUT) ? scale * p.keep_scale : scale;
 }
 
 void store_state(Grid g, uvec2 query, State s) {

@@ -18,7 +18,7 @@ uint key_head_at(Grid g) {
 }
 
 uint kv_row(Grid g, int key, vka_strides s) {
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (ORDERED)
         key = int(safe_token(token_at(g, uint(key)), uint(g.kv_len)));
     if (PAGE != 0u)
@@ -35,7 +35,7 @@ struct Source {
 
 Source key_source(Grid g, uint head, int key) {
     Source s = Source(head + kv_row(g, key, p.k), 1.0);
-#if VKA_RICH
+#if VKA_WITH_OPTIONS
     if (K_TYPE == VKA_TYPE_I8)
         s.scale = k_scale_at(push.base[VKA_BIND_K_SCALE] + head_at(g, p.k_scale) + kv_row(g, key, p.k_scale));
 #endif

@@ -351,7 +351,7 @@ VKA_END(vka_push);
 #define VKA_BIND_OUT       4
 #define VKA_BIND_LSE       5
 #define VKA_BIND_WORKSPACE 6
-/* Of attention kernels with options (VKA_RICH = 1). */
+/* Of attention kernels with options (VKA_WITH_OPTIONS = 1). */
 #define VKA_BIND_MASK       7
 #define VKA_BIND_RELATIVE   8
 #define VKA_BIND_ALIBI      9

@@ -24,21 +24,21 @@ uint32_t vka__attention_rows(const vka__attention_problem *p) {
 }
 
 /* Scores are exported by a kernel of their own. */
-static bool needs_rich_kernel(const vka__attention_problem *p) {
+static bool needs_options(const vka__attention_problem *p) {
     const vka__view *views[] = {&p->mask,  &p->relative, &p->alibi,   &p->sinks, &p->q_list, &p->kv_list,
                                 &p->pages, &p->k_scale,  &p->v_scale, &p->stats, &p->map,    &p->order};
-    bool rich = p->options;
+    bool with_options = p->options;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
-        rich = rich || views[i]->present;
-    return rich;
+        with_options = with_options || views[i]->present;
+    return with_options;
 }
 
-bool vka__attention_is_rich(const vka__attention_problem *p) {
-    return p->scores.present || needs_rich_kernel(p);
+bool vka__attention_has_options(const vka__attention_problem *p) {
+    return p->scores.present || needs_options(p);
 }
 
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *p) {
-    return plain + (needs_rich_kernel(p) ? 1 : 0);
+    return plain + (needs_options(p) ? 1 : 0);
 }
 
 /* Keys that a tile can see at most. */
@@ -236,9 +236,9 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
  * take it for 0. */
 static void fill_scores(const vka__attention_problem *p, vka_attention_params *params) {
     const double log2e = 1.4426950408889634, options_unit = 4;
-    bool rich = needs_rich_kernel(p);
-    double unit = rich ? options_unit : p->scale;
-    params->score_scale = rich ? (float)(p->scale / options_unit) : 1;
+    bool with_options = needs_options(p);
+    double unit = with_options ? options_unit : p->scale;
+    params->score_scale = with_options ? (float)(p->scale / options_unit) : 1;
     params->exp_scale = (float)(unit * log2e);
     params->lse_scale = (float)unit;
     if (p->softcap > 0) {
@@ -301,10 +301,10 @@ static void fill_pattern(const vka_device_caps *caps, const vka__attention_probl
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                                vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
-    if (vka__attention_is_rich(p) && caps->storage_buffers < VKA_RICH_BUFFERS) {
+    if (vka__attention_has_options(p) && caps->storage_buffers < VKA_OPTIONS_BUFFERS) {
         refusal->field = "desc";
         snprintf(refusal->reason, sizeof refusal->reason,
-                 "its options need %u storage buffers, but a kernel has %u here", VKA_RICH_BUFFERS,
+                 "its options need %u storage buffers, but a kernel has %u here", VKA_OPTIONS_BUFFERS,
                  caps->storage_buffers);
         return VKA_UNSUPPORTED;
     }

@@ -12,8 +12,8 @@ static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
 
 /* Software drivers compile every element of a matrix, and need memory for each: Mesa's 26.1 peaks at 0.7 GiB for a head
  * dimension of 16, 1.4 for 32, 3.2 for 64, 6.3 for 96 and 10.4 for 128; options cost as much again. */
-#define MAX_SOFTWARE_DIM      32
-#define MAX_SOFTWARE_DIM_RICH 16
+#define MAX_SOFTWARE_DIM         32
+#define MAX_SOFTWARE_DIM_OPTIONS 16
 
 /* Mesa's drivers, the only ones where subgroups hold such matrices, refuse pipelines with larger ones. */
 #define MAX_SUBGROUP_DIM 240
@@ -36,8 +36,8 @@ bool vka__coopmat2_decodes(const vka__attention_problem *p) {
 }
 
 static uint32_t most_software_dim(const vka__attention_problem *p) {
-    bool rich = vka__attention_kernel(VKA__attention_coopmat2_sg, p) != VKA__attention_coopmat2_sg;
-    return rich ? MAX_SOFTWARE_DIM_RICH : MAX_SOFTWARE_DIM;
+    bool with_options = vka__attention_kernel(VKA__attention_coopmat2_sg, p) != VKA__attention_coopmat2_sg;
+    return with_options ? MAX_SOFTWARE_DIM_OPTIONS : MAX_SOFTWARE_DIM;
 }
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {

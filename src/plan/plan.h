@@ -132,7 +132,7 @@ typedef struct vka__tuning vka__tuning;
 typedef struct vka__pattern_shape vka__pattern_shape;
 
 /* Storage buffers that kernels with options bind. */
-#define VKA_RICH_BUFFERS (VKA_MAX_BINDINGS - 1)
+#define VKA_OPTIONS_BUFFERS (VKA_MAX_BINDINGS - 1)
 
 /* A checked description. q, k, v, out, mask, stats and scores are [B, H, N, D]-shaped views, lse and the scales of keys
  * and values too, with D = 1; a dimension of 1 serves any. Paged k, v and scales are [pages, H, page rows, D]. Lists,
@@ -206,7 +206,7 @@ void vka__attention_sizes(vka__attention_problem *problem);
 /* Rows of a query head: its queries, or the places of an order. */
 uint32_t vka__attention_rows(const vka__attention_problem *problem);
 /* Does it need a kernel with options? */
-bool vka__attention_is_rich(const vka__attention_problem *problem);
+bool vka__attention_has_options(const vka__attention_problem *problem);
 
 /* VKA_OK or VKA_UNSUPPORTED with the refusal filled in. Batch, queries and value dimension are not zero. */
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *problem,
