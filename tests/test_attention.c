@@ -52,6 +52,9 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
     bool slow = context_compiles_slowly(&c), software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
     for (size_t d = 0; d < count; d++) {
         bool thorough = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
+        if (software && dtype == VKA_F16 && !thorough && d % 2 == 0) {
+            continue; /* f16 differs from f32 in how elements are read and written: fewer dimensions */
+        }
         if (slow) {
             if (dims[d] == 59) {
                 sizes_slow(&c, dtype);
