@@ -164,6 +164,10 @@ bool attention_can(attention_problem *p, vka_attention_path path);
 /* attention_run by every path that the device can run it by; where drivers compile for seconds, by one in turn. */
 void attention_run_paths(attention_problem *p, uint32_t splits);
 
+/* attention_run by the path that is chosen, with keys split as the plan says and in three; `in_turns`: one of both, by
+ * the case's number. */
+void attention_run_splits(attention_problem *p, bool in_turns, size_t number);
+
 #define LAST_PATH VKA_PATH_DOT
 
 /* Judges what the outputs hold after a run of the caller's own. `how` is for the message. */

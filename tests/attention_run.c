@@ -315,6 +315,15 @@ void attention_run(attention_problem *p, vka_attention_path path, uint32_t split
     cr_assert(attention_try(p, path, splits, why, sizeof why), "%s", why);
 }
 
+void attention_run_splits(attention_problem *p, bool in_turns, size_t number) {
+    if (!in_turns || number % 2 == 0) {
+        attention_run(p, VKA_PATH_AUTO, 0);
+    }
+    if (!in_turns || number % 2) {
+        attention_run(p, VKA_PATH_AUTO, 3);
+    }
+}
+
 bool attention_can(attention_problem *p, vka_attention_path path) {
     vka_attention_desc desc = attention_desc(p);
     uint64_t bytes;

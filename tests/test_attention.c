@@ -49,7 +49,7 @@ static void sizes_slow(context *c, vka_dtype dtype) {
 static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
     context c;
     context_open(&c, &config_real);
-    bool slow = context_compiles_slowly(&c), software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+    bool slow = context_compiles_slowly(&c), software = context_is_software(&c);
     for (size_t d = 0; d < count; d++) {
         bool thorough = dims[d] == 8 || dims[d] == 59 || dims[d] == 128;
         if (software && dtype == VKA_F16 && !thorough && d % 2 == 0) {
@@ -133,7 +133,7 @@ static const char *const orders[24] = {
 static void layouts(vka_dtype dtype) {
     context c;
     context_open(&c, &config_real);
-    bool software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+    bool software = context_is_software(&c);
     for (uint32_t i = 0; i < 24; i += context_compiles_slowly(&c) ? 7 : software ? 3 : 1) {
         /* The padding makes every distance between rows odd, the shift makes 16-bit types start between two words. */
         attention_on_paths(&c, (attention_case){.dtype = dtype,

@@ -16,7 +16,7 @@ static const float lowest[] = {-FLT_MAX, -65504, -0x1.fep127f};
 /* Whichever paths there are, with keys split and not: in turns on software drivers, which compile long. */
 static void run_everywhere(attention_problem *p) {
     static uint32_t calls;
-    bool software = vka_device_get_caps(p->c->device)->type == VKA_DEVICE_CPU;
+    bool software = context_is_software(p->c);
     attention_update(p);
     calls++;
     if (!software || calls % 2) {
@@ -318,7 +318,7 @@ Test(attention_numbers, visible_values) {
 /* Matrices take long to compile where they are not hardware. */
 static bool is_quick(const context *c, vka_attention_path path) {
     bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
-    return !matrices || vka_device_get_caps(c->device)->type != VKA_DEVICE_CPU;
+    return !matrices || !context_is_software(c);
 }
 
 static void hide(context *c, attention_case a, bool all_paths) {

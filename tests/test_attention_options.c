@@ -30,7 +30,7 @@ static attention_case fill(attention_case a) {
 static void run(context *c, attention_case a) {
     static uint32_t turn;
     attention_problem p = attention_make(c, fill(a), test_seed());
-    if (vka_device_get_caps(c->device)->type != VKA_DEVICE_CPU || getenv("VKATTN_TEST_ALL")) {
+    if (!context_is_software(c) || getenv("VKATTN_TEST_ALL")) {
         attention_run_paths(&p, 0);
         attention_run_paths(&p, 3);
     } else {

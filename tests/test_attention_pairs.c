@@ -73,7 +73,7 @@ static attention_case join(const option *x, const option *y) {
 static void run_pair(context *c, const option *x, const option *y, uint32_t number) {
     attention_problem p = attention_make(c, join(x, y), test_seed() + number);
     fprintf(stderr, "%s, %s\n", x->name, y->name);
-    if (number % 2 || vka_device_get_caps(c->device)->type != VKA_DEVICE_CPU) {
+    if (number % 2 || !context_is_software(c)) {
         attention_run(&p, VKA_PATH_AUTO, number % 4 == 1 ? 3 : 0);
     }
     for (uint32_t i = 0; i < LAST_PATH; i++) {

@@ -398,7 +398,7 @@ Test(merge, invocations_follow_the_row) {
         for (int gpu = 0; gpu < 2; gpu++) {
             context_open(&c, gpu ? &config_gpu : &config_real);
             merge_problem p = merge_make(&c, (merge_case){.shape = {1, 1, 3, cases[i].cols}});
-            bool software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+            bool software = context_is_software(&c);
             cr_expect_eq(explained(&p, "invocations_per_row"), software ? 1 : cases[i].gpu, "%u channels",
                          cases[i].cols);
             merge_destroy(&p);

@@ -21,15 +21,10 @@ static const attention_case attentions[] = {
 static void attention_on(const device_config *config, bool forced_paths) {
     context c;
     context_open(&c, config);
-    bool slow = context_compiles_slowly(&c), software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+    bool slow = context_compiles_slowly(&c), software = context_is_software(&c);
     for (size_t i = 0; i < ATTENTIONS; i += slow ? 3 : 1) {
         attention_problem p = attention_make(&c, attentions[i], test_seed());
-        if (!software || i % 2 == 0) {
-            attention_run(&p, VKA_PATH_AUTO, 0);
-        }
-        if (!software || i % 2) {
-            attention_run(&p, VKA_PATH_AUTO, 3);
-        }
+        attention_run_splits(&p, software, i);
         for (int path = VKA_PATH_ROW; forced_paths && !slow && i % 2 == 0 && path <= LAST_PATH; path++) {
             bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
             if (matrices && software && attentions[i].head_dim > 16) {
@@ -49,7 +44,7 @@ static void norm_on(const device_config *config, bool forced_paths) {
     context c;
     context_open(&c, config);
     /* Software drivers take a share of the pipelines. */
-    uint32_t step = context_compiles_slowly(&c) ? 10 : vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU ? 5 : 1;
+    uint32_t step = context_compiles_slowly(&c) ? 10 : context_is_software(&c) ? 5 : 1;
     for (uint32_t i = 0; i < DTYPES * sizeof shapes / sizeof *shapes; i += step) {
         norm_case n = {.dtype = dtypes[i % DTYPES],
                        .affine = VKA_F32,
@@ -133,7 +128,7 @@ static void options_on(const device_config *config, size_t by_all) {
     };
     context c;
     context_open(&c, config);
-    bool slow = context_compiles_slowly(&c), software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+    bool slow = context_compiles_slowly(&c), software = context_is_software(&c);
     for (size_t i = slow ? by_all : 0; i < sizeof cases / sizeof *cases; i += slow ? 3 : 1) {
         attention_case a = cases[i];
         a.batch = 3;
@@ -141,12 +136,7 @@ static void options_on(const device_config *config, size_t by_all) {
         a.kv_heads = 2;
         a.poison_hidden = true;
         attention_problem p = attention_make(&c, a, test_seed());
-        if (!software || i % 2 == 0) {
-            attention_run(&p, VKA_PATH_AUTO, 0);
-        }
-        if (!software || i % 2) {
-            attention_run(&p, VKA_PATH_AUTO, 3);
-        }
+        attention_run_splits(&p, software, i);
         if (!slow && i == by_all) {
             attention_run_paths(&p, 0);
         }

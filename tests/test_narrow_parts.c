@@ -53,12 +53,7 @@ static void run_cases(const device_config *config, const attention_case *cases, 
         if (ways & QUERY_RANGES) {
             cr_assert_gt(explained(&p, "query_ranges"), 1, "case %zu", i);
         }
-        if (!slow || i % 2 == 0) {
-            attention_run(&p, VKA_PATH_AUTO, 0);
-        }
-        if (!slow || i % 2) {
-            attention_run(&p, VKA_PATH_AUTO, 3);
-        }
+        attention_run_splits(&p, slow, i);
         if (!slow) {
             attention_run_paths(&p, 0);
         }

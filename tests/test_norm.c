@@ -62,7 +62,7 @@ static void combinations(vka_dtype dtype, vka_dtype affine) {
     context c;
     context_open(&c, &config_real);
     /* Each is a pipeline: software drivers take a share of them, another one for each type. */
-    bool software = vka_device_get_caps(c.device)->type == VKA_DEVICE_CPU;
+    bool software = context_is_software(&c);
     uint32_t step = context_compiles_slowly(&c) ? 17 : software ? 5 : 1;
     for (uint32_t bits = (uint32_t)(dtype + 3 * affine) % step; bits < 64; bits += step) {
         norm_case n = {.dtype = dtype,

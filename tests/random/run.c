@@ -21,7 +21,7 @@ static bool lacks_path(attention_problem *p, vka_attention_path path) {
 static bool takes_long(attention_problem *p, vka_attention_path path) {
     uint32_t d = p->a.head_dim, dv = p->a.value_dim;
     bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
-    return matrices && (d > dv ? d : dv) > 16 && vka_device_get_caps(p->c->device)->type == VKA_DEVICE_CPU;
+    return matrices && (d > dv ? d : dv) > 16 && context_is_software(p->c);
 }
 
 #define MAX_LISTED 512

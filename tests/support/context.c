@@ -140,6 +140,10 @@ void context_finish(context *c) {
     EXPECT_OK(vka_recorder_wait(c->recorder, VKA_FOREVER));
 }
 
+bool context_is_software(const context *c) {
+    return vka_device_get_caps(c->device)->type == VKA_DEVICE_CPU;
+}
+
 bool context_compiles_slowly(const context *c) {
     enum { LLVMPIPE = 13 }; /* VK_DRIVER_ID_MESA_LLVMPIPE */
     const vka_device_caps *caps = vka_device_get_caps(c->device);

@@ -56,6 +56,8 @@ void context_require_device(void);
 /* A software driver that takes seconds to compile a kernel (Mesa before 26.1). Tests that would compile dozens of
  * them leave some out there, and say so; VKATTN_TEST_ALL=1 runs them all the same. */
 bool context_compiles_slowly(const context *c);
+/* Is the device a processor, whose driver compiles everything in software? */
+bool context_is_software(const context *c);
 
 /* VKATTN_SEED, or a constant. */
 uint64_t test_seed(void);
