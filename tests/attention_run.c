@@ -291,8 +291,8 @@ static bool try(attention_problem *p, vka_attention_path path, uint32_t splits, 
     if (bytes > 0) { /* in the middle of guards that must survive */
         uint32_t words = (uint32_t)(bytes + 3) / 4;
         workspace = tensor_create(p->c, VKA_F32, 1, &words, (layout){.shift = (WORKSPACE_OFFSET - 64) / 4});
-        desc.workspace = workspace.view.buffer;
-        desc.workspace_offset = workspace.view.offset;
+        desc.workspace.buffer = workspace.view.buffer;
+        desc.workspace.offset = workspace.view.offset;
     }
     bool ok = record(&v, &desc, judged);
     if (bytes > 0) {

@@ -249,8 +249,8 @@ void lsh_run(lsh_problem *p) {
     uint32_t words = (uint32_t)(bytes / 4);
     tensor workspace =
         tensor_create(p->c, VKA_F32, 1, &words, (layout){.shift = (WORKSPACE_OFFSET - 64) / 4}); /* 64 of guards */
-    d.workspace = workspace.view.buffer;
-    d.workspace_offset = workspace.view.offset;
+    d.workspace.buffer = workspace.view.buffer;
+    d.workspace.offset = workspace.view.offset;
     lsh_poison(p);
     EXPECT_OK(vka_recorder_begin(p->c->recorder));
     EXPECT_OK(vka_lsh_sort(p->c->recorder, &d));

@@ -80,11 +80,10 @@ static uint64_t cut_part(const vka__attention_problem *p, const vka__attention_p
 
 /* The parts of keys: as many dispatches see each as there are in one part, and all see all. */
 static void check_part(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
-                       const vka__dispatch *x, stage what) {
+                       const vka__dispatch *x, const vka__pipeline_key *key, stage what) {
     uint32_t all = p->k.shape[p->pages.present ? 0 : 2], first = x->push.rows * plan->part_keys;
     bool parts = plan->parts > 1 && (what == MAIN || what == SCORES);
-    cr_assert(what == SIZE || ((x->key.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PARTS) != 0) == (plan->parts > 1), "%s",
-              d->name);
+    cr_assert(what == SIZE || ((key->spec[VKA_SPEC_FLAGS] & VKA_FLAG_PARTS) != 0) == (plan->parts > 1), "%s", d->name);
     if (!parts) {
         return;
     }
@@ -95,10 +94,10 @@ static void check_part(const device *d, const vka__attention_problem *p, const v
 
 /* Pages belong to every batch entry: no slice cuts them by batch. */
 static void check_slice(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
-                        const vka__dispatch *x, uint64_t slice, stage what) {
+                        const vka__dispatch *x, const vka__pipeline_key *key, uint64_t slice, stage what) {
     cr_assert(what == SIZE || x->push.row0 == slice % plan->row_parts * plan->part_rows, "%s", d->name);
     slice /= plan->row_parts;
-    check_part(d, p, plan, x, what);
+    check_part(d, p, plan, x, key, what);
     uint32_t group = p->q.shape[1] / p->k.shape[1], q_heads = plan->slice == VKA__SLICE_QUERY_HEAD ? 1 : group;
     uint32_t steps = p->q.shape[1] / q_heads;
     bool by_head = plan->slice >= VKA__SLICE_HEAD, by_batch = plan->slice != VKA__SLICE_ALL;
@@ -111,13 +110,13 @@ static void check_slice(const device *d, const vka__attention_problem *p, const 
         if (!t->view->present || !(t->stages & IN(what))) {
             continue;
         }
-        bool key = t->heads == KV_HEADS, cut_batch = t->heads != ALL_HEADS && by_batch && !(key && p->pages.present);
+        bool keys = t->heads == KV_HEADS, cut_batch = t->heads != ALL_HEADS && by_batch && !(keys && p->pages.present);
         bool cut_head = t->heads != ALL_HEADS && by_head && t->view->shape[1] > 1;
         vka__view part = *t->view;
         part.shape[0] = cut_batch ? 1 : part.shape[0];
-        part.shape[1] = !cut_head ? part.shape[1] : key ? 1 : q_heads;
+        part.shape[1] = !cut_head ? part.shape[1] : keys ? 1 : q_heads;
         uint64_t first = (cut_batch ? batch * part.stride[0] : 0);
-        first += cut_head ? (key ? head / group : head) * part.stride[1] : 0;
+        first += cut_head ? (keys ? head / group : head) * part.stride[1] : 0;
         uint64_t skipped = cut_part(p, plan, x, t, &part, &first);
         int bias = p->relative_width ? 1 : 2;
         if (t->view == &p->relative && by_head && part.shape[bias] > 1) { /* whose heads the kernel counts, too */
@@ -128,16 +127,17 @@ static void check_slice(const device *d, const vka__attention_problem *p, const 
         check_binding(d, t->view, first, extent, &x->binding[t->slot],
                       x->push.base[t->slot] + (extent && t->view->present ? (uint32_t)skipped : 0), t->name);
         cr_assert(!extent || x->binding[t->slot].access == t->access, "%s: access to %s", d->name, t->name);
-        cr_assert(!extent || x->binding[t->slot].buffer == (t->view == &p->scores ? VKA__BUFFER_SCORES : 0));
+        cr_assert(!extent || x->binding[t->slot].source == t->view->source);
     }
 }
 
 /* ---- a dispatch ------------------------------------------------------------------------------------------------- */
 
 /* Kernels without options bind nothing that belongs to one, and every kernel knows the types. */
-static void check_attention_key(const device *d, const vka__attention_problem *p, const vka__dispatch *x, stage what) {
-    const char *name = vka__kernel_name((vka__kernel)x->key.kernel);
-    uint32_t types = x->key.spec[VKA_SPEC_TYPES];
+static void check_attention_key(const device *d, const vka__attention_problem *p, const vka__dispatch *x,
+                                const vka__pipeline_key *key, stage what) {
+    const char *name = vka__kernel_name((vka__kernel)key->kernel);
+    uint32_t types = key->spec[VKA_SPEC_TYPES];
     for (int i = VKA_BIND_MASK; i < VKA_MAX_BINDINGS && (what == MAIN || what == MERGE); i++) {
         cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_options"), "%s: %s binds %d", d->name, name, i);
     }
@@ -153,24 +153,24 @@ static void check_attention_key(const device *d, const vka__attention_problem *p
 }
 
 /* The device computes sizes only where one dispatch has all the work. */
-static void check_sized(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
-                        const vka__dispatch *x, stage what) {
-    cr_assert_eq(x->sized, plan->sized && (what == MAIN || what == MERGE) ? what : 0, "%s", d->name);
-    if (plan->sized) {
+static void check_indirect(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan,
+                           const vka__dispatch *x, stage what) {
+    cr_assert_eq(x->indirect, plan->indirect && (what == MAIN || what == MERGE) ? what : 0, "%s", d->name);
+    if (plan->indirect) {
         cr_assert(p->device_lengths && plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1, "%s",
                   d->name);
     }
     if (what == SIZE) {
-        const vka__binding *sizes = &x->binding[VKA_BIND_WORKSPACE];
-        cr_assert(sizes->buffer == VKA__BUFFER_SIZES && sizes->access == VKA__WRITE &&
-                  sizes->range == VKA__SIZES_BYTES);
+        const vka__binding *counts = &x->binding[VKA_BIND_WORKSPACE];
+        cr_assert(counts->source == VKA__SOURCE_COUNTS && counts->access == VKA__WRITE &&
+                  counts->range == VKA__COUNTS_BYTES);
     } else if (plan->params.splits > 1) {
         cr_assert_leq(x->binding[VKA_BIND_WORKSPACE].range, plan->workspace_bytes);
     }
 }
 
 static stage stage_of(const vka__attention_plan *plan, uint64_t index) {
-    const uint64_t chunks[] = {plan->sized, plan->main_chunks * plan->parts, plan->merge_chunks,
+    const uint64_t chunks[] = {plan->indirect, plan->main_chunks * plan->parts, plan->merge_chunks,
                                plan->scores_chunks * plan->parts};
     stage what = SIZE;
     while (index >= chunks[what]) {
@@ -205,25 +205,28 @@ static uint64_t end_of(const vka__attention_plan *plan, stage what, int dim) {
 /* Each slice's grid is done once: the chunks of a dimension lie side by side, so their volumes must add up and no two
  * may begin at the same place. */
 void check_dispatches(const device *d, const vka__attention_problem *p, const vka__attention_plan *plan) {
-    uint64_t per_slice = plan->sized + (plan->main_chunks + plan->scores_chunks) * plan->parts + plan->merge_chunks;
+    uint64_t per_slice = plan->indirect + (plan->main_chunks + plan->scores_chunks) * plan->parts + plan->merge_chunks;
     uint64_t count = vka__attention_dispatches(plan), volume[4] = {0}, stride = count > 400 ? count / 200 : 1;
+    vka__pipeline_key keys[VKA__MAX_KEYS];
     cr_assert_eq(count, plan->slices * per_slice);
+    vka__attention_keys(plan, keys);
     for (uint64_t i = 0; i < count; i += stride) {
-        vka__dispatch x;
+        vka__dispatch x = {0};
         stage what = stage_of(plan, i % per_slice);
         vka__attention_dispatch(&d->caps, p, plan, i, &x);
         check_dispatch(d, &x);
-        check_key(d, &x.key, what == MAIN ? plan->shared_bytes : 0);
-        check_attention_key(d, p, &x, what);
-        check_slice(d, p, plan, &x, i / per_slice, what);
-        check_sized(d, p, plan, &x, what);
+        const vka__pipeline_key *key = &keys[x.key];
+        check_key(d, key, what == MAIN ? plan->shared_bytes : 0);
+        check_attention_key(d, p, &x, key, what);
+        check_slice(d, p, plan, &x, key, i / per_slice, what);
+        check_indirect(d, p, plan, &x, what);
         const uint32_t first[] = {x.push.x0, x.push.y0, x.push.z0};
         for (int n = 0; n < 3 && what != SIZE; n++) {
             cr_assert_leq((uint64_t)first[n] + x.groups[n], end_of(plan, what, n), "%s", d->name);
         }
         volume[what] += (uint64_t)x.groups[0] * x.groups[1] * x.groups[2];
     }
-    const bool wanted[] = {plan->sized, true, plan->params.splits > 1, p->scores.present && p->kv_len};
+    const bool wanted[] = {plan->indirect, true, plan->params.splits > 1, p->scores.present && p->kv_len};
     for (int what = SIZE; what <= SCORES && stride == 1; what++) {
         cr_assert_eq(volume[what], wanted[what] ? volume_of(plan, what) : 0, "%s: stage %d", d->name, what);
     }

@@ -5,6 +5,7 @@
 
 #include <vkattn/attention.h>
 
+#include "ops/attention/plan.h"
 #include "plan_check.h"
 
 /* Every dispatch keeps to the device's limits and sees its tensors, and together they do each slice's grid once. */

@@ -5,6 +5,7 @@
 
 #include <vkattn/attention.h>
 
+#include "ops/attention/plan.h"
 #include "plan_view.h"
 
 /* Dense tensors of one batch entry and one type, no options. Values are as wide as keys, or as wide as they can be. */

@@ -5,7 +5,7 @@
 
 #include <vkattn/attention.h>
 
-#include "plan/attention_paths.h"
+#include "ops/attention/paths.h"
 
 /* As the drivers report themselves. */
 static const struct device {

@@ -3,7 +3,7 @@
 #ifndef VKATTN_TEST_PLAN_VIEW_H
 #define VKATTN_TEST_PLAN_VIEW_H
 
-#include "plan/plan.h"
+#include "core/view.h"
 #include "reference.h"
 
 /* From the first byte on and without gaps; `order` names the dimensions from the outermost in memory on: "0123". */

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #include "attention_case.h"
-#include "plan/attention_paths.h"
+#include "ops/attention/paths.h"
 
 /* Sizes that leave parts of tiles, and keys of several steps. Head dimensions are small: they decide how long a
  * compiler takes, and not what a tile does. */

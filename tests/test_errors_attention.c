@@ -121,7 +121,7 @@ static void bad_tensor(fixture *fixture_, size_t where, const char *field) {
 
 Test(errors_attention, q) {
     fixture f = begin();
-    INVALID("q", d.q.buffer = NULL);
+    INVALID("q", d.q = (vka_tensor){0});
     INVALID("q", d.q = (vka_tensor){0});
     INVALID("q", d.q.shape[3] = 0);
     bad_tensor(&f, offsetof(vka_attention_desc, q), "q");
@@ -130,7 +130,7 @@ Test(errors_attention, q) {
 
 Test(errors_attention, k) {
     fixture f = begin();
-    INVALID("k", d.k.buffer = NULL);
+    INVALID("k", d.k = (vka_tensor){0});
     INVALID("k", d.k.shape[0] = 3);
     INVALID("k", d.k.shape[1] = 0);
     INVALID("k", d.k.shape[1] = 3);
@@ -141,7 +141,7 @@ Test(errors_attention, k) {
 
 Test(errors_attention, v) {
     fixture f = begin();
-    INVALID("v", d.v.buffer = NULL);
+    INVALID("v", d.v = (vka_tensor){0});
     INVALID("v", d.v.shape[0] = 3);
     INVALID("v", d.v.shape[1] = 1);
     INVALID("v", d.v.shape[2] = 299);
@@ -152,7 +152,7 @@ Test(errors_attention, v) {
 
 Test(errors_attention, out) {
     fixture f = begin();
-    INVALID("out", d.out.buffer = NULL);
+    INVALID("out", d.out = (vka_tensor){0});
     INVALID("out", d.out.shape[0] = 1);
     INVALID("out", d.out.shape[1] = 3);
     INVALID("out", d.out.shape[2] = 4);
@@ -534,7 +534,7 @@ Test(errors_attention, scores) {
 }
 
 static void bad_workspace(fixture *f, vka_attention_desc d) {
-    EXPECT_FAILURE(vka_attention(f->c.recorder, &d), VKA_INVALID, "vka_attention.workspace_offset");
+    EXPECT_FAILURE(vka_attention(f->c.recorder, &d), VKA_INVALID, "vka_attention.workspace.offset");
 }
 
 Test(errors_attention, workspace) {
@@ -544,17 +544,17 @@ Test(errors_attention, workspace) {
     d.splits = 4;
     EXPECT_OK(vka_attention_workspace(f.c.device, &d, &bytes));
     cr_assert_gt(bytes, 0, "split keys need a workspace");
-    d.workspace = f.scratch;
+    d.workspace.buffer = f.scratch;
     for (uint64_t offset = 1; offset < 256; offset *= 2) {
-        d.workspace_offset = offset;
+        d.workspace.offset = offset;
         bad_workspace(&f, d);
     }
-    d.workspace_offset = (UINT64_MAX / 256) * 256;
+    d.workspace.offset = (UINT64_MAX / 256) * 256;
     EXPECT_FAILURE(vka_attention(f.c.recorder, &d), VKA_INVALID, "vka_attention");
     vka_buffer *small = NULL;
     EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = bytes + 240}, &small));
-    d.workspace = small;
-    d.workspace_offset = 256;
+    d.workspace.buffer = small;
+    d.workspace.offset = 256;
     EXPECT_FAILURE(vka_attention(f.c.recorder, &d), VKA_INVALID, "vka_attention.workspace");
     vka_buffer_destroy(&small);
     end(&f);

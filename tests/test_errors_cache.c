@@ -124,10 +124,10 @@ Test(errors_cache, tensors) {
     INVALID("v_cache", d.v_cache.shape[0] = 1);
     INVALID("v_cache", d.v_cache.shape[2] = 11);
     INVALID("v_cache", d.v_cache.stride[0] = d.v_cache.stride[1]);
-    INVALID("k_cache", d.k_cache.buffer = NULL);
-    INVALID("v_cache", d.v_cache.buffer = NULL);
-    INVALID("k_scale", d.k_scale.buffer = NULL);
-    INVALID("k_cache", d.k.buffer = NULL);
+    INVALID("k_cache", d.k_cache = (vka_tensor){0});
+    INVALID("v_cache", d.v_cache = (vka_tensor){0});
+    INVALID("k_scale", d.k_scale = (vka_tensor){0});
+    INVALID("k_cache", d.k = (vka_tensor){0});
     INVALID("v", d.v.shape[1] = 2);
     INVALID("v", d.v.shape[2] = 3);
     INVALID("k", d.k.dtype = VKA_I8);
@@ -138,7 +138,7 @@ Test(errors_cache, tensors) {
 Test(errors_cache, overlaps) {
     fixture f = begin_i8();
     INVALID("k_cache", (d.k_cache.buffer = d.v_cache.buffer, d.k_cache.offset = d.v_cache.offset));
-    INVALID("k_scale", d.k_scale = d.v_scale);
+    INVALID("v_scale", d.k_scale = d.v_scale);
     INVALID("k_scale", (d.k_scale.buffer = d.k.buffer, d.k_scale.offset = d.k.offset));
     INVALID("new_lengths", d.new_lengths = d.lengths.tensor);
     INVALID("v_cache", (d.v_cache.buffer = d.v.buffer, d.v_cache.offset = d.v.offset));
@@ -155,7 +155,7 @@ Test(errors_cache, pages) {
     INVALID("v_cache", d.v_cache.shape[2] = 7);
     INVALID("k_scale", d.k_scale = f.p.side[0].scale.view);
     INVALID("rope.cos", d.rope.cos.shape[1] -= 1);
-    INVALID("rope.sin", d.rope.sin.buffer = NULL);
+    INVALID("rope.sin", d.rope.sin = (vka_tensor){0});
     INVALID("rope.dims", d.rope.dims = 34);
     INVALID("rope.theta", d.rope.theta = NAN);
     INVALID("rotate", d.k = d.k_cache = (vka_tensor){0});

@@ -89,9 +89,9 @@ Test(errors_lsh, tensors) {
     bad_tensor(&f, offsetof(vka_lsh_sort_desc, order), "order");
     bad_tensor(&f, offsetof(vka_lsh_sort_desc, buckets), "buckets");
     bad_tensor(&f, offsetof(vka_lsh_sort_desc, keys), "keys");
-    INVALID("x", d.x.buffer = NULL);
-    INVALID("rotations", d.rotations.buffer = NULL);
-    INVALID("order", d.order.buffer = NULL);
+    INVALID("x", d.x = (vka_tensor){0});
+    INVALID("rotations", d.rotations = (vka_tensor){0});
+    INVALID("order", d.order = (vka_tensor){0});
     INVALID("x", d.x.shape[3] = 0);
     INVALID("rotations", d.rotations.dtype = VKA_F16);
     INVALID("rotations", d.rotations.shape[0] = 0);
@@ -121,12 +121,12 @@ Test(errors_lsh, wide) {
 Test(errors_lsh, overlaps) {
     fixture f;
     begin_full(&f);
-    INVALID("order", d.order = d.buckets);
+    INVALID("buckets", d.order = d.buckets);
     INVALID("buckets", (d.buckets.buffer = d.x.buffer, d.buckets.offset = d.x.offset));
     INVALID("order", (d.order.buffer = d.rotations.buffer, d.order.offset = d.rotations.offset));
     INVALID("keys", d.keys = d.x);
     INVALID("order", (d.lengths.tensor.buffer = d.order.buffer, d.lengths.tensor.offset = d.order.offset));
-    INVALID("buckets", (d.buckets.buffer = d.keys.buffer, d.buckets.offset = d.keys.offset));
+    INVALID("keys", (d.buckets.buffer = d.keys.buffer, d.buckets.offset = d.keys.offset));
     end(&f);
 }
 
@@ -181,22 +181,22 @@ Test(errors_lsh, workspace) {
     vka_buffer *scratch = NULL, *elsewhere = NULL;
     vka_device *other = NULL;
     uint64_t bytes = 0;
-    d.workspace_offset = 256;
-    bad_workspace(&f, &d, "workspace_offset");
+    d.workspace.offset = 128; /* of the recorder's scratch */
+    bad_workspace(&f, &d, "workspace.offset");
     EXPECT_OK(vka_lsh_sort_workspace(f.c.device, &d, &bytes));
     EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = bytes + 512}, &scratch));
-    d.workspace = scratch;
-    d.workspace_offset = 128;
-    bad_workspace(&f, &d, "workspace_offset");
-    d.workspace_offset = 768;
+    d.workspace.buffer = scratch;
+    d.workspace.offset = 128;
+    bad_workspace(&f, &d, "workspace.offset");
+    d.workspace.offset = 768;
     bad_workspace(&f, &d, "workspace");
-    d.workspace_offset = UINT64_MAX / 256 * 256;
+    d.workspace.offset = UINT64_MAX / 256 * 256;
     bad_workspace(&f, &d, "workspace");
     vka_device_desc desc = context_desc(&config_real);
     EXPECT_OK(vka_device_create(&desc, &other));
     EXPECT_OK(vka_buffer_create(other, &(vka_buffer_desc){.size = bytes}, &elsewhere));
-    d.workspace = elsewhere;
-    d.workspace_offset = 0;
+    d.workspace.buffer = elsewhere;
+    d.workspace.offset = 0;
     bad_workspace(&f, &d, "workspace");
     d = f.good;
     d.order.buffer = elsewhere;

@@ -59,7 +59,7 @@ Test(errors_merge, tensors) {
     begin(&f);
     for (int i = 0; i < MERGE_TENSORS; i++) {
         if (i != LSE) {
-            INVALID(merge_names[i], T[i]->buffer = NULL);
+            INVALID(merge_names[i], *T[i] = (vka_tensor){0});
         }
         INVALID(merge_names[i], T[i]->dtype = VKA_DTYPE_INVALID);
         INVALID(merge_names[i], T[i]->dtype = i < A_LSE ? VKA_I8 : VKA_F16);
@@ -90,7 +90,7 @@ Test(errors_merge, memory) {
     INVALID("lse", (d.lse = d.a_lse, d.lse.offset -= 32));
     INVALID("lse", (d.lse = d.b_lse, d.lse.offset += 32));
     INVALID("lse", (d.lse.buffer = d.b.buffer, d.lse.offset = d.b.offset));
-    INVALID("out", (d.lse.buffer = d.out.buffer, d.lse.offset = d.out.offset));
+    INVALID("lse", (d.lse.buffer = d.out.buffer, d.lse.offset = d.out.offset));
     end(&f);
 }
 

@@ -98,7 +98,7 @@ static void bad_like_x(fixture *fixture_, size_t where, const char *field) {
 
 Test(errors_norm, x) {
     fixture f = begin();
-    INVALID("x", d.x.buffer = NULL);
+    INVALID("x", d.x = (vka_tensor){0});
     INVALID("x", d.x = (vka_tensor){0});
     INVALID("x", d.x.shape[2] = 0);
     INVALID("x", d.x.stride[0] = 0);
@@ -108,7 +108,7 @@ Test(errors_norm, x) {
 
 Test(errors_norm, out) {
     fixture f = begin();
-    INVALID("out", d.out.buffer = NULL);
+    INVALID("out", d.out = (vka_tensor){0});
     bad_like_x(&f, offsetof(vka_layer_norm_desc, out), "out");
     INVALID("out", d.out.stride[0] = d.out.stride[2]);
     INVALID("out", d.out.stride[0] = d.out.stride[1]);

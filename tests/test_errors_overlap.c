@@ -146,14 +146,14 @@ Test(errors_overlap, attention_workspace) {
     EXPECT_OK(vka_attention_workspace(f.c.device, &d, &bytes));
     cr_assert(bytes >= 4 * 64 * 4, "nothing is split: %llu bytes", (unsigned long long)bytes);
     for (int i = 0; i < 5; i++) {
-        d.workspace = f.buffer[i];
-        d.workspace_offset = 0;
+        d.workspace.buffer = f.buffer[i];
+        d.workspace.offset = 0;
         EXPECT_FAILURE(vka_attention(f.c.recorder, &d), VKA_INVALID, "vka_attention.workspace");
-        d.workspace_offset = 512 * 64 * 4; /* behind the largest one */
+        d.workspace.offset = 512 * 64 * 4; /* behind the largest one */
         EXPECT_OK(vka_attention(f.c.recorder, &d));
     }
-    d.q.offset = d.workspace_offset + bytes;
-    d.workspace = d.q.buffer;
+    d.q.offset = d.workspace.offset + bytes;
+    d.workspace.buffer = d.q.buffer;
     EXPECT_OK(vka_attention(f.c.recorder, &d));
     d.q.offset -= 4;
     EXPECT_FAILURE(vka_attention(f.c.recorder, &d), VKA_INVALID, "vka_attention.workspace");
@@ -174,10 +174,10 @@ Test(errors_overlap, lsh_workspace) {
     EXPECT_OK(vka_lsh_sort_workspace(f.c.device, &d, &bytes));
     cr_assert(bytes);
     for (int i = 0; i < 4; i++) {
-        d.workspace = f.buffer[i];
-        d.workspace_offset = 0;
+        d.workspace.buffer = f.buffer[i];
+        d.workspace.offset = 0;
         EXPECT_FAILURE(vka_lsh_sort(f.c.recorder, &d), VKA_INVALID, "vka_lsh_sort.workspace");
-        d.workspace_offset = 64 * 8 * 4;
+        d.workspace.offset = 64 * 8 * 4;
         EXPECT_OK(vka_lsh_sort(f.c.recorder, &d));
     }
     close(&f);

@@ -86,12 +86,12 @@ Test(errors_rope, tensors) {
     bad_tensor(&f, offsetof(vka_rope_desc, row_positions), "row_positions");
     bad_tensor(&f, offsetof(vka_rope_desc, options.cos), "options.cos");
     bad_tensor(&f, offsetof(vka_rope_desc, options.sin), "options.sin");
-    INVALID("x", d.x.buffer = NULL);
-    INVALID("out", d.out.buffer = NULL);
+    INVALID("x", d.x = (vka_tensor){0});
+    INVALID("out", d.out = (vka_tensor){0});
     INVALID("x", d.x.shape[3] = d.out.shape[3] = 0);
     INVALID("out", d.out.stride[0] = d.out.stride[1]);
-    INVALID("options.cos", d.options.cos.buffer = NULL);
-    INVALID("options.sin", d.options.sin.buffer = NULL);
+    INVALID("options.cos", d.options.cos = (vka_tensor){0});
+    INVALID("options.sin", d.options.sin = (vka_tensor){0});
     INVALID("options.sin", d.options.sin.dtype = VKA_F16);
     INVALID("options.sin", d.options.sin.shape[0] -= 1);
     INVALID("options.cos", d.options.cos.shape[0] = 0);

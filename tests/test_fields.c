@@ -8,7 +8,7 @@
 #include <vkattn/pattern.h>
 #include <vkattn/rope.h>
 
-#include "plan/plan.h"
+#include "ops/attention/plan.h"
 #include "plan_devices.h"
 #include "support/context.h"
 #include "support/fields.h"
@@ -122,7 +122,7 @@ Test(fields, types_are_named) {
     vka_layer_norm_desc norm = {.x = t, .out = t};
     norm.out.dtype = VKA_BF16;
     EXPECT_REFUSED(vka_layer_norm, &c, &norm, VKA_INVALID, "vka_layer_norm.out");
-    says("dtype is VKA_BF16, but must be x's");
+    says("dtype is VKA_BF16, but must be that of x");
     vka_buffer_destroy(&buffer);
     context_close(&c);
 }

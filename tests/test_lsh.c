@@ -6,7 +6,8 @@
 #include <string.h>
 
 #include "lsh_case.h"
-#include "plan/lsh.h"
+#include "ops/lsh/lsh.h"
+#include "plan_check.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
@@ -269,22 +270,11 @@ Test(lsh, nothing) {
 
 /* ---- plans ----------------------------------------------------------------------------------------------------- */
 
-static vka__view dense(vka_dtype dtype, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-    vka__view v = {.present = true, .dtype = dtype, .size = 4, .block = 1, .shape = {a, b, c, d}};
-    uint64_t step = 1;
-    for (int i = 3; i >= 0; i--) {
-        v.stride[i] = v.shape[i] > 1 ? step : 0;
-        step *= v.shape[i];
-    }
-    return v;
-}
-
-static vka__lsh_problem long_problem(uint32_t rounds, uint32_t batch, uint32_t heads, uint32_t tokens,
-                                     uint32_t buckets) {
-    return (vka__lsh_problem){.x = dense(VKA_F32, batch, heads, tokens, 1),
-                              .rotations = dense(VKA_F32, rounds, 1, 1, buckets / 2),
-                              .order = dense(VKA_I32, rounds, batch, heads, tokens),
-                              .bucket_count = {buckets}};
+static vka_lsh_sort_desc long_sort(uint32_t rounds, uint32_t batch, uint32_t heads, uint32_t tokens, uint32_t buckets) {
+    return (vka_lsh_sort_desc){.x = vka_tensor_4d(NULL, VKA_F32, batch, heads, tokens, 1),
+                               .rotations = vka_tensor_4d(NULL, VKA_F32, rounds, 1, 1, buckets / 2),
+                               .order = vka_tensor_4d(NULL, VKA_I32, rounds, batch, heads, tokens),
+                               .bucket_count = {buckets}};
 }
 
 static const vka_device_caps *gpu(void) {
@@ -298,20 +288,21 @@ static const vka_device_caps *gpu(void) {
 }
 
 /* What every dispatch of a plan must keep to. */
-static void check_plan(const vka__lsh_problem *p, uint32_t slices) {
+static void check_plan(const vka_lsh_sort_desc *desc, uint32_t slices) {
     const vka_device_caps *caps = gpu();
-    vka__lsh_plan plan;
-    vka__refusal refusal = {0};
-    cr_assert_eq(vka__plan_lsh(caps, p, &plan, &refusal), VKA_OK, "%s: %s", refusal.field, refusal.reason);
-    cr_assert_eq(vka__volume(plan.parts), slices, "%llu slices, not %u", (unsigned long long)vka__volume(plan.parts),
-                 slices);
-    cr_assert_geq((uint64_t)plan.params.block * plan.params.blocks, plan.params.tokens);
-    uint64_t rows = vka__volume(plan.part), groups = 0, dispatches = vka__lsh_dispatches(&plan);
-    uint64_t words = rows * ((uint64_t)plan.params.blocks * plan.params.buckets + plan.params.tokens);
-    cr_assert(plan.workspace_bytes >= 4 * words && plan.workspace_bytes < 4 * words + 256);
-    for (uint64_t i = 0; i < dispatches; i++) {
+    vka__call c;
+    cr_assert(PLAN(&c, lsh_sort, caps, desc), "%s: %s", c.refusal.field, c.refusal.reason);
+    const vka__lsh *state = VKA__STATE(&c, vka__lsh);
+    const vka_lsh_params *params = VKA__PARAMS(&c, vka_lsh_params);
+    cr_assert_eq(vka__volume(state->parts), slices, "%llu slices, not %u",
+                 (unsigned long long)vka__volume(state->parts), slices);
+    cr_assert_geq((uint64_t)params->block * params->blocks, params->tokens);
+    uint64_t rows = vka__volume(state->part), groups = 0;
+    uint64_t words = rows * ((uint64_t)params->blocks * params->buckets + params->tokens);
+    cr_assert(c.workspace_bytes >= 4 * words && c.workspace_bytes < 4 * words + 256);
+    for (uint64_t i = 0; i < c.dispatches; i++) {
         vka__dispatch d;
-        vka__lsh_dispatch(caps, p, &plan, i, &d);
+        vka__call_dispatch(&c, i, &d);
         for (int n = 0; n < 3; n++) {
             cr_assert(d.groups[n] >= 1 && d.groups[n] <= caps->max_groups[n]);
         }
@@ -320,24 +311,23 @@ static void check_plan(const vka__lsh_problem *p, uint32_t slices) {
         }
         groups += (uint64_t)d.groups[0] * d.groups[1];
     }
-    cr_assert_eq(groups, (2 * plan.params.blocks + 1) * rows * slices, "every block is hashed and placed once");
+    cr_assert_eq(groups, (2 * params->blocks + 1) * rows * slices, "every block is hashed and placed once");
 }
 
 Test(lsh, plans) {
-    vka__lsh_problem p = long_problem(4, 1, 1, 1 << 24, 1024);
-    check_plan(&p, 4);
-    p = long_problem(1, 1, 1, 1, 2);
-    check_plan(&p, 1);
-    p = long_problem(3, 1000, 100, 10, 64); /* more rows than a dispatch has groups */
-    check_plan(&p, 1);
-    p = long_problem(2, 8, 4, 1 << 20, 4096);
-    check_plan(&p, 16);
-    p = long_problem(1, 1, 1, (1 << 25) + 1, 2);
-    vka__lsh_plan plan;
-    vka__refusal refusal = {0};
-    cr_assert_eq(vka__plan_lsh(gpu(), &p, &plan, &refusal), VKA_UNSUPPORTED);
-    cr_assert_str_eq(refusal.field, "x");
-    p = long_problem(1, 1, 1, (1 << 25) - 64, 2); /* whose workspace is the larger one */
-    cr_assert_eq(vka__plan_lsh(gpu(), &p, &plan, &refusal), VKA_UNSUPPORTED);
-    cr_assert_str_eq(refusal.field, "workspace");
+    vka_lsh_sort_desc d = long_sort(4, 1, 1, 1 << 24, 1024);
+    check_plan(&d, 4);
+    d = long_sort(1, 1, 1, 1, 2);
+    check_plan(&d, 1);
+    d = long_sort(3, 1000, 100, 10, 64); /* more rows than a dispatch has groups */
+    check_plan(&d, 1);
+    d = long_sort(2, 8, 4, 1 << 20, 4096);
+    check_plan(&d, 16);
+    vka__call c;
+    d = long_sort(1, 1, 1, (1 << 25) + 1, 2);
+    cr_assert(!PLAN(&c, lsh_sort, gpu(), &d));
+    cr_assert_str_eq(c.refusal.field, "x");
+    d = long_sort(1, 1, 1, (1 << 25) - 64, 2); /* whose workspace is the larger one */
+    cr_assert(!PLAN(&c, lsh_sort, gpu(), &d));
+    cr_assert_str_eq(c.refusal.field, "workspace");
 }

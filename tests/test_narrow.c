@@ -340,7 +340,7 @@ static void short_range_no_f16(void *user, vka_device_caps *caps) {
     config_no_f16.narrow(user, caps);
 }
 
-Test(narrow, norm_rows_beyond_a_binding_f16_packed) {
+Test(narrow, norm_rows_beyond_a_binding_without_f16) {
     static const device_config config = {"short_no_f16", short_range_no_f16};
     norm_rows_beyond_a_binding(&config, VKA_F16);
 }

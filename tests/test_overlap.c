@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan/overlap.h"
+#include "core/overlap.h"
 #include "support/context.h"
 #include "support/tensor.h"
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plan/attention_paths.h"
-#include "plan/pattern.h"
+#include "ops/attention/paths.h"
+#include "ops/pattern/shape.h"
 #include "plan_check_attention.h"
 #include "plan_problem.h"
 #include "support/context.h"

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "plan/attention_paths.h"
-#include "plan/known_drivers.h"
+#include "ops/attention/paths.h"
+#include "op/known_drivers.h"
 #include "plan_check_attention.h"
 #include "plan_problem.h"
 #include "spirv.h"
@@ -64,7 +64,9 @@ static void explain(const device *d, vka_dtype dtype, char *text, size_t size) {
     vka__attention_plan plan;
     vka__refusal refusal = {0};
     cr_assert_eq(vka__plan_attention(&d->caps, &p, &plan, &refusal), VKA_OK, "%s", refusal.reason);
-    cr_assert_lt(vka__explain_attention(&p, &plan, text, size), size);
+    vka__text out = {text, size, 0};
+    vka__explain_attention(&p, &plan, &out);
+    cr_assert_lt(out.length, size);
 }
 
 static void check_path(const device *d, uint32_t path, const char *against) {

@@ -3,8 +3,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "plan/attention_paths.h"
-#include "plan/cache.h"
+#include "ops/attention/paths.h"
+#include "ops/cache/cache.h"
 #include "plan_check_attention.h"
 #include "plan_problem.h"
 
@@ -85,23 +85,26 @@ Test(plan_parts, appends_and_attentions_refuse_alike) {
         uint32_t heads = ONE_OF(&rng, 1, 2, 8), page = ONE_OF(&rng, 8, 64, 4096, 65536, 1u << 20);
         uint32_t pages = ONE_OF(&rng, 1, 7, 60), dim = ONE_OF(&rng, 32, 128);
         vka__view pool = random_view(&rng, type, pages, heads, page, dim);
-        vka__view scale = random_view(&rng, VKA_F32, pages, heads, page, 1);
+        vka__view rows = random_view(&rng, VKA_F32, 1, pages, heads, page), scale = rows;
+        vka__view_append_one(&scale);
         vka__attention_problem p = plain(VKA_F16, heads, heads, 1, 1, dim);
         p.k = p.v = pool;
         p.k_scale = p.v_scale = type == VKA_I8 ? scale : (vka__view){0};
         p.pages = dense(VKA_I32, 1, 1, 1, 1);
         p.kv_len = page;
-        vka__cache_problem append = {.sequences = 1, .heads = heads, .tokens = 1, .page = page, .capacity = page};
-        for (int side = 0; side < 2; side++) {
-            append.side[side] =
-                (vka__cache_side){.x = dense(VKA_F16, 1, heads, 1, dim), .cache = pool, .scale = p.k_scale};
-        }
-        append.page_table = p.pages;
+        vka_cache_append_desc append = {.k = vka_tensor_4d(NULL, VKA_F16, 1, heads, 1, dim),
+                                        .k_cache = tensor_of(&pool, 4),
+                                        .k_scale = type == VKA_I8 ? tensor_of(&rows, 3) : (vka_tensor){0},
+                                        .page_table = vka_tensor_2d(NULL, VKA_I32, 1, 1)};
+        append.v = append.k;
+        append.v_cache = append.k_cache;
+        append.v_scale = append.k_scale;
         vka__attention_plan plan;
-        vka__cache_plan cache_plan;
-        vka__refusal why = {0}, append_why = {0};
+        vka__call call;
+        vka__refusal why = {0};
         vka_status status = vka__plan_attention(&d->caps, &p, &plan, &why);
-        vka_status append_status = vka__plan_cache(&d->caps, &append, &cache_plan, &append_why);
+        vka_status append_status = PLAN(&call, cache_append, &d->caps, &append) ? VKA_OK : VKA_UNSUPPORTED;
+        const vka__refusal append_why = call.refusal;
         bool tiny = d->caps.storage_range <= MIB; /* where partial results may be too many */
         cr_expect(status == append_status || (tiny && strstr(why.reason, "partial results")),
                   "%s: %s: %s, but append: %s", d->name, why.field, why.reason, append_why.reason);

@@ -3,7 +3,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "plan/pattern.h"
+#include "ops/pattern/shape.h"
 #include "plan_check_attention.h"
 #include "plan_problem.h"
 #include "support/tensor.h"

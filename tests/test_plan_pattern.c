@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "pattern_case.h"
-#include "plan/pattern_build.h"
+#include "ops/pattern/build.h"
 #include "reference.h"
 #include "support/context.h"
 

@@ -47,7 +47,7 @@ static uint64_t check_work(const device *d, const vka__attention_problem *p, uin
     cr_assert_not_null(seen);
     uint64_t count = vka__attention_dispatches(&plan), per_slice = plan.main_chunks + plan.merge_chunks;
     for (uint64_t i = 0; i < count; i++) {
-        vka__dispatch x;
+        vka__dispatch x = {0};
         vka__attention_dispatch(&d->caps, p, &plan, i, &x);
         check_dispatch(d, &x);
         if (i % per_slice >= plan.main_chunks) {

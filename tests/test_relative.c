@@ -10,7 +10,7 @@
 #include <vkattn/relative.h>
 
 #include "attention_case.h"
-#include "plan/relative.h"
+#include "ops/relative/relative.h"
 
 /* ---- buckets --------------------------------------------------------------------------------------------------- */
 
@@ -325,7 +325,7 @@ Test(relative, errors_of_tensors) {
     fixture f;
     begin(&f);
     for (int i = 0; i < 2; i++) {
-        INVALID(names[i], T[i]->buffer = NULL);
+        INVALID(names[i], *T[i] = (vka_tensor){0});
         INVALID(names[i], T[i]->dtype = VKA_DTYPE_INVALID);
         INVALID(names[i], T[i]->dtype = i ? VKA_F16 : VKA_I8);
         INVALID(names[i], T[i]->rank = 1);

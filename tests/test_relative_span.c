@@ -383,7 +383,7 @@ Test(relative_span, errors_of_tensors) {
     fixture f;
     begin(&f);
     for (int i = 0; i < 2; i++) {
-        INVALID(names[i], T[i]->buffer = NULL);
+        INVALID(names[i], *T[i] = (vka_tensor){0});
         INVALID(names[i], T[i]->dtype = VKA_DTYPE_INVALID);
         INVALID(names[i], T[i]->dtype = VKA_F16);
         INVALID(names[i], T[i]->rank = 0);
@@ -397,7 +397,7 @@ Test(relative_span, errors_of_tensors) {
     INVALID("out", d.spans.shape[0] = 2);
     INVALID("out", d.out.shape[0] = 2);
     INVALID("out", d.out.stride[0] = 1);
-    INVALID("out", (d.out.buffer = d.spans.buffer, d.out.shape[1] = 1, d.out.stride[0] = 1));
+    INVALID("out", (d.out.buffer = d.spans.buffer, d.out.shape[1] = 1, d.out.stride[0] = 1, d.relative_zero = 0));
     end(&f);
 }
 

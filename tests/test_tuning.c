@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "attention_case.h"
-#include "plan/attention_paths.h"
-#include "plan/tuning.h"
+#include "ops/attention/paths.h"
+#include "op/tuning.h"
 
 static const vka_device_caps caps = {.type = VKA_DEVICE_DISCRETE,
                                      .vendor_id = 0x10de,

@@ -155,10 +155,7 @@ typedef struct vka_attention_desc {
     uint32_t splits; /* workgroups that share the keys of one query tile, or what one binding sees of them;       */
                      /*   0 = chosen; 1 = not split. At most 64                                                   */
 
-    /* Scratch memory. NULL: the recorder's own. Otherwise at least vka_attention_workspace bytes at the offset, which
-     * is a multiple of 256. */
-    vka_buffer *workspace;
-    uint64_t workspace_offset;
+    vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
 } vka_attention_desc;
 
 /* out = softmax(scale * q k^T, capped, biased, masked) v, in O(N) memory, with scores, softmax state and sums in f32

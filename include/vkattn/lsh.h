@@ -46,10 +46,7 @@ typedef struct vka_lsh_sort_desc {
                         /*   or bf16. Tokens from the length on are not written                                    */
     float epsilon;      /* 0 = 1e-6; negative or not finite is refused                                             */
 
-    /* Scratch memory. NULL: the recorder's own. Otherwise at least vka_lsh_sort_workspace bytes at the offset, which is
-     * a multiple of 256. */
-    vka_buffer *workspace;
-    uint64_t workspace_offset;
+    vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
 } vka_lsh_sort_desc;
 
 /* Hashes tokens so that vectors of about one direction likely share a bucket, and sorts them by bucket, and by position

@@ -356,6 +356,15 @@ typedef struct vka_integers {
     vka_tensor tensor;
 } vka_integers;
 
+/* Scratch memory of an operation. Without a buffer it is the recorder's own, from the offset on: operations of one
+ * recording that have nothing to do with each other can run side by side when their offsets lie apart. The recorder
+ * grows to what is needed. Otherwise at least the bytes that vka_<op>_workspace says lie in the buffer behind the
+ * offset, apart from the operation's tensors. The offset is a multiple of 256. */
+typedef struct vka_workspace {
+    vka_buffer *buffer;
+    uint64_t offset;
+} vka_workspace;
+
 /* A bound of a window that keeps everything on its side. */
 #define VKA_UNBOUNDED INT32_MAX
 

@@ -188,6 +188,23 @@ uint element_base(uint slot, uint type) {
             name##_put(at + 3u * stride, x.w);                                                                         \
     }
 
+// A vector of a row that may begin anywhere, of contiguous halves in words where it has all of one: for kernels that
+// store much. Expects VKA_WRITERS.
+#define VKA_WORD_WRITERS(name, type)                                                                                   \
+    void name##_put_words4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                              \
+        uint at = row + 4u * d;                                                                                        \
+        if (fast || type == VKA_TYPE_F32 || stride != 1u || 4u * d + 3u >= size) {                                     \
+            name##_put_row4(row, stride, d, size, fast, x);                                                            \
+        } else if ((at & 1u) == 0u) {                                                                                  \
+            name##_w[at >> 1] = pack_pair(type, x.xy);                                                                 \
+            name##_w[(at >> 1) + 1u] = pack_pair(type, x.zw);                                                          \
+        } else {                                                                                                       \
+            name##_put(at, x.x);                                                                                       \
+            name##_w[(at + 1u) >> 1] = pack_pair(type, x.yz);                                                          \
+            name##_put(at + 3u, x.w);                                                                                  \
+        }                                                                                                              \
+    }
+
 // Tensors that are always f32.
 #define VKA_INPUT_F32(slot, name)                                                                                      \
     layout(set = 0, binding = slot, std430) readonly buffer name##_floats {                                            \

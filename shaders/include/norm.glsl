@@ -1,4 +1,4 @@
-// What the layer norm kernels share: rows, their values, the results.
+// What the norm kernels share: rows, their values, the results. Layer norm, or with VKA_FLAG_RMS the root mean square.
 // SPDX-License-Identifier: MIT
 
 #include "float_bits.glsl"
@@ -6,6 +6,9 @@
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_norm_params p;
 };
+
+const uint X_TYPE = TYPE_OF(VKA_ROLE_X);
+const uint PARAM_TYPE = TYPE_OF(VKA_ROLE_TABLE);
 
 VKA_INPUT(VKA_BIND_X, x)
 VKA_INPUT(VKA_BIND_RESIDUAL, residual)
@@ -15,19 +18,15 @@ VKA_INPUT(VKA_BIND_WEIGHT, weight)
 VKA_INPUT(VKA_BIND_BIAS, bias)
 VKA_OUTPUT_F32(VKA_BIND_STATS_MEAN, mean)
 VKA_OUTPUT_F32(VKA_BIND_STATS_INV, inv_std)
-VKA_ROW_READER(x)
-VKA_ROW_READER(residual)
-VKA_ROW_READER(sum)
-VKA_ROW_READER(weight)
-VKA_ROW_READER(bias)
-VKA_ROW_WRITER(out)
-VKA_ROW_WRITER(sum)
-#if VKA_STORAGE != 1
-VKA_INPUT_F32(VKA_BIND_WEIGHT, weight32)
-VKA_INPUT_F32(VKA_BIND_BIAS, bias32)
-VKA_ROW_READER(weight32)
-VKA_ROW_READER(bias32)
-#endif
+VKA_READERS(x, VKA_BIND_X, X_TYPE)
+VKA_READERS(residual, VKA_BIND_RESIDUAL, X_TYPE)
+VKA_READERS(sum, VKA_BIND_SUM, X_TYPE)
+VKA_READERS(weight, VKA_BIND_WEIGHT, PARAM_TYPE)
+VKA_READERS(bias, VKA_BIND_BIAS, PARAM_TYPE)
+VKA_WRITERS(out, X_TYPE)
+VKA_WRITERS(sum, X_TYPE)
+VKA_WORD_WRITERS(out, X_TYPE)
+VKA_WORD_WRITERS(sum, X_TYPE)
 
 struct Row {
     uint x, residual, sum, out_, mean, inv_std; // first element of the row in each tensor
@@ -49,11 +48,9 @@ bool fast() {
 }
 
 vec4 to_storage_and_back(vec4 y) {
-#if VKA_STORAGE == 1
-    return y;
-#else
-    return vec4(unpack_pair(pack_pair(y.xy)), unpack_pair(pack_pair(y.zw)));
-#endif
+    return X_TYPE == VKA_TYPE_F32
+               ? y
+               : vec4(unpack_pair(X_TYPE, pack_pair(X_TYPE, y.xy)), unpack_pair(X_TYPE, pack_pair(X_TYPE, y.zw)));
 }
 
 // The values to be normalised, vector c of four columns; the first pass stores their sum, which later passes read back.
@@ -63,7 +60,7 @@ vec4 first_values(Row row, uint c) {
         y += residual_row4(row.residual, p.residual.d, c, p.cols, fast());
     if (has(VKA_FLAG_SUM)) {
         y = to_storage_and_back(y);
-        sum_put_row4(row.sum, p.sum.d, c, p.cols, fast(), y);
+        sum_put_words4(row.sum, p.sum.d, c, p.cols, fast(), y);
     }
     return y;
 }
@@ -76,6 +73,8 @@ vec4 later_values(Row row, uint c) {
 
 // The first value of a row: sums are taken of differences from it, so that a large common offset costs no digits.
 float row_origin(Row row) {
+    if (has(VKA_FLAG_RMS))
+        return 0.0;
     vec4 y = vec4(x_at(row.x));
     if (has(VKA_FLAG_RESIDUAL))
         y += residual_at(row.residual);
@@ -108,6 +107,8 @@ struct Centre {
 // most about the rounding error of `near`, of which the deviations are multiples.
 float variance(vec2 sums, inout Centre centre) {
     vec2 means = sums / float(p.cols);
+    if (has(VKA_FLAG_RMS))
+        return means.y;
     centre.rest = means.x;
     return is_nonfinite(means.y) ? means.y : max(means.y - means.x * means.x, 0.0);
 }
@@ -158,6 +159,8 @@ vec2 scaled_sums(Row row, uint first, uint step, float from) {
 
 // Pass `pass` of three over a scaled row: two find its mean, the last one measures deviations from it.
 float nearer_centre(float centre, float sum, uint pass) {
+    if (has(VKA_FLAG_RMS))
+        return 0.0;
     float step = sum / float(p.cols);
     return pass == 0u || (pass == 1u && !is_nonfinite(step)) ? centre + step : centre;
 }
@@ -165,27 +168,19 @@ float nearer_centre(float centre, float sum, uint pass) {
 // ---- results ----------------------------------------------------------------------------------------------------------
 
 vec4 scale_and_shift(vec4 y, uint c) {
-    uint w = push.base[VKA_BIND_WEIGHT], b = push.base[VKA_BIND_BIAS];
     vec4 scale = vec4(1.0), shift = vec4(0.0);
-#if VKA_STORAGE != 1
-    if (has(VKA_FLAG_PARAM_F32)) {
-        if (has(VKA_FLAG_WEIGHT))
-            scale = weight32_row4(w, p.weight_stride, c, p.cols, fast());
-        if (has(VKA_FLAG_BIAS))
-            shift = bias32_row4(b, p.bias_stride, c, p.cols, fast());
-        return fma(y, scale, shift);
-    }
-#endif
     if (has(VKA_FLAG_WEIGHT))
-        scale = weight_row4(w, p.weight_stride, c, p.cols, fast());
+        scale = weight_row4(push.base[VKA_BIND_WEIGHT], p.weight_stride, c, p.cols, fast());
+    if (has(VKA_FLAG_ZERO_CENTRED))
+        scale += 1.0;
     if (has(VKA_FLAG_BIAS))
-        shift = bias_row4(b, p.bias_stride, c, p.cols, fast());
+        shift = bias_row4(push.base[VKA_BIND_BIAS], p.bias_stride, c, p.cols, fast());
     return fma(y, scale, shift);
 }
 
 void store_values(Row row, uint c, vec4 y, Centre centre, float inverse) {
     vec4 normal = fma(y - centre.near, vec4(inverse), vec4(-centre.rest * inverse));
-    out_put_row4(row.out_, p.out_.d, c, p.cols, fast(), scale_and_shift(normal, c));
+    out_put_words4(row.out_, p.out_.d, c, p.cols, fast(), scale_and_shift(normal, c));
 }
 
 void store_scaled_values(Row row, uint first, uint step, Centre centre, float inverse) {

@@ -92,7 +92,7 @@ VKA_STRUCT(vka_attention_params) {
 }
 VKA_END(vka_attention_params);
 
-/* One layer norm. Rows lie in up to three leading dimensions: b, h and n of the strides. */
+/* One norm. Rows lie in up to three leading dimensions: b, h and n of the strides. */
 VKA_STRUCT(vka_norm_params) {
     vka_strides x;
     vka_strides residual;
@@ -285,7 +285,7 @@ VKA_END(vka_push);
 #define VKA_ROLE_A          0
 #define VKA_ROLE_B          1
 #define VKA_ROLE_BIAS_TABLE 0
-/* Cache and rope. */
+/* Cache, rope, norms (weights and biases are a table). */
 #define VKA_ROLE_X        0
 #define VKA_ROLE_TABLE    1
 #define VKA_ROLE_CACHE    3 /* rope: out */
@@ -324,7 +324,8 @@ VKA_END(vka_push);
 #define VKA_FLAG_MEAN         2048
 #define VKA_FLAG_INV_STD      4096
 #define VKA_FLAG_VEC4         8192  /* norms, merges: all rows can be read and written four columns at a time */
-#define VKA_FLAG_PARAM_F32    16384 /* norms: weight and bias are f32 whatever the storage              */
+#define VKA_FLAG_RMS          16384 /* norms: of squares, not of deviations from the mean              */
+#define VKA_FLAG_ZERO_CENTRED 32768 /* norms: weights are what there is above 1                         */
 
 /* Of cache and rope kernels. */
 #define VKA_FLAG_ROPE        1

@@ -3,9 +3,10 @@
 #ifndef VKA_HAZARD_H
 #define VKA_HAZARD_H
 
-#include "plan/plan.h"
+#include "core/core.h"
 
-#define VKA_HAZARD_CAPACITY 32
+/* Ten dispatches of as many bindings as there can be, or forty of dense operations. */
+#define VKA_HAZARD_CAPACITY 192
 
 typedef struct vka__range {
     uint64_t buffer; /* the VkBuffer handle as a number */

@@ -6,9 +6,9 @@
 
 #include "spirv.h"
 
-/* An entry is published under the lock as COMPILING, compiled without the lock, and then READY or gone again. So
- * threads that want other pipelines, or ones that exist, never wait for a compiler. */
-typedef enum entry_state { EMPTY = 0, COMPILING, READY } entry_state;
+/* An entry is published under the lock as COMPILING, compiled without the lock, and then READY, or FAILED until
+ * somebody tries again. So threads that want other pipelines, or ones that exist, never wait for a compiler. */
+typedef enum entry_state { FAILED = 0, COMPILING, READY } entry_state;
 
 typedef struct entry {
     vka__pipeline_key key;
@@ -19,8 +19,9 @@ typedef struct entry {
 struct vka__pipeline_cache {
     vka__mutex mutex;
     vka__cond changed;
-    entry *entries; /* linear: a program has tens of pipelines, and a key compares fast */
+    entry *entries; /* in the order of their first use */
     uint32_t count, capacity;
+    uint32_t *slots; /* a hash table of 1 + the entry's index; 0: free. Twice as many as the capacity, a power of two */
     VkPipelineCache handle;
 };
 
@@ -148,6 +149,7 @@ void vka__pipelines_destroy(vka_device *d) {
     vka__cond_destroy(&p->changed);
     vka__mutex_destroy(&p->mutex);
     vka__free(&d->ctx, p->entries);
+    vka__free(&d->ctx, p->slots);
     vka__free(&d->ctx, p);
     d->pipelines = NULL;
 }
@@ -191,27 +193,49 @@ static vka_status compile(vka_device *d, const char *item, const vka__pipeline_k
     return vka__vk_status(&d->ctx, result, item, "vkCreateComputePipelines");
 }
 
-static entry *find(vka__pipeline_cache *p, const vka__pipeline_key *key) {
-    for (uint32_t i = 0; i < p->count; ++i)
-        if (p->entries[i].state != EMPTY && !memcmp(&p->entries[i].key, key, sizeof *key))
-            return &p->entries[i];
-    return NULL;
+static uint32_t hash(const vka__pipeline_key *key) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ key->kernel;
+    for (uint32_t i = 0; i < VKA_SPEC_COUNT; ++i)
+        h = (h ^ key->spec[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(h >> 32);
 }
 
-/* A free entry; the array may move. */
-static entry *claim(vka_device *d, vka__pipeline_cache *p) {
-    for (uint32_t i = 0; i < p->count; ++i)
-        if (p->entries[i].state == EMPTY)
-            return &p->entries[i];
-    if (p->count == p->capacity) {
-        uint32_t capacity = p->capacity ? p->capacity * 2 : 16;
-        entry *grown = vka__realloc(&d->ctx, p->entries, capacity * sizeof *grown);
-        if (!grown)
-            return NULL;
-        p->entries = grown;
-        p->capacity = capacity;
+/* The slot that holds the key, or where it belongs. */
+static uint32_t *slot_of(const vka__pipeline_cache *p, const vka__pipeline_key *key) {
+    uint32_t mask = 2 * p->capacity - 1, at = hash(key) & mask;
+    while (p->slots[at] && memcmp(&p->entries[p->slots[at] - 1].key, key, sizeof *key))
+        at = (at + 1) & mask;
+    return &p->slots[at];
+}
+
+static entry *find(const vka__pipeline_cache *p, const vka__pipeline_key *key) {
+    uint32_t *slot = p->capacity ? slot_of(p, key) : NULL;
+    return slot && *slot ? &p->entries[*slot - 1] : NULL;
+}
+
+static bool grow(vka_device *d, vka__pipeline_cache *p) {
+    uint32_t capacity = p->capacity ? p->capacity * 2 : 64;
+    uint32_t *slots = vka__alloc(&d->ctx, 2 * (size_t)capacity, sizeof *slots);
+    entry *grown = slots ? vka__realloc(&d->ctx, p->entries, capacity * sizeof *grown) : NULL;
+    if (!grown) {
+        vka__free(&d->ctx, slots);
+        return false;
     }
-    p->entries[p->count] = (entry){0};
+    vka__free(&d->ctx, p->slots);
+    p->entries = grown;
+    p->slots = slots;
+    p->capacity = capacity;
+    for (uint32_t i = 0; i < p->count; ++i)
+        *slot_of(p, &p->entries[i].key) = i + 1;
+    return true;
+}
+
+/* A new entry for a key that has none; the array may move. NULL: no memory. */
+static entry *add(vka_device *d, vka__pipeline_cache *p, const vka__pipeline_key *key) {
+    if (p->count == p->capacity && !grow(d, p))
+        return NULL;
+    p->entries[p->count] = (entry){.key = *key};
+    *slot_of(p, key) = p->count + 1;
     return &p->entries[p->count++];
 }
 
@@ -221,24 +245,23 @@ vka_status vka__pipeline_get(vka_device *d, const char *item, const vka__pipelin
     entry *e;
     while ((e = find(p, key)) && e->state == COMPILING)
         vka__cond_wait(&p->changed, &p->mutex);
-    if (e) {
+    if (e && e->state == READY) {
         *pipeline = e->pipeline;
         vka__unlock(&p->mutex);
         return VKA_OK;
     }
-    e = claim(d, p);
-    if (!e) {
-        vka__unlock(&p->mutex);
-        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
-    }
-    *e = (entry){.key = *key, .state = COMPILING};
+    e = e ? e : add(d, p, key);
+    if (e)
+        e->state = COMPILING;
     vka__unlock(&p->mutex);
+    if (!e)
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
 
     vka_status status = compile(d, item, key, pipeline);
 
     vka__lock(&p->mutex);
     e = find(p, key);
-    e->state = status == VKA_OK ? READY : EMPTY;
+    e->state = status == VKA_OK ? READY : FAILED;
     e->pipeline = status == VKA_OK ? *pipeline : VK_NULL_HANDLE;
     vka__cond_broadcast(&p->changed);
     vka__unlock(&p->mutex);

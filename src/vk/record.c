@@ -45,29 +45,22 @@ void vka__recorder_barrier(vka_recorder *r, vka__barrier_target target) {
                                        NULL, 0, NULL);
 }
 
+/* Where the recorder placed what the sources of an operation name. */
+typedef struct placed {
+    const vka_buffer *buffer;
+    uint64_t offset; /* added to what bindings say */
+} placed;
+
 /* A binding as Vulkan wants it, and as the hazard table wants it. */
 typedef struct bound {
     VkDescriptorBufferInfo info;
     vka__access access;
 } bound;
 
-static bound bind_one(const vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA__BUFFERS],
-                      uint32_t slot, const vka__binding *b) {
-    bool workspace = op->workspace_bytes && slot == op->workspace_binding && !b->buffer;
-    const vka_buffer *buffer = op->buffers[b->buffer ? b->buffer : slot];
-    uint64_t offset = b->offset; /* of tensors: within the VkBuffer */
-    bool sizes = b->buffer == VKA__BUFFER_SIZES;
-    if (sizes || op->values[slot]) {
-        buffer = r->values;
-        offset += values_at[sizes ? VKA__BUFFER_SIZES : slot];
-    }
-    if (workspace && buffer)
-        offset += buffer->base + op->workspace_offset;
-    if (workspace && !buffer)
-        buffer = r->scratch;
-    uint64_t end = buffer->base + buffer->bytes;
+static bound bind_one(const placed *at, const vka__binding *b) {
+    uint64_t offset = at->offset + b->offset, end = at->buffer->base + at->buffer->bytes;
     return (bound){
-        .info = {.buffer = buffer->handle,
+        .info = {.buffer = at->buffer->handle,
                  .offset = offset,
                  /* The last word of an odd number of 16-bit elements may lie outside a wrapped buffer. */
                  .range = vka__min_u64(b->range, end - offset)},
@@ -101,11 +94,11 @@ static void write_set(vka_device *d, VkDescriptorSet set, const bound *bounds) {
     d->vk.vkUpdateDescriptorSets(d->handle, d->binding_count, writes, 0, NULL);
 }
 
-static void add_hazards(vka_recorder *r, const bound *bounds, const vka__range *size) {
+static void add_hazards(vka_recorder *r, const bound *bounds, const vka__range *counts) {
     vka__range ranges[VKA_MAX_BINDINGS + 1];
     uint32_t count = 0;
-    if (size->end)
-        ranges[count++] = *size;
+    if (counts->end)
+        ranges[count++] = *counts;
     for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
         if (bounds[i].access)
             ranges[count++] = (vka__range){
@@ -118,102 +111,99 @@ static void add_hazards(vka_recorder *r, const bound *bounds, const vka__range *
         vka__recorder_barrier(r, VKA__FOR_KERNELS);
 }
 
-static void record_dispatch(vka_recorder *r, const vka__operation *op, const uint64_t values_at[VKA__BUFFERS],
-                            const vka__dispatch *dispatch, VkPipeline pipeline) {
+static void record_dispatch(vka_recorder *r, const vka__commands *op, const placed *at, const vka__dispatch *dispatch,
+                            const VkPipeline *pipelines) {
     vka_device *d = r->device;
     uint32_t index;
     vka__page *page = vka__recorder_slot(r, r->dispatches++, &index);
-    uint64_t at = (uint64_t)index * r->slot_bytes;
-    memcpy((char *)page->params->mapped + at, op->params, op->params_size);
+    uint64_t params = (uint64_t)index * r->slot_bytes;
+    memcpy((char *)page->params->mapped + params, op->params, op->params_size);
     bound bounds[VKA_MAX_BINDINGS] = {0};
-    bounds[0].info = (VkDescriptorBufferInfo){page->params->handle, at, vka__align_up(op->params_size, 16)};
+    bounds[0].info = (VkDescriptorBufferInfo){page->params->handle, params, vka__align_up(op->params_size, 16)};
     for (uint32_t i = 1; i < VKA_MAX_BINDINGS; ++i)
         if (dispatch->binding[i].access)
-            bounds[i] = bind_one(r, op, values_at, i, &dispatch->binding[i]);
-    uint64_t size_at = values_at[VKA__BUFFER_SIZES] + (dispatch->sized == 2 ? sizeof(VkDispatchIndirectCommand) : 0);
-    vka__range size = {0};
-    if (dispatch->sized)
-        size = (vka__range){(uint64_t)r->values->handle, size_at, size_at + sizeof(VkDispatchIndirectCommand), false};
-    add_hazards(r, bounds, &size);
+            bounds[i] = bind_one(&at[dispatch->binding[i].source], &dispatch->binding[i]);
+    uint64_t count_at = at[VKA__SOURCE_COUNTS].offset;
+    count_at += dispatch->indirect == 2 ? sizeof(VkDispatchIndirectCommand) : 0;
+    vka__range count = {0};
+    if (dispatch->indirect)
+        count =
+            (vka__range){(uint64_t)r->values->handle, count_at, count_at + sizeof(VkDispatchIndirectCommand), false};
+    add_hazards(r, bounds, &count);
     fill_unused(bounds, d->binding_count);
     write_set(d, page->sets[index], bounds);
-    d->vk.vkCmdBindPipeline(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
+    d->vk.vkCmdBindPipeline(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, pipelines[dispatch->key]);
     d->vk.vkCmdBindDescriptorSets(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, d->pipeline_layout, 0, 1, &page->sets[index],
                                   0, NULL);
     d->vk.vkCmdPushConstants(r->cmd, d->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof dispatch->push,
                              &dispatch->push);
-    if (dispatch->sized)
-        d->vk.vkCmdDispatchIndirect(r->cmd, r->values->handle, size_at);
+    if (dispatch->indirect)
+        d->vk.vkCmdDispatchIndirect(r->cmd, r->values->handle, count_at);
     else
         d->vk.vkCmdDispatch(r->cmd, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
 }
 
-vka_status vka__prepare(vka_device *device, const vka__operation *op) {
-    vka__pipeline_key last = {.kernel = VKA__KERNEL_COUNT};
-    for (uint64_t i = 0; i < op->dispatches; ++i) {
-        vka__dispatch dispatch;
-        op->dispatch(op->user, i, &dispatch);
-        if (!memcmp(&dispatch.key, &last, sizeof last))
+static vka_status get_pipelines(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count,
+                                VkPipeline *pipelines) {
+    vka_status status = VKA_OK;
+    for (uint32_t i = 0; i < count && status == VKA_OK; ++i)
+        if (keys[i].kernel != VKA__KERNEL_COUNT) /* otherwise no dispatch has it */
+            status = vka__pipeline_get(device, item, &keys[i], &pipelines[i]);
+    return status;
+}
+
+vka_status vka__prepare(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count) {
+    VkPipeline pipelines[VKA__MAX_KEYS];
+    return get_pipelines(device, item, keys, count, pipelines);
+}
+
+/* Room that a source takes in the recorder's memory for host values. */
+static uint64_t value_room(const vka_recorder *r, const vka__commands *op, uint32_t source) {
+    uint64_t bytes =
+        source == VKA__SOURCE_COUNTS ? (op->counts ? VKA__COUNTS_BYTES : 0) : op->source[source].value_bytes;
+    return vka__align_up(bytes, vka__max_u32(r->device->caps.storage_align, 16));
+}
+
+/* Host values are copied, so that they may change or die once the operation is recorded. */
+static void place_sources(vka_recorder *r, const vka__commands *op, placed *at) {
+    for (uint32_t i = 0; i < op->source_count; ++i) {
+        uint64_t room = value_room(r, op, i);
+        at[i] = (placed){op->source[i].buffer, 0};
+        if (!room)
             continue;
-        last = dispatch.key;
-        VkPipeline pipeline;
-        vka_status status = vka__pipeline_get(device, op->item, &dispatch.key, &pipeline);
-        if (status != VKA_OK)
-            return status;
+        at[i] = (placed){r->values, r->values_used};
+        r->values_used += room;
+        if (op->source[i].values)
+            memcpy((char *)r->values->mapped + at[i].offset, op->source[i].values, op->source[i].value_bytes);
     }
-    return VKA_OK;
+    placed *workspace = &at[VKA__SOURCE_WORKSPACE];
+    if (!workspace->buffer)
+        workspace->buffer = r->scratch;
+    workspace->offset = op->workspace_offset + (workspace->buffer ? workspace->buffer->base : 0);
 }
 
-/* Bytes of host values by binding, and of sizes that the device computes, as the first dispatch binds them. */
-static uint64_t measure_values(const vka_recorder *r, const vka__operation *op, uint64_t bytes[VKA__BUFFERS]) {
-    uint64_t total = 0;
-    vka__dispatch first;
-    memset(bytes, 0, VKA__BUFFERS * sizeof *bytes);
-    if (!op->dispatches)
-        return 0;
-    op->dispatch(op->user, 0, &first);
-    for (uint32_t i = 0; i < VKA_MAX_BINDINGS; ++i) {
-        const vka__binding *b = &first.binding[i];
-        if (op->values[i])
-            bytes[i] = b->range;
-        if (b->buffer == VKA__BUFFER_SIZES)
-            bytes[VKA__BUFFER_SIZES] = b->range;
-    }
-    for (uint32_t i = 0; i < VKA__BUFFERS; ++i)
-        total += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
-    return total;
-}
-
-/* Places them in the recorder's memory. */
-static void place_values(vka_recorder *r, const vka__operation *op, const uint64_t bytes[VKA__BUFFERS],
-                         uint64_t at[VKA__BUFFERS]) {
-    for (uint32_t i = 0; i < VKA__BUFFERS; ++i) {
-        at[i] = r->values_used;
-        if (bytes[i] && i < VKA_MAX_BINDINGS)
-            memcpy((char *)r->values->mapped + at[i], op->values[i], bytes[i]);
-        r->values_used += vka__align_up(bytes[i], vka__max_u32(r->device->caps.storage_align, 16));
-    }
-}
-
-vka_status vka__record(vka_recorder *r, const vka__operation *op) {
+vka_status vka__record(vka_recorder *r, const vka__commands *op) {
     vka_device *d = r->device;
     if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
         return vka__fail(&d->ctx, VKA_INVALID, op->item, "the recorder is not recording");
     /* Everything that can fail comes before the first command. */
-    vka_status status = vka__prepare(d, op);
-    uint64_t scratch = op->buffers[op->workspace_binding] ? 0 : op->workspace_bytes;
-    uint64_t bytes[VKA__BUFFERS], values_at[VKA__BUFFERS], values = measure_values(r, op, bytes);
+    VkPipeline pipelines[VKA__MAX_KEYS];
+    vka_status status = get_pipelines(d, op->item, op->keys, op->key_count, pipelines);
+    bool own = op->workspace_bytes && !op->source[VKA__SOURCE_WORKSPACE].buffer;
+    uint64_t values = 0;
+    for (uint32_t i = 0; i < op->source_count; ++i)
+        values += value_room(r, op, i);
     if (status == VKA_OK)
-        status = vka__recorder_reserve(r, op->item, op->dispatches, scratch, values);
+        status = vka__recorder_reserve(r, op->item, op->dispatches,
+                                       own ? op->workspace_offset + op->workspace_bytes : 0, values);
     if (status != VKA_OK)
         return status;
-    place_values(r, op, bytes, values_at);
+    placed at[VKA__MAX_SOURCES];
+    place_sources(r, op, at);
     for (uint64_t i = 0; i < op->dispatches; ++i) {
         vka__dispatch dispatch;
-        VkPipeline pipeline = VK_NULL_HANDLE;
         op->dispatch(op->user, i, &dispatch);
-        vka__pipeline_get(d, op->item, &dispatch.key, &pipeline); /* exists since vka__prepare */
-        record_dispatch(r, op, values_at, &dispatch, pipeline);
+        record_dispatch(r, op, at, &dispatch, pipelines);
     }
     return VKA_OK;
 }

@@ -3,34 +3,17 @@
 #ifndef VKA_RECORD_H
 #define VKA_RECORD_H
 
-#include "plan/plan.h"
-
-/* A planned operation: its buffers by binding (or what vka__binding.buffer says), its parameter block and its
- * dispatches, one after the other. */
-typedef struct vka__operation {
-    const char *item; /* function name, for the log                                   */
-    const void *params;
-    size_t params_size;
-    vka_buffer *buffers[VKA__BUFFERS];
-    const int32_t
-        *values[VKA_MAX_BINDINGS]; /* host values where there is no buffer; copied. The dispatches' bindings of */
-                                   /*   them begin at 0                           */
-    uint64_t workspace_bytes;      /* 0: none                                             */
-    uint64_t workspace_offset;     /* within buffers[workspace_binding], if that is given */
-    uint32_t workspace_binding;    /* its buffer may be NULL: the recorder's scratch      */
-    uint64_t dispatches;
-    void (*dispatch)(const void *user, uint64_t index, vka__dispatch *out);
-    const void *user;
-} vka__operation;
+#include "core/dispatch.h"
 
 /* Records all dispatches, or nothing. */
-vka_status vka__record(vka_recorder *recorder, const vka__operation *operation);
+vka_status vka__record(vka_recorder *recorder, const vka__commands *commands);
 
-/* Compiles the pipelines of all dispatches. */
-vka_status vka__prepare(vka_device *device, const vka__operation *operation);
+/* Compiles pipelines; `item` is for the log. */
+vka_status vka__prepare(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count);
 
 const vka__context *vka__device_context(const vka_device *device);
-const vka__tuning *vka__device_tuning(const vka_device *device);
+/* The tuning record that the device was created with. */
+const struct vka__tuning *vka__device_tuning(const vka_device *device);
 bool vka__device_has_queue(const vka_device *device); /* an imported one may have none */
 
 /* Objects of the app that must be gone before their device. A pattern is a child instead of its buffer. */

@@ -4,18 +4,6 @@
 
 #include <string.h>
 
-/* What a slot has room for. */
-typedef union any_params {
-    vka_attention_params attention;
-    vka_norm_params norm;
-    vka_merge_params merge;
-    vka_relative_t5_params relative_t5;
-    vka_relative_span_params relative_span;
-    vka_rotate_params rotate;
-    vka_cache_params cache;
-    vka_lsh_params lsh;
-} any_params;
-
 /* ---- pages and scratch ----------------------------------------------------------------------------------------- */
 
 static void destroy_page(vka_recorder *r, vka__page *page) {
@@ -203,7 +191,7 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
         return vka__fail(&device->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
     r->device = device;
     vka__device_count(device, VKA__CHILD_RECORDER, 1);
-    r->slot_bytes = (uint32_t)vka__align_up(sizeof(any_params), vka__max_u32(device->uniform_align, 16));
+    r->slot_bytes = (uint32_t)vka__align_up(VKA__MAX_PARAMS, vka__max_u32(device->uniform_align, 16));
     vka_status status = create_commands(r, item);
     if (status == VKA_OK)
         status = create_queries(r, item, d.timestamps);

@@ -10,7 +10,7 @@
 
 #include "core/core.h"
 #include "core/sync.h"
-#include "plan/tuning.h"
+#include "op/tuning.h"
 #include "vk/record.h"
 
 /* Newer than the headers that we build with where Debian 13 is the system. */

@@ -1,0 +1,125 @@
+#version 450
+// Norms where a workgroup owns a row, for GPUs: neighbours read neighbouring columns.
+//
+// Invocation t owns the vectors of four columns t, t + GROUP_SIZE, .. Rows of up to COLS vectors an invocation are kept in
+// registers and read once; longer ones (COLS = 0) are read again for the variance and the result. The mean is exact to
+// rounding before deviations are squared. Sums go through subgroups where the device has their arithmetic.
+// SPDX-License-Identifier: MIT
+#extension GL_GOOGLE_include_directive : require
+#if VKA_SUBGROUP
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_KHR_shader_subgroup_basic : require
+#endif
+#include "elements.glsl"
+#include "norm.glsl"
+
+layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
+layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
+
+const uint KEPT = COLS > 0u ? COLS : 1u;
+
+// Room for subgroups of any width, even of one invocation.
+shared vec2 parts[GROUP_SIZE];
+
+// The sum over the workgroup, in an order that never changes.
+vec2 group_sum(vec2 value) {
+    barrier();
+#if VKA_SUBGROUP
+    vec2 mine = subgroupAdd(value);
+    if (subgroupElect())
+        parts[gl_SubgroupID] = mine;
+    barrier();
+    vec2 result = vec2(0.0);
+    for (uint i = 0u; i < gl_NumSubgroups; ++i)
+        result += parts[i];
+    return result;
+#else
+    parts[gl_LocalInvocationIndex] = value;
+    for (uint width = 1u; width < GROUP_SIZE; width *= 2u) {
+        barrier();
+        uint at = gl_LocalInvocationIndex * width * 2u;
+        if (at + width < GROUP_SIZE)
+            parts[at] += parts[at + width];
+    }
+    barrier();
+    return parts[0];
+#endif
+}
+
+uint vector(uint i) {
+    return i * GROUP_SIZE + gl_LocalInvocationIndex;
+}
+
+// Rows that f32 does not hold squared: rare, so never mind how fast. All invocations come here, or none.
+void scaled_row(Row row) {
+    uint t = gl_LocalInvocationIndex;
+    Centre centre = Centre(0.0, 0.0);
+    vec2 sums;
+    // Not unrolled: some software drivers take seconds to compile each copy of the loads.
+    [[dont_unroll]] for (uint i = 0u; i < 3u; ++i) {
+        sums = group_sum(scaled_sums(row, t, GROUP_SIZE, centre.near));
+        centre.near = nearer_centre(centre.near, sums.x, i);
+    }
+    float variance_ = variance(sums, centre);
+    float inverse = scaled_inverse_of(variance_);
+    store_scaled_values(row, t, GROUP_SIZE, centre, inverse);
+    if (t == 0u)
+        store_statistics(row, centre, inverse, SCALE);
+}
+
+void main() {
+    Row row = find_row(gl_WorkGroupID.x);
+    uint count = (p.cols + 4u * GROUP_SIZE - 1u) / (4u * GROUP_SIZE);
+    float origin = row_origin(row);
+    // The sum may be stored over x: everybody has the origin before anybody stores.
+    memoryBarrierBuffer();
+    barrier();
+    vec4 kept[KEPT];
+    float local = 0.0;
+    if (COLS > 0u) {
+        [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
+            kept[i] = 4u * vector(i) < p.cols ? first_values(row, vector(i)) : vec4(0.0);
+            if (4u * vector(i) < p.cols)
+                local += total(deviation(kept[i], origin, vector(i)));
+        }
+    } else {
+        for (uint i = 0u; i < count; ++i)
+            if (4u * vector(i) < p.cols)
+                local += total(deviation(first_values(row, vector(i)), origin, vector(i)));
+    }
+    Centre centre = Centre(0.0, 0.0);
+    if (!has(VKA_FLAG_RMS))
+        centre.near = origin + group_sum(vec2(local, 0.0)).x / float(p.cols);
+    vec2 sums = vec2(0.0);
+    if (COLS > 0u) {
+        [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
+            vec4 d = deviation(kept[i], centre.near, vector(i));
+            if (4u * vector(i) < p.cols)
+                sums += vec2(total(d), dot(d, d));
+        }
+    } else {
+        for (uint i = 0u; i < count; ++i)
+            if (4u * vector(i) < p.cols) {
+                vec4 d = deviation(later_values(row, vector(i)), centre.near, vector(i));
+                sums += vec2(total(d), dot(d, d));
+            }
+    }
+    float variance_ = variance(group_sum(sums), centre);
+    if (is_nonfinite(variance_ + p.epsilon)) {
+        scaled_row(row);
+        return;
+    }
+    float inverse = inverse_of(variance_);
+    if (COLS > 0u) {
+        [[unroll]] for (uint i = 0u; i < KEPT; ++i)
+            if (4u * vector(i) < p.cols)
+                store_values(row, vector(i), kept[i], centre, inverse);
+    } else {
+        for (uint i = 0u; i < count; ++i)
+            if (4u * vector(i) < p.cols)
+                store_values(row, vector(i), later_values(row, vector(i)), centre, inverse);
+    }
+    if (gl_LocalInvocationIndex == 0u)
+        store_statistics(row, centre, inverse, 1.0);
+}

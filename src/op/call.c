@@ -1,0 +1,230 @@
+/* From a description to a checked call with its plan.
+ * SPDX-License-Identifier: MIT */
+#include "op/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+vka__check vka__call_checker(const vka__call *c) {
+    return (vka__check){c->ctx, c->device, c->caps, c->op->name, c->describes};
+}
+
+vka_status vka__call_fail(const vka__call *c, vka_status status, const char *field, const char *format, ...) {
+    char item[96], message[256];
+    snprintf(item, sizeof item, "%s.%s", c->op->name, field);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    return vka__fail(c->ctx, status, item, "%s", message);
+}
+
+static const vka_integers *list_of(const vka__call *c, uint32_t arg) {
+    return (const vka_integers *)(const void *)(c->desc + c->op->args[arg].desc);
+}
+
+const vka_tensor *vka__call_tensor(const vka__call *c, uint32_t arg) {
+    const vka__arg *a = &c->op->args[arg];
+    if (a->flags & VKA__INTERNAL)
+        return NULL;
+    return a->flags & VKA__LIST ? &list_of(c, arg)->tensor : (const vka_tensor *)(const void *)(c->desc + a->desc);
+}
+
+/* ---- description ----------------------------------------------------------------------------------------------- */
+
+/* Descriptions grow at their end. What a program that is older than the library does not know is 0; what a newer one
+ * knows and the library does not must be. */
+static vka_status copy_desc(vka__call *c, const void *desc, size_t size) {
+    size_t ours = c->op->desc_size;
+    if (!desc)
+        return vka__call_fail(c, VKA_INVALID, "desc", "must not be NULL");
+    memcpy(c->desc, desc, size < ours ? size : ours);
+    if (size < ours)
+        memset(c->desc + size, 0, ours - size);
+    for (size_t i = ours; i < size; ++i)
+        if (((const unsigned char *)desc)[i])
+            return vka__call_fail(c, VKA_UNSUPPORTED, "desc",
+                                  "of %zu bytes uses fields that this version of the library, which knows %zu, lacks",
+                                  size, ours);
+    return VKA_OK;
+}
+
+/* ---- tensors --------------------------------------------------------------------------------------------------- */
+
+static vka_status check_list(vka__call *c, uint32_t arg) {
+    const vka__arg *a = &c->op->args[arg];
+    const vka_integers *list = list_of(c, arg);
+    const vka__check check = vka__call_checker(c);
+    vka_status status = vka__check_tensor(&check, a->name, &list->tensor, VKA__TYPE(VKA_I32), false, &c->view[arg]);
+    if (status != VKA_OK || !list->values)
+        return status;
+    return c->view[arg].present
+               ? vka__call_fail(c, VKA_INVALID, a->name, "has host values and a tensor; one of them, please")
+               : VKA_OK;
+}
+
+static vka_status check_tensors(vka__call *c) {
+    const vka__check check = vka__call_checker(c);
+    vka_status status = VKA_OK;
+    for (uint32_t i = 0; i < c->op->arg_count && status == VKA_OK; ++i) {
+        const vka__arg *a = &c->op->args[i];
+        const vka_tensor *t = vka__call_tensor(c, i);
+        c->view[i] = (vka__view){0};
+        c->source[i] = (vka__source){0};
+        if (!t)
+            continue;
+        status = a->flags & VKA__LIST
+                     ? check_list(c, i)
+                     : vka__check_tensor(&check, a->name, t, a->types, a->flags & VKA__REQUIRED, &c->view[i]);
+        c->view[i].source = VKA__SOURCE_ARGS + i;
+        c->source[i].buffer = t->buffer;
+    }
+    return status;
+}
+
+/* Types that follow other tensors'. */
+static vka_status check_types(const vka__call *c) {
+    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
+        const vka__arg *a = &c->op->args[i];
+        if (!a->like || !c->view[i].present || !c->view[a->like - 1].present)
+            continue;
+        vka_dtype dtype = c->view[i].dtype, want = c->view[a->like - 1].dtype;
+        if (dtype == want || (a->or_types & VKA__TYPE(dtype)))
+            continue;
+        char also[96] = "";
+        if (a->or_types)
+            vka__list_types(a->or_types, also, sizeof also);
+        return vka__call_fail(c, VKA_INVALID, a->name, "dtype is %s, but must be that of %s%s%s",
+                              vka__dtype_name(dtype), c->op->args[a->like - 1].name, a->or_types ? " or " : "", also);
+    }
+    return VKA_OK;
+}
+
+/* Host values are as many as the letter of the list's shape says. */
+static void place_values(vka__call *c) {
+    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
+        const vka__arg *a = &c->op->args[i];
+        if (!(a->flags & VKA__LIST) || (a->flags & VKA__INTERNAL) || !list_of(c, i)->values)
+            continue;
+        vka__call_set_values(c, i, list_of(c, i)->values, vka__call_letter(c, a->shape[0]));
+    }
+}
+
+void vka__call_set_values(vka__call *c, uint32_t arg, const int32_t *values, uint32_t count) {
+    c->view[arg] = (vka__view){.present = true,
+                               .dtype = VKA_I32,
+                               .size = 4,
+                               .block = 1,
+                               .source = VKA__SOURCE_ARGS + arg,
+                               .shape = {1, 1, 1, count},
+                               .stride = {0, 0, 0, 1}};
+    c->source[arg] = (vka__source){.values = values, .value_bytes = 4 * (uint64_t)count};
+}
+
+static void append_ones(vka__call *c) {
+    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+        if ((c->op->args[i].flags & VKA__PER_ROW) && !(c->lead_rank == 0 && c->view[i].shape[VKA_MAX_RANK - 1] == 1))
+            vka__view_append_one(&c->view[i]);
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+static vka_status check(vka__call *c) {
+    const vka__op *op = c->op;
+    vka_status status = check_tensors(c);
+    if (status == VKA_OK)
+        status = check_types(c);
+    if (status == VKA_OK && op->sizes)
+        status = op->sizes(c);
+    if (status == VKA_OK)
+        status = vka__call_match_shapes(c);
+    if (status != VKA_OK)
+        return status;
+    place_values(c);
+    status = vka__call_check_numbers(c);
+    if (status == VKA_OK && op->check)
+        status = op->check(c);
+    if (status == VKA_OK)
+        status = vka__call_check_memory(c);
+    if (status == VKA_OK)
+        append_ones(c);
+    return status;
+}
+
+vka_status vka__call_init(vka__call *c, const vka__op *op, const vka__context *ctx, vka_device *device,
+                          const vka_device_caps *caps, bool describes, const void *desc, size_t size) {
+    memset(c, 0, offsetof(vka__call, view));
+    memset(c->params, 0, op->params_size);
+    memset(c->state, 0, op->state_size);
+    c->op = op;
+    c->ctx = ctx;
+    c->device = device;
+    c->caps = caps;
+    c->describes = describes;
+    c->lead_rank = VKA__NONE;
+    vka_status status = copy_desc(c, desc, size);
+    if (status == VKA_OK)
+        status = check(c);
+    if (status != VKA_OK)
+        return status;
+    if (!op->plan(c))
+        return vka__call_fail(c, VKA_UNSUPPORTED, c->refusal.field, "%s", c->refusal.reason);
+    return c->dispatches && !describes ? vka__call_check_workspace(c) : VKA_OK;
+}
+
+vka_status vka__call_begin(vka__call *c, const vka__op *op, vka_device *device, bool describes, const void *desc,
+                           size_t size) {
+    return vka__call_init(c, op, vka__device_context(device), device, vka_device_get_caps(device), describes, desc,
+                          size);
+}
+
+void vka__call_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
+    memset(out, 0, sizeof *out);
+    if (c->op->dispatch)
+        c->op->dispatch(c, index, out);
+    else
+        vka__rows_dispatch(c, index, out);
+}
+
+void vka__call_explain(const vka__call *c, vka__text *text) {
+    if (!c->dispatches)
+        return;
+    vka__say(text, "kernel: %s\nworkgroup: %u\n", vka__kernel_name((vka__kernel)c->key[0].kernel),
+             c->key[0].spec[VKA_SPEC_GROUP_SIZE]);
+    if (c->op->explain)
+        c->op->explain(c, text);
+    if (c->rows.group)
+        vka__say(text, "rows_per_dispatch: %llu\n", (unsigned long long)vka__volume(c->rows.part));
+    vka__say(text, "dispatches: %llu\nworkspace_bytes: %llu\n", (unsigned long long)c->dispatches,
+             (unsigned long long)c->workspace_bytes);
+}
+
+uint64_t vka__call_value_bytes(const vka__call *c) {
+    uint64_t bytes = c->counts ? VKA__COUNTS_BYTES : 0, align = vka__max_u32(c->caps->storage_align, 16);
+    bytes = vka__align_up(bytes, align);
+    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+        bytes += vka__align_up(c->source[i].value_bytes, align);
+    return bytes;
+}
+
+vka_status vka__call_check_rows(const vka__call *c, uint32_t arg) {
+    const uint32_t *shape = c->view[arg].shape;
+    return (uint64_t)shape[0] * shape[1] > UINT32_MAX / vka__max_u32(shape[2], 1)
+               ? vka__call_fail(c, VKA_UNSUPPORTED, c->op->args[arg].name, "has more than 2^32 - 1 rows")
+               : VKA_OK;
+}
+
+vka__pipeline_key *vka__call_add_key(vka__call *c, vka__kernel kernel, uint32_t group_size) {
+    vka__pipeline_key *key = &c->key[c->key_count++];
+    *key = (vka__pipeline_key){.kernel = (uint32_t)kernel};
+    key->spec[VKA_SPEC_GROUP_SIZE] = group_size;
+    return key;
+}
+
+bool vka__call_vec4(const vka__call *c, uint32_t args) {
+    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+        if ((args >> i & 1) && !vka__view_vec4(&c->view[i]))
+            return false;
+    return true;
+}

@@ -1,0 +1,91 @@
+/* The four public functions that every operation has: recording it, _prepare, _workspace and _explain.
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
+#include "op/call.h"
+
+/* "function_suffix.argument must not be NULL" */
+static vka_status missing(const vka__op *op, vka_device *device, const char *argument) {
+    char item[96];
+    snprintf(item, sizeof item, "%s_%s", op->name, argument);
+    return vka__fail(vka__device_context(device), VKA_INVALID, item, "must not be NULL");
+}
+
+static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
+    vka__call_dispatch(user, index, out);
+}
+
+/* Points into the call. */
+static vka__commands commands_of(const vka__call *c) {
+    vka__commands commands = {
+        .item = c->op->name,
+        .params = c->params,
+        .params_size = c->op->params_size,
+        .keys = c->key,
+        .key_count = c->key_count,
+        .source_count = VKA__SOURCE_ARGS + c->op->arg_count,
+        .workspace_bytes = c->workspace_bytes,
+        .counts = c->counts,
+        .dispatches = c->dispatches,
+        .dispatch = dispatch_at,
+        .user = c,
+    };
+    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+        commands.source[VKA__SOURCE_ARGS + i] = c->source[i];
+    if (c->op->workspace) {
+        const vka_workspace *w = (const vka_workspace *)(const void *)(c->desc + c->op->workspace);
+        commands.source[VKA__SOURCE_WORKSPACE].buffer = w->buffer;
+        commands.workspace_offset = w->offset;
+    }
+    return commands;
+}
+
+vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size) {
+    vka__call call;
+    if (!recorder)
+        return VKA_INVALID;
+    vka_status status = vka__call_begin(&call, op, vka__recorder_device(recorder), false, desc, size);
+    if (status != VKA_OK)
+        return status;
+    const vka__commands commands = commands_of(&call);
+    return vka__record(recorder, &commands);
+}
+
+vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size) {
+    vka__call call;
+    if (!device)
+        return VKA_INVALID;
+    vka_status status = vka__call_begin(&call, op, device, true, desc, size);
+    return status == VKA_OK ? vka__prepare(device, op->name, call.key, call.key_count) : status;
+}
+
+vka_status vka__op_workspace(const vka__op *op, vka_device *device, const void *desc, size_t size, uint64_t *bytes) {
+    vka__call call;
+    if (!device)
+        return VKA_INVALID;
+    if (!bytes)
+        return missing(op, device, "workspace.bytes");
+    *bytes = 0;
+    vka_status status = vka__call_begin(&call, op, device, true, desc, size);
+    if (status == VKA_OK)
+        *bytes = call.workspace_bytes;
+    return status;
+}
+
+vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *desc, size_t size, char *text,
+                           size_t capacity, size_t *length) {
+    vka__call call;
+    if (!device)
+        return VKA_INVALID;
+    if (!text && capacity)
+        return missing(op, device, "explain.text");
+    if (capacity)
+        text[0] = 0;
+    vka__text out = {text, capacity, 0};
+    vka_status status = vka__call_begin(&call, op, device, true, desc, size);
+    if (status == VKA_OK)
+        vka__call_explain(&call, &out);
+    if (length)
+        *length = out.length;
+    return status;
+}

@@ -1,0 +1,233 @@
+/* Operations. Each is one description: its tensors and numbers as tables, and a pure plan. Checks, views, bindings, the
+ * public functions, explanations and the tests of malformed calls follow from it.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_OP_H
+#define VKA_OP_H
+
+#include <float.h>
+#include <stddef.h>
+
+#include "op/check.h"
+#include "op/geometry.h"
+#include "op/text.h"
+
+typedef struct vka__call vka__call;
+
+/* What a dispatch binds of a tensor. */
+typedef enum vka__extent {
+    VKA__BOX = 0,    /* its box of the rows, which lie in the first three dimensions of the view          */
+    VKA__ALL = 1,    /* all of it                                                                         */
+    VKA__CUSTOM = 2, /* what the operation's `dispatch` says                                              */
+} vka__extent;
+
+typedef enum vka__arg_flags {
+    VKA__REQUIRED = 1,
+    VKA__LIST = 2,     /* the field is a vka_integers: host values or a tensor                            */
+    VKA__PER_ROW = 4,  /* has one number for each row: a last dimension of 1 is appended to the view      */
+    VKA__INTERNAL = 8, /* not in the description: the operation says where it lies                        */
+} vka__arg_flags;
+
+#define VKA__NONE 0xffff
+/* Of numbers without a bound: the largest, and the smallest above 0. */
+#define VKA__FINITE ((double)FLT_MAX)
+#define VKA__LEAST  1e-45
+/* The largest float below 1. */
+#define VKA__BELOW_ONE 0x1.fffffep-1
+
+/* A tensor of an operation. */
+typedef struct vka__arg {
+    const char *name; /* of the field, with those of the structures around it: "options.cos" */
+    /* Dimensions, separated by blanks. A capital letter is bound to a size where it first occurs, and must agree
+     * afterwards; "1|H" may be 1 as well; "..." in front stands for any number of dimensions, the same for all tensors
+     * (where they are none and nothing follows: [1]). NULL: the operation's `check` looks at it. */
+    const char *shape;
+    uint16_t desc;     /* where in the description                                                        */
+    uint16_t strides;  /* where in the parameters its vka_strides are; VKA__NONE: nowhere                 */
+    uint32_t types;    /* that it may have                                                                */
+    uint32_t in_place; /* set of tensors of which this one, which is written, may be the very same view   */
+    uint8_t like;      /* 1 + the tensor whose type it must have, if it is none of `or_types`; 0: any     */
+    uint8_t or_types;
+    uint8_t flags;  /* vka__arg_flags                                                                  */
+    uint8_t access; /* vka__access                                                                     */
+    uint8_t slot;   /* its binding                                                                     */
+    uint8_t extent; /* vka__extent                                                                     */
+} vka__arg;
+
+typedef enum vka__number_type {
+    VKA__NUMBER_F32,
+    VKA__NUMBER_U32,
+    VKA__NUMBER_I32,
+    VKA__NUMBER_ENUM, /* from 0 to `most` */
+} vka__number_type;
+
+/* A scalar of a description. NaN and infinity are never legal. */
+typedef struct vka__number {
+    const char *name;
+    uint16_t desc;
+    uint8_t type;       /* vka__number_type                                          */
+    bool zero;          /* 0 is legal too, and stands for `fallback`                 */
+    double least, most; /* both legal                                                */
+    double fallback;
+    const char *enum_name; /* "vka_norm_path"                                          */
+} vka__number;
+
+/* What a letter of shapes may be. */
+typedef struct vka__limit {
+    char letter; /* 0 ends a list */
+    uint32_t least, most;
+} vka__limit;
+
+typedef struct vka__op {
+    const char *name; /* of the function that records it: "vka_rope" */
+    const vka__arg *args;
+    const vka__number *numbers;
+    const vka__limit *limits; /* may be NULL */
+    uint32_t arg_count, number_count;
+    uint16_t desc_size, params_size, state_size;
+    uint16_t workspace; /* where in the description a vka_workspace is; 0: it needs none */
+    /* Before shapes are compared: binds letters that depend on more than tensors. May be NULL. */
+    vka_status (*sizes)(vka__call *call);
+    /* What the tables can't say, for tensors and numbers that keep to them. May be NULL. */
+    vka_status (*check)(vka__call *call);
+    /* Pure: parameters, pipelines, dispatches, workspace. False with a refusal: legal, but no kernel can do it here.
+     * Not called when there are no rows. */
+    bool (*plan)(vka__call *call);
+    /* Dispatch `index` into zeroed memory; NULL: vka__rows_dispatch. */
+    void (*dispatch)(const vka__call *call, uint64_t index, vka__dispatch *out);
+    /* What is particular, after the kernel and before the number of dispatches. May be NULL. */
+    void (*explain)(const vka__call *call, vka__text *text);
+} vka__op;
+
+#define VKA__MAX_ARGS    (VKA__MAX_SOURCES - VKA__SOURCE_ARGS)
+#define VKA__MAX_NUMBERS 16
+#define VKA__MAX_DESC    2048
+#define VKA__MAX_STATE   6144
+
+/* Rows cut into boxes, one a dispatch. */
+typedef struct vka__rows {
+    uint32_t shape[3];
+    uint32_t part[3], parts[3]; /* the size of a box, the last of a dimension may be smaller; how many there are */
+    uint32_t units, group;      /* of work of a row; that a workgroup does */
+} vka__rows;
+
+/* One call of an operation: a checked description with its plan. */
+struct vka__call {
+    const vka__op *op;
+    const vka__context *ctx;
+    vka_device *device; /* NULL: nothing but a plan is wanted */
+    const vka_device_caps *caps;
+    bool describes; /* tensors need no buffers: their shapes are enough for what is asked */
+    uint32_t bound; /* letters that have a size, as bits */
+    uint32_t letter[26];
+    uint32_t lead_rank, lead[VKA_MAX_RANK]; /* what "..." stands for; rank VKA__NONE: nothing yet */
+    double number[VKA__MAX_NUMBERS];        /* as applied: `fallback` for 0 */
+
+    vka__refusal refusal;
+    vka__rows rows;
+    uint64_t dispatches; /* 0: there is nothing to do */
+    uint32_t key_count;
+    bool counts; /* the first dispatch computes numbers of workgroups */
+    uint64_t workspace_bytes;
+    vka__pipeline_key key[VKA__MAX_KEYS];
+
+    vka__view view[VKA__MAX_ARGS];
+    vka__source source[VKA__MAX_ARGS];
+    /* As much of them as the operation has. */
+    _Alignas(16) unsigned char params[VKA__MAX_PARAMS];
+    _Alignas(16) unsigned char state[VKA__MAX_STATE];
+    _Alignas(16) unsigned char desc[VKA__MAX_DESC];
+};
+
+/* Checks a description of `size` bytes (what it lacks of ours is 0; what it has beyond must be 0) and plans. On an
+ * error one line is logged. `device` NULL and `describes` make a plan for capabilities alone. */
+vka_status vka__call_init(vka__call *call, const vka__op *op, const vka__context *ctx, vka_device *device,
+                          const vka_device_caps *caps, bool describes, const void *desc, size_t size);
+/* The same with the device's own context and capabilities. */
+vka_status vka__call_begin(vka__call *call, const vka__op *op, vka_device *device, bool describes, const void *desc,
+                           size_t size);
+/* Dispatch `index`, into memory that need not be zeroed. */
+void vka__call_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
+/* Bytes of host values that recording copies, with their alignment. */
+uint64_t vka__call_value_bytes(const vka__call *call);
+
+/* ---- for checks ------------------------------------------------------------------------------------------------ */
+
+/* Logs "function.field: .." and returns the status. */
+vka_status vka__call_fail(const vka__call *call, vka_status status, const char *field, const char *format, ...)
+    VKA_PRINTF(4, 5);
+
+/* The tensor in the description; of lists the one that may stand for host values. */
+const vka_tensor *vka__call_tensor(const vka__call *call, uint32_t arg);
+static inline bool vka__call_has(const vka__call *call, uint32_t arg) {
+    return call->view[arg].present;
+}
+
+/* Host values, or a table that a plan made, instead of a tensor. */
+void vka__call_set_values(vka__call *call, uint32_t arg, const int32_t *values, uint32_t count);
+
+/* Letters of shapes. */
+void vka__call_bind_letter(vka__call *call, char letter, uint32_t size);
+static inline uint32_t vka__call_letter(const vka__call *call, char letter) {
+    return call->letter[letter - 'A'];
+}
+
+/* Rows of `arg` in its first three dimensions must be fewer than 2^32. */
+vka_status vka__call_check_rows(const vka__call *call, uint32_t arg);
+
+/* ---- for plans ------------------------------------------------------------------------------------------------- */
+
+#define VKA__DESC(call, type)   ((const type *)(const void *)(call)->desc)
+#define VKA__PARAMS(call, type) ((type *)(void *)(call)->params)
+#define VKA__STATE(call, type)  ((type *)(void *)(call)->state)
+
+/* Adds a pipeline and returns its key, zeroed. */
+vka__pipeline_key *vka__call_add_key(vka__call *call, vka__kernel kernel, uint32_t group_size);
+
+/* Can rows of all tensors of the set be read and written four elements at a time? */
+bool vka__call_vec4(const vka__call *call, uint32_t args);
+
+/* Cuts the rows of tensor `arg` into boxes that the bindings of all VKA__BOX tensors and the grid can hold, and fills
+ * in strides and the number of dispatches. A row has `units` of work, of which a workgroup does `group`. */
+bool vka__rows_plan(vka__call *call, uint32_t arg, uint32_t units, uint32_t group);
+/* Dispatch `index` with the first pipeline: binds boxes and whole tensors. */
+void vka__rows_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
+
+/* ---- entry points ---------------------------------------------------------------------------------------------- */
+
+/* Defines vka__op_<name>, of tables `args` and `numbers`, and the public functions. */
+#define VKA__OPERATION(op, ...)                                                                                        \
+    const vka__op vka__op_##op = {.name = "vka_" #op,                                                                  \
+                                  .args = args,                                                                        \
+                                  .numbers = numbers,                                                                  \
+                                  .arg_count = ARGS,                                                                   \
+                                  .number_count = NUMBERS,                                                             \
+                                  .desc_size = sizeof(vka_##op##_desc),                                                \
+                                  __VA_ARGS__};                                                                        \
+    _Static_assert(sizeof(vka_##op##_desc) <= VKA__MAX_DESC && ARGS <= VKA__MAX_ARGS && NUMBERS <= VKA__MAX_NUMBERS,   \
+                   "a call has room for it");                                                                          \
+    vka_status vka_##op(vka_recorder *recorder, const vka_##op##_desc *desc) {                                         \
+        return vka__op_record(&vka__op_##op, recorder, desc, sizeof *desc);                                            \
+    }                                                                                                                  \
+    vka_status vka_##op##_prepare(vka_device *device, const vka_##op##_desc *desc) {                                   \
+        return vka__op_prepare(&vka__op_##op, device, desc, sizeof *desc);                                             \
+    }                                                                                                                  \
+    vka_status vka_##op##_workspace(vka_device *device, const vka_##op##_desc *desc, uint64_t *bytes) {                \
+        return vka__op_workspace(&vka__op_##op, device, desc, sizeof *desc, bytes);                                    \
+    }                                                                                                                  \
+    vka_status vka_##op##_explain(vka_device *device, const vka_##op##_desc *desc, char *text, size_t capacity,        \
+                                  size_t *length) {                                                                    \
+        return vka__op_explain(&vka__op_##op, device, desc, sizeof *desc, text, capacity, length);                     \
+    }
+
+/* All operations. */
+#define VKA_OP(name) extern const vka__op vka__op_##name;
+#include "ops.def"
+#undef VKA_OP
+
+vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size);
+vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size);
+vka_status vka__op_workspace(const vka__op *op, vka_device *device, const void *desc, size_t size, uint64_t *bytes);
+vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *desc, size_t size, char *text,
+                           size_t capacity, size_t *length);
+
+#endif

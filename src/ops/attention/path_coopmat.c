@@ -1,0 +1,197 @@
+/* The coopmat path: subgroups own query rows and multiply by cooperative matrices.
+ * SPDX-License-Identifier: MIT */
+#include "ops/attention/paths.h"
+#include "op/known_drivers.h"
+
+/* Workgroups, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32 keys keep a workgroup's
+ * shared memory small enough for several of them on one core. The last ones are only measured. */
+static const uint32_t groups[][2] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}, {1, 16}, {8, 32}, {4, 64}, {2, 64}};
+#define GROUPS   (sizeof groups / sizeof *groups)
+#define DEFAULTS 6
+
+/* Blocks that are measured: rows, subgroups that share them. */
+static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2},
+                                     {8, 4},  {8, 8},  {4, 1},  {4, 2},  {4, 4}, {4, 8}};
+#define BLOCKS (sizeof blocks / sizeof *blocks)
+
+/* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
+ * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
+#define MAX_REGISTERS 96
+
+/* Software drivers compile every product of a block's rows and channels (of q and of a subgroup's outputs) into code:
+ * this many took Mesa's 26.1 half a gigabyte of memory, and 25 seconds. */
+#define MAX_SOFTWARE_BLOCK 4096
+
+static bool is_power_of_two(uint32_t x) {
+    return x && !(x & (x - 1));
+}
+
+/* The largest product of the type: the most arithmetic for one load of its operands. */
+static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__attention_problem *p) {
+    const vka_matrix_shape *best = NULL;
+    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
+        const vka_matrix_shape *s = &caps->matrix_shapes[i];
+        /* Rows of operands and of factors are multiples of 16 bytes. */
+        bool usable = s->dtype == p->q.dtype && is_power_of_two(s->m) && is_power_of_two(s->n) &&
+                      is_power_of_two(s->k) && s->m >= 4 && s->m <= 32 && s->n >= 8 && s->n <= 32 && s->k >= 8 &&
+                      s->k <= 32;
+        if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
+            best = s;
+    }
+    return best;
+}
+
+/* Intel's matrices are made for the narrowest subgroups, AMD's lose registers and speed there. */
+uint32_t vka__matrix_width(const vka_device_caps *caps) {
+    if (caps->subgroup_min == caps->subgroup_max || !caps->subgroup_size_control)
+        return caps->subgroup_min == caps->subgroup_max ? caps->subgroup_size : 0;
+    return caps->vendor_id == VKA_VENDOR_INTEL ? caps->subgroup_min : caps->subgroup_size;
+}
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (p->q.dtype == VKA_F32)
+        return "only f16 and bf16 tensors have cooperative matrices";
+    if (!vka__turns_into(&p->k, p->q.dtype) || !vka__turns_into(&p->v, p->q.dtype))
+        return "keys and values must have the type of q or be quantised";
+    if (p->options & VKA_FLAG_HARD)
+        return "it multiplies by whole rows of weights, and has no order among keys of equal score";
+    if (p->q.dtype == VKA_F16 && (!shape_of(caps, p) || !caps->f16_storage))
+        return "this device has no cooperative matrices that sum products of f16 in f32";
+    if (p->q.dtype == VKA_BF16 && !shape_of(caps, p))
+        return "this device has no cooperative matrices that sum products of bf16 in f32";
+    if (vka__matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
+        return "this device has no subgroups of known width with arithmetic and shuffles";
+    return vka__known_fault(caps, VKA__AVOID_MATRICES | VKA__AVOID_PLAIN_MATRICES);
+}
+
+static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    return t->rm * shape_of(caps, p)->m;
+}
+
+static uint32_t registers(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows,
+                          uint32_t subgroups) {
+    return rows * (p->v.shape[3] / subgroups + p->q.shape[3] / 2) / vka__matrix_width(caps);
+}
+
+/* Bytes of shared memory that coopmat.comp declares. */
+static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    const vka_matrix_shape *s = shape_of(caps, p);
+    uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
+    uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
+    return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
+           16 * (t->br / block_rows(caps, p, t)) + 16 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 2);
+}
+
+static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+    if (index >= GROUPS * BLOCKS)
+        return false;
+    const uint32_t *group = groups[index % GROUPS], *block = blocks[index / GROUPS];
+    *tile = (vka__tile){group[0] * block[0], group[1], block[0] / shape_of(caps, p)->m, block[1]};
+    return true;
+}
+
+static bool compiles(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    uint32_t channels = p->q.shape[3] + vka__div_up(p->v.shape[3], t->tc);
+    return caps->type != VKA_DEVICE_CPU || block_rows(caps, p, t) * channels <= MAX_SOFTWARE_BLOCK;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    const vka_matrix_shape *s = shape_of(caps, p);
+    if (!t->rm || !vka__map_holds(p, t) || !compiles(caps, p, t))
+        return false;
+    uint32_t rows = block_rows(caps, p, t), width = vka__matrix_width(caps);
+    if (rows % t->tc)
+        return false;
+    uint32_t soft_rows = rows / t->tc; /* of a subgroup, whose lanes take four scores at least each */
+    uint32_t lanes = soft_rows < width ? width / soft_rows : 1;
+    return t->br / rows * t->tc * width <= caps->max_invocations && t->bc % (s->n * t->tc) == 0 && t->bc % s->k == 0 &&
+           t->bc >= rows && t->bc >= 4 * lanes && shared_bytes(caps, p, t) <= caps->shared_bytes;
+}
+
+/* Where registers are few, q stays in shared memory, and more subgroups share a block. Up to this much of out in a
+ * lane, and this head dimension, Intel's compiler was seen not to spill: a register holds 32 bytes for eight lanes, and
+ * 64 for sixteen. */
+#define MAX_LEAN_DIM       128
+#define MAX_LEAN_SUBGROUPS 8
+
+static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    uint32_t width = vka__matrix_width(caps), channels = vka__round_up(p->v.shape[3], shape_of(caps, p)->n * t->tc);
+    return block_rows(caps, p, t) * channels <= 2 * width * width * t->tc && p->q.shape[3] <= MAX_LEAN_DIM;
+}
+
+/* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
+ * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
+static void choose_block(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t *rows,
+                         uint32_t *subgroups) {
+    uint32_t least = shape_of(caps, p)->m;
+    *rows = least;
+    *subgroups = 1;
+    while (*rows < 16 && caps->type != VKA_DEVICE_CPU)
+        *rows *= 2;
+    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > least)
+        *rows /= 2;
+    if (registers(caps, p, *rows, 1) > MAX_REGISTERS)
+        *subgroups = 2;
+}
+
+static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    (void)caps, (void)p, (void)tile;
+    return 32;
+}
+
+/* The first of the groups that fits with such a block, or one of as many keys that holds all rows and no more. */
+static bool choose_group(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t count, uint32_t rows,
+                         uint32_t subgroups, vka__tile *tile) {
+    uint32_t all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
+    bool found = false;
+    for (uint32_t i = 0; i < count; ++i) {
+        vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps, p)->m, subgroups};
+        bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
+        if ((!found || smaller) && fits(caps, p, &t)) {
+            *tile = t;
+            found = true;
+        }
+    }
+    return found;
+}
+
+/* One product's rows a block; the fewest subgroups that are lean, or if none are, the most. */
+static bool choose_lean(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    bool found = false;
+    vka__tile t;
+    for (uint32_t subgroups = 1; subgroups <= MAX_LEAN_SUBGROUPS; subgroups *= 2)
+        if (!(found && is_lean(caps, p, tile)) && choose_group(caps, p, GROUPS, shape_of(caps, p)->m, subgroups, &t)) {
+            *tile = t;
+            found = true;
+        }
+    return found;
+}
+
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    uint32_t rows, subgroups;
+    if (vka__has_few_registers(caps))
+        return choose_lean(caps, p, tile);
+    choose_block(caps, p, &rows, &subgroups);
+    return choose_group(caps, p, DEFAULTS, rows, subgroups, tile);
+}
+
+bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    return vka__has_few_registers(caps) && !is_lean(caps, p, tile);
+}
+
+static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
+                 vka__attention_plan *plan) {
+    const vka_matrix_shape *s = shape_of(caps, p);
+    uint32_t *spec = plan->main.spec, width = vka__matrix_width(caps);
+    plan->shared_bytes = shared_bytes(caps, p, tile);
+    plan->main.kernel =
+        vka__attention_kernel(p->q.dtype == VKA_BF16 ? VKA__attention_coopmat_bf16 : VKA__attention_coopmat_f16, p);
+    spec[VKA_SPEC_GROUP_SIZE] = tile->br / block_rows(caps, p, tile) * tile->tc * width;
+    spec[VKA_SPEC_SUBGROUP] = width;
+    spec[VKA_SPEC_M] = s->m;
+    spec[VKA_SPEC_N] = s->n;
+    spec[VKA_SPEC_K] = s->k;
+    spec[VKA_SPEC_LEAN] = vka__has_few_registers(caps);
+}
+
+const vka__path vka__path_coopmat = {why_not, tile_at, fits, choose, fill, pack_rows, false};

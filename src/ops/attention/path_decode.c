@@ -1,0 +1,69 @@
+/* The decode path: a subgroup owns few query rows, its lanes share each key.
+ * SPDX-License-Identifier: MIT */
+#include "ops/attention/paths.h"
+
+/* Keys of a step, for each team of lanes. */
+static const uint32_t steps[] = {4, 2, 8, 1};
+
+/* Rows of a subgroup at most: each costs every lane the arithmetic of its whole key. */
+#define MAX_ROWS 8
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    (void)p;
+    if (vka__subgroup_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
+        return "this device has no subgroups of known width with arithmetic and shuffles";
+    return NULL;
+}
+
+static uint32_t lanes_of_a_key(const vka_device_caps *caps, const vka__attention_problem *p) {
+    uint32_t lanes = 1, dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), width = vka__subgroup_width(caps);
+    while (lanes < width && lanes * 4 < dim)
+        lanes *= 2;
+    return lanes;
+}
+
+/* Vectors of q and out that a lane keeps for each row. */
+static uint32_t row_vectors(const vka__attention_problem *p, uint32_t lanes) {
+    return vka__div_up(vka__div_up(p->q.shape[3], 4), lanes) + vka__div_up(vka__div_up(p->v.shape[3], 4), lanes);
+}
+
+static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    (void)caps, (void)p, (void)tile;
+    return 32;
+}
+
+/* As many rows as there are, or equal parts of them that leave room for the keys and values of a step. */
+static uint32_t rows_of(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t lanes) {
+    uint32_t room = caps->type == VKA_DEVICE_CPU ? 64 : 24;
+    uint32_t most = vka__min_u32(MAX_ROWS, vka__max_u32(1, room / row_vectors(p, lanes)));
+    uint32_t rows = p->q_len * 2 <= pack_rows(caps, p, NULL) ? vka__packed_rows(p) : p->q_len;
+    return vka__div_up(rows, vka__div_up(rows, most));
+}
+
+static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+    uint32_t lanes = lanes_of_a_key(caps, p), rows = rows_of(caps, p, lanes);
+    if (index >= sizeof steps / sizeof *steps)
+        return false;
+    *tile = (vka__tile){rows, steps[index], rows, lanes};
+    return true;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    return vka__map_holds(p, tile) && tile->bc * row_vectors(p, tile->tc) <= (caps->type == VKA_DEVICE_CPU ? 64 : 32);
+}
+
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    for (uint32_t i = row_vectors(p, lanes_of_a_key(caps, p)) > 4 ? 1 : 0; tile_at(caps, p, i, tile); ++i)
+        if (fits(caps, p, tile))
+            return true;
+    return false;
+}
+
+static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
+                 vka__attention_plan *plan) {
+    (void)tile;
+    plan->main.kernel = vka__attention_kernel(VKA__attention_decode, p);
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = plan->main.spec[VKA_SPEC_SUBGROUP] = vka__subgroup_width(caps);
+}
+
+const vka__path vka__path_decode = {why_not, tile_at, fits, choose, fill, pack_rows, true};

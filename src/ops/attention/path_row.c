@@ -1,0 +1,68 @@
+/* The row path: an invocation owns query rows.
+ * SPDX-License-Identifier: MIT */
+#include "ops/attention/paths.h"
+#include "op/known_drivers.h"
+
+/* Rows of an invocation, keys of a step. */
+static const uint32_t shapes[][2] = {{4, 4}, {2, 4}, {1, 4}, {8, 4}, {4, 2}, {2, 2}, {1, 2}, {1, 1}};
+
+static bool broadcasts(const vka_device_caps *caps) {
+    return caps->subgroup_shuffle && vka__subgroup_width(caps) >= 4;
+}
+
+static uint32_t threads(const vka_device_caps *caps) {
+    return broadcasts(caps) ? vka__subgroup_width(caps) : vka__min_u32(8, caps->max_invocations);
+}
+
+static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+    (void)p;
+    if (index >= sizeof shapes / sizeof *shapes)
+        return false;
+    *tile = (vka__tile){shapes[index][0] * threads(caps), shapes[index][1], shapes[index][0], 1};
+    return true;
+}
+
+/* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
+static bool is_slow_compiler(const vka_device_caps *caps) {
+    return caps->driver_id == VKA__DRIVER_LLVMPIPE && caps->driver_version < VKA__MESA(26, 1, 0);
+}
+
+static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (is_slow_compiler(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > 256)
+        return "Mesa's software driver before 26.1 takes minutes to compile it for head dimensions above 256";
+    return NULL;
+}
+
+static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    return vka__map_holds(p, tile) && (!is_slow_compiler(caps) || tile->rm * tile->bc <= 4);
+}
+
+/* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
+ * they no longer fit the first-level cache, which is where software drivers keep registers. */
+static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+    uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
+    bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128;
+    uint32_t rm = slow || dim > 256 ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
+    uint32_t rows = p->q_len * 2 <= t * rm ? vka__packed_rows(p) : p->q_len;
+    while (rm > 1 && rows <= t * rm / 2)
+        rm /= 2;
+    *tile = (vka__tile){t * rm, bc, rm, 1};
+    while (!vka__map_holds(p, tile) && tile->rm > 1)
+        *tile = (vka__tile){tile->br / 2, bc, tile->rm / 2, 1};
+    return vka__map_holds(p, tile);
+}
+
+static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+    (void)p, (void)tile;
+    return threads(caps) * 4;
+}
+
+static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
+                 vka__attention_plan *plan) {
+    (void)tile;
+    plan->main.kernel = vka__attention_kernel(broadcasts(caps) ? VKA__attention_row_sg : VKA__attention_row, p);
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
+    plan->main.spec[VKA_SPEC_SUBGROUP] = broadcasts(caps) ? threads(caps) : 0;
+}
+
+const vka__path vka__path_row = {why_not, tile_at, fits, choose, fill, pack_rows, false};

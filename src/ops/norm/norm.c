@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/norm/norm.h"
+
+vka_status vka__norm_check(vka__call *c) {
+    if (vka__call_has(c, VKA__NORM_SUM) && !vka__call_has(c, VKA__NORM_RESIDUAL))
+        return vka__call_fail(c, VKA_INVALID, "sum", "needs residual");
+    return vka__call_check_rows(c, VKA__NORM_X);
+}
+
+static uint32_t flags_of(const vka__call *c) {
+    static const uint32_t optional[VKA__NORM_ARGS] = {
+        [VKA__NORM_WEIGHT] = VKA_FLAG_WEIGHT,
+        [VKA__NORM_RESIDUAL] = VKA_FLAG_RESIDUAL,
+        [VKA__NORM_SUM] = VKA_FLAG_SUM,
+        [VKA__NORM_INVERSE] = VKA_FLAG_INV_STD,
+    };
+    uint32_t flags = 0, vectors = ~(1u << VKA__NORM_INVERSE);
+    for (uint32_t i = 0; i < VKA__NORM_ARGS; ++i)
+        flags |= vka__call_has(c, i) ? optional[i] : 0;
+    for (uint32_t i = VKA__NORM_ARGS; i < c->op->arg_count; ++i)
+        vectors &= c->op->args[i].flags & VKA__PER_ROW ? ~(1u << i) : ~0u;
+    return flags | (vka__call_vec4(c, vectors) ? VKA_FLAG_VEC4 : 0);
+}
+
+static bool is_lane(const vka__call *c) {
+    return c->number[VKA__NORM_PATH] ? c->number[VKA__NORM_PATH] == VKA_NORM_PATH_LANE
+                                     : c->caps->type == VKA_DEVICE_CPU;
+}
+
+/* Returns the rows of a workgroup. */
+static uint32_t plan_lane(vka__call *c) {
+    uint32_t group = vka__min_u32(8, c->caps->max_invocations);
+    vka__call_add_key(c, VKA__norm_lane, group);
+    return group;
+}
+
+/* A workgroup of up to 256 invocations a row; short rows stay in registers (at most 8 vectors an invocation). */
+static uint32_t plan_group(vka__call *c) {
+    uint32_t vectors = vka__div_up(c->view[VKA__NORM_X].shape[3], 4);
+    uint32_t t = 32, most = vka__min_u32(256, c->caps->max_invocations);
+    while (t < most && t * 2 <= vectors)
+        t *= 2;
+    t = vka__min_u32(t, c->caps->max_invocations);
+    uint32_t each = vka__div_up(vectors, t);
+    bool subgroup = c->caps->subgroup_arithmetic && c->caps->subgroup_min >= 4;
+    vka__pipeline_key *key = vka__call_add_key(c, subgroup ? VKA__norm_group_sg : VKA__norm_group, t);
+    key->spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
+    return 1;
+}
+
+bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
+    const vka__view *x = &c->view[VKA__NORM_X], *weight = &c->view[VKA__NORM_WEIGHT];
+    const vka__view *parameter = weight->present ? weight : &c->view[bias];
+    vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
+    uint32_t group_rows = is_lane(c) ? plan_lane(c) : plan_group(c);
+    c->key[0].spec[VKA_SPEC_FLAGS] = flags_of(c) | flags;
+    c->key[0].spec[VKA_SPEC_TYPES] = (uint32_t)x->dtype << 4 * VKA_ROLE_X | (uint32_t)parameter->dtype
+                                                                                << 4 * VKA_ROLE_TABLE;
+    params->weight_stride = (uint32_t)weight->stride[3];
+    params->bias_stride = (uint32_t)c->view[bias].stride[3];
+    params->cols = x->shape[3];
+    params->epsilon = (float)c->number[VKA__NORM_EPSILON];
+    return vka__rows_plan(c, VKA__NORM_X, 1, group_rows);
+}
+
+void vka__norm_explain(const vka__call *c, vka__text *text) {
+    const uint32_t *spec = c->key[0].spec;
+    bool lane = is_lane(c);
+    const char *why = lane ? "software driver: no barriers" : "GPU: coalesced rows";
+    vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\ncols: %u\n",
+             lane ? "lane" : "group", c->number[VKA__NORM_PATH] ? "the description asks for it" : why,
+             spec[VKA_SPEC_COLS], lane ? 0 : 8 * spec[VKA_SPEC_GROUP_SIZE], /* a pair of sums of each */
+             vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4), c->view[VKA__NORM_X].shape[3]);
+}
