@@ -188,21 +188,65 @@ uint element_base(uint slot, uint type) {
             name##_put(at + 3u * stride, x.w);                                                                         \
     }
 
-// A vector of a row that may begin anywhere, of contiguous halves in words where it has all of one: for kernels that
-// store much. Expects VKA_WRITERS.
+// Vectors of rows that may begin anywhere, of contiguous halves by words: for kernels whose time is that of memory. They
+// expect VKA_READERS and VKA_WRITERS.
+#define VKA_WORD_READERS(name, type)                                                                                   \
+    vec4 name##_words4(uint row, uint stride, uint d, uint size, bool fast) {                                          \
+        if (fast || type == VKA_TYPE_F32 || stride != 1u || 4u * d + 3u >= size)                                       \
+            return name##_row4(row, stride, d, size, fast);                                                            \
+        uint at = row + 4u * d, first = name##_w[at >> 1], middle = name##_w[(at >> 1) + 1u];                          \
+        uint last = name##_w[(at + 3u) >> 1];                                                                          \
+        bool odd = (at & 1u) != 0u;                                                                                    \
+        return vec4(unpack_pair(type, odd ? first >> 16 | middle << 16 : first),                                       \
+                    unpack_pair(type, odd ? middle >> 16 | last << 16 : middle));                                      \
+    }
+
 #define VKA_WORD_WRITERS(name, type)                                                                                   \
     void name##_put_words4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                              \
-        uint at = row + 4u * d;                                                                                        \
         if (fast || type == VKA_TYPE_F32 || stride != 1u || 4u * d + 3u >= size) {                                     \
             name##_put_row4(row, stride, d, size, fast, x);                                                            \
-        } else if ((at & 1u) == 0u) {                                                                                  \
-            name##_w[at >> 1] = pack_pair(type, x.xy);                                                                 \
-            name##_w[(at >> 1) + 1u] = pack_pair(type, x.zw);                                                          \
-        } else {                                                                                                       \
-            name##_put(at, x.x);                                                                                       \
-            name##_w[(at + 1u) >> 1] = pack_pair(type, x.yz);                                                          \
-            name##_put(at + 3u, x.w);                                                                                  \
+            return;                                                                                                    \
         }                                                                                                              \
+        uint at = row + 4u * d, low = pack_pair(type, x.xy), high = pack_pair(type, x.zw);                             \
+        bool odd = (at & 1u) != 0u;                                                                                    \
+        name##_w[(at + 1u) >> 1] = odd ? low >> 16 | high << 16 : low;                                                 \
+        if (odd) {                                                                                                     \
+            VKA_PUT_HALF(name##_w[at >> 1], at, low & 0xffffu)                                                         \
+            VKA_PUT_HALF(name##_w[(at + 3u) >> 1], at + 3u, high >> 16)                                                \
+        } else {                                                                                                       \
+            name##_w[(at >> 1) + 1u] = high;                                                                           \
+        }                                                                                                              \
+    }
+
+// The same for an invocation that stores all vectors of a row in order: of rows that begin in the middle of a word it keeps
+// the last half until the next vector completes the word, and only a row's ends are shared with others. The carry is 0 at
+// first. Once behind the last vector, d = ceil(size / 4) stores what is left.
+#define VKA_ROW_STREAM(name, type)                                                                                     \
+    void name##_stream4(uint row, uint stride, uint d, uint size, bool fast, vec4 x, inout uint carry) {               \
+        uint at = row + 4u * d;                                                                                        \
+        bool odd = (row & 1u) != 0u;                                                                                   \
+        if (fast || type == VKA_TYPE_F32 || stride != 1u) {                                                            \
+            if (4u * d < size)                                                                                         \
+                name##_put_row4(row, stride, d, size, fast, x);                                                        \
+            return;                                                                                                    \
+        }                                                                                                              \
+        if (4u * d + 3u >= size) {                                                                                     \
+            if (odd && d > 0u && 4u * d < size + 4u && (carry >> 16) != 0u)                                            \
+                VKA_PUT_HALF(name##_w[(at - 1u) >> 1], at - 1u, carry & 0xffffu)                                       \
+            carry = 0u;                                                                                                \
+            if (4u * d < size)                                                                                         \
+                name##_put_row4(row, stride, d, size, fast, x);                                                        \
+            return;                                                                                                    \
+        }                                                                                                              \
+        uint low = pack_pair(type, x.xy), high = pack_pair(type, x.zw);                                                \
+        name##_w[(at + 1u) >> 1] = odd ? low >> 16 | high << 16 : low;                                                 \
+        if (!odd)                                                                                                      \
+            name##_w[(at >> 1) + 1u] = high;                                                                           \
+        else if (d > 0u)                                                                                               \
+            name##_w[at >> 1] = carry & 0xffffu | low << 16;                                                           \
+        else                                                                                                           \
+            VKA_PUT_HALF(name##_w[at >> 1], at, low & 0xffffu)                                                         \
+        carry = 0x10000u | high >> 16;                                                                                 \
     }
 
 // Tensors that are always f32.

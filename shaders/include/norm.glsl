@@ -23,9 +23,13 @@ VKA_READERS(residual, VKA_BIND_RESIDUAL, X_TYPE)
 VKA_READERS(sum, VKA_BIND_SUM, X_TYPE)
 VKA_READERS(weight, VKA_BIND_WEIGHT, PARAM_TYPE)
 VKA_READERS(bias, VKA_BIND_BIAS, PARAM_TYPE)
+VKA_WORD_READERS(x, X_TYPE)
+VKA_WORD_READERS(residual, X_TYPE)
+VKA_WORD_READERS(sum, X_TYPE)
 VKA_WRITERS(out, X_TYPE)
 VKA_WRITERS(sum, X_TYPE)
 VKA_WORD_WRITERS(out, X_TYPE)
+VKA_ROW_STREAM(out, X_TYPE)
 VKA_WORD_WRITERS(sum, X_TYPE)
 
 struct Row {
@@ -55,9 +59,9 @@ vec4 to_storage_and_back(vec4 y) {
 
 // The values to be normalised, vector c of four columns; the first pass stores their sum, which later passes read back.
 vec4 first_values(Row row, uint c) {
-    vec4 y = x_row4(row.x, p.x.d, c, p.cols, fast());
+    vec4 y = x_words4(row.x, p.x.d, c, p.cols, fast());
     if (has(VKA_FLAG_RESIDUAL))
-        y += residual_row4(row.residual, p.residual.d, c, p.cols, fast());
+        y += residual_words4(row.residual, p.residual.d, c, p.cols, fast());
     if (has(VKA_FLAG_SUM)) {
         y = to_storage_and_back(y);
         sum_put_words4(row.sum, p.sum.d, c, p.cols, fast(), y);
@@ -67,7 +71,7 @@ vec4 first_values(Row row, uint c) {
 
 vec4 later_values(Row row, uint c) {
     if (has(VKA_FLAG_SUM))
-        return sum_row4(row.sum, p.sum.d, c, p.cols, fast());
+        return sum_words4(row.sum, p.sum.d, c, p.cols, fast());
     return first_values(row, c);
 }
 
@@ -132,9 +136,9 @@ float scaled_inverse_of(float variance_) {
 vec4 scaled_values(Row row, uint c) {
     if (has(VKA_FLAG_SUM))
         return later_values(row, c) * SCALE;
-    precise vec4 y = x_row4(row.x, p.x.d, c, p.cols, fast()) * SCALE; // the sum must not come first
+    precise vec4 y = x_words4(row.x, p.x.d, c, p.cols, fast()) * SCALE; // the sum must not come first
     if (has(VKA_FLAG_RESIDUAL))
-        y += residual_row4(row.residual, p.residual.d, c, p.cols, fast()) * SCALE;
+        y += residual_words4(row.residual, p.residual.d, c, p.cols, fast()) * SCALE;
     return y;
 }
 
@@ -178,9 +182,12 @@ vec4 scale_and_shift(vec4 y, uint c) {
     return fma(y, scale, shift);
 }
 
+vec4 result(vec4 y, uint c, Centre centre, float inverse) {
+    return scale_and_shift(fma(y - centre.near, vec4(inverse), vec4(-centre.rest * inverse)), c);
+}
+
 void store_values(Row row, uint c, vec4 y, Centre centre, float inverse) {
-    vec4 normal = fma(y - centre.near, vec4(inverse), vec4(-centre.rest * inverse));
-    out_put_words4(row.out_, p.out_.d, c, p.cols, fast(), scale_and_shift(normal, c));
+    out_put_words4(row.out_, p.out_.d, c, p.cols, fast(), result(y, c, centre, inverse));
 }
 
 void store_scaled_values(Row row, uint first, uint step, Centre centre, float inverse) {

@@ -59,7 +59,9 @@ void main() {
         return;
     }
     float inverse = inverse_of(variance_);
+    uint carry = 0u;
     for (uint c = 0u; c < vectors; ++c)
-        store_values(row, c, later_values(row, c), centre, inverse);
+        out_stream4(row.out_, p.out_.d, c, p.cols, fast(), result(later_values(row, c), c, centre, inverse), carry);
+    out_stream4(row.out_, p.out_.d, vectors, p.cols, fast(), vec4(0.0), carry);
     store_statistics(row, centre, inverse, 1.0);
 }
