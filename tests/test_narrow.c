@@ -247,10 +247,6 @@ Test(narrow, matrices_16x8x8) {
 
 /* ---- norms ----------------------------------------------------------------------------------------------------- */
 
-Test(narrow, norm_no_f16) {
-    norm_on(&config_no_f16, true);
-}
-
 Test(narrow, norm_tiny) {
     norm_on(&config_tiny, true);
 }
@@ -332,17 +328,6 @@ Test(narrow, norm_rows_beyond_a_binding_f16) {
 
 Test(narrow, norm_rows_beyond_a_binding_bf16) {
     norm_rows_beyond_a_binding(&config_short, VKA_BF16);
-}
-
-/* Ranges of rows share a word where one ends and the next begins. */
-static void short_range_no_f16(void *user, vka_device_caps *caps) {
-    config_short.narrow(user, caps);
-    config_no_f16.narrow(user, caps);
-}
-
-Test(narrow, norm_rows_beyond_a_binding_without_f16) {
-    static const device_config config = {"short_no_f16", short_range_no_f16};
-    norm_rows_beyond_a_binding(&config, VKA_F16);
 }
 
 /* ---- what a short binding can't see -------------------------------------------------------------------------- */

@@ -196,7 +196,8 @@ typedef struct vka_attention_desc {
 VKA_API vka_status vka_attention(vka_recorder *recorder, const vka_attention_desc *desc);
 
 /* Compiles the pipelines of an attention with this description, so that recording it compiles and allocates nothing.
- * Only types, shapes, strides, alignment of offsets and flags matter; a buffer needs the size of the real one.
+ * Only types, shapes, strides, alignment of offsets and flags matter: tensors need no buffers here, nor do they for
+ * vka_attention_workspace, vka_attention_explain and vka_attention_candidates.
  * @return as vka_attention. Threads: any. */
 VKA_API vka_status vka_attention_prepare(vka_device *device, const vka_attention_desc *desc);
 

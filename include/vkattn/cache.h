@@ -44,7 +44,7 @@ typedef struct vka_cache_append_desc {
      * (plus rope.position_offset; sums beyond 32 bits as there). Values are never rotated. Tables of rank 3 have a row
      * for each row of k. */
     bool rotate;
-    vka_rope_options rope; /* ignored unless `rotate`                                                               */
+    vka_rope_options rope; /* not used unless `rotate`                                                              */
 } vka_cache_append_desc;
 
 /* Writes new keys and values into a cache, rotated and quantised as asked.

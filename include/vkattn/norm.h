@@ -18,7 +18,7 @@ typedef enum vka_norm_path {
 
 /* Layer normalisation over the last dimension. All tensors have x's shape unless said otherwise. */
 typedef struct vka_layer_norm_desc {
-    vka_tensor x;        /* required: [.., C], any type, rank 1 to 4; C is 1 .. 65536                             */
+    vka_tensor x;        /* required: [.., C]; f32, f16 or bf16; rank 1 to 4; C is 1 .. 65536                     */
     vka_tensor out;      /* required: same type; may be the very same view as x, residual or sum                  */
     vka_tensor weight;   /* optional: [C], same type or f32; absent = 1                                           */
     vka_tensor bias;     /* optional: [C], same type as weight if both are present; absent = 0                    */

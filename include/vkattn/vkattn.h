@@ -330,9 +330,9 @@ VKA_API void *vka_buffer_map(vka_buffer *buffer);
  * ignores its stride; otherwise a single zero stride is refused (broadcast with a size of 1 instead). Output tensors
  * must not overlap themselves or an input, except where an operation says so. */
 typedef struct vka_tensor {
-    vka_buffer *buffer; /* NULL: the tensor is absent (optional tensors)                                          */
+    vka_buffer *buffer; /* required to record; _prepare, _workspace and _explain of an operation work without it  */
     uint64_t offset;    /* bytes, multiple of the element size (Q8_0: of 2)                                       */
-    vka_dtype dtype;
+    vka_dtype dtype;    /* VKA_DTYPE_INVALID, 0: the tensor is absent (optional tensors)                          */
     uint32_t rank; /* 1 .. VKA_MAX_RANK                                                                           */
     uint32_t shape[VKA_MAX_RANK];
     uint64_t stride[VKA_MAX_RANK];

@@ -463,6 +463,7 @@ static void check_nothing_recorded(fixture *f) {
 
 static void check_contract(const op_sample *s) {
     fixture f = {.s = s, .op = s->op};
+    cr_assert(s->op->state_size <= VKA__MAX_STATE && s->op->params_size <= VKA__MAX_PARAMS, "a call has room for it");
     context_open(&f.c, &config_real);
     make_tensors(&f);
     vka_device_desc other = context_desc(&config_real);
