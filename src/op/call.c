@@ -3,7 +3,6 @@
 #include "op/call.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 vka__check vka__call_checker(const vka__call *c) {
@@ -11,13 +10,11 @@ vka__check vka__call_checker(const vka__call *c) {
 }
 
 vka_status vka__call_fail(const vka__call *c, vka_status status, const char *field, const char *format, ...) {
-    char item[96], message[256];
-    snprintf(item, sizeof item, "%s.%s", c->op->name, field);
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    status = vka__fail_field(c->ctx, status, c->op->name, field, format, args);
     va_end(args);
-    return vka__fail(c->ctx, status, item, "%s", message);
+    return status;
 }
 
 static const vka_integers *list_of(const vka__call *c, uint32_t arg) {
@@ -198,14 +195,6 @@ void vka__call_explain(const vka__call *c, vka__text *text) {
         vka__say(text, "rows_per_dispatch: %llu\n", (unsigned long long)vka__volume(c->rows.part));
     vka__say(text, "dispatches: %llu\nworkspace_bytes: %llu\n", (unsigned long long)c->dispatches,
              (unsigned long long)c->workspace_bytes);
-}
-
-uint64_t vka__call_value_bytes(const vka__call *c) {
-    uint64_t bytes = c->counts ? VKA__COUNTS_BYTES : 0, align = vka__max_u32(c->caps->storage_align, 16);
-    bytes = vka__align_up(bytes, align);
-    for (uint32_t i = 0; i < c->op->arg_count; ++i)
-        bytes += vka__align_up(c->source[i].value_bytes, align);
-    return bytes;
 }
 
 vka_status vka__call_check_rows(const vka__call *c, uint32_t arg) {

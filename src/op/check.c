@@ -6,14 +6,20 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-vka_status vka__check_fail(const vka__check *c, vka_status status, const char *field, const char *format, ...) {
+vka_status vka__fail_field(const vka__context *ctx, vka_status status, const char *function, const char *field,
+                           const char *format, va_list args) {
     char item[96], message[256];
-    snprintf(item, sizeof item, "%s.%s", c->function, field);
+    snprintf(item, sizeof item, "%s.%s", function, field);
+    vsnprintf(message, sizeof message, format, args);
+    return vka__fail(ctx, status, item, "%s", message);
+}
+
+vka_status vka__check_fail(const vka__check *c, vka_status status, const char *field, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    status = vka__fail_field(c->ctx, status, c->function, field, format, args);
     va_end(args);
-    return vka__fail(c->ctx, status, item, "%s", message);
+    return status;
 }
 
 static const char *const dtype_names[] = {"VKA_DTYPE_INVALID", "VKA_F32", "VKA_F16", "VKA_BF16", "VKA_U8", "VKA_I8",
@@ -128,25 +134,6 @@ vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_t
         status = check_range(c, field, t, span);
     view->offset = t->offset + (t->buffer ? vka__buffer_base(t->buffer) : 0);
     return status;
-}
-
-vka_status vka__check_shape(const vka__check *c, const char *field, const vka_tensor *t, uint32_t rank,
-                            const uint32_t *shape) {
-    if (!vka__is_present(t))
-        return VKA_OK;
-    if (t->rank != rank)
-        return vka__check_fail(c, VKA_INVALID, field, "rank is %u, but must be %u", t->rank, rank);
-    for (uint32_t i = 0; i < rank; ++i)
-        if (t->shape[i] != shape[i])
-            return vka__check_fail(c, VKA_INVALID, field, "shape[%u] is %u, but must be %u", i, t->shape[i], shape[i]);
-    return VKA_OK;
-}
-
-vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_tensor *t, vka_dtype dtype,
-                            const char *rule) {
-    if (vka__is_present(t) && t->dtype != dtype)
-        return vka__check_fail(c, VKA_INVALID, field, "dtype is %s, but %s", dtype_names[t->dtype], rule);
-    return VKA_OK;
 }
 
 vka_status vka__check_output(const vka__check *c, const char *field, const vka__view *v) {

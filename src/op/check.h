@@ -3,6 +3,8 @@
 #ifndef VKA_CHECK_H
 #define VKA_CHECK_H
 
+#include <stdarg.h>
+
 #include "core/view.h"
 #include "vk/record.h"
 
@@ -15,6 +17,8 @@ typedef struct vka__check {
 } vka__check;
 
 /* Logs "function.field: ..." and returns the status. */
+vka_status vka__fail_field(const vka__context *ctx, vka_status status, const char *function, const char *field,
+                           const char *format, va_list args) VKA_PRINTF(5, 0);
 vka_status vka__check_fail(const vka__check *c, vka_status status, const char *field, const char *format, ...)
     VKA_PRINTF(4, 5);
 
@@ -37,13 +41,6 @@ static inline bool vka__is_present(const vka_tensor *t) {
 /* Absent tensors give an absent view, unless they are required. `types` is the set of legal types. */
 vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, uint32_t types, bool required,
                              vka__view *view);
-
-/* The shape must be [s0, s1, s2, s3], right-aligned to the tensor's rank. */
-vka_status vka__check_shape(const vka__check *c, const char *field, const vka_tensor *t, uint32_t rank,
-                            const uint32_t *shape);
-
-vka_status vka__check_dtype(const vka__check *c, const char *field, const vka_tensor *t, vka_dtype dtype,
-                            const char *rule);
 
 /* No two elements of an output may share memory. */
 vka_status vka__check_output(const vka__check *c, const char *field, const vka__view *view);

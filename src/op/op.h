@@ -147,8 +147,6 @@ vka_status vka__call_begin(vka__call *call, const vka__op *op, vka_device *devic
                            size_t size);
 /* Dispatch `index`, into memory that need not be zeroed. */
 void vka__call_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
-/* Bytes of host values that recording copies, with their alignment. */
-uint64_t vka__call_value_bytes(const vka__call *call);
 
 /* ---- for checks ------------------------------------------------------------------------------------------------ */
 

@@ -197,11 +197,63 @@ static void check_shape(fixture *f, uint32_t arg) {
     }
 }
 
+/* The dimension of a shape that a letter stands for; -1: none. */
+static int dimension_of(const char *shape, char letter, uint32_t rank) {
+    int dim = (int)rank;
+    for (size_t i = shape ? strlen(shape) : 0; i-- > 0;) {
+        if (shape[i] == ' ' || shape[i] == '.' || shape[i] == '|' || (i + 1 < strlen(shape) && shape[i + 1] == '|')) {
+            continue;
+        }
+        dim--;
+        if (shape[i] == letter) {
+            return dim;
+        }
+    }
+    return -1;
+}
+
+/* Sizes that no tensor may have. */
+static void check_limits(fixture *f) {
+    for (const vka__limit *l = f->op->limits; l && l->letter; l++) {
+        int dim = -1;
+        uint32_t arg = 0;
+        for (; arg < f->op->arg_count; arg++) {
+            dim = f->t[arg].size ? dimension_of(f->op->args[arg].shape, l->letter, f->t[arg].view.rank) : -1;
+            if (dim >= 0) {
+                break;
+            }
+        }
+        cr_assert(dim >= 0, "%s: no tensor has %c", f->op->name, l->letter);
+        const char *name = f->op->args[arg].name;
+        if (l->least > 0) {
+            CHANGED(t->shape[dim] = l->least - 1, name, false);
+        }
+        if (l->most < UINT32_MAX) { /* described alone, as no buffer is so large */
+            description d = f->good;
+            vka_tensor *t = field(f->op, &d, arg);
+            t->buffer = NULL;
+            t->shape[dim] = l->most + 1;
+            memset(t->stride, 0, sizeof t->stride);
+            char item[96];
+            snprintf(item, sizeof item, "%s.%s", f->op->name, name);
+            EXPECT_FAILURE(query(f, &d), VKA_INVALID, item);
+            f->checks++;
+        }
+    }
+}
+
 static void check_place(fixture *f, uint32_t arg) {
     const vka__arg *a = &f->op->args[arg];
     const vka_tensor *good = &f->t[arg].view;
     if (vka_dtype_size(good->dtype) > 1) {
         CHANGED(t->offset++, a->name, false);
+    }
+    uint64_t last = 0, size = vka_dtype_size(good->dtype);
+    for (uint32_t dim = 0; dim < good->rank; dim++) {
+        last += (good->shape[dim] - 1) * good->stride[dim];
+    }
+    if (vka_dtype_block(good->dtype) == 1) { /* one element too far */
+        CHANGED(t->offset = (vka_buffer_size(t->buffer) / size - last) * size, a->name, false);
     }
     CHANGED(t->offset = vka_buffer_size(t->buffer), a->name, false);
     CHANGED(t->offset = UINT64_MAX / 16 * 16, a->name, false);
@@ -335,7 +387,9 @@ static void check_sizes(fixture *f) {
 }
 
 static void explain(fixture *f, const description *d, char *text, size_t size) {
-    EXPECT_OK(vka__op_explain(f->op, f->c.device, d->bytes, f->op->desc_size, text, size, NULL));
+    size_t length;
+    EXPECT_OK(vka__op_explain(f->op, f->c.device, d->bytes, f->op->desc_size, text, size, &length));
+    cr_expect(length > 0 && length == strlen(text), "%s: a text of %zu", f->op->name, length);
 }
 
 /* Shapes are enough to know everything but the results. */
@@ -472,6 +526,7 @@ static void check_contract(const op_sample *s) {
     EXPECT_OK(vka_recorder_begin(f.c.recorder));
     check_arguments(&f);
     check_tensors(&f);
+    check_limits(&f);
     check_numbers(&f);
     check_sizes(&f);
     check_nothing_recorded(&f);
