@@ -314,27 +314,13 @@ static void refused(fixture *f, const vka_relative_bias_t5_desc *d, const char *
 #define INVALID(field, change)                                                                                         \
     do {                                                                                                               \
         vka_relative_bias_t5_desc d = f.good;                                                                          \
-        vka_tensor *T[] = {&d.table, &d.out};                                                                          \
-        (void)T;                                                                                                       \
         change;                                                                                                        \
         refused(&f, &d, field);                                                                                        \
     } while (0)
 
 Test(relative, errors_of_tensors) {
-    static const char *const names[] = {"table", "out"};
     fixture f;
     begin(&f);
-    for (int i = 0; i < 2; i++) {
-        INVALID(names[i], *T[i] = (vka_tensor){0});
-        INVALID(names[i], T[i]->dtype = VKA_DTYPE_INVALID);
-        INVALID(names[i], T[i]->dtype = i ? VKA_F16 : VKA_I8);
-        INVALID(names[i], T[i]->rank = 1);
-        INVALID(names[i], T[i]->rank = 3);
-        INVALID(names[i], T[i]->offset += 2);
-        INVALID(names[i], T[i]->offset = vka_buffer_size(T[i]->buffer));
-        INVALID(names[i], T[i]->stride[0] = 0);
-        INVALID(names[i], T[i]->stride[0] = UINT64_MAX);
-    }
     INVALID("table", d.table.shape[0] = 3);
     INVALID("table", (d.table.shape[0] = 1, d.bidirectional = false));
     INVALID("table", d.table.shape[0] = 0);
@@ -355,36 +341,11 @@ Test(relative, errors_of_numbers) {
     end(&f);
 }
 
-Test(relative, too_many_buckets) {
+Test(relative, explains_its_edges) {
     fixture f;
     begin(&f);
-    tensor table = tensor_create(&f.c, VKA_F16, 2, (uint32_t[]){1025, 3}, (layout){0});
-    INVALID("table", d.table = table.view);
-    tensor_destroy(&table);
-    end(&f);
-}
-
-Test(relative, errors_of_arguments) {
-    fixture f;
-    begin(&f);
-    uint64_t bytes = 1;
-    size_t length = 0;
-    char text[512], few[20];
-    EXPECT_FAILURE(vka_relative_bias_t5(f.c.recorder, NULL), VKA_INVALID, "vka_relative_bias_t5.desc");
-    EXPECT_FAILURE(vka_relative_bias_t5_prepare(f.c.device, NULL), VKA_INVALID, "vka_relative_bias_t5.desc");
-    EXPECT_FAILURE(vka_relative_bias_t5_workspace(f.c.device, &f.good, NULL), VKA_INVALID, ".");
-    EXPECT_FAILURE(vka_relative_bias_t5_explain(f.c.device, &f.good, NULL, 8, &length), VKA_INVALID, ".");
-    cr_expect_eq(vka_relative_bias_t5(NULL, &f.good), VKA_INVALID);
-    cr_expect_eq(vka_relative_bias_t5_prepare(NULL, &f.good), VKA_INVALID);
-    cr_expect_eq(vka_relative_bias_t5_workspace(NULL, &f.good, &bytes), VKA_INVALID);
-    cr_expect_eq(vka_relative_bias_t5_explain(NULL, &f.good, text, sizeof text, &length), VKA_INVALID);
-    EXPECT_OK(vka_relative_bias_t5_workspace(f.c.device, &f.good, &bytes));
-    cr_expect_eq(bytes, 0);
-    EXPECT_OK(vka_relative_bias_t5_explain(f.c.device, &f.good, text, sizeof text, &length));
-    cr_expect_eq(length, strlen(text));
+    char text[512];
+    EXPECT_OK(vka_relative_bias_t5_explain(f.c.device, &f.good, text, sizeof text, NULL));
     cr_expect(strstr(text, "\nedges: 1 2 3 4 5 6 7 8 9 11 12 13 15 16 18\n"), "%s", text);
-    EXPECT_OK(vka_relative_bias_t5_explain(f.c.device, &f.good, few, sizeof few, &length));
-    cr_expect_eq(length, strlen(text));
-    cr_expect(!memcmp(few, text, sizeof few - 1) && !few[sizeof few - 1]);
     end(&f);
 }

@@ -406,6 +406,10 @@ static void check_description_alone(fixture *f) {
     explain(f, &f->good, with, sizeof with);
     explain(f, &d, without, sizeof without);
     cr_expect_str_eq(with, without, "%s", f->op->name);
+    char few[20]; /* cut off, and its whole length told */
+    size_t length;
+    EXPECT_OK(vka__op_explain(f->op, f->c.device, d.bytes, f->op->desc_size, few, sizeof few, &length));
+    cr_expect(length == strlen(with) && strlen(few) == sizeof few - 1 && !memcmp(few, with, sizeof few - 1));
     EXPECT_OK(vka__op_workspace(f->op, f->c.device, f->good.bytes, f->op->desc_size, &bytes));
     EXPECT_OK(vka__op_workspace(f->op, f->c.device, d.bytes, f->op->desc_size, &bytes_without));
     cr_expect_eq(bytes, bytes_without);
