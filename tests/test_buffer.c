@@ -214,3 +214,58 @@ Test(buffer, bad_copies) {
     vka_buffer_destroy(&b);
     context_close(&c);
 }
+
+/* ---- vka_fill ------------------------------------------------------------------------------------------------ */
+
+/* Between a copy that it overwrites and one that reads it. */
+Test(buffer, fills_in_order) {
+    context c;
+    context_open(&c, &config_real);
+    uint8_t *data = random_bytes(1024), got[1024];
+    vka_buffer *a = NULL, *b = NULL;
+    EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){1024, VKA_MEMORY_UPLOAD}, &a));
+    EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){1024, VKA_MEMORY_READBACK}, &b));
+    memcpy(vka_buffer_map(a), data, 1024);
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    EXPECT_OK(vka_copy(c.recorder, b, 0, a, 0, 1024));
+    EXPECT_OK(vka_fill(c.recorder, b, 4, 8, 0x01020304));
+    EXPECT_OK(vka_fill(c.recorder, b, 1020, 4, 0));
+    EXPECT_OK(vka_fill(c.recorder, b, 16, 0, 7));
+    EXPECT_OK(vka_copy(c.recorder, b, 512, b, 0, 256));
+    context_finish(&c);
+    const uint32_t word = 0x01020304;
+    memcpy(data + 4, &word, 4);
+    memcpy(data + 8, &word, 4);
+    memset(data + 1020, 0, 4);
+    memcpy(got, data, 1024);
+    memcpy(got + 512, got, 256);
+    cr_expect(!memcmp(vka_buffer_map(b), got, 1024));
+    vka_buffer_destroy(&a);
+    vka_buffer_destroy(&b);
+    free(data);
+    context_close(&c);
+}
+
+Test(buffer, bad_fills) {
+    context c;
+    context_open(&c, &config_real);
+    uint8_t data[64] = {1, 2, 3}, got[64];
+    vka_buffer *a = NULL;
+    vka_recorder *r = c.recorder;
+    EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){.size = 64}, &a));
+    EXPECT_OK(vka_buffer_write(a, 0, data, 64));
+    EXPECT_FAILURE(vka_fill(r, a, 0, 4, 1), VKA_INVALID, "vka_fill");
+    EXPECT_OK(vka_recorder_begin(r));
+    EXPECT_FAILURE(vka_fill(r, NULL, 0, 4, 1), VKA_INVALID, "vka_fill.buffer");
+    EXPECT_FAILURE(vka_fill(r, a, 2, 4, 1), VKA_INVALID, "vka_fill.offset");
+    EXPECT_FAILURE(vka_fill(r, a, 0, 6, 1), VKA_INVALID, "vka_fill.size");
+    EXPECT_FAILURE(vka_fill(r, a, 0, 68, 1), VKA_INVALID, "vka_fill.offset");
+    EXPECT_FAILURE(vka_fill(r, a, 64, 4, 1), VKA_INVALID, "vka_fill.offset");
+    EXPECT_FAILURE(vka_fill(r, a, UINT64_MAX - 3, 8, 1), VKA_INVALID, "vka_fill.offset");
+    cr_expect_eq(vka_fill(NULL, a, 0, 4, 1), VKA_INVALID);
+    context_finish(&c);
+    EXPECT_OK(vka_buffer_read(a, 0, got, 64));
+    cr_expect(!memcmp(data, got, 64), "a refused fill was recorded");
+    vka_buffer_destroy(&a);
+    context_close(&c);
+}

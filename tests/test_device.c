@@ -131,10 +131,10 @@ Test(device, bad_descriptions) {
     desc.number = 1;
     refused(&desc, VKA_INVALID, "vka_device_create.uuid");
     desc = good;
-    desc.allocator.free = NULL;
+    desc.allocator.release = NULL;
     refused(&desc, VKA_INVALID, "vka_device_create.allocator");
     desc = good;
-    desc.allocator.realloc = NULL;
+    desc.allocator.reallocate = NULL;
     refused(&desc, VKA_INVALID, "vka_device_create.allocator");
     desc = good;
     desc.cache_size = 100; /* without a cache */

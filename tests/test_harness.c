@@ -59,11 +59,11 @@ Test(harness, leaks) {
     app_buffer_destroy(&a, &b);
     cr_assert_eq(intercept_live(), live);
     vka_allocator memory = allocator_counted();
-    void *block = memory.realloc(memory.user, NULL, 10);
-    block = memory.realloc(memory.user, block, 20);
+    void *block = memory.reallocate(memory.user, NULL, 10);
+    block = memory.reallocate(memory.user, block, 20);
     cr_assert_eq(allocator_live(), 1);
-    memory.free(memory.user, block);
-    memory.free(memory.user, NULL);
+    memory.release(memory.user, block);
+    memory.release(memory.user, NULL);
     cr_assert_eq(allocator_live(), 0);
     app_close(&a);
 }

@@ -231,8 +231,10 @@ Test(import, states) {
     vka_recorder *r = c.recorder;
     EXPECT_FAILURE(vka_recorder_unwrap(r), VKA_INVALID, "vka_recorder_unwrap");
     EXPECT_FAILURE(vka_recorder_wrap(r, VK_NULL_HANDLE), VKA_INVALID, "vka_recorder_wrap");
+    cr_expect(!vka_recorder_vk(r) && !vka_recorder_vk(NULL));
     app_begin(&a);
     EXPECT_OK(vka_recorder_wrap(r, a.cmd));
+    cr_expect(vka_recorder_vk(r) == a.cmd);
     EXPECT_FAILURE(vka_recorder_wrap(r, a.cmd), VKA_INVALID, "vka_recorder_wrap");
     EXPECT_FAILURE(vka_recorder_begin(r), VKA_INVALID, "vka_recorder_begin");
     EXPECT_FAILURE(vka_recorder_submit(r), VKA_INVALID, "vka_recorder_submit");
@@ -240,6 +242,7 @@ Test(import, states) {
     EXPECT_FAILURE(vka_recorder_unwrap(r), VKA_INVALID, "vka_recorder_unwrap");
     app_submit_and_wait(&a);
     EXPECT_OK(vka_recorder_begin(r));
+    cr_expect(vka_recorder_vk(r) && vka_recorder_vk(r) != a.cmd);
     EXPECT_FAILURE(vka_recorder_wrap(r, a.cmd), VKA_INVALID, "vka_recorder_wrap");
     EXPECT_FAILURE(vka_recorder_unwrap(r), VKA_INVALID, "vka_recorder_unwrap");
     EXPECT_OK(vka_recorder_submit(r));
@@ -270,7 +273,7 @@ Test(import, bad_descriptions) {
     REFUSED("queue_family", bad.queue_family = 1000);
     REFUSED("lock_queue", bad.lock_queue = lock);
     REFUSED("lock_queue", bad.unlock_queue = unlock);
-    REFUSED("allocator", bad.allocator.free = NULL);
+    REFUSED("allocator", bad.allocator.release = NULL);
     REFUSED("cache", bad.cache_size = 4);
     REFUSED("tuning", bad.tuning_size = 4);
     REFUSED("enabled.extension_count", bad.enabled.extension_count = VKA_MAX_DEVICE_EXTENSIONS + 1);

@@ -124,8 +124,8 @@ typedef struct vka_log {
 /* Callbacks for the library's own host memory (drivers and the device memory allocator keep using malloc); both
  * functions or none. Zero: realloc and free. Called from any thread. */
 typedef struct vka_allocator {
-    void *(*realloc)(void *user, void *old, size_t size); /* old == NULL: allocate. NULL result: out of memory.   */
-    void (*free)(void *user, void *memory);               /* memory may be NULL                                   */
+    void *(*reallocate)(void *user, void *old, size_t size); /* old == NULL: allocate. NULL result: out of memory  */
+    void (*release)(void *user, void *memory);               /* memory may be NULL                                 */
     void *user;
 } vka_allocator;
 
@@ -433,6 +433,10 @@ VKA_API vka_status vka_recorder_read_timestamps(vka_recorder *recorder, uint64_t
  * VKA_OK; VKA_INVALID. */
 VKA_API vka_status vka_copy(vka_recorder *recorder, vka_buffer *dst, uint64_t dst_offset, vka_buffer *src,
                             uint64_t src_offset, uint64_t size);
+
+/* Records that `size` bytes become the 32-bit word `value` over and over; 0 is zero in every type. Offset and size are
+ * multiples of 4. VKA_OK; VKA_INVALID. */
+VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t offset, uint64_t size, uint32_t value);
 
 #ifdef __cplusplus
 }

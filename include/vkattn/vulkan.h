@@ -131,7 +131,7 @@ typedef struct vka_import_desc {
 VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **device);
 
 /* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and
- * for vka_copy the transfer usages.
+ * for vka_copy and vka_fill the transfer usages.
  *
  *   offset, size   range in bytes; offset is a multiple of 4; size at least 1. Tensor offsets count from `offset`. A
  *                  16-bit tensor may not end in an incomplete 32-bit word at the very end: refused as UNSUPPORTED.
@@ -152,6 +152,9 @@ VKA_API vka_status vka_recorder_unwrap(vka_recorder *recorder);
 VKA_API VkDevice vka_device_vk(const vka_device *device);
 VKA_API VkInstance vka_device_vk_instance(const vka_device *device);
 VKA_API VkBuffer vka_buffer_vk(const vka_buffer *buffer);
+/* The command buffer that a recorder records into, its own or a wrapped one; VK_NULL_HANDLE when it is not recording.
+ * The barriers between own commands and the library's are the app's. */
+VKA_API VkCommandBuffer vka_recorder_vk(const vka_recorder *recorder);
 
 #ifdef __cplusplus
 }

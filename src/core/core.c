@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *default_realloc(void *user, void *old, size_t size) {
+static void *default_reallocate(void *user, void *old, size_t size) {
     (void)user;
     return realloc(old, size);
 }
 
-static void default_free(void *user, void *memory) {
+static void default_release(void *user, void *memory) {
     (void)user;
     free(memory);
 }
@@ -21,19 +21,19 @@ vka_status vka__context_init(vka__context *ctx, const char *function, const vka_
     *ctx = (vka__context){.log = *log, .allocator = *allocator};
     if (!ctx->log.level)
         ctx->log.level = VKA_LOG_WARNING;
-    bool none = !allocator->realloc && !allocator->free, both = allocator->realloc && allocator->free;
+    bool none = !allocator->reallocate && !allocator->release, both = allocator->reallocate && allocator->release;
     if (!none && !both) {
         char item[64];
         snprintf(item, sizeof item, "%s.allocator", function);
-        return vka__fail(ctx, VKA_INVALID, item, "realloc and free must both be given, or neither");
+        return vka__fail(ctx, VKA_INVALID, item, "reallocate and release must both be given, or neither");
     }
     if (none)
-        ctx->allocator = (vka_allocator){.realloc = default_realloc, .free = default_free};
+        ctx->allocator = (vka_allocator){.reallocate = default_reallocate, .release = default_release};
     return VKA_OK;
 }
 
 void *vka__realloc(const vka__context *ctx, void *old, size_t size) {
-    return ctx->allocator.realloc(ctx->allocator.user, old, size);
+    return ctx->allocator.reallocate(ctx->allocator.user, old, size);
 }
 
 void *vka__alloc(const vka__context *ctx, size_t count, size_t size) {
@@ -48,7 +48,7 @@ void *vka__alloc(const vka__context *ctx, size_t count, size_t size) {
 
 void vka__free(const vka__context *ctx, void *memory) {
     if (memory)
-        ctx->allocator.free(ctx->allocator.user, memory);
+        ctx->allocator.release(ctx->allocator.user, memory);
 }
 
 static void log_args(const vka__context *ctx, vka_log_level level, const char *item, const char *format, va_list args) {

@@ -341,6 +341,10 @@ vka_status vka_recorder_unwrap(vka_recorder *r) {
     return VKA_OK;
 }
 
+VkCommandBuffer vka_recorder_vk(const vka_recorder *r) {
+    return r && (r->state == VKA__RECORDING || r->state == VKA__WRAPPED) ? r->cmd : VK_NULL_HANDLE;
+}
+
 /* ---- timestamps ------------------------------------------------------------------------------------------------ */
 
 vka_status vka_recorder_timestamp(vka_recorder *r, uint32_t index) {

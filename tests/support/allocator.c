@@ -32,7 +32,7 @@ static void counted_free(void *user, void *memory) {
 }
 
 vka_allocator allocator_counted(void) {
-    return (vka_allocator){.realloc = counted_realloc, .free = counted_free};
+    return (vka_allocator){.reallocate = counted_realloc, .release = counted_free};
 }
 
 void allocator_fail(uint32_t nth) {
