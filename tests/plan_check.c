@@ -22,8 +22,8 @@ static void keep_message(void *user, vka_log_level level, const char *item, cons
 }
 
 bool plan_call(vka__call *call, const vka__op *op, const vka_device_caps *caps, const void *desc, size_t size) {
-    char message[256] = "";
-    const vka__context ctx = {.log = {keep_message, message, VKA_LOG_ERROR}};
+    static char message[256]; /* the call keeps them */
+    static const vka__context ctx = {.log = {keep_message, message, VKA_LOG_ERROR}};
     vka_status status = vka__call_init(call, op, &ctx, NULL, caps, true, desc, size);
     cr_assert(status == VKA_OK || status == VKA_UNSUPPORTED, "%s", message);
     return status == VKA_OK;

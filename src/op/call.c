@@ -28,6 +28,10 @@ const vka_tensor *vka__call_tensor(const vka__call *c, uint32_t arg) {
     return a->flags & VKA__LIST ? &list_of(c, arg)->tensor : (const vka_tensor *)(const void *)(c->desc + a->desc);
 }
 
+const vka_workspace *vka__call_workspace(const vka__call *c) {
+    return c->op->workspace ? (const vka_workspace *)(const void *)(c->desc + c->op->workspace) : NULL;
+}
+
 /* ---- description ----------------------------------------------------------------------------------------------- */
 
 /* Descriptions grow at their end. What a program that is older than the library does not know is 0; what a newer one
@@ -121,7 +125,7 @@ void vka__call_set_values(vka__call *c, uint32_t arg, const int32_t *values, uin
 
 static void append_ones(vka__call *c) {
     for (uint32_t i = 0; i < c->op->arg_count; ++i)
-        if ((c->op->args[i].flags & VKA__PER_ROW) && !(c->lead_rank == 0 && c->view[i].shape[VKA_MAX_RANK - 1] == 1))
+        if (c->op->args[i].flags & VKA__PER_ROW)
             vka__view_append_one(&c->view[i]);
 }
 

@@ -16,6 +16,8 @@ vka_status vka__call_match_shapes(vka__call *call);
 vka_status vka__call_check_numbers(vka__call *call);
 /* memory.c: outputs that overlap themselves or other tensors. */
 vka_status vka__call_check_memory(const vka__call *call);
+/* That the description names; NULL: the operation has none. */
+const vka_workspace *vka__call_workspace(const vka__call *call);
 /* For a planned call: the workspace that the description names. */
 vka_status vka__call_check_workspace(const vka__call *call);
 

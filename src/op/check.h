@@ -50,17 +50,7 @@ vka_status vka__check_apart(const vka__check *c, const char *field, const vka_te
                             const char *other_field, const vka_tensor *other, const vka__view *other_view,
                             bool same_allowed);
 
-/* Tensors of a description, absent ones among them, by their fields' names. */
-typedef struct vka__tensors {
-    uint32_t count;
-    const char *const *name;
-    const vka_tensor *const *t;
-    const vka__view *view;
-} vka__tensors;
-
-/* Scratch memory of the caller, of which `bytes` are needed, apart from all tensors; or, without a buffer, an offset
- * within the recorder's. */
-vka_status vka__check_workspace(const vka__check *c, const vka_workspace *workspace, uint64_t bytes,
-                                const vka__tensors *tensors);
+/* Scratch memory of the caller, of which `bytes` are needed; or, without a buffer, an offset within the recorder's. */
+vka_status vka__check_workspace(const vka__check *c, const vka_workspace *workspace, uint64_t bytes);
 
 #endif

@@ -32,8 +32,8 @@ static vka__commands commands_of(const vka__call *c) {
     };
     for (uint32_t i = 0; i < c->op->arg_count; ++i)
         commands.source[VKA__SOURCE_ARGS + i] = c->source[i];
-    if (c->op->workspace) {
-        const vka_workspace *w = (const vka_workspace *)(const void *)(c->desc + c->op->workspace);
+    const vka_workspace *w = vka__call_workspace(c);
+    if (w) {
         commands.source[VKA__SOURCE_WORKSPACE].buffer = w->buffer;
         commands.workspace_offset = w->offset;
     }

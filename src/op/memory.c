@@ -1,5 +1,6 @@
 /* Which tensors may share memory.
  * SPDX-License-Identifier: MIT */
+#include "core/overlap.h"
 #include "op/call.h"
 
 static const vka_tensor absent;
@@ -29,17 +30,17 @@ vka_status vka__call_check_memory(const vka__call *c) {
     return VKA_OK;
 }
 
+/* Nothing else may lie in the bytes that are needed. */
 vka_status vka__call_check_workspace(const vka__call *c) {
-    if (!c->op->workspace)
-        return VKA_OK;
-    const vka_workspace *w = (const vka_workspace *)(const void *)(c->desc + c->op->workspace);
-    const vka_tensor *t[VKA__MAX_ARGS];
-    const char *name[VKA__MAX_ARGS];
-    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
-        t[i] = tensor_of(c, i);
-        name[i] = c->op->args[i].name;
-    }
+    const vka_workspace *w = vka__call_workspace(c);
     const vka__check check = vka__call_checker(c);
-    const vka__tensors all = {c->op->arg_count, name, t, c->view};
-    return vka__check_workspace(&check, w, c->workspace_bytes, &all);
+    vka_status status = w ? vka__check_workspace(&check, w, c->workspace_bytes) : VKA_OK;
+    if (status != VKA_OK || !w || !w->buffer)
+        return status;
+    uint64_t start = vka__buffer_base(w->buffer) + w->offset;
+    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+        if (vka__buffer_same_memory(tensor_of(c, i)->buffer, w->buffer) &&
+            vka__view_shares_range(&c->view[i], start, c->workspace_bytes))
+            return vka__call_fail(c, VKA_INVALID, "workspace", "overlaps %s", c->op->args[i].name);
+    return VKA_OK;
 }

@@ -155,25 +155,25 @@ static void check_types(fixture *f, uint32_t arg) {
     CHANGED(t->dtype = VKA_DTYPE_INVALID, a->name, false);
 }
 
+/* The letter of a dimension, which may also be 1 where *or_one; 0: a number, or "...". */
+static char letter_at(const char *shape, uint32_t rank, uint32_t dim, bool *or_one) {
+    uint32_t at = rank;
+    for (size_t i = shape ? strlen(shape) : 0; i-- > 0;) {
+        *or_one = i >= 2 && shape[i - 1] == '|';
+        if (shape[i] != ' ' && shape[i] != '.' && --at == dim) {
+            return shape[i] >= 'A' && shape[i] <= 'Z' ? shape[i] : 0;
+        }
+        i -= *or_one ? 2 : 0;
+    }
+    return 0;
+}
+
 /* Is a size that of another tensor too? */
 static bool is_shared(const fixture *f, uint32_t arg, uint32_t dim) {
-    vka__call call;
-    description d = f->good;
-    cr_assert_eq(vka__call_begin(&call, f->op, f->c.device, true, d.bytes, f->op->desc_size), VKA_OK);
-    const char *shape = f->op->args[arg].shape;
-    uint32_t at = field(f->op, &d, arg)->rank, users = 0;
-    char letter = 0;
-    if (!shape) {
-        return false;
-    }
-    for (size_t i = strlen(shape); i-- > 0;) {
-        bool one_too = i >= 2 && shape[i - 1] == '|';
-        if (shape[i] >= 'A' && shape[i] <= 'Z' && --at == dim) {
-            letter = one_too ? 0 : shape[i];
-        }
-        i -= one_too ? 2 : 0;
-    }
-    for (uint32_t i = 0; i < f->op->arg_count && letter; i++) {
+    bool or_one;
+    char letter = letter_at(f->op->args[arg].shape, f->t[arg].view.rank, dim, &or_one);
+    uint32_t users = 0;
+    for (uint32_t i = 0; i < f->op->arg_count && letter && !or_one; i++) {
         users += f->t[i].size && f->op->args[i].shape && strchr(f->op->args[i].shape, letter);
     }
     return users > 1;
@@ -199,14 +199,10 @@ static void check_shape(fixture *f, uint32_t arg) {
 
 /* The dimension of a shape that a letter stands for; -1: none. */
 static int dimension_of(const char *shape, char letter, uint32_t rank) {
-    int dim = (int)rank;
-    for (size_t i = shape ? strlen(shape) : 0; i-- > 0;) {
-        if (shape[i] == ' ' || shape[i] == '.' || shape[i] == '|' || (i + 1 < strlen(shape) && shape[i + 1] == '|')) {
-            continue;
-        }
-        dim--;
-        if (shape[i] == letter) {
-            return dim;
+    bool or_one;
+    for (uint32_t dim = 0; dim < rank; dim++) {
+        if (letter_at(shape, rank, dim, &or_one) == letter) {
+            return (int)dim;
         }
     }
     return -1;
