@@ -231,9 +231,9 @@ static bool find_family(bench_device *d) {
     return false;
 }
 
-/* Enables everything that the library wishes for. */
-static bool create_device(bench_device *d, vka_vulkan_wishes *wishes) {
-    if (vka_vulkan_query(d->vk.GetInstanceProcAddr, d->instance, d->api_version, d->physical, wishes) != VKA_OK) {
+/* Enables everything that the library can use. */
+static bool create_device(bench_device *d, vka_vulkan_optional_features *optional) {
+    if (vka_vulkan_query(d->vk.GetInstanceProcAddr, d->instance, d->api_version, d->physical, optional) != VKA_OK) {
         return false;
     }
     vka_vulkan_feature_chain features;
@@ -245,11 +245,11 @@ static bool create_device(bench_device *d, vka_vulkan_wishes *wishes) {
     };
     VkDeviceCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
-        .pNext = vka_vulkan_features(wishes, &features, NULL),
+        .pNext = vka_vulkan_features(optional, &features, NULL),
         .queueCreateInfoCount = 1,
         .pQueueCreateInfos = &queue,
-        .enabledExtensionCount = wishes->extension_count,
-        .ppEnabledExtensionNames = wishes->extensions,
+        .enabledExtensionCount = optional->extension_count,
+        .ppEnabledExtensionNames = optional->extensions,
     };
     return d->vk.CreateDevice(d->physical, &info, NULL, &d->device) == VK_SUCCESS;
 }
@@ -267,7 +267,7 @@ static bool load_device(bench_device *d) {
     return complete;
 }
 
-static bool import(bench_device *d, const vka_vulkan_wishes *enabled, const char *tuning) {
+static bool import(bench_device *d, const vka_vulkan_optional_features *enabled, const char *tuning) {
     vka_import_desc desc = {
         .get_instance_proc_addr = d->vk.GetInstanceProcAddr,
         .instance = d->instance,
@@ -288,7 +288,7 @@ static bool import(bench_device *d, const vka_vulkan_wishes *enabled, const char
 
 /* What could not be done; NULL when everything was. */
 static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE], const char *tuning) {
-    vka_vulkan_wishes wishes = {0};
+    vka_vulkan_optional_features optional = {0};
     if (!load_loader(d)) {
         return "the Vulkan loader can't be opened";
     }
@@ -298,10 +298,10 @@ static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE],
     if (!find_physical(d, uuid) || !find_family(d)) {
         return "the device has vanished or has no compute queue";
     }
-    if (!create_device(d, &wishes) || !load_device(d)) {
+    if (!create_device(d, &optional) || !load_device(d)) {
         return "vkCreateDevice failed";
     }
-    return import(d, &wishes, tuning) ? NULL : "the library refused it";
+    return import(d, &optional, tuning) ? NULL : "the library refused it";
 }
 
 bench_device *bench_device_open(uint32_t number, const char *tuning) {

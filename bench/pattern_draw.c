@@ -83,9 +83,9 @@ static uint32_t *raster_colours(const raster *r) {
 /* ---- walking a map --------------------------------------------------------------------------------------------------
  */
 
-static uint32_t token_of(const vka_pattern_map *map, uint32_t place, uint32_t tokens) {
-    uint32_t places = map->info.tile_rows * map->info.query_tile;
-    uint32_t token = !map->order ? place : place < places ? map->order[place] : UINT32_MAX;
+static uint32_t token_of(const vka_pattern_map *map, uint32_t slot, uint32_t tokens) {
+    uint32_t slots = map->info.tile_rows * map->info.query_tile;
+    uint32_t token = !map->permutation ? slot : slot < slots ? map->permutation[slot] : UINT32_MAX;
     return token < tokens ? token : UINT32_MAX;
 }
 
@@ -319,10 +319,10 @@ static void count_token(void *user, uint32_t query, uint32_t key, int kind) {
 
 static void count_query(raster *r, const vka_pattern_map *map, uint32_t head, uint32_t query) {
     uint32_t first = head_row(map, head);
-    for (uint32_t place = 0; place < map->info.tile_rows * map->info.query_tile; place++) {
-        if (token_of(map, place, map->info.queries) == query) {
-            uint32_t row = place % map->info.query_tile;
-            visit_query(map, first + place / map->info.query_tile, row, count_token, r);
+    for (uint32_t slot = 0; slot < map->info.tile_rows * map->info.query_tile; slot++) {
+        if (token_of(map, slot, map->info.queries) == query) {
+            uint32_t row = slot % map->info.query_tile;
+            visit_query(map, first + slot / map->info.query_tile, row, count_token, r);
         }
     }
 }

@@ -29,7 +29,7 @@ static void log_line(void *user, vka_log_level level, const char *item, const ch
 
 static float q[COUNT], v[COUNT], out[COUNT], rotations[ROUNDS * HEADS * DIM * COLUMNS];
 static const float self_last[3] = {0, -1e5f, 0}; /* biases of tokens before, the token itself, tokens after */
-static int32_t order[ROUNDS * ROWS];
+static int32_t permutation[ROUNDS * ROWS];
 
 /* Numbers of the normal distribution serve as data, too. */
 static void make_data(void) {
@@ -66,7 +66,7 @@ static void record(vka_recorder *recorder, const vka_lsh_sort_desc *sort, const 
     check(vka_lsh_sort(recorder, sort));
     for (uint32_t round = 0; round < ROUNDS; round++) {
         vka_attention_desc desc = *attention;
-        desc.order = vka_lsh_round(sort->order, round);
+        desc.permutation = vka_lsh_round(sort->permutation, round);
         desc.out = outs[round];
         desc.lse = lses[round];
         check(vka_attention(recorder, &desc));
@@ -96,7 +96,7 @@ static void run(vka_device *device) {
         .rotations =
             vka_tensor_4d(make_buffer(device, rotations, sizeof rotations), VKA_F32, ROUNDS, HEADS, DIM, COLUMNS),
         .bucket_count = {BUCKETS},
-        .order = vka_tensor_4d(make_buffer(device, NULL, sizeof order), VKA_I32, ROUNDS, 1, HEADS, TOKENS),
+        .permutation = vka_tensor_4d(make_buffer(device, NULL, sizeof permutation), VKA_I32, ROUNDS, 1, HEADS, TOKENS),
         .keys = make_tokens(device, NULL),
     };
     vka_attention_desc attention = {
@@ -115,7 +115,7 @@ static void run(vka_device *device) {
     check(vka_recorder_submit(recorder));
     check(vka_recorder_wait(recorder, VKA_FOREVER));
     check(vka_buffer_read(outs[0].buffer, 0, out, sizeof out));
-    check(vka_buffer_read(sort.order.buffer, 0, order, sizeof order));
+    check(vka_buffer_read(sort.permutation.buffer, 0, permutation, sizeof permutation));
 
     vka_recorder_destroy(&recorder);
     vka_pattern_destroy(&pattern);
@@ -123,7 +123,8 @@ static void run(vka_device *device) {
         vka_buffer_destroy(&outs[round].buffer);
         vka_buffer_destroy(&lses[round].buffer);
     }
-    vka_tensor *others[] = {&sort.x, &sort.rotations, &sort.order, &sort.keys, &attention.v, &attention.relative_bias};
+    vka_tensor *others[] = {&sort.x,    &sort.rotations, &sort.permutation,
+                            &sort.keys, &attention.v,    &attention.relative_bias};
     for (int i = 0; i < 6; i++) {
         vka_buffer_destroy(&others[i]->buffer);
     }
@@ -188,7 +189,7 @@ int main(void) {
     double error = 0, found = 0;
     long pairs = 0, looked_at = 0;
     for (int n = 0; n < ROUNDS * ROWS; n++) {
-        place[n / TOKENS * TOKENS + order[n]] = n % TOKENS;
+        place[n / TOKENS * TOKENS + permutation[n]] = n % TOKENS;
     }
     for (int row = 0; row < ROWS; row++) {
         error = fmax(error, judge(row / TOKENS, row % TOKENS, &found));

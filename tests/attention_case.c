@@ -81,7 +81,7 @@ static void make_reference(attention_problem *p) {
         .right = a->window.right,
         .kv_lens = p->sequences.kv_len,
         .pattern = a->pattern,
-        .places = p->places,
+        .slots = p->slots,
         .own_keys = a->page_size || a->kv_list.kind == LIST_OFFSETS,
         .diagonals = p->sequences.diagonal,
         .k_scale = p->ref_k_scale,
@@ -109,7 +109,7 @@ static void compute_row(attention_problem *p, uint32_t b, uint32_t h, uint32_t i
     size_t row = attention_q_row(p, b, h, i);
     ref_softmax softmax, naive;
     size_t tokens = p->a.q_len > p->a.kv_len ? p->a.q_len : p->a.kv_len;
-    if (p->places && p->places[((size_t)b * p->a.q_heads + h) * tokens + i] < 0) {
+    if (p->slots && p->slots[((size_t)b * p->a.q_heads + h) * tokens + i] < 0) {
         return;
     }
     cr_assert(!p->written[row], "the test's own sequences share queries");
@@ -219,8 +219,8 @@ static void draw_pattern(attention_problem *p) {
     ref_rng rng = ref_rng_seed(a->pattern_seed);
     int64_t positions = attention_positions(a);
     uint32_t keys = longest(a->kv_len, a->max_kv_len), queries = positions < 1 ? 1 : (uint32_t)positions;
-    if (a->order_len) {
-        keys = queries = a->order_len;
+    if (a->permutation_len) {
+        keys = queries = a->permutation_len;
     }
     p->drawn = attention_must(calloc(1, sizeof *p->drawn));
     pattern_draw(&rng, queries, keys ? keys : 1, a->pattern_heads ? a->q_heads : 0, &p->drawn_storage, p->drawn);
@@ -259,7 +259,7 @@ void attention_destroy(attention_problem *p) {
     vka_pattern_destroy(&p->pattern);
     pattern_free(&p->drawn_storage);
     free(p->drawn);
-    free(p->places);
+    free(p->slots);
     void *memory[] = {p->q_values, p->kv_values, p->ref_q,   p->ref_k,   p->ref_v,     p->ref_k_scale, p->ref_v_scale,
                       p->written,  p->ref_out,   p->ref_lse, p->ref_max, p->naive_out, p->naive_lse,   p->naive_max};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
@@ -373,8 +373,8 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
     say_list(&w, "kv", &a->kv_list, p->kv_values, a->batch);
     say(&w, a->max_kv_len, " at most %u", a->max_kv_len);
     say(&w, a->page_size, " pages of %u%s", a->page_size, a->wild_pages ? " (wild)" : "");
-    say(&w, a->order_len, " order of %u%s%s", a->order_len, a->order_batch ? " each entry" : "",
-        a->order_heads ? " each head" : "");
+    say(&w, a->permutation_len, " permutation of %u%s%s", a->permutation_len, a->permutation_batch ? " each entry" : "",
+        a->permutation_heads ? " each head" : "");
     if (a->pattern) {
         char pattern[768];
         say(&w, true, " pattern {%s}", pattern_describe(a->pattern, pattern, sizeof pattern));

@@ -66,8 +66,8 @@ typedef struct attention_case {
     uint64_t pattern_seed;           /* not 0: a drawn one instead, with these tiles, or of each head  */
     uint32_t pattern_query_tile, pattern_key_tile;
     bool pattern_heads;
-    uint32_t order_len;            /* 0: no order; otherwise places, of which those beyond all tokens are holes */
-    bool order_batch, order_heads; /* one for each batch entry, for each head                       */
+    uint32_t permutation_len; /* 0: no permutation; otherwise slots, of which those beyond all tokens are holes */
+    bool permutation_batch, permutation_heads; /* one for each batch entry, for each head                       */
     vka_selection selection;
     float dropout;
     uint64_t random_seed;
@@ -90,7 +90,7 @@ typedef struct attention_sequences {
 
 /* The tensors of a problem. Those that the case has no use for have no buffer. */
 #define ATTENTION_INPUTS(X)                                                                                            \
-    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(order)
+    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 /* What the accuracy rule is about. */
@@ -117,7 +117,7 @@ typedef struct attention_problem {
     vka_pattern *pattern;
     vka_pattern_desc *drawn; /* what the case's seed gives */
     pattern_storage drawn_storage;
-    int64_t *places;   /* see ref_attention; NULL: no order */
+    int64_t *slots;    /* see ref_attention; NULL: no permutation */
     ref_attention ref; /* of what follows: the sequences, gathered from the tensors */
     float *ref_q, *ref_k, *ref_v, *ref_k_scale, *ref_v_scale;
     /* In the order of out and lse: rows that no sequence has are not written. */

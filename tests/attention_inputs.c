@@ -156,30 +156,31 @@ static void make_pages(attention_problem *p, ref_rng *rng) {
     free(ids);
 }
 
-/* Tokens in random order; where there are fewer places, the others have none. */
-static void make_order(attention_problem *p, ref_rng *rng) {
+/* Tokens in random order; where there are fewer slots, the others have none. */
+static void make_permutation(attention_problem *p, ref_rng *rng) {
     const attention_case *a = &p->a;
-    uint32_t batch = a->order_batch ? a->batch : 1, heads = a->order_heads ? a->q_heads : 1, n = a->order_len;
+    uint32_t batch = a->permutation_batch ? a->batch : 1, heads = a->permutation_heads ? a->q_heads : 1,
+             n = a->permutation_len;
     uint32_t tokens = a->q_len > a->kv_len ? a->q_len : a->kv_len, most = tokens > n ? tokens : n;
-    p->order = tensor_create(p->c, VKA_I32, 3, (uint32_t[]){batch, heads, n},
-                             (layout){.pad = a->layout.pad, .shift = a->layout.shift});
-    size_t places = (size_t)a->batch * a->q_heads * tokens;
-    p->places = attention_must(malloc(places * sizeof *p->places));
-    memset(p->places, 0xff, places * sizeof *p->places);
-    uint32_t *order = attention_must(calloc(most, sizeof *order));
+    p->permutation = tensor_create(p->c, VKA_I32, 3, (uint32_t[]){batch, heads, n},
+                                   (layout){.pad = a->layout.pad, .shift = a->layout.shift});
+    size_t slots = (size_t)a->batch * a->q_heads * tokens;
+    p->slots = attention_must(malloc(slots * sizeof *p->slots));
+    memset(p->slots, 0xff, slots * sizeof *p->slots);
+    uint32_t *permutation = attention_must(calloc(most, sizeof *permutation));
     for (uint32_t plane = 0; plane < batch * heads; plane++) {
-        shuffle(rng, order, most);
-        for (uint32_t place = 0; place < n; place++) {
-            p->order.values[(size_t)plane * n + place] = (float)order[place];
-            for (uint32_t bh = 0; bh < a->batch * a->q_heads && order[place] < tokens; bh++) {
+        shuffle(rng, permutation, most);
+        for (uint32_t slot = 0; slot < n; slot++) {
+            p->permutation.values[(size_t)plane * n + slot] = (float)permutation[slot];
+            for (uint32_t bh = 0; bh < a->batch * a->q_heads && permutation[slot] < tokens; bh++) {
                 uint32_t b = batch == 1 ? 0 : bh / a->q_heads, h = heads == 1 ? 0 : bh % a->q_heads;
                 if (b * heads + h == plane) {
-                    p->places[(size_t)bh * tokens + order[place]] = place;
+                    p->slots[(size_t)bh * tokens + permutation[slot]] = slot;
                 }
             }
         }
     }
-    free(order);
+    free(permutation);
 }
 
 static tensor make_kv(attention_problem *p, vka_dtype dtype, bool shared, uint32_t dim, ref_rng *rng, tensor *scale) {
@@ -293,8 +294,8 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
     }
     make_biases(p, rng);
     make_sequences(p, rng);
-    if (a->order_len) {
-        make_order(p, rng);
+    if (a->permutation_len) {
+        make_permutation(p, rng);
     }
 }
 

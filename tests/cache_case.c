@@ -54,18 +54,18 @@ static void make_pages(cache_problem *p, ref_rng *rng) {
     }
     for (uint32_t i = 0; i < used; i++) {
         bool bad = p->a.foreign_pages && i % 3 == 1;
-        int32_t stranger = foreign[i / 3 % 4];
-        p->pages[i] = !bad ? order[i] : stranger ? stranger : (int32_t)pages;
+        int32_t nonfiniter = foreign[i / 3 % 4];
+        p->pages[i] = !bad ? order[i] : nonfiniter ? nonfiniter : (int32_t)pages;
     }
     free(order);
     p->page_table = make_list(p, p->pages, p->a.batch, p->columns);
 }
 
 /* Rows with nothing but zeros, or tiny values, or one that is not finite, and the largest there is. */
-static void make_strange(tensor *x, uint32_t cols) {
-    const float strange[] = {NAN, INFINITY, -INFINITY, 0, 1e-38f, 0x1p-101f, 1e37f, 1e-7f};
+static void make_nonfinite(tensor *x, uint32_t cols) {
+    const float nonfinite[] = {NAN, INFINITY, -INFINITY, 0, 1e-38f, 0x1p-101f, 1e37f, 1e-7f};
     for (size_t row = 0; row < x->count / cols; row++) {
-        float s = strange[row % 8];
+        float s = nonfinite[row % 8];
         for (uint32_t i = 0; i < cols; i++) {
             float *at = &x->values[row * cols + i];
             *at = isfinite(s) ? *at * s : i == (row * 5) % cols ? s : *at;
@@ -85,8 +85,8 @@ static cache_side make_side(cache_problem *p, ref_rng *rng, bool values) {
         .scale = tensor_create(p->c, VKA_F32, 3, cache, (layout){.pad = a->cache_layout.pad}),
     };
     tensor_fill_normal(&s.x, rng, 0, a->scale != 0 ? a->scale : 1);
-    if (a->strange) {
-        make_strange(&s.x, cols);
+    if (a->nonfinite) {
+        make_nonfinite(&s.x, cols);
     }
     tensor_upload(&s.x);
     return s;
@@ -309,11 +309,11 @@ static bool floats_ok(const tensor *cache, size_t first, uint32_t cols, const ex
     return e->error == 0 || ref_error_ok(&error);
 }
 
-static double largest(const double *x, uint32_t n, bool *strange) {
+static double largest(const double *x, uint32_t n, bool *nonfinite) {
     double most = 0;
-    *strange = false;
+    *nonfinite = false;
     for (uint32_t i = 0; i < n; i++) {
-        *strange = *strange || !isfinite(x[i]);
+        *nonfinite = *nonfinite || !isfinite(x[i]);
         most = fmax(most, fabs(x[i]));
     }
     return most;
@@ -331,12 +331,12 @@ static bool steps_ok(const expected *e, uint32_t first, uint32_t n, float scale,
 static bool i8_ok(const cache_side *s, size_t row, uint32_t cols, const expected *e) {
     uint8_t steps[1024];
     float scale = s->scale.values[row];
-    bool strange;
-    double most = largest(e->ref, cols, &strange);
+    bool nonfinite;
+    double most = largest(e->ref, cols, &nonfinite);
     for (uint32_t i = 0; i < cols; i++) {
         steps[i] = *tensor_bytes(&s->cache, row * cols + i);
     }
-    return (strange ? isnan(scale) : ref_quantised_scale_ok(most, e->error, scale)) &&
+    return (nonfinite ? isnan(scale) : ref_quantised_scale_ok(most, e->error, scale)) &&
            steps_ok(e, 0, cols, scale, steps);
 }
 
@@ -345,11 +345,11 @@ static bool q8_0_ok(const cache_side *s, size_t row, uint32_t cols, const expect
     for (uint32_t first = 0; first < cols; first += 32) {
         const uint8_t *block = tensor_bytes(&s->cache, row * cols + first);
         uint16_t bits;
-        bool strange;
-        double most = largest(e->ref + first, 32, &strange);
+        bool nonfinite;
+        double most = largest(e->ref + first, 32, &nonfinite);
         memcpy(&bits, block, 2);
         float scale = ref_f32_from_f16(bits);
-        ok = ok && (strange ? isnan(scale) : ref_quantised_scale_f16_ok(most, e->error, bits));
+        ok = ok && (nonfinite ? isnan(scale) : ref_quantised_scale_f16_ok(most, e->error, bits));
         ok = ok && steps_ok(e, first, 32, scale, block + 2);
     }
     return ok;

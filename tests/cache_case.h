@@ -37,8 +37,8 @@ typedef struct cache_case {
     bool interleaved;
     int32_t offset;
     rope_tables tables;
-    float scale;  /* of the values; 0 = 1                                                                     */
-    bool strange; /* NaN, infinity, zeros and tiny numbers among the values                                   */
+    float scale;    /* of the values; 0 = 1                                                                     */
+    bool nonfinite; /* NaN, infinity, zeros and tiny numbers among the values                                   */
     layout layout, cache_layout;
 } cache_case;
 

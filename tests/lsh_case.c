@@ -28,7 +28,7 @@ static void *must(void *memory) {
 
 /* ---- inputs ---------------------------------------------------------------------------------------------------- */
 
-static void make_strange(float *x, uint32_t dim, uint32_t n, ref_rng *rng) {
+static void make_nonfinite(float *x, uint32_t dim, uint32_t n, ref_rng *rng) {
     uint32_t at = ref_rng_below(rng, dim);
     for (uint32_t d = 0; d < dim; d++) {
         x[d] = n % 7 == 1 ? 0 : n % 7 == 2 ? NAN : x[d];
@@ -47,11 +47,11 @@ static void fill(lsh_problem *p, ref_rng *rng) {
         }
     }
     size_t rows = p->x.count / l->dim;
-    for (size_t n = 0; n < rows && l->content == CONTENT_STRANGE; n++) {
-        make_strange(p->x.values + n * l->dim, l->dim, (uint32_t)n, rng);
+    for (size_t n = 0; n < rows && l->content == CONTENT_NONFINITE; n++) {
+        make_nonfinite(p->x.values + n * l->dim, l->dim, (uint32_t)n, rng);
     }
     size_t matrix = (size_t)l->dim * ((l->bucket_count[0] + l->bucket_count[1]) / 2);
-    for (size_t n = 0; n < matrix && l->content == CONTENT_STRANGE && l->rounds > 1; n++) {
+    for (size_t n = 0; n < matrix && l->content == CONTENT_NONFINITE && l->rounds > 1; n++) {
         p->rotations.values[n] = NAN;
     }
     for (size_t n = 0; n < p->x.count && l->content == CONTENT_ENORMOUS; n++) {
@@ -96,7 +96,7 @@ lsh_problem lsh_make(context *c, lsh_case l, uint64_t seed) {
         .seed = seed,
         .x = tensor_create(c, l.dtype, 4, tokens, l.layout),
         .rotations = tensor_create(c, VKA_F32, 4, rotations, (layout){NULL, l.layout.pad, l.layout.shift}),
-        .order = tensor_create(c, VKA_I32, 4, rows, l.layout),
+        .permutation = tensor_create(c, VKA_I32, 4, rows, l.layout),
         .buckets = tensor_create(c, VKA_I32, 4, rows, l.layout),
         .keys = tensor_create(c, l.keys_type, 4, tokens, l.layout),
     };
@@ -107,7 +107,7 @@ lsh_problem lsh_make(context *c, lsh_case l, uint64_t seed) {
 }
 
 void lsh_destroy(lsh_problem *p) {
-    tensor *all[] = {&p->x, &p->rotations, &p->order, &p->buckets, &p->keys, &p->lengths};
+    tensor *all[] = {&p->x, &p->rotations, &p->permutation, &p->buckets, &p->keys, &p->lengths};
     for (int i = 0; i < 6; i++) {
         tensor_destroy(all[i]);
     }
@@ -119,7 +119,7 @@ vka_lsh_sort_desc lsh_desc(const lsh_problem *p) {
     vka_lsh_sort_desc d = {.x = p->x.view,
                            .rotations = p->rotations.view,
                            .bucket_count = {p->l.bucket_count[0], p->l.bucket_count[1]},
-                           .order = p->order.view,
+                           .permutation = p->permutation.view,
                            .buckets = p->buckets.view,
                            .epsilon = p->l.epsilon};
     if (!p->l.no_keys) {
@@ -142,7 +142,7 @@ int32_t lsh_integer(const tensor *t, size_t index) {
 }
 
 void lsh_poison(lsh_problem *p) {
-    tensor *outputs[] = {&p->order, &p->buckets, &p->keys};
+    tensor *outputs[] = {&p->permutation, &p->buckets, &p->keys};
     for (int i = 0; i < 3; i++) {
         memset(outputs[i]->image, NOTHING, outputs[i]->size);
         EXPECT_OK(vka_buffer_write(outputs[i]->view.buffer, 0, outputs[i]->image, outputs[i]->size));
@@ -169,7 +169,7 @@ static void check_bucket(const lsh_problem *p, uint32_t round, uint32_t head, si
 }
 
 /* One round of one head, `row` of [B, H]. */
-static void check_row(const lsh_problem *p, uint32_t round, size_t row, int32_t *buckets, int32_t *order) {
+static void check_row(const lsh_problem *p, uint32_t round, size_t row, int32_t *buckets, int32_t *permutation) {
     const lsh_case *l = &p->l;
     uint32_t head = (uint32_t)(row % l->heads), tokens = (uint32_t)p->tokens[row / l->heads];
     size_t first = (round * (size_t)l->batch * l->heads + row) * l->tokens;
@@ -183,11 +183,12 @@ static void check_row(const lsh_problem *p, uint32_t round, size_t row, int32_t 
                          describe(p, text, sizeof text), round, row, n, buckets[n]);
         }
     }
-    ref_lsh_order(buckets, l->tokens, l->bucket_count[0] * (l->bucket_count[1] ? l->bucket_count[1] : 1), order);
+    ref_lsh_permutation(buckets, l->tokens, l->bucket_count[0] * (l->bucket_count[1] ? l->bucket_count[1] : 1),
+                        permutation);
     for (uint32_t n = 0; n < l->tokens; n++) {
-        int32_t is = lsh_integer(&p->order, first + n);
-        cr_assert_eq(is, order[n], "%s: round %u, row %zu: place %u has token %d, not %d",
-                     describe(p, text, sizeof text), round, row, n, is, order[n]);
+        int32_t is = lsh_integer(&p->permutation, first + n);
+        cr_assert_eq(is, permutation[n], "%s: round %u, row %zu: place %u has token %d, not %d",
+                     describe(p, text, sizeof text), round, row, n, is, permutation[n]);
     }
 }
 
@@ -222,19 +223,19 @@ static void check_keys(const lsh_problem *p) {
 void lsh_compare(lsh_problem *p) {
     const lsh_case *l = &p->l;
     char text[512];
-    tensor *outputs[] = {&p->order, &p->buckets, &p->keys};
+    tensor *outputs[] = {&p->permutation, &p->buckets, &p->keys};
     for (int i = 0; i < 3; i++) {
         cr_assert(tensor_download(outputs[i]), "%s: writes outside of output %d", describe(p, text, sizeof text), i);
     }
     int32_t *buckets = must(calloc(l->tokens + 1, sizeof *buckets)),
-            *order = must(calloc(l->tokens + 1, sizeof *order));
+            *permutation = must(calloc(l->tokens + 1, sizeof *permutation));
     for (uint32_t round = 0; round < l->rounds; round++) {
         for (size_t row = 0; row < (size_t)l->batch * l->heads; row++) {
-            check_row(p, round, row, buckets, order);
+            check_row(p, round, row, buckets, permutation);
         }
     }
     free(buckets);
-    free(order);
+    free(permutation);
     check_keys(p);
 }
 

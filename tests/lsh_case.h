@@ -17,9 +17,9 @@ typedef enum lsh_lengths {
 
 typedef enum lsh_content {
     CONTENT_NORMAL,
-    CONTENT_WHOLE,    /* small whole numbers: sums are exact, and many are equal */
-    CONTENT_STRANGE,  /* some tokens have NaN, infinities, or are 0; of several rotations the first one is NaN */
-    CONTENT_ENORMOUS, /* sums overflow: any bucket will do                       */
+    CONTENT_WHOLE,     /* small whole numbers: sums are exact, and many are equal */
+    CONTENT_NONFINITE, /* some tokens have NaN, infinities, or are 0; of several rotations the first one is NaN */
+    CONTENT_ENORMOUS,  /* sums overflow: any bucket will do                       */
 } lsh_content;
 
 /* Zero: f32, one round of 8 buckets for one token of 64 channels, dense, with every output; keys as x. */
@@ -39,7 +39,7 @@ typedef struct lsh_problem {
     context *c;
     lsh_case l;
     uint64_t seed;
-    tensor x, rotations, order, buckets, keys, lengths;
+    tensor x, rotations, permutation, buckets, keys, lengths;
     int32_t *listed, *tokens; /* [batch]: lengths as listed, and as applied */
 } lsh_problem;
 
@@ -48,8 +48,8 @@ void lsh_destroy(lsh_problem *p);
 vka_lsh_sort_desc lsh_desc(const lsh_problem *p);
 /* Sets all bytes of the outputs to what no result is. */
 void lsh_poison(lsh_problem *p);
-/* Runs it with poisoned outputs and workspace, and asserts that every bucket is right, that orders are the stable sort
- * of the buckets, the accuracy rule for keys, and that nothing else was written. */
+/* Runs it with poisoned outputs and workspace, and asserts that every bucket is right, that permutations are the stable
+ * sort of the buckets, the accuracy rule for keys, and that nothing else was written. */
 void lsh_run(lsh_problem *p);
 /* Asserts what lsh_run does of the outputs of a run of the caller's own. */
 void lsh_compare(lsh_problem *p);

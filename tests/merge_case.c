@@ -14,14 +14,14 @@ static const char *describe(const merge_problem *p, char *text, size_t size) {
     snprintf(text, size, "%s: %s + %s = %s %ux%ux%ux%u order %s+%u>>%u, out over %d, lse over %d%s%s, VKATTN_SEED=%llu",
              p->c->config->name, dtype_name(m->a), dtype_name(m->b), dtype_name(m->out), m->shape[0], m->shape[1],
              m->shape[2], m->shape[3], m->layout.order ? m->layout.order : "dense", m->layout.pad, m->layout.shift,
-             m->out_over, m->lse_over, m->no_lse ? " no lse" : "", m->strange ? " strange" : "",
+             m->out_over, m->lse_over, m->no_lse ? " no lse" : "", m->nonfinite ? " nonfinite" : "",
              (unsigned long long)test_seed());
     return text;
 }
 
 /* Rows take turns: like any other; a, b or both are empty, and NaN where they are; one outweighs the other; one has a
  * lse that no finite scores give. */
-static void make_strange(merge_problem *p) {
+static void make_nonfinite(merge_problem *p) {
     static const float lses[][2] = {
         {0.5f, -1},      {-INFINITY, 2},   {3, -INFINITY},   {-INFINITY, -INFINITY}, {200, -200}, {-80, 20},
         {1e30f, -1e30f}, {-3e38f, -3e38f}, {INFINITY, 1},    {INFINITY, INFINITY},   {NAN, 1},    {-2, NAN},
@@ -50,8 +50,8 @@ merge_problem merge_make(context *c, merge_case m) {
         p.t[i] = tensor_create(c, types[i], i < A_LSE ? 4 : 3, m.shape, i < A_LSE ? m.layout : flat);
         tensor_fill_normal(&p.t[i], &rng, i < A_LSE ? 0 : 4, i < A_LSE ? 1 : 2);
     }
-    if (m.strange) {
-        make_strange(&p);
+    if (m.nonfinite) {
+        make_nonfinite(&p);
     }
     for (int i = 0; i < MERGE_TENSORS; i++) {
         p.inputs[i] = malloc((p.t[i].count + 1) * sizeof(float));

@@ -18,7 +18,7 @@ typedef struct merge_case {
     layout layout;       /* of a, b and out; padding and shift also of the others */
     over out_over, lse_over;
     bool no_lse;
-    bool strange; /* empty parts full of NaN, lse of +inf and NaN, parts that weigh nothing to the digits of f32 */
+    bool nonfinite; /* empty parts full of NaN, lse of +inf and NaN, parts that weigh nothing to the digits of f32 */
 } merge_case;
 
 /* The tensors of a merge. */

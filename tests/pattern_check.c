@@ -43,29 +43,29 @@ void built_free(built *b) {
 
 /* ---- a map's walk ----------------------------------------------------------------------------------------------- */
 
-/* The token that a place holds; UINT32_MAX: none. */
-static uint32_t token_at(const built *b, uint32_t place, uint32_t tokens) {
+/* The token that a slot holds; UINT32_MAX: none. */
+static uint32_t token_at(const built *b, uint32_t slot, uint32_t tokens) {
     const vka_pattern_map *m = &b->map;
-    uint32_t places = m->info.tile_rows * m->info.query_tile;
-    if (m->order) {
-        return place < places ? m->order[place] : UINT32_MAX;
+    uint32_t slots = m->info.tile_rows * m->info.query_tile;
+    if (m->permutation) {
+        return slot < slots ? m->permutation[slot] : UINT32_MAX;
     }
-    return place < tokens ? place : UINT32_MAX;
+    return slot < tokens ? slot : UINT32_MAX;
 }
 
-/* Each token has one place. */
-static void check_order(const built *b) {
+/* Each token has one slot. */
+static void check_permutation(const built *b) {
     const vka_pattern_info *i = &b->map.info;
-    cr_assert_eq(b->map.order != NULL, i->ordered, "%s", b->text);
-    if (!b->map.order) {
+    cr_assert_eq(b->map.permutation != NULL, i->ordered, "%s", b->text);
+    if (!b->map.permutation) {
         return;
     }
     uint8_t *met = must(calloc(i->queries, 1));
-    uint32_t places = i->tile_rows * i->query_tile, count = 0;
+    uint32_t slots = i->tile_rows * i->query_tile, count = 0;
     cr_assert_eq(i->queries, i->keys, "%s", b->text);
-    for (uint32_t place = 0; place < places; place++) {
-        uint32_t token = b->map.order[place];
-        cr_assert(token == UINT32_MAX || (token < i->queries && !met[token]), "place %u has token %u; %s", place, token,
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        uint32_t token = b->map.permutation[slot];
+        cr_assert(token == UINT32_MAX || (token < i->queries && !met[token]), "slot %u has token %u; %s", slot, token,
                   b->text);
         if (token != UINT32_MAX) {
             met[token] = 1;
@@ -87,7 +87,7 @@ typedef struct tile_place {
 } tile_place;
 
 /* The pairs of one tile that the map says are seen, into `sees` [heads, queries, keys]. A tile has some; a full one has
- * all that there are, and a partial one has not. In an ordered map a place without a token is a key that nobody sees.
+ * all that there are, and a partial one has not. In an ordered map a slot without a token is a key that nobody sees.
  */
 static void walk_tile(const built *b, tile_place at, uint32_t bits, uint8_t *sees, counts *n) {
     const vka_pattern_info *i = &b->map.info;
@@ -139,7 +139,7 @@ static void walk_row(const built *b, uint32_t head, uint32_t row, uint8_t *sees,
 
 static counts walk(const built *b, uint8_t *sees) {
     counts n = {0};
-    check_order(b);
+    check_permutation(b);
     for (uint32_t head = 0; head < b->map.info.heads; head++) {
         for (uint32_t row = 0; row < b->map.info.tile_rows; row++) {
             walk_row(b, head, row, sees, &n);
@@ -162,13 +162,13 @@ static void check_info(const built *b, const vka_pattern_desc *d, const counts *
     vka_pattern_info got = vka_pattern_get_info(b->pattern);
     const vka_pattern_info *i = &b->map.info;
     double pairs = (double)i->heads * (double)d->queries * (double)d->keys;
-    uint32_t places = i->ordered ? i->tile_rows * i->query_tile : d->queries;
+    uint32_t slots = i->ordered ? i->tile_rows * i->query_tile : d->queries;
     cr_assert(i->queries == d->queries && i->keys == d->keys && i->heads == (d->heads ? d->heads : 1), "%s", b->text);
     cr_assert(i->query_tile == 16 || i->query_tile == 32 || i->query_tile == 64 || i->query_tile == 128, "%s", b->text);
     cr_assert(i->key_tile == 32 || i->key_tile == 64 || i->key_tile == 128, "%s", b->text);
     cr_assert(!d->query_tile || d->query_tile == i->query_tile, "%s", b->text);
     cr_assert(!d->key_tile || d->key_tile == i->key_tile, "%s", b->text);
-    cr_assert_eq(i->tile_rows, (places - 1) / i->query_tile + 1, "%s", b->text);
+    cr_assert_eq(i->tile_rows, (slots - 1) / i->query_tile + 1, "%s", b->text);
     cr_assert_geq((uint64_t)i->tile_columns * i->key_tile, d->keys, "%s", b->text);
     cr_assert(!d->keep_order || !i->ordered, "%s", b->text);
     cr_assert_eq(i->live_tiles, n->live, "%s", b->text);

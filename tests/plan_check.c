@@ -57,12 +57,12 @@ static uint64_t check_row(const device *d, const vka__call *c, const vka__dispat
     for (uint32_t i = 0; i < c->op->arg_count; i++) {
         const vka__arg *a = &c->op->args[i];
         const vka__view *v = &c->view[i];
-        const vka__binding *bound = &x->binding[a->slot];
+        const vka__binding *bound = &x->binding[a->binding];
         if (!v->present || a->extent != VKA__BOX) {
             continue;
         }
         const vka_strides *s = (const vka_strides *)(const void *)(c->params + a->strides);
-        uint64_t at = x->push.base[a->slot], wanted = v->offset, last = (v->shape[3] - 1) * v->stride[3];
+        uint64_t at = x->push.base[a->binding], wanted = v->offset, last = (v->shape[3] - 1) * v->stride[3];
         for (int dim = 0; dim < 3; dim++) {
             at += row[dim] * (dim == 0 ? s->b : dim == 1 ? s->h : s->n);
             wanted += (begin[dim] + row[dim]) * v->stride[dim] * v->size;
@@ -88,8 +88,8 @@ static void check_rows_dispatch(const device *d, const vka__call *c, uint64_t in
     for (uint32_t i = 0; i < c->op->arg_count; i++) {
         const vka__arg *a = &c->op->args[i];
         if (a->extent == VKA__ALL && c->view[i].present) {
-            check_binding(d, &c->view[i], 0, vka__view_extent(&c->view[i], 0), &x->binding[a->slot],
-                          x->push.base[a->slot], a->name);
+            check_binding(d, &c->view[i], 0, vka__view_extent(&c->view[i], 0), &x->binding[a->binding],
+                          x->push.base[a->binding], a->name);
         }
     }
 }

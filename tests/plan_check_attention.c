@@ -71,7 +71,7 @@ static uint64_t cut_part(const vka__attention_problem *p, const vka__attention_p
     if (t->heads == KV_HEADS && plan->parts > 1) {
         cut_dim(part, p->pages.present ? 0 : 2, x->push.dim1, x->push.dim2, first);
     }
-    if (!is_ranged(p, t) || p->order.present) {
+    if (!is_ranged(p, t) || p->permutation.present) {
         return 0;
     }
     cut_dim(part, 2, x->push.row0, plan->part_rows, first);

@@ -331,7 +331,7 @@ static void hide(context *c, attention_case a, bool all_paths) {
     attention_problem p = attention_make(c, a, test_seed());
     int first = context_compiles_slowly(c) ? VKA_PATH_AUTO : VKA_PATH_ROW, last = first ? LAST_PATH : first;
     for (int path = first; path <= last; path++) {
-        uint32_t splits = a.order_len ? 0 : a.q_len == 1 ? 3 : 1;
+        uint32_t splits = a.permutation_len ? 0 : a.q_len == 1 ? 3 : 1;
         bool wanted = all_paths || is_quick(c, (vka_attention_path)path);
         if (wanted && attention_can(&p, (vka_attention_path)path)) {
             cr_assert(attention_try_hidden(&p, (vka_attention_path)path, splits, why, sizeof why),
@@ -396,7 +396,7 @@ Test(attention_numbers, hidden_by_patterns) {
     static const attention_case cases[] = {
         {.pattern_seed = 5, .pattern_query_tile = 16, .pattern_key_tile = 32},
         {.pattern_seed = 8, .pattern_query_tile = 16, .pattern_key_tile = 32, .mask = VKA_F32},
-        {.order_len = 38, .order_heads = true},
+        {.permutation_len = 38, .permutation_heads = true},
     };
     HIDE(cases);
 }

@@ -135,10 +135,14 @@ Test(attention_patterns, options) {
 
 Test(attention_patterns, orders) {
     static const attention_case cases[] = {
-        {.order_len = 90, .order_batch = true, .order_heads = true, .causal = true},
-        {.order_len = 96, .order_heads = true, .mask = VKA_F32, .kv_list = {.kind = LIST_LENGTHS}},
-        {.order_len = 77, .alibi = true, .scores = VKA_F32, .score_stage = VKA_SCORES_MASKED, .order_batch = true},
-        {.order_len = 90, .dropout = 0.5f, .window = {true, 40, 40}, .dtype = VKA_F16},
+        {.permutation_len = 90, .permutation_batch = true, .permutation_heads = true, .causal = true},
+        {.permutation_len = 96, .permutation_heads = true, .mask = VKA_F32, .kv_list = {.kind = LIST_LENGTHS}},
+        {.permutation_len = 77,
+         .alibi = true,
+         .scores = VKA_F32,
+         .score_stage = VKA_SCORES_MASKED,
+         .permutation_batch = true},
+        {.permutation_len = 90, .dropout = 0.5f, .window = {true, 40, 40}, .dtype = VKA_F16},
     };
     context c;
     context_open(&c, &config_real);
@@ -158,13 +162,14 @@ Test(attention_patterns, orders) {
 Test(attention_patterns, order_without_pattern) {
     context c;
     context_open(&c, &config_real);
-    attention_on_paths(&c, (attention_case){.q_len = 41, .kv_len = 41, .head_dim = 8, .order_len = 41, .causal = true});
+    attention_on_paths(
+        &c, (attention_case){.q_len = 41, .kv_len = 41, .head_dim = 8, .permutation_len = 41, .causal = true});
     context_close(&c);
 }
 
 /* ---- grids ------------------------------------------------------------------------------------------------------- */
 
-/* Neighborhoods in boxes, with what sees tokens through the order. */
+/* Neighborhoods in boxes, with what sees tokens through the permutation. */
 Test(attention_patterns, boxes) {
     static const attention_case cases[] = {
         {.mask = VKA_U8},

@@ -229,7 +229,7 @@ Test(cache_append, rotated) {
 }
 
 /* NaN and infinity spoil their own head or block, and no other; tiny values become zeros. */
-Test(cache_append, strange_values) {
+Test(cache_append, nonfinite_values) {
     context c;
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < DTYPES * CACHES; i++) {
@@ -240,7 +240,7 @@ Test(cache_append, strange_values) {
                                      .tokens = 4,
                                      .head_dim = 64,
                                      .value_dim = 32,
-                                     .strange = true});
+                                     .nonfinite = true});
     }
     context_close(&c);
 }

@@ -35,7 +35,7 @@ static void begin_full(fixture *f) {
 /* Nothing was recorded, and the recorder is as usable as before. */
 static void end(fixture *f) {
     context_finish(&f->c);
-    tensor *outputs[] = {&f->p.order, &f->p.buckets, &f->p.keys};
+    tensor *outputs[] = {&f->p.permutation, &f->p.buckets, &f->p.keys};
     for (int i = 0; i < 3; i++) {
         cr_expect(tensor_download(outputs[i]));
         for (size_t n = 0; n < outputs[i]->count; n++) {
@@ -66,7 +66,7 @@ Test(errors_lsh, tensors) {
     begin_full(&f);
     INVALID("rotations", d.rotations.shape[1] = 2);
     INVALID("rotations", d.rotations.shape[3] -= 1);
-    INVALID("order", d.order.stride[1] = d.order.stride[0]);
+    INVALID("permutation", d.permutation.stride[1] = d.permutation.stride[0]);
     INVALID("buckets", d.buckets.stride[2] = d.buckets.stride[1]);
     INVALID("keys", d.keys.stride[0] = 1);
     end(&f);
@@ -141,8 +141,8 @@ Test(errors_lsh, workspace) {
     d.workspace.offset = 0;
     bad_workspace(&f, &d, "workspace");
     d = f.good;
-    d.order.buffer = elsewhere;
-    refused(&f, &d, VKA_INVALID, "order");
+    d.permutation.buffer = elsewhere;
+    refused(&f, &d, VKA_INVALID, "permutation");
     vka_buffer_destroy(&scratch);
     vka_buffer_destroy(&elsewhere);
     vka_device_destroy(&other);
@@ -158,7 +158,7 @@ Test(errors_lsh, beyond_a_binding) {
         {{.tokens = 300, .dim = 60, .bucket_count = {2}}, "x"},
         {{.tokens = 900, .dim = 30, .bucket_count = {2}, .dtype = VKA_F16, .keys_type = VKA_F32}, "keys"},
         {{.tokens = 4, .dim = 60, .rounds = 3, .bucket_count = {200}}, "rotations"},
-        {{.heads = 2, .tokens = 10000, .dim = 1, .bucket_count = {2}, .layout = {"0132", 0, 0}}, "order"},
+        {{.heads = 2, .tokens = 10000, .dim = 1, .bucket_count = {2}, .layout = {"0132", 0, 0}}, "permutation"},
         {{.tokens = 16300, .dim = 1, .bucket_count = {2}}, "workspace"},
         {{.batch = 17000, .dim = 1, .bucket_count = {2}, .lengths = LENGTHS_TENSOR}, "lengths"},
     };

@@ -168,7 +168,7 @@ Test(errors_overlap, lsh_workspace) {
     vka_lsh_sort_desc d = {.x = vka_tensor_4d(f.buffer[0], VKA_F32, 1, 1, 64, 8),
                            .rotations = vka_tensor_4d(f.buffer[1], VKA_F32, 1, 1, 8, 2),
                            .bucket_count = {4},
-                           .order = vka_tensor_4d(f.buffer[2], VKA_I32, 1, 1, 1, 64),
+                           .permutation = vka_tensor_4d(f.buffer[2], VKA_I32, 1, 1, 1, 64),
                            .keys = vka_tensor_4d(f.buffer[3], VKA_F32, 1, 1, 64, 8)};
     uint64_t bytes;
     EXPECT_OK(vka_lsh_sort_workspace(f.c.device, &d, &bytes));

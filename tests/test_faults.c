@@ -337,7 +337,7 @@ Test(faults, pattern_by_device) {
     exhaust("vka_pattern_create", attempt_pattern_by_device);
 }
 
-/* Maps with an order, which takes more to check. */
+/* Maps with a permutation, which takes more to check. */
 static void save_or_load(bool load) {
     context c;
     context_open(&c, &config_staged);

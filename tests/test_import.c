@@ -26,9 +26,9 @@ static void leave(context *c, app *a) {
 }
 
 /* Attention and a chain in the app's command buffer, between other commands of the app. */
-static void record_in_app(uint32_t api_version, bool wishes, vka_dtype dtype) {
+static void record_in_app(uint32_t api_version, bool optional, vka_dtype dtype) {
     app a;
-    app_open(&a, api_version, wishes);
+    app_open(&a, api_version, optional);
     vka_import_desc desc = app_import(&a);
     context c = import(&desc);
     cr_expect(vka_device_vk(c.device) == a.device && vka_device_vk_instance(c.device) == a.instance);
@@ -42,13 +42,13 @@ static void record_in_app(uint32_t api_version, bool wishes, vka_dtype dtype) {
         EXPECT_OK(vka_recorder_unwrap(c.recorder));
         app_barrier(&a);
         app_submit_and_wait(&a);
-        cr_assert(transformer_ok(&t), "frame %d, wishes %d", frame, wishes);
+        cr_assert(transformer_ok(&t), "frame %d, optional %d", frame, optional);
     }
     transformer_destroy(&t);
     leave(&c, &a);
 }
 
-Test(import, vulkan_1_1_without_wishes) {
+Test(import, vulkan_1_1_without_optional_features) {
     record_in_app(VK_API_VERSION_1_1, false, VKA_F32);
     record_in_app(VK_API_VERSION_1_1, false, VKA_F16);
     record_in_app(VK_API_VERSION_1_1, false, VKA_BF16);
@@ -64,8 +64,8 @@ Test(import, vulkan_1_3) {
     record_in_app(VK_API_VERSION_1_2, true, VKA_F16);
 }
 
-/* Each wish alone. */
-Test(import, some_wishes) {
+/* Each optional feature alone. */
+Test(import, some_optional_features) {
     for (int only = 0; only < 2; only++) {
         app a;
         app_open(&a, VK_API_VERSION_1_3, true);
@@ -309,18 +309,19 @@ Test(import, bad_wraps) {
 Test(import, query) {
     app a;
     app_open(&a, VK_API_VERSION_1_1, false);
-    vka_vulkan_wishes wishes = {.extension_count = 99};
-    EXPECT_OK(vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_1, a.physical, &wishes));
-    cr_expect_leq(wishes.extension_count, VKA_MAX_DEVICE_EXTENSIONS);
-    cr_expect_eq(vka_vulkan_query(NULL, a.instance, VK_API_VERSION_1_1, a.physical, &wishes), VKA_INVALID);
-    cr_expect_eq(vka_vulkan_query(intercept_get_instance_proc_addr, NULL, VK_API_VERSION_1_1, a.physical, &wishes),
+    vka_vulkan_optional_features optional = {.extension_count = 99};
+    EXPECT_OK(
+        vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_1, a.physical, &optional));
+    cr_expect_leq(optional.extension_count, VKA_MAX_DEVICE_EXTENSIONS);
+    cr_expect_eq(vka_vulkan_query(NULL, a.instance, VK_API_VERSION_1_1, a.physical, &optional), VKA_INVALID);
+    cr_expect_eq(vka_vulkan_query(intercept_get_instance_proc_addr, NULL, VK_API_VERSION_1_1, a.physical, &optional),
                  VKA_INVALID);
-    cr_expect_eq(vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_1, NULL, &wishes),
+    cr_expect_eq(vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_1, NULL, &optional),
                  VKA_INVALID);
     cr_expect_eq(vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_1, a.physical, NULL),
                  VKA_INVALID);
     cr_expect_eq(
-        vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_0, a.physical, &wishes),
+        vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_0, a.physical, &optional),
         VKA_UNSUPPORTED);
     app_close(&a);
 }

@@ -143,11 +143,11 @@ Test(lsh, ties) {
     check_all(&config_real, cases, COUNT(cases));
 }
 
-Test(lsh, strange_numbers) {
+Test(lsh, nonfinite_numbers) {
     static const lsh_case cases[] = {
-        {.heads = 2, .tokens = 70, .dim = 5, .rounds = 2, .bucket_count = {12}, .content = CONTENT_STRANGE},
-        {.tokens = 70, .dim = 1, .bucket_count = {4, 6}, .content = CONTENT_STRANGE, .dtype = VKA_F16},
-        {.tokens = 70, .dim = 40, .bucket_count = {36}, .content = CONTENT_STRANGE, .dtype = VKA_BF16},
+        {.heads = 2, .tokens = 70, .dim = 5, .rounds = 2, .bucket_count = {12}, .content = CONTENT_NONFINITE},
+        {.tokens = 70, .dim = 1, .bucket_count = {4, 6}, .content = CONTENT_NONFINITE, .dtype = VKA_F16},
+        {.tokens = 70, .dim = 40, .bucket_count = {36}, .content = CONTENT_NONFINITE, .dtype = VKA_BF16},
         {.tokens = 700, .dim = 20, .content = CONTENT_ENORMOUS, .no_keys = true},
     };
     check_all(&config_real, cases, COUNT(cases));
@@ -191,7 +191,7 @@ Test(lsh, short_bindings) {
 
 /* ---- other calls ----------------------------------------------------------------------------------------------- */
 
-/* Without optional outputs the order is the same, and the scratch memory may be the recorder's own. */
+/* without optional outputs the permutation is the same, and the scratch memory may be the recorder's own. */
 Test(lsh, order_alone) {
     context c;
     context_open(&c, &config_real);
@@ -199,9 +199,9 @@ Test(lsh, order_alone) {
         lsh_make(&c, (lsh_case){.batch = 2, .heads = 2, .tokens = 800, .dim = 12, .rounds = 2, .bucket_count = {30}},
                  test_seed());
     lsh_run(&p);
-    uint8_t *order = malloc(p.order.size);
-    cr_assert_not_null(order);
-    memcpy(order, p.order.image, p.order.size);
+    uint8_t *permutation = malloc(p.permutation.size);
+    cr_assert_not_null(permutation);
+    memcpy(permutation, p.permutation.image, p.permutation.size);
     vka_lsh_sort_desc d = lsh_desc(&p);
     d.buckets = d.keys = (vka_tensor){0};
     lsh_poison(&p);
@@ -209,9 +209,10 @@ Test(lsh, order_alone) {
     EXPECT_OK(vka_recorder_begin(c.recorder));
     EXPECT_OK(vka_lsh_sort(c.recorder, &d));
     context_finish(&c);
-    cr_assert(tensor_download(&p.order));
-    cr_assert(!memcmp(order, p.order.image, p.order.size), "another order without the other outputs");
-    free(order);
+    cr_assert(tensor_download(&p.permutation));
+    cr_assert(!memcmp(permutation, p.permutation.image, p.permutation.size),
+              "another permutation without the other outputs");
+    free(permutation);
     lsh_destroy(&p);
     context_close(&c);
 }
@@ -249,7 +250,7 @@ Test(lsh, nothing) {
     for (int dim = 0; dim < 3; dim++) {
         vka_lsh_sort_desc d = lsh_desc(&p);
         uint64_t bytes = 1;
-        d.x.shape[dim] = d.keys.shape[dim] = d.order.shape[dim + 1] = d.buckets.shape[dim + 1] = 0;
+        d.x.shape[dim] = d.keys.shape[dim] = d.permutation.shape[dim + 1] = d.buckets.shape[dim + 1] = 0;
         d.rotations.shape[1] = dim == 1 ? 1 : d.rotations.shape[1];
         lsh_poison(&p);
         EXPECT_OK(vka_lsh_sort_prepare(c.device, &d));
@@ -259,9 +260,9 @@ Test(lsh, nothing) {
         EXPECT_OK(vka_lsh_sort(c.recorder, &d));
         context_finish(&c);
         memset(p.tokens, 0, p.l.batch * sizeof *p.tokens);
-        cr_assert(tensor_download(&p.order));
-        for (size_t i = 0; i < p.order.count; i++) {
-            cr_assert_eq(lsh_integer(&p.order, i), 0x77777777, "an order was written");
+        cr_assert(tensor_download(&p.permutation));
+        for (size_t i = 0; i < p.permutation.count; i++) {
+            cr_assert_eq(lsh_integer(&p.permutation, i), 0x77777777, "a permutation was written");
         }
     }
     lsh_destroy(&p);
@@ -273,7 +274,7 @@ Test(lsh, nothing) {
 static vka_lsh_sort_desc long_sort(uint32_t rounds, uint32_t batch, uint32_t heads, uint32_t tokens, uint32_t buckets) {
     return (vka_lsh_sort_desc){.x = vka_tensor_4d(NULL, VKA_F32, batch, heads, tokens, 1),
                                .rotations = vka_tensor_4d(NULL, VKA_F32, rounds, 1, 1, buckets / 2),
-                               .order = vka_tensor_4d(NULL, VKA_I32, rounds, batch, heads, tokens),
+                               .permutation = vka_tensor_4d(NULL, VKA_I32, rounds, batch, heads, tokens),
                                .bucket_count = {buckets}};
 }
 

@@ -111,7 +111,7 @@ static void in_place(const device_config *config) {
                                   .layout = {.pad = n % 2},
                                   .out_over = out,
                                   .lse_over = lse,
-                                  .strange = n % 4 == 3});
+                                  .nonfinite = n % 4 == 3});
     }
     context_close(&c);
 }
@@ -124,7 +124,7 @@ Test(merge, in_place_gpu) {
     in_place(&config_gpu);
 }
 
-static void strange(const device_config *config) {
+static void nonfinite(const device_config *config) {
     context c;
     context_open(&c, config);
     for (uint32_t n = 0; n < 2 * DTYPES; n++) {
@@ -132,17 +132,17 @@ static void strange(const device_config *config) {
                                   .b = dtypes[(n + 1) % 3],
                                   .out = dtypes[n % 3],
                                   .shape = {1, 4, 33, n < 3 ? 12 : 5},
-                                  .strange = true});
+                                  .nonfinite = true});
     }
     context_close(&c);
 }
 
-Test(merge, strange) {
-    strange(&config_real);
+Test(merge, nonfinite) {
+    nonfinite(&config_real);
 }
 
-Test(merge, strange_gpu) {
-    strange(&config_gpu);
+Test(merge, nonfinite_gpu) {
+    nonfinite(&config_gpu);
 }
 
 /* What meets an empty part passes bit by bit, -0 included, and lse with it. */
@@ -365,7 +365,7 @@ static void narrow(const device_config *config) {
                                   .b = dtypes[(n + 1) % 3],
                                   .out = dtypes[(n + 2) % 3],
                                   .shape = {2, 5, 67, 21 + n},
-                                  .strange = n == 1});
+                                  .nonfinite = n == 1});
     }
     context_close(&c);
 }

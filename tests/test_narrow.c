@@ -207,8 +207,8 @@ static void matrices_on(const device_config *config) {
         cr_skip_test("SKIP: no cooperative matrices of this shape");
     }
     /* Where registers are few, only the last ones; the very last has many subgroups a block. */
-    const bool lean = config == &config_lean || config == &config_lean_16x16x16;
-    for (size_t i = lean ? 2 : 0; i < (lean ? 4 : 3); i++) {
+    const bool low_register = config == &config_low_register || config == &config_low_register_16x16x16;
+    for (size_t i = low_register ? 2 : 0; i < (low_register ? 4 : 3); i++) {
         attention_case a = cases[i];
         a.dtype = VKA_F16;
         attention_problem p = attention_make(&c, a, test_seed());
@@ -226,11 +226,11 @@ Test(narrow, matrices_as_listed) {
 }
 
 Test(narrow, matrices_with_few_registers) {
-    matrices_on(&config_lean);
+    matrices_on(&config_low_register);
 }
 
 Test(narrow, matrices_16x16x16_with_few_registers) {
-    matrices_on(&config_lean_16x16x16);
+    matrices_on(&config_low_register_16x16x16);
 }
 
 Test(narrow, matrices_16x16x16) {

@@ -20,7 +20,7 @@ enum {
     KEY_TILE,
     TILE_ROWS,
     TILE_COLUMNS,
-    ORDERED,
+    PERMUTED,
     LIVE_TILES,
     PARTIAL_TILES,
     CHECKSUM,
@@ -179,8 +179,8 @@ static void damage_header(const context *c, const blob *b) {
     }
     damage(c, b, MAGIC, 0x41564b50, "another byte order");
     damage(c, b, VERSION, b->words[VERSION] + 1, "another version");
-    damage(c, b, ORDERED, !b->words[ORDERED], "an order that is there or not");
-    damage(c, b, ORDERED, b->words[ORDERED] + 2, "ordered is no truth value");
+    damage(c, b, PERMUTED, !b->words[PERMUTED], "a permutation that is there or not");
+    damage(c, b, PERMUTED, b->words[PERMUTED] + 2, "ordered is no truth value");
     for (uint32_t word = CHECKSUM + 1; word < HEADER; word++) {
         damage(c, b, word, 1, "a reserved word");
     }
@@ -276,17 +276,17 @@ Test(pattern_blob, damaged_order) {
     context_open(&c, &config_real);
     blob b = boxes(&c);
     vka_pattern_map map = parsed(&b);
-    uint32_t places = map.info.tile_rows * map.info.query_tile, hole = 0;
-    size_t order = at(&b, map.order);
-    while (map.order[hole] != UINT32_MAX) {
+    uint32_t slots = map.info.tile_rows * map.info.query_tile, hole = 0;
+    size_t permutation = at(&b, map.permutation);
+    while (map.permutation[hole] != UINT32_MAX) {
         hole++;
     }
-    cr_assert_lt(hole, places);
-    damage(&c, &b, order, 90, "a token beyond the last");
-    damage(&c, &b, order, UINT32_MAX - 1, "a token far away");
-    damage(&c, &b, order, UINT32_MAX, "a token that has no place");
-    damage(&c, &b, order, map.order[1], "a token twice instead of another");
-    damage(&c, &b, order + hole, map.order[1], "a token twice");
+    cr_assert_lt(hole, slots);
+    damage(&c, &b, permutation, 90, "a token beyond the last");
+    damage(&c, &b, permutation, UINT32_MAX - 1, "a token far away");
+    damage(&c, &b, permutation, UINT32_MAX, "a token that has no slot");
+    damage(&c, &b, permutation, map.permutation[1], "a token twice instead of another");
+    damage(&c, &b, permutation + hole, map.permutation[1], "a token twice");
     free(b.words);
     context_close(&c);
 }
@@ -331,8 +331,8 @@ static uint64_t visit(const vka_pattern_map *map, ref_rng *rng) {
             sum += map->bits[(size_t)tile.partial * line + word];
         }
     }
-    for (uint64_t place = 0; map->order && place < (uint64_t)info->tile_rows * info->query_tile; place++) {
-        cr_assert(map->order[place] == UINT32_MAX || map->order[place] < info->queries);
+    for (uint64_t slot = 0; map->permutation && slot < (uint64_t)info->tile_rows * info->query_tile; slot++) {
+        cr_assert(map->permutation[slot] == UINT32_MAX || map->permutation[slot] < info->queries);
     }
     for (int i = 0; i < 50; i++) {
         uint32_t head = ref_rng_below(rng, info->heads), p = ref_rng_below(rng, info->queries);

@@ -57,7 +57,7 @@ Test(pattern_boxes, boxes_are_denser) {
     built boxes = built_make(&c, &d, VKA_PATTERN_BUILD_HOST);
     d.keep_order = true;
     built rows = built_make(&c, &d, VKA_PATTERN_BUILD_HOST);
-    cr_expect(boxes.map.info.ordered && !rows.map.info.ordered && !rows.map.order);
+    cr_expect(boxes.map.info.ordered && !rows.map.info.ordered && !rows.map.permutation);
     cr_expect_eq(boxes.map.info.pairs, rows.map.info.pairs);
     cr_expect_lt(boxes.map.info.live_tiles, rows.map.info.live_tiles);
     built_free(&boxes);

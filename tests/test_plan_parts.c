@@ -222,8 +222,8 @@ Test(plan_parts, refusals) {
     p.q_list = dense(VKA_I32, 1, 1, 1, 2);
     expect_refused(d, &p, "q", "one head of packed sequences");
     p = plain(VKA_F32, 1, 1, 64, 1u << 20, 64);
-    p.order = dense(VKA_I32, 1, 1, 1u << 20, 1);
-    expect_refused(d, &p, "k", "an order");
+    p.permutation = dense(VKA_I32, 1, 1, 1u << 20, 1);
+    expect_refused(d, &p, "k", "a permutation");
     p = plain(VKA_F32, 2, 2, 64, 64, 64);
     p.relative_width = 8;
     p.relative = dense(VKA_F32, 1, 2, 6000, 6000);

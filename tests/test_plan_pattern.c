@@ -26,11 +26,11 @@ static built build(const vka_pattern_desc *d, vka_device_type type) {
     return b;
 }
 
-static uint32_t token_at(const built *b, uint64_t place) {
-    return b->shape.order_at ? b->words[b->shape.order_at + place] : (uint32_t)place;
+static uint32_t token_at(const built *b, uint64_t slot) {
+    return b->shape.permutation_at ? b->words[b->shape.permutation_at + slot] : (uint32_t)slot;
 }
 
-/* Does a tile (VKA_PATTERN_FULL, the number of its bits) see a pair of its places? */
+/* Does a tile (VKA_PATTERN_FULL, the number of its bits) see a pair of its slots? */
 static bool tile_sees(const built *b, uint32_t partial, uint32_t i, uint32_t j) {
     uint32_t words = b->shape.info.key_tile / 32;
     if (partial == VKA_PATTERN_FULL)
@@ -39,7 +39,7 @@ static bool tile_sees(const built *b, uint32_t partial, uint32_t i, uint32_t j) 
     return b->words[b->shape.bits_at + row * words + j / 32] >> j % 32 & 1;
 }
 
-/* Every pair of a tile, which may be live or not; returns how many are seen. Of a grid's boxes a place without a token
+/* Every pair of a tile, which may be live or not; returns how many are seen. Of a grid's boxes a slot without a token
  * is a key that nobody sees, otherwise what lies beyond the last key does not count. */
 static uint64_t check_tile(const built *b, const vka_pattern_desc *d, uint32_t head, uint32_t row, uint32_t column,
                            const uint32_t *tile, const char *what) {
@@ -54,7 +54,7 @@ static uint64_t check_tile(const built *b, const vka_pattern_desc *d, uint32_t h
             bool got = tile && tile_sees(b, tile[1], i, j) && (exists || tile[1] != VKA_PATTERN_FULL);
             cr_assert_eq(got, want, "%s: head %u, query %u, key %u", what, head, query, key);
             pairs += want;
-            tokens += query < info->queries && (key < info->keys || b->shape.order_at);
+            tokens += query < info->queries && (key < info->keys || b->shape.permutation_at);
         }
     cr_assert_eq(pairs > 0, tile != NULL, "%s: head %u, tile %u, %u", what, head, row, column);
     cr_assert(!tile || (pairs == tokens) == (tile[1] == VKA_PATTERN_FULL), "%s: head %u, tile %u, %u", what, head, row,

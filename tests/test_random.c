@@ -15,11 +15,16 @@ Test(random, draws_everything) {
     for (uint64_t i = 0; i < DRAWS; i++) {
         random_case r = random_draw(7, i);
         const attention_case *a = &r.a;
-        const bool has[] = {a->softcap > 0,  a->mask,      a->alibi,          a->relative_len,
-                            a->sinks,        a->causal,    a->window.enabled, a->q_list.kind,
-                            a->kv_list.kind, a->page_size, a->selection,      a->dropout > 0,
-                            a->stats,        a->scores,    a->no_lse,         a->k_dtype == VKA_Q8_0,
-                            a->pattern_seed, a->order_len, r.compares_hidden, a->relative_width,
+        const bool has[] = {a->softcap > 0,    a->mask,
+                            a->alibi,          a->relative_len,
+                            a->sinks,          a->causal,
+                            a->window.enabled, a->q_list.kind,
+                            a->kv_list.kind,   a->page_size,
+                            a->selection,      a->dropout > 0,
+                            a->stats,          a->scores,
+                            a->no_lse,         a->k_dtype == VKA_Q8_0,
+                            a->pattern_seed,   a->permutation_len,
+                            r.compares_hidden, a->relative_width,
                             r.candidate};
         const bool extremes[] = {a->softcap > 1e20f,
                                  a->mask && a->mask_content == MASK_LOWEST,

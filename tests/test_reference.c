@@ -85,7 +85,7 @@ Test(reference, q8_0) {
         }
     }
     static const uint8_t bytes[34] = {0x00, 0x3c, 1, 0xff, 127, 0x81}; /* 1.0, then 1 -1 127 -127 */
-    float x[32], zero[32] = {0}, strange[32] = {0};
+    float x[32], zero[32] = {0}, nonfinite[32] = {0};
     uint8_t stored[34];
     ref_load(VKA_Q8_0, x, bytes, 32);
     cr_expect(x[0] == 1 && x[1] == -1 && x[2] == 127 && x[3] == -127 && x[4] == 0);
@@ -94,8 +94,8 @@ Test(reference, q8_0) {
     ref_store(VKA_Q8_0, stored, zero, 32);
     ref_load(VKA_Q8_0, x, stored, 32);
     cr_expect_arr_eq(x, zero, sizeof x);
-    strange[7] = -INFINITY;
-    ref_store(VKA_Q8_0, stored, strange, 32);
+    nonfinite[7] = -INFINITY;
+    ref_store(VKA_Q8_0, stored, nonfinite, 32);
     ref_load(VKA_Q8_0, x, stored, 32);
     cr_expect(x[0] == -INFINITY && x[31] == -INFINITY);
 }

@@ -246,7 +246,7 @@ Test(reference_attention, broadcast) {
     expect_all_same(&a, &b, "one row");
 }
 
-/* A boolean mask, and an additive one that is -inf in the same places: what is masked may be NaN. */
+/* A boolean mask, and an additive one that is -inf in the same slots: what is masked may be NaN. */
 Test(reference_attention, masks) {
     static float boolean[NQ * NK], additive[NQ * NK];
     ref_attention a = random_attention(5), b = a, c = a;

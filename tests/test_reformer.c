@@ -81,7 +81,7 @@ static void record(reformer *f) {
                                      .lse = f->lse[round].view,
                                      .scale = 1,
                                      .causal = f->r.causal,
-                                     .order = vka_lsh_round(sort.order, round),
+                                     .permutation = vka_lsh_round(sort.permutation, round),
                                      .pattern = f->pattern,
                                      .relative_bias = f->bias.view,
                                      .relative_zero = 1};
@@ -103,15 +103,15 @@ static void record(reformer *f) {
 /* Where the tokens are in a round, [B, H, N]; -1: nowhere. */
 static int64_t *places_of(const reformer *f, uint32_t round) {
     size_t count = f->v.count / VALUES, tokens = f->sort.l.tokens;
-    int64_t *places = must(malloc(count * sizeof *places));
-    memset(places, 0xff, count * sizeof *places);
+    int64_t *slots = must(malloc(count * sizeof *slots));
+    memset(slots, 0xff, count * sizeof *slots);
     for (size_t n = 0; n < count; n++) {
-        int32_t token = lsh_integer(&f->sort.order, round * count + n);
+        int32_t token = lsh_integer(&f->sort.permutation, round * count + n);
         if (token >= 0) {
-            places[n / tokens * tokens + (size_t)token] = (int64_t)(n % tokens);
+            slots[n / tokens * tokens + (size_t)token] = (int64_t)(n % tokens);
         }
     }
-    return places;
+    return slots;
 }
 
 /* What keys are in float64, as near as float has it, and in f32 and storage. */
@@ -128,7 +128,7 @@ static void make_keys(const reformer *f, float *keys, float *naive_keys) {
     }
 }
 
-static ref_attention reference(const reformer *f, const float *keys, const int64_t *places) {
+static ref_attention reference(const reformer *f, const float *keys, const int64_t *slots) {
     const lsh_case *l = &f->sort.l;
     return (ref_attention){.batch = l->batch,
                            .q_heads = l->heads,
@@ -147,7 +147,7 @@ static ref_attention reference(const reformer *f, const float *keys, const int64
                            .relative_len = 3,
                            .relative_zero = 1,
                            .pattern = &f->pattern_desc,
-                           .places = places,
+                           .slots = slots,
                            .q_type = l->dtype,
                            .k_type = l->dtype,
                            .v_type = l->dtype,
@@ -226,18 +226,18 @@ static void compare(reformer *f) {
     ref_attention exact[MAX_ROUNDS], naive[MAX_ROUNDS];
     float *keys = must(malloc(f->sort.x.count * sizeof *keys)),
           *naive_keys = must(malloc(f->sort.x.count * sizeof *naive_keys));
-    int64_t *places[MAX_ROUNDS];
+    int64_t *slots[MAX_ROUNDS];
     lsh_compare(&f->sort);
     cr_assert(tensor_download(&f->out[0]) && tensor_download(&f->lse[0]), "writes outside of its outputs");
     make_keys(f, keys, naive_keys);
     for (uint32_t round = 0; round < l->rounds; round++) {
-        places[round] = places_of(f, round);
-        exact[round] = reference(f, keys, places[round]);
-        naive[round] = reference(f, naive_keys, places[round]);
+        slots[round] = places_of(f, round);
+        exact[round] = reference(f, keys, slots[round]);
+        naive[round] = reference(f, naive_keys, slots[round]);
     }
     compare_rows(f, exact, naive);
     for (uint32_t round = 0; round < l->rounds; round++) {
-        free(places[round]);
+        free(slots[round]);
     }
     free(keys);
     free(naive_keys);

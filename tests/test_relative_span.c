@@ -112,13 +112,13 @@ Test(relative_span, biases_few_groups) {
     spans_on(&config_few_groups);
 }
 
-Test(relative_span, strange_spans) {
-    static const float strange[] = {NAN, INFINITY, -INFINITY, 0, -0.0f, -4, -3.5f, 1e30f, -1e30f, 1e-40f, 16777216};
-    enum { HEADS = sizeof strange / sizeof *strange };
+Test(relative_span, nonfinite_spans) {
+    static const float nonfinite[] = {NAN, INFINITY, -INFINITY, 0, -0.0f, -4, -3.5f, 1e30f, -1e30f, 1e-40f, 16777216};
+    enum { HEADS = sizeof nonfinite / sizeof *nonfinite };
     context c;
     context_open(&c, &config_real);
     span_problem p = span_make(&c, (span_case){.heads = HEADS, .length = 41, .zero = 30, .ramp = 4});
-    memcpy(p.spans.values, strange, sizeof strange);
+    memcpy(p.spans.values, nonfinite, sizeof nonfinite);
     tensor_upload(&p.spans);
     span_run(&p);
     span_destroy(&p);

@@ -9,7 +9,7 @@
 #include "attention_case.h"
 
 /* Submits one recording again and again with other lengths, in place of recording each anew. */
-static void replay(attention_case a, uint32_t splits, bool sized) {
+static void replay(attention_case a, uint32_t splits, bool indirect) {
     context c;
     context_open(&c, &config_real);
     attention_problem p = attention_make(&c, a, test_seed());
@@ -17,7 +17,7 @@ static void replay(attention_case a, uint32_t splits, bool sized) {
     desc.splits = splits;
     char text[2048];
     EXPECT_OK(vka_attention_explain(c.device, &desc, text, sizeof text, NULL));
-    cr_assert_eq(strstr(text, "sized_on_device: yes") != NULL, sized, "%s", text);
+    cr_assert_eq(strstr(text, "indirect: yes") != NULL, indirect, "%s", text);
     EXPECT_OK(vka_recorder_begin(c.recorder));
     EXPECT_OK(vka_attention(c.recorder, &desc));
     ref_rng rng = ref_rng_seed(test_seed());

@@ -128,7 +128,7 @@ static bool find_family(app *a) {
     return found;
 }
 
-/* The first device that vkattn can use; what it wishes for is all enabled. */
+/* The first device that vkattn can use; what it can use is all enabled. */
 static void device_choose(app *a) {
     VkPhysicalDevice devices[16];
     uint32_t count = 16;
@@ -148,26 +148,27 @@ static void device_choose(app *a) {
 }
 
 static void device_create(app *a) {
-    /* An app would merge the wishes with its own. Extensions are found in wishes.extensions, features in its flags. */
-    const vka_vulkan_wishes *wishes = &a->enabled;
+    /* An app would merge the optional features with its own. Extensions are found in optional.extensions, features in
+     * its flags. */
+    const vka_vulkan_optional_features *optional = &a->enabled;
     VkPhysicalDevice16BitStorageFeatures storage = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
                                                     .storageBuffer16BitAccess = VK_TRUE};
     VkPhysicalDeviceShaderFloat16Int8Features arithmetic = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, .shaderFloat16 = VK_TRUE};
     VkPhysicalDeviceSubgroupSizeControlFeatures subgroups = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
-        .subgroupSizeControl = wishes->subgroup_size_control,
-        .computeFullSubgroups = wishes->compute_full_subgroups};
+        .subgroupSizeControl = optional->subgroup_size_control,
+        .computeFullSubgroups = optional->compute_full_subgroups};
     void *features = NULL;
-    if (wishes->storage_16bit) {
+    if (optional->storage_16bit) {
         storage.pNext = features;
         features = &storage;
     }
-    if (wishes->shader_float16) {
+    if (optional->shader_float16) {
         arithmetic.pNext = features;
         features = &arithmetic;
     }
-    if (wishes->subgroup_size_control || wishes->compute_full_subgroups) {
+    if (optional->subgroup_size_control || optional->compute_full_subgroups) {
         subgroups.pNext = features;
         features = &subgroups;
     }
@@ -181,8 +182,8 @@ static void device_create(app *a) {
                                                   .pNext = features,
                                                   .queueCreateInfoCount = 1,
                                                   .pQueueCreateInfos = &queue,
-                                                  .enabledExtensionCount = wishes->extension_count,
-                                                  .ppEnabledExtensionNames = wishes->extensions},
+                                                  .enabledExtensionCount = optional->extension_count,
+                                                  .ppEnabledExtensionNames = optional->extensions},
                             NULL, &a->device),
              "vkCreateDevice");
     volkLoadDevice(a->device);

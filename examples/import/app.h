@@ -20,8 +20,8 @@ typedef struct app {
     VkCommandPool pool;
     VkDescriptorSetLayout set_layout; /* two storage buffers                                    */
     VkDescriptorPool sets;
-    VkPipelineLayout layout;   /* that set and a struct push                             */
-    vka_vulkan_wishes enabled; /* what of vkattn's wishes the device was created with    */
+    VkPipelineLayout layout;              /* that set and a struct push                             */
+    vka_vulkan_optional_features enabled; /* what of vkattn's optional features the device was created with    */
 } app;
 
 /* Push constants of the app's shaders. */

@@ -119,11 +119,11 @@ typedef struct vka_attention_desc {
      * for all heads or Hq. Whatever else masks keys joins by intersection. A pattern that is walked in boxes of a grid
      * is for queries and keys that begin at the same token: the diagonal is 0. */
     const vka_pattern *pattern; /* optional */
-    /* Queries and keys in another order: i32 [B or 1, Hq or 1, N]. Place s has query and key order[b][h][s]; entries
-     * outside of the sequence are holes. A query or key that no place has is left out: its rows are not written, it is
-     * not seen. The pattern is then about places; everything else here is about tokens. For sorted attention (Reformer,
-     * Kitaev 2020). Not with a page table, nor with a pattern that has an order. */
-    vka_tensor order;
+    /* Queries and keys in another order: i32 [B or 1, Hq or 1, N]. Slot s has query and key permutation[b][h][s];
+     * entries outside of the sequence are holes. A query or key that no slot has is left out: its rows are not written,
+     * it is not seen. The pattern is then about slots; everything else here is about tokens. For sorted attention
+     * (Reformer, Kitaev 2020). Not with a page table, nor with a pattern that has a permutation. */
+    vka_tensor permutation;
 
     /* Paged keys and values (PagedAttention, Kwon 2023): k [pages, Hkv, page size, D], v likewise; key j of sequence
      * b lies in row j % page size of page page_table[b][j / page size]. The page size is a multiple of 8. Nk is page
@@ -186,8 +186,8 @@ typedef struct vka_attention_desc {
  *
  * Tensors may be larger than what a binding sees (vka_device_caps.storage_range), pools of pages, masks and scores too:
  * what one can't see takes several dispatches. The exceptions, which are refused: a single page of one head; the masks,
- * scores, queries or results of a single tile of queries; one head of packed queries, or of queries and keys in an
- * order; lists, page tables and patterns.
+ * scores, queries or results of a single tile of queries; one head of packed queries, or of queries and keys in a
+ * permutation; lists, page tables and patterns.
  *
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (legal, but no kernel for it
  *         on this device, or larger than a binding can see and one of these exceptions); VKA_OUT_OF_MEMORY;

@@ -6,9 +6,9 @@
  * Queries are keys as well (q has Hkv = Hq heads), and a token attends to the tokens of its own chunk of a sorted
  * order, and of the one before. Of several rounds, each with a rotation of its own, the results are merged:
  *
- *   vka_lsh_sort(recorder, {.x = q, .rotations = .., .bucket_count = {64}, .order = order, .keys = k});
+ *   vka_lsh_sort(recorder, {.x = q, .rotations = .., .bucket_count = {64}, .permutation = permutation, .keys = k});
  *   for every round r:
- *     vka_attention(recorder, {.q = q, .k = k, .v = v, .order = vka_lsh_round(order, r), .pattern = chunks,
+ *     vka_attention(recorder, {.q = q, .k = k, .v = v, .permutation = vka_lsh_round(permutation, r), .pattern = chunks,
  *                              .scale = 1, .causal = true, .relative_bias = {0, -1e5, 0}, .relative_zero = 1, ..});
  *   vka_attention_merge(..) of the rounds' results, one after the other
  *
@@ -39,8 +39,9 @@ typedef struct vka_lsh_sort_desc {
     vka_integers lengths; /* optional: [B]: entry b has that many tokens, at its beginning. Values from a tensor   */
                           /*   are clamped to 0 .. N; wrong values of the host are refused                         */
 
-    vka_tensor order;   /* required: i32 [rounds, B, H, N]: the token in each place. Places from an entry's length */
-                        /*   on hold -1. vka_lsh_round makes it what vka_attention_desc.order takes                */
+    /* Required: i32 [rounds, B, H, N]: the token in each slot. Slots from an entry's length on hold -1. vka_lsh_round
+     * makes it what vka_attention_desc.permutation takes. */
+    vka_tensor permutation;
     vka_tensor buckets; /* optional: i32 [rounds, B, H, N]: each token's bucket; -1 of tokens from the length on   */
     vka_tensor keys;    /* optional: [B, H, N, D]: x / sqrt(|x|^2 + D epsilon), with |x|^2 summed in f32; f32, f16 */
                         /*   or bf16. Tokens from the length on are not written                                    */
@@ -52,10 +53,10 @@ typedef struct vka_lsh_sort_desc {
 /* Hashes tokens so that vectors of about one direction likely share a bucket, and sorts them by bucket, and by position
  * within a bucket (Reformer, Kitaev 2020; the hash: Andoni 2015):
  *
- *   p = x R    bucket = argmax [p, -p], the first of equals    order = stable sort of 0 .. N - 1 by bucket
+ *   p = x R    bucket = argmax [p, -p], the first of equals    permutation = stable sort of 0 .. N - 1 by bucket
  *
  * with sums in f32: where the two largest are closer than their rounding errors, either may win. A NaN never does, and
- * a token all of whose products are NaN has bucket 0; every token has a bucket and every place one token, whatever x
+ * a token all of whose products are NaN has bucket 0; every token has a bucket and every slot one token, whatever x
  * holds. The same inputs on the same device give the same bits, every time. Any strides. B, H or N = 0 records nothing
  * and succeeds.
  *
@@ -83,8 +84,8 @@ VKA_API vka_status vka_lsh_sort_explain(vka_device *device, const vka_lsh_sort_d
  * and of (w2, w3) likewise. Another C library may round the last bit otherwise. Threads: any. */
 VKA_API void vka_lsh_rotations(uint64_t seed, uint64_t first, size_t count, float *values);
 
-/* The order, or the buckets, of one round, as a tensor [B, H, N]. A round that a tensor of rank 4 does not have leaves
- * it unchanged, and so do other ranks. Threads: any. */
+/* The permutation, or the buckets, of one round, as a tensor [B, H, N]. A round that a tensor of rank 4 does not have
+ * leaves it unchanged, and so do other ranks. Threads: any. */
 VKA_API vka_tensor vka_lsh_round(vka_tensor rounds, uint32_t round);
 
 #ifdef __cplusplus

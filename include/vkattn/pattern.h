@@ -175,8 +175,8 @@ typedef struct vka_pattern_map {
     const uint32_t *rows;          /* [heads * tile_rows + 1]: row r has the tiles rows[r] .. rows[r + 1] - 1      */
     const vka_pattern_tile *tiles; /* ascending columns in each row                                               */
     const uint32_t *bits;          /* [partial tiles, query_tile, key_tile / 32], lowest bit first                 */
-    const uint32_t *order;         /* [tile_rows * query_tile]: the token in each place; UINT32_MAX: none. NULL:   */
-                                   /*   place and token are the same                                               */
+    const uint32_t *permutation;   /* [tile_rows * query_tile]: the token in each slot; UINT32_MAX: none. NULL:   */
+                                   /*   slot and token are the same                                               */
 } vka_pattern_map;
 
 /* Checks a blob as vka_pattern_load does; `device` is for the log, and may be NULL.

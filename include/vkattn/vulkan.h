@@ -50,7 +50,7 @@ extern "C" {
 #define VKA_MAX_DEVICE_EXTENSIONS 16
 
 /* What the library can use of a physical device. All of it is recommended, none of it required. */
-typedef struct vka_vulkan_wishes {
+typedef struct vka_vulkan_optional_features {
     uint32_t extension_count; /* at most VKA_MAX_DEVICE_EXTENSIONS                                                */
     const char *extensions[VKA_MAX_DEVICE_EXTENSIONS]; /* static strings                                          */
     bool storage_16bit;  /* VkPhysicalDevice16BitStorageFeatures.storageBuffer16BitAccess                         */
@@ -77,18 +77,18 @@ typedef struct vka_vulkan_wishes {
     /* VkPhysicalDeviceBufferDeviceAddressFeatures.bufferDeviceAddress: matrix_block_loads needs it. Buffers need no
      * usage flag. */
     bool buffer_device_address;
-} vka_vulkan_wishes;
+} vka_vulkan_optional_features;
 
 /* Room for the feature structures of vka_vulkan_features. */
 typedef struct vka_vulkan_feature_chain {
     uint64_t room[64];
 } vka_vulkan_feature_chain;
 
-/* The wishes as feature structures for VkDeviceCreateInfo.pNext: one a structure whose features are wished for, in
+/* The optional features as structures for VkDeviceCreateInfo.pNext: one a structure whose features are there, in
  * `chain`, which must live until vkCreateDevice returns, and ahead of `next`. For apps that chain none of these
  * structures, nor the VkPhysicalDeviceVulkan1xFeatures that hold the same ones, themselves.
- * @return the head of the chain; `next` when nothing is wished for. Threads: any. */
-VKA_API const void *vka_vulkan_features(const vka_vulkan_wishes *wishes, vka_vulkan_feature_chain *chain,
+ * @return the head of the chain; `next` when there is nothing to enable. Threads: any. */
+VKA_API const void *vka_vulkan_features(const vka_vulkan_optional_features *optional, vka_vulkan_feature_chain *chain,
                                         const void *next);
 
 /* Asks a physical device, before vkCreateDevice.
@@ -99,7 +99,8 @@ VKA_API const void *vka_vulkan_features(const vka_vulkan_wishes *wishes, vka_vul
  * VKA_OK; VKA_UNSUPPORTED (below Vulkan 1.1, no compute queue, or fewer than 8 storage buffers per shader stage);
  * VKA_INVALID. Threads: any. */
 VKA_API vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance,
-                                    uint32_t api_version, VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes);
+                                    uint32_t api_version, VkPhysicalDevice physical_device,
+                                    vka_vulkan_optional_features *optional);
 
 typedef struct vka_import_desc {
     PFN_vkGetInstanceProcAddr get_instance_proc_addr; /* required                                                 */
@@ -114,7 +115,8 @@ typedef struct vka_import_desc {
     void (*lock_queue)(void *user);
     void (*unlock_queue)(void *user);
     void *queue_user;
-    vka_vulkan_wishes enabled; /* what was enabled in vkCreateDevice: copy the wishes, clear what you did not take */
+    /* What was enabled in vkCreateDevice: copy the optional features, clear what you did not take. */
+    vka_vulkan_optional_features enabled;
     vka_log log;
     vka_allocator allocator;
     const void *cache; /* as in vka_device_desc */

@@ -4,7 +4,7 @@
 // Tiling: a workgroup owns BR rows in blocks of ROWS = RM * MM, each of which belongs to TC subgroups: every one of
 // them scores its share of a step's BC keys, turns its share of the rows into weights, and keeps its share of the
 // output channels. Keys and values pass through shared memory, zero beyond the last key and channel; while a step's
-// scores are computed its values are on their way, and during its outputs the next step's keys (not with LEAN). Scores
+// scores are computed its values are on their way, and during its outputs the next step's keys (not with LOW_REGISTER). Scores
 // leave the matrices through shared memory, since which lane holds which element is nobody's business: there every row
 // belongs to LANES lanes, which turn its scores into probabilities of the storage type. Outputs stay in accumulators; a
 // row's factor reaches them as a matrix loaded with a stride of 0.
@@ -32,7 +32,7 @@ layout(constant_id = VKA_SPEC_M) const uint MM = 16u;
 layout(constant_id = VKA_SPEC_N) const uint NN = 16u;
 layout(constant_id = VKA_SPEC_K) const uint KK = 16u;
 // Registers are few: queries stay in shared memory, and no step is on its way while another is computed.
-layout(constant_id = VKA_SPEC_LEAN) const uint LEAN = 0u;
+layout(constant_id = VKA_SPEC_LOW_REGISTER) const uint LOW_REGISTER = 0u;
 
 const uint ROWS = RM * MM;
 const uint BLOCKS = BR / ROWS;
@@ -69,7 +69,7 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "matrix_tiles.glsl"
 
 MATRIX_A q_rows[RM * D_TILES];
-shared uvec2 q_tile[LEAN != 0u ? BR * K_STRIDE : 2u];
+shared uvec2 q_tile[LOW_REGISTER != 0u ? BR * K_STRIDE : 2u];
 MATRIX_C out_rows[RM * DV_TILES];
 State state[LANE_ROWS]; // sums are of this lane's part of the row
 
@@ -92,7 +92,7 @@ void load_queries(Grid g, uint first_row) {
         barrier();
         stage_queries(g, first_row + round * BC);
         barrier();
-        if (LEAN != 0u) {
+        if (LOW_REGISTER != 0u) {
             for (uint i = thread; i < min(BC, BR - round * BC) * K_STRIDE; i += THREADS)
                 q_tile[round * BC * K_STRIDE + i] = k_tile[i];
         } else if (first / BC == round) {
@@ -111,7 +111,7 @@ void load_queries(Grid g, uint first_row) {
 
 MATRIX_A query_tile(uint r, uint x) {
     MATRIX_A q = q_rows[r * D_TILES + x];
-    if (LEAN != 0u)
+    if (LOW_REGISTER != 0u)
         coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 4u), K_STRIDE,
                     gl_CooperativeMatrixLayoutRowMajor);
     return q;
@@ -178,7 +178,7 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
         s[i] = exp2((s[i] - maximum) * p.exp_scale);
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
-            s[i][e] = kept(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
+            s[i][e] = apply_dropout(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
         p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = weight_words(s[i]);
     }
     state[n] = State(maximum, sum);
@@ -293,29 +293,29 @@ void main() {
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk ahead = walk_keys(g, first_row);
     int next = ahead.begin;
-    if (LEAN == 0u)
+    if (LOW_REGISTER == 0u)
         fetch_keys(g, k_head, next, ahead.end);
     while (next < ahead.end) {
         run = ahead;
         int j0 = next;
         bool full = is_full(j0);
-        if (LEAN != 0u)
+        if (LOW_REGISTER != 0u)
             copy_keys(g, k_head, j0, run.end);
         else
             stage_keys();
         barrier();
-        if (LEAN == 0u)
+        if (LOW_REGISTER == 0u)
             fetch_values(g, v_head, j0, run.end);
         multiply_keys();
         block_sync();
         softmax_rows(g, first_row, j0, run.end, full);
-        if (LEAN != 0u)
+        if (LOW_REGISTER != 0u)
             copy_values(g, v_head, j0, run.end, full);
         else
             stage_values(full, j0);
         barrier();
         advance(ahead, next);
-        if (LEAN == 0u)
+        if (LOW_REGISTER == 0u)
             fetch_keys(g, k_head, next, ahead.end);
         if (rescale_step[block].x == j0)
             scale_outputs();

@@ -7,7 +7,7 @@
 // keys and values reach them:
 //   VKA_WORKGROUP = 1: the workgroup, through tensor layouts that clamp beyond the last key and channel
 //   VKA_WORKGROUP = 0: the one subgroup of a workgroup, through shared memory
-// VKA_DECODE = 1: keys and values of a workgroup that are not f16 in one place each (quantised, in pages, in an order)
+// VKA_DECODE = 1: keys and values of a workgroup that are not f16 in one place each (quantised, in pages, in a permutation)
 // come by functions that decode each element.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
@@ -89,8 +89,8 @@ float masked_score_element(const in uint row, const in uint column, const in flo
     return visible ? score : negative_infinity();
 }
 
-float kept_element(const in uint row, const in uint column, const in float x, const in int j0) {
-    return kept(g, row_of(g, row_at(row)), j0 + int(column), x);
+float dropout_element(const in uint row, const in uint column, const in float x, const in int j0) {
+    return apply_dropout(g, row_of(g, row_at(row)), j0 + int(column), x);
 }
 
 float exp_element(const in uint row, const in uint column, const in float x) {
@@ -264,7 +264,7 @@ void main() {
         coopMatReduceNV(part, s, gl_CooperativeMatrixReduceRowNV, plus);
         sum = sum * rescale + part;
         if (has_option(VKA_FLAG_DROPOUT))
-            coopMatPerElementNV(s, s, kept_element, j0);
+            coopMatPerElementNV(s, s, dropout_element, j0);
         // A reduction of equal values, to get them in the shape of the outputs.
         coopMatReduceNV(rescale_rows, rescale, gl_CooperativeMatrixReduceRowNV, larger);
         rows = coopMatMulAdd(MATRIX_P(s), load_values(j0, full), rows * rescale_rows);

@@ -72,7 +72,7 @@ float online_softmax_step(Grid g, uint r, int j, uint count, inout float s[BC], 
     [[unroll]] for (uint c = 0u; c < count; ++c) {
         s[c] = seen[c] ? exp_of(s[c] - maximum) : 0.0;
         state[r].sum += s[c];
-        s[c] = kept(g, row_info[r], j + int(c * TEAMS + team), s[c]);
+        s[c] = apply_dropout(g, row_info[r], j + int(c * TEAMS + team), s[c]);
     }
     return rescale;
 }

@@ -164,7 +164,7 @@ void online_softmax_step(Grid g, uint r, int j) {
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
         s[r * BC + c] = exp_of(s[r * BC + c] - state[r].maximum);
         sum += s[r * BC + c];
-        s[r * BC + c] = kept(g, row_info[r], j + int(c), s[r * BC + c]);
+        s[r * BC + c] = apply_dropout(g, row_info[r], j + int(c), s[r * BC + c]);
     }
     state[r].sum = sum;
 }
@@ -239,7 +239,7 @@ void add_nonfinite(Grid g, int j, int c, uint v_head) {
     bool seen[RM], keeps[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         seen[r] = !has_option(VKA_FLAG_HARD) && sees(g, row_info[r], j);
-        keeps[r] = is_kept(g, row_info[r], j);
+        keeps[r] = survives_dropout(g, row_info[r], j);
         [[unroll]] for (uint n = 0u; n < BC && has_option(VKA_FLAG_HARD); ++n)
             seen[r] = seen[r] || (int(n) == c && s[r * BC + n] != 0.0);
     }
@@ -285,7 +285,7 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
         rescale[r] = raise_maximum(r, visible[r] ? score : LOWEST);
         weight[r] = visible[r] ? exp_of(score - state[r].maximum) : 0.0;
         state[r].sum = state[r].sum * rescale[r] + weight[r];
-        weight[r] = kept(g, row_info[r], j, weight[r]);
+        weight[r] = apply_dropout(g, row_info[r], j, weight[r]);
     }
     from = value_source(g, v_head, j);
     fetch_value(0u, from);

@@ -52,7 +52,7 @@ float stage_of(Grid g, Row r, int key, float qk, State state) {
     float score = score_of(qk);
     if (STAGE == CAPPED)
         return score * p.lse_scale;
-    bool seen = (ORDERED || key < g.kv_len) && in_band(g, r.query, key);
+    bool seen = (PERMUTED || key < g.kv_len) && in_band(g, r.query, key);
     if (seen && biased())
         seen = bias_score(g, r, key, score);
     if (STAGE == PROBABILITIES)
@@ -63,14 +63,14 @@ float stage_of(Grid g, Row r, int key, float qk, State state) {
 void main() {
     uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
-    uint places = ORDERED ? p.places : p.kv_len, quads = (places + 3u) / 4u;
+    uint slots = PERMUTED ? p.slots : p.kv_len, quads = (slots + 3u) / 4u;
     uint row = item / quads + push.row0;
     if (!is_row(g, row) || item / quads >= p.part_rows)
         return;
     uvec2 query = row_query(g, row);
-    // Masks come later than the first stages, and a length is a mask: there all keys count that have a place of their own.
+    // Masks come later than the first stages, and a length is a mask: there all keys count that have a slot of their own.
     bool all_keys = STAGE <= CAPPED && PAGE == 0u && !has(VKA_FLAG_KV_OFFSETS);
-    int first_key = int(item % quads) * 4, keys = ORDERED || all_keys ? int(places) : g.kv_len;
+    int first_key = int(item % quads) * 4, keys = PERMUTED || all_keys ? int(slots) : g.kv_len;
     Row r = row_of(g, row);
     uint q_at = query_at(g, query), k_head = key_head_at(g);
     State state = State(0.0, 0.0);
@@ -78,8 +78,8 @@ void main() {
         state = row_state(g, query);
     if (MAPPED)
         run = run_of(g, r, first_key);
-    for (int key = first_key; key < min(first_key + 4, int(places)); ++key) {
-        uint token = ORDERED ? token_at(g, uint(key)) : uint(key);
+    for (int key = first_key; key < min(first_key + 4, int(slots)); ++key) {
+        uint token = PERMUTED ? token_at(g, uint(key)) : uint(key);
         if (token >= p.kv_len || (PARTED && !is_bound(g, key)))
             continue;
         float qk = 0.0;

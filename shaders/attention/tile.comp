@@ -83,7 +83,7 @@ void online_softmax_step(Grid g, int j0, int end, bool full) {
         [[unroll]] for (uint n = 0u; n < CN; ++n) {
             float weight = visible[r * CN + n] ? exp_of(s[r * CN + n] - maximum) : 0.0;
             row_sum[r] += weight;
-            weight = kept(g, row_info[r], j0 + int(tc + n * TC), weight);
+            weight = apply_dropout(g, row_info[r], j0 + int(tc + n * TC), weight);
             weights[n] = visible[r * CN + n] ? weight : UNSEEN;
         }
         put_weights(row, weights);

@@ -41,10 +41,10 @@ const uint DV4 = (DV + 3u) / 4u;
 // A block map says which tiles of keys a tile of queries sees (patterns.md).
 #if VKA_WITH_OPTIONS
 const bool MAPPED = MAP != 0u;
-const bool ORDERED = (FLAGS & VKA_FLAG_ORDER) != 0u;
+const bool PERMUTED = (FLAGS & VKA_FLAG_PERMUTATION) != 0u;
 #else
 const bool MAPPED = false;
-const bool ORDERED = false;
+const bool PERMUTED = false;
 #endif
 
 // Where no binding sees all keys, a dispatch binds a part of them, rows or pages, and sees no others; their partial results
@@ -80,7 +80,7 @@ struct Grid {
 // What a row's scores depend on besides q and k.
 struct Row {
     uint query, head;          // within its sequence; of the slice
-    int place;                 // where a block map has it
+    int slot;                  // where a block map has it
     uint mask_at, relative_at; // where its masks and biases begin
     ivec2 cell;                // its position in a grid
     float slope;
@@ -109,10 +109,10 @@ struct State {
 };
 
 uint row_count(Grid g) {
-    return ORDERED ? p.places : has(VKA_FLAG_PACK) ? p.group * g.q_len : g.q_len;
+    return PERMUTED ? p.slots : has(VKA_FLAG_PACK) ? p.group * g.q_len : g.q_len;
 }
 
-// The first and the last query of a tile of rows; of an order, places.
+// The first and the last query of a tile of rows; of a permutation, slots.
 uvec2 row_span(Grid g, uint first_row) {
     uint last_row = min(first_row + BR, row_count(g)) - 1u;
     if (!has(VKA_FLAG_PACK))
@@ -169,10 +169,10 @@ uint kv_head(Grid g) {
     return has(VKA_FLAG_PACK) ? g.head : g.head / p.group;
 }
 
-// Query head and query of a row. Rows of an order that have none get some other's.
+// Query head and query of a row. Rows of a permutation that have none get some other's.
 uvec2 row_query(Grid g, uint row) {
 #if VKA_WITH_OPTIONS
-    if (ORDERED)
+    if (PERMUTED)
         return uvec2(g.head, safe_token(token_at(g, row), g.q_len));
 #endif
     return has(VKA_FLAG_PACK) ? uvec2(g.head * p.group + row / g.q_len, row % g.q_len) : uvec2(g.head, row);
@@ -181,8 +181,8 @@ uvec2 row_query(Grid g, uint row) {
 // Is there a query in a row?
 bool is_row(Grid g, uint row) {
 #if VKA_WITH_OPTIONS
-    if (ORDERED)
-        return row < p.places && token_at(g, row) < g.q_len;
+    if (PERMUTED)
+        return row < p.slots && token_at(g, row) < g.q_len;
 #endif
     return row < row_count(g);
 }
@@ -225,8 +225,8 @@ bool next_run(inout Walk w) {
 Walk walk_keys(Grid g, uint first_row) {
     Walk w;
     w.begin = w.full_begin = 0;
-    w.end = w.full_end = ORDERED ? int(p.places) : g.kv_len;
-    if (has(VKA_FLAG_BAND) && !ORDERED) {
+    w.end = w.full_end = PERMUTED ? int(p.slots) : g.kv_len;
+    if (has(VKA_FLAG_BAND) && !PERMUTED) {
         uvec2 queries = row_span(g, first_row);
         int lo = int(queries.x), hi = int(queries.y);
         w.begin = clamp(lo + g.band_lo, 0, w.end);
@@ -277,9 +277,9 @@ bool has_next_run(inout Walk w) {
     return HAS_RUNS && next_run(w);
 }
 
-// Of an order the keys' tokens say it: see bias_score.
+// Of a permutation the keys' tokens say it: see bias_score.
 bool in_band(Grid g, uint query, int key) {
-    return ORDERED || band_has(g, query, key);
+    return PERMUTED || band_has(g, query, key);
 }
 
 // ---- scores and softmax -----------------------------------------------------------------------------------------------
@@ -321,16 +321,16 @@ float dot_add(vec4 a, vec4 b, float sum) {
 Row row_of(Grid g, uint row) {
     uvec2 query = row_query(g, row);
 #if VKA_WITH_OPTIONS
-    return option_row(g, query, ORDERED ? int(row) : int(query.y) + g.diagonal);
+    return option_row(g, query, PERMUTED ? int(row) : int(query.y) + g.diagonal);
 #else
     return Row(query.y, query.x, 0, 0u, 0u, ivec2(0), 0.0);
 #endif
 }
 
-// Must a step look at the tokens of an order, or at a map's bits?
+// Must a step look at the tokens of a permutation, or at a map's bits?
 bool unsure() {
 #if VKA_WITH_OPTIONS
-    return (MAPPED && run.partial) || (ORDERED && p.order_sure == 0u);
+    return (MAPPED && run.partial) || (PERMUTED && p.permutation_sure == 0u);
 #else
     return false;
 #endif
@@ -368,7 +368,7 @@ bool sees(Grid g, Row r, int key) {
 
 // What dropout leaves of a key's weight: all or nothing, so that no weight is above 1. What it multiplies the rest by comes
 // with final_scale.
-float kept(Grid g, Row r, int key, float weight) {
+float apply_dropout(Grid g, Row r, int key, float weight) {
 #if VKA_WITH_OPTIONS
     return has(VKA_FLAG_DROPOUT) && is_dropped(g, r, key) ? 0.0 : weight;
 #else

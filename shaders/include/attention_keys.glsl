@@ -19,7 +19,7 @@ uint key_head_at(Grid g) {
 
 uint kv_row(Grid g, int key, vka_strides s) {
 #if VKA_WITH_OPTIONS
-    if (ORDERED)
+    if (PERMUTED)
         key = int(safe_token(token_at(g, uint(key)), uint(g.kv_len)));
     if (PAGE != 0u)
         return paged_row(g, key, s);

@@ -44,8 +44,8 @@ uint map_seek(uvec2 list, uint column) {
 
 // The map rows of a tile of rows.
 ivec2 map_rows_of(Grid g, uint first_row) {
-    ivec2 places = ivec2(row_span(g, first_row));
-    return (ORDERED ? places : places + g.diagonal) >> int(MAP_ROWS_LOG2);
+    ivec2 slots = ivec2(row_span(g, first_row));
+    return (PERMUTED ? slots : slots + g.diagonal) >> int(MAP_ROWS_LOG2);
 }
 
 uvec2 longer_list(uvec2 a, uvec2 b) {
@@ -115,10 +115,10 @@ bool next_map_run(inout Walk w) {
 
 // A row's bits of a run from a key on, up to its word's end.
 uint map_word(Row r, int key) {
-    uint bits = r.place >> int(MAP_ROWS_LOG2) == run.first_row ? run.bits.x : run.bits.y;
+    uint bits = r.slot >> int(MAP_ROWS_LOG2) == run.first_row ? run.bits.x : run.bits.y;
     if (!run.partial || bits >= MAP_DEAD)
         return run.partial && bits == MAP_DEAD ? 0u : 0xffffffffu;
-    uint row = bits * MAP_ROWS + (uint(r.place) & (MAP_ROWS - 1u));
+    uint row = bits * MAP_ROWS + (uint(r.slot) & (MAP_ROWS - 1u));
     return uint(map_at(p.map_bits + row * MAP_WORDS + (uint(key) & (MAP_KEYS - 1u)) / 32u)) >> (uint(key) & 31u);
 }
 
@@ -129,7 +129,7 @@ bool in_map(Row r, int key) {
 // The run of one key, for whoever does not walk.
 Walk run_of(Grid g, Row r, int key) {
     Walk w;
-    w.first_row = r.place >> int(MAP_ROWS_LOG2);
+    w.first_row = r.slot >> int(MAP_ROWS_LOG2);
     uvec2 list = map_list(g, w.first_row);
     uint column = uint(key) >> MAP_KEYS_LOG2, tile = map_seek(list, column);
     w.bits = uvec2(tile < list.y && map_column(tile) == column ? map_tile_bits(tile) : MAP_DEAD);

@@ -8,10 +8,10 @@
 
 // What a value that was set aside adds to a row that sees it: one that dropout drops is 0 times infinity. Said as such, as
 // compilers take a product with a choice of 0 and 1 for a choice of 0 and the other factor.
-float nonfinite_term(float value, bool is_kept) {
-    return is_kept ? value : uintBitsToFloat(0x7fc00000u);
+float nonfinite_term(float value, bool kept) {
+    return kept ? value : uintBitsToFloat(0x7fc00000u);
 }
 
-bool is_kept(Grid g, Row r, int key) {
-    return kept(g, r, key, 1.0) != 0.0;
+bool survives_dropout(Grid g, Row r, int key) {
+    return apply_dropout(g, r, key, 1.0) != 0.0;
 }

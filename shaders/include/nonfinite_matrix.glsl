@@ -27,7 +27,7 @@ float nonfinite_part(Grid g, Row r, uint d, uint v_head, int j0, int end) {
     for (int j = j0; j < min(end, j0 + int(BC)) && d < DV; ++j) {
         float value = element_of(value_scalar(value_source(g, v_head, j), d));
         if (is_nonfinite(value) && sees(g, r, j))
-            sum += nonfinite_term(value, is_kept(g, r, j));
+            sum += nonfinite_term(value, survives_dropout(g, r, j));
     }
     return sum;
 }

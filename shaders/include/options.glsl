@@ -8,13 +8,13 @@ VKA_INPUT_F32(VKA_BIND_ALIBI, alibi)
 VKA_INPUT_F32(VKA_BIND_SINKS, sinks)
 VKA_INPUT_I32(VKA_BIND_Q_LIST, q_list)
 VKA_INPUT_I32(VKA_BIND_KV_LIST, kv_list)
-VKA_INPUT_I32(VKA_BIND_PAGES, pages) // or an order
+VKA_INPUT_I32(VKA_BIND_PAGES, pages) // or a permutation
 
-// ---- order --------------------------------------------------------------------------------------------------------------
+// ---- permutations --------------------------------------------------------------------------------------------------------------
 
-// The token in a place; none if it is beyond the last one.
-uint token_at(Grid g, uint place) {
-    return uint(pages_at(g.batch * p.order_.b + g.head * p.order_.h + place * p.order_.n));
+// The token in a slot; none if it is beyond the last one.
+uint token_at(Grid g, uint slot) {
+    return uint(pages_at(g.batch * p.permutation_.b + g.head * p.permutation_.h + slot * p.permutation_.n));
 }
 
 // Some token, whatever stands in the order.
@@ -101,7 +101,7 @@ float minus_log_uniform(uint word) {
 }
 
 bool is_dropped(Grid g, Row r, int key) {
-    if (ORDERED)
+    if (PERMUTED)
         key = int(token_at(g, uint(key)));
     return random_word(g, r, key) < p.drop_below;
 }
@@ -123,8 +123,8 @@ uint relative_index(Row r, int key, int distance) {
     return uint(at.y) * p.relative_line + uint(at.x) * p.relative_step;
 }
 
-Row option_row(Grid g, uvec2 query, int place) {
-    Row r = Row(query.y, query.x, place, 0u, 0u, ivec2(0), 0.0);
+Row option_row(Grid g, uvec2 query, int slot) {
+    Row r = Row(query.y, query.x, slot, 0u, 0u, ivec2(0), 0.0);
     if (MASK_TYPE != 0u)
         r.mask_at = push.base[VKA_BIND_MASK] + g.batch * p.mask.b + query.x * p.mask.h + query.y * p.mask.n;
     if (has(VKA_FLAG_RELATIVE))
@@ -194,7 +194,7 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
 }
 
 bool add_options(Grid g, Row r, int key, inout float score) {
-    if (ORDERED) {
+    if (PERMUTED) {
         uint token = token_at(g, uint(key));
         key = int(safe_token(token, uint(g.kv_len)));
         if (token >= uint(g.kv_len) || !band_has(g, r.query, key))

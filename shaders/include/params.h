@@ -40,7 +40,7 @@ VKA_STRUCT(vka_attention_params) {
     vka_strides k_scale;
     vka_strides v_scale;
     vka_strides scores;
-    vka_strides order_;
+    vka_strides permutation_;
     VKA_UINT_ q_len; /* of the longest sequence */
     VKA_UINT_ kv_len;
     VKA_UINT_ group;       /* query heads per key head                                                 */
@@ -87,8 +87,8 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ map_tiles; /* where its tiles and its bits begin, in words                              */
     VKA_UINT_ map_bits;
     VKA_UINT_ map_least; /* live tiles that repay a split                                             */
-    VKA_UINT_ places;    /* of an order                                                               */
-    VKA_UINT_ order_sure; /* 1: every place of a full tile has a token that may be seen               */
+    VKA_UINT_ slots;     /* of a permutation                                                              */
+    VKA_UINT_ permutation_sure; /* 1: every slot of a full tile has a token that may be seen               */
 }
 VKA_END(vka_attention_params);
 
@@ -204,7 +204,7 @@ VKA_END(vka_cache_params);
 VKA_STRUCT(vka_pattern_params) {
     VKA_UINT_ tiles_at;
     VKA_UINT_ bits_at;
-    VKA_UINT_ order_at; /* 0: there is none                                                            */
+    VKA_UINT_ permutation_at; /* 0: there is none                                                            */
 }
 VKA_END(vka_pattern_params);
 
@@ -213,7 +213,7 @@ VKA_STRUCT(vka_lsh_params) {
     vka_strides x; /* b of an entry, h of a head, n of a token                                       */
     vka_strides keys;
     vka_strides rotations; /* b of a round, h of a head, n of a channel, d of a column                */
-    vka_strides order;     /* d of a token */
+    vka_strides permutation; /* d of a token */
     vka_strides buckets_;
     VKA_UINT_ tokens;       /* N                                                                      */
     VKA_UINT_ dim;          /* D                                                                      */
@@ -261,7 +261,7 @@ VKA_END(vka_push);
 #define VKA_SPEC_TYPES      13 /* types of tensors, a field of four bits each: VKA_TYPE_* << 4 * VKA_ROLE_*       */
 #define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */
 #define VKA_SPEC_MAP        15 /* block map: log2 of its query tile + 256 * log2 of its key tile; 0: there is none */
-#define VKA_SPEC_LEAN       16 /* matrices: 1 keeps in shared memory what else would wait in registers          */
+#define VKA_SPEC_LOW_REGISTER 16 /* matrices: 1 keeps in shared memory what else would wait in registers          */
 #define VKA_SPEC_COUNT      17
 
 /* Types as in vka_dtype; 0: absent. */
@@ -314,7 +314,7 @@ VKA_END(vka_push);
 #define VKA_FLAG_VEC4_MASK    1048576 /* a row's masks can be read four keys at a time, from a multiple of four on */
 
 #define VKA_FLAG_GRID_BIAS    4194304 /* relative biases are of rows and columns of a grid               */
-#define VKA_FLAG_ORDER        2097152 /* rows and keys are walked in an order: places are not tokens          */
+#define VKA_FLAG_PERMUTATION  2097152 /* rows and keys are walked in a permutation: slots are not tokens    */
 #define VKA_FLAG_PARTS        8388608 /* a dispatch binds a part of the keys, and sees no others; of all kernels */
 
 #define VKA_FLAG_WEIGHT       128 /* norms: optional tensors                                               */
@@ -364,7 +364,7 @@ VKA_END(vka_push);
 #define VKA_BIND_V_SCALE    15
 #define VKA_BIND_STATS      16
 #define VKA_BIND_MAP        17
-#define VKA_BIND_ORDER      13 /* pages have no order */
+#define VKA_BIND_PERMUTATION 13 /* pages have none */
 
 #define VKA_BIND_X          1
 #define VKA_BIND_RESIDUAL   2

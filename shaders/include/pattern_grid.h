@@ -1,7 +1,7 @@
 /* Windows of a grid: neighborhoods and Swin's shifted windows of one to three axes. C and GLSL.
  *
- * Places are box after box of the grid, row-major, and row-major in a box; boxes at the border have places without a
- * token. Maps in the order of tokens have boxes of one token. Coordinates count from the first box, in which some places
+ * Slots are box after box of the grid, row-major, and row-major in a box; boxes at the border have slots without a
+ * token. Maps in the order of tokens have boxes of one token. Coordinates count from the first box, in which some slots
  * may lead the first token.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_PATTERN_GRID_H
@@ -178,12 +178,12 @@ VKA_FN grid_point box_point(grid_axes g, uint number) {
     return p;
 }
 
-/* The coordinates of a place; where they are not in the grid, there is no token. */
-VKA_FN grid_point place_point(grid_axes g, uint place) {
+/* The coordinates of a slot; where they are not in the grid, there is no token. */
+VKA_FN grid_point slot_point(grid_axes g, uint slot) {
     if (!grid_has_boxes(g))
-        return box_point(g, place);
+        return box_point(g, slot);
     uint width = VKA_UINT(g.x.box), area = VKA_UINT(g.y.box) * width, volume = VKA_UINT(g.z.box) * area;
-    uint number = place / volume, inside = place - number * volume;
+    uint number = slot / volume, inside = slot - number * volume;
     grid_point p = box_point(g, number);
     p.z = p.z * g.z.box + VKA_INT(inside / area);
     p.y = p.y * g.y.box + VKA_INT(inside % area / width);
@@ -200,12 +200,12 @@ VKA_FN uint point_token(grid_axes g, grid_point p) {
     return in_grid(g, p) ? VKA_UINT(line * g.x.size + p.x - g.x.lead) : VKA_PATTERN_NONE;
 }
 
-VKA_FN uint grid_token(grid_axes g, uint place) {
-    return point_token(g, place_point(g, place));
+VKA_FN uint grid_token(grid_axes g, uint slot) {
+    return point_token(g, slot_point(g, slot));
 }
 
-/* The box around the places i0 .. i1: of a tile that is a box, itself; otherwise lines and planes as soon as the
- * places go on to the next one. */
+/* The box around the slots i0 .. i1: of a tile that is a box, itself; otherwise lines and planes as soon as the
+ * slots go on to the next one. */
 VKA_STRUCT(grid_span) {
     grid_point first;
     grid_point last;
@@ -214,8 +214,8 @@ VKA_END(grid_span);
 
 VKA_FN grid_span span_of(grid_axes g, uint i0, uint i1) {
     grid_span s;
-    s.first = place_point(g, i0);
-    s.last = place_point(g, i1);
+    s.first = slot_point(g, i0);
+    s.last = slot_point(g, i1);
     if (!grid_has_boxes(g)) {
         bool planes = s.first.z != s.last.z, lines = planes || s.first.y != s.last.y;
         s.first.y = planes ? 0 : s.first.y;
@@ -275,7 +275,7 @@ VKA_FN uint grid_next(VKA_PROGRAM uint term, uint i0, uint i1, uint t) {
     return VKA_PATTERN_NONE;
 }
 
-/* Of the 32 places of a box from p on, which begins a line, the first ones of the lines that are seen. */
+/* Of the 32 slots of a box from p on, which begins a line, the first ones of the lines that are seen. */
 VKA_FN uint box_lines(grid_axes g, axis_keys kz, axis_keys ky, grid_point p) {
     int y_begin = p.y / g.y.box * g.y.box, y_end = y_begin + g.y.box;
     uint bits = 0u;
@@ -310,7 +310,7 @@ VKA_FN grid_keys grid_sees(grid_axes g, grid_point q) {
     return k;
 }
 
-/* Of the 32 places from p on, in the order of tokens, those that are seen: line after line. */
+/* Of the 32 slots from p on, in the order of tokens, those that are seen: line after line. */
 VKA_FN uint token_word(grid_axes g, grid_keys k, grid_point p) {
     uint bits = 0u;
     for (uint done = 0u; done < 32u;) {
@@ -330,7 +330,7 @@ VKA_FN uint token_word(grid_axes g, grid_keys k, grid_point p) {
 
 VKA_FN uint grid_word(VKA_PROGRAM uint term, uint i, uint j0) {
     grid_axes g = grid_of(VKA_W term);
-    grid_point q = place_point(g, i), p = place_point(g, j0);
+    grid_point q = slot_point(g, i), p = slot_point(g, j0);
     if (!in_grid(g, q))
         return 0u;
     grid_keys k = grid_sees(g, q);

@@ -6,7 +6,7 @@
  *            intersection of groups, a group the union of terms; each follows the one before it
  *   data     lists of the terms: "data" says where one begins, in words of the program
  *
- * Maps run over places: tokens, or in an ordered map the positions of boxes of a grid, of which those beyond the grid
+ * Maps run over slots: tokens, or in an ordered map the positions of boxes of a grid, of which those beyond the grid
  * hold no token. This file has the words' meanings, and what the evaluating headers need to be C and GLSL at once.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_PATTERN_PROGRAM_H
@@ -19,7 +19,7 @@
 #define VKA_PROGRAM_KEY_TILE   4
 #define VKA_PROGRAM_ROWS       5 /* tiles of a head's queries                                                   */
 #define VKA_PROGRAM_COLUMNS    6 /* tiles of keys                                                               */
-#define VKA_PROGRAM_ORDERED    7 /* 1: tiles are the boxes of the first term's grid                             */
+#define VKA_PROGRAM_PERMUTED   7 /* 1: tiles are the boxes of the first term's grid                             */
 #define VKA_PROGRAM_WORDS      8
 #define VKA_PROGRAM_MAX_TERMS  64
 
@@ -80,7 +80,7 @@
 #define VKA_AXIS_CAUSAL       10
 #define VKA_AXIS_SHIFT        11 /* of Swin                                                                     */
 #define VKA_AXIS_COMB         12 /* bits 0, dilation, 2 dilation, ..                                            */
-#define VKA_AXIS_LEAD         13 /* places before the first token, so that boxes begin where Swin's windows do  */
+#define VKA_AXIS_LEAD         13 /* slots before the first token, so that boxes begin where Swin's windows do  */
 #define VKA_AXIS_WORDS        9
 
 /* A mask of blocks: data is [heads or 1, rows, row words], bits. */

@@ -407,7 +407,7 @@ VKA_FN bool clause_is_full(VKA_PROGRAM uint clause, uint head, uint i0, uint i1,
 /* Do the queries i0 .. i1 certainly see all keys of tile t? */
 VKA_FN bool pattern_is_full(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
     uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE), j0 = t * size, j1 = j0 + size - 1u;
-    if (VKA_HEAD(VKA_PROGRAM_ORDERED) == 0u)
+    if (VKA_HEAD(VKA_PROGRAM_PERMUTED) == 0u)
         j1 = VKA_MIN(j1, VKA_HEAD(VKA_PROGRAM_KEYS) - 1u);
     uint clause = VKA_UINT(VKA_PROGRAM_WORDS), end = terms_end(VKA_W clause);
     bool full = false;
@@ -419,7 +419,7 @@ VKA_FN bool pattern_is_full(VKA_PROGRAM uint head, uint i0, uint i1, uint t) {
 /* Bits of the keys j0 .. j0 + 31 that there are; boxes know theirs themselves. */
 VKA_FN uint existing_keys(VKA_PROGRAM uint j0) {
     uint keys = VKA_HEAD(VKA_PROGRAM_KEYS);
-    if (VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u || j0 + 32u <= keys)
+    if (VKA_HEAD(VKA_PROGRAM_PERMUTED) != 0u || j0 + 32u <= keys)
         return 0xffffffffu;
     return j0 < keys ? (1u << (keys - j0)) - 1u : 0u;
 }
@@ -447,25 +447,25 @@ VKA_FN uint pattern_word(VKA_PROGRAM uint head, uint i, uint j0) {
     return bits & existing_keys(VKA_W j0);
 }
 
-/* ---- places ---------------------------------------------------------------------------------------------------- */
+/* ---- slots ---------------------------------------------------------------------------------------------------- */
 
-/* The query at a place, or VKA_PATTERN_NONE. */
-VKA_FN uint place_query(VKA_PROGRAM uint place) {
-    if (VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u)
-        return grid_token(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), place);
-    return place < VKA_HEAD(VKA_PROGRAM_QUERIES) ? place : VKA_PATTERN_NONE;
+/* The query at a slot, or VKA_PATTERN_NONE. */
+VKA_FN uint slot_query(VKA_PROGRAM uint slot) {
+    if (VKA_HEAD(VKA_PROGRAM_PERMUTED) != 0u)
+        return grid_token(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), slot);
+    return slot < VKA_HEAD(VKA_PROGRAM_QUERIES) ? slot : VKA_PATTERN_NONE;
 }
 
-/* The last place of a tile of queries that counts. */
+/* The last slot of a tile of queries that counts. */
 VKA_FN uint last_place(VKA_PROGRAM uint row) {
     uint size = VKA_HEAD(VKA_PROGRAM_QUERY_TILE), last = row * size + size - 1u;
-    return VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u ? last : VKA_MIN(last, VKA_HEAD(VKA_PROGRAM_QUERIES) - 1u);
+    return VKA_HEAD(VKA_PROGRAM_PERMUTED) != 0u ? last : VKA_MIN(last, VKA_HEAD(VKA_PROGRAM_QUERIES) - 1u);
 }
 
 /* Queries of a tile. */
 VKA_FN uint tile_queries(VKA_PROGRAM uint row) {
     uint first = row * VKA_HEAD(VKA_PROGRAM_QUERY_TILE), last = last_place(VKA_W row);
-    if (VKA_HEAD(VKA_PROGRAM_ORDERED) == 0u)
+    if (VKA_HEAD(VKA_PROGRAM_PERMUTED) == 0u)
         return last - first + 1u;
     grid_span s = query_span(grid_of(VKA_W VKA_UINT(VKA_PROGRAM_WORDS)), first, last);
     return VKA_UINT((s.last.z - s.first.z + 1) * (s.last.y - s.first.y + 1) * (s.last.x - s.first.x + 1));
@@ -474,7 +474,7 @@ VKA_FN uint tile_queries(VKA_PROGRAM uint row) {
 /* Keys of a tile that is full. */
 VKA_FN uint tile_keys(VKA_PROGRAM uint t) {
     uint size = VKA_HEAD(VKA_PROGRAM_KEY_TILE);
-    return VKA_HEAD(VKA_PROGRAM_ORDERED) != 0u ? size : VKA_MIN(size, VKA_HEAD(VKA_PROGRAM_KEYS) - t * size);
+    return VKA_HEAD(VKA_PROGRAM_PERMUTED) != 0u ? size : VKA_MIN(size, VKA_HEAD(VKA_PROGRAM_KEYS) - t * size);
 }
 
 #ifndef VKA_GLSL

@@ -1,5 +1,5 @@
 #version 450
-// Turns the counts of a row's table into places: where the tokens of a block that have a bucket begin in the sorted order.
+// Turns the counts of a row's table into slots: where the tokens of a block that have a bucket begin in the sorted order.
 //
 // A workgroup owns a row; an invocation walks down a column, a bucket of all blocks, and neighbours walk neighbouring ones.
 // SPDX-License-Identifier: MIT
@@ -34,12 +34,12 @@ void main() {
         bool exists = bucket < p.buckets;
         for (uint block = 0u; exists && block < p.blocks; ++block)
             total += scratch[table + block * p.buckets + bucket];
-        uint place = begin + sum_so_far(total) - total;
+        uint slot = begin + sum_so_far(total) - total;
         begin += sums[GROUP_SIZE - 1u];
         for (uint block = 0u; exists && block < p.blocks; ++block) {
             uint at = table + block * p.buckets + bucket, count = scratch[at];
-            scratch[at] = place;
-            place += count;
+            scratch[at] = slot;
+            slot += count;
         }
         barrier();
     }

@@ -1,9 +1,9 @@
 #version 450
-// Puts tokens in their places of the sorted order.
+// Puts tokens in their slots of the sorted order.
 //
-// A workgroup owns a block of a row, and takes GROUP_SIZE of its tokens at a time, a token an invocation. A token's place is
+// A workgroup owns a block of a row, and takes GROUP_SIZE of its tokens at a time, a token an invocation. A token's slot is
 // its bucket's next one, and as many further as tokens before it in the group have the same bucket: each invocation looks at
-// all of them, which costs less than the hash did. The table then has the bucket's next place for the next group.
+// all of them, which costs less than the hash did. The table then has the bucket's next slot for the next group.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #include "elements.glsl"
@@ -13,7 +13,7 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 
 layout(set = 0, binding = VKA_BIND_SORTED, std430) writeonly buffer Order {
-    int order[];
+    int permutation[];
 };
 
 const uint NONE = 0xffffffffu; // no bucket
@@ -32,7 +32,7 @@ uvec2 count(uint bucket) {
 void main() {
     uint block = gl_WorkGroupID.x + push.x0;
     LshRow row = find_row(gl_WorkGroupID.y + push.y0);
-    uint to = row_base(row, VKA_BIND_SORTED, p.order), end = min((block + 1u) * p.block, p.tokens);
+    uint to = row_base(row, VKA_BIND_SORTED, p.permutation), end = min((block + 1u) * p.block, p.tokens);
     for (uint first = block * p.block; first < end; first += GROUP_SIZE) {
         uint token = first + gl_LocalInvocationIndex, line = block_line(row, block);
         bool here = token < row.tokens;
@@ -42,9 +42,9 @@ void main() {
         uvec2 same = count(bucket);
         uint next = here ? scratch[line + bucket] : 0u;
         if (here)
-            order[to + (next + same.x) * p.order.d] = int(token);
+            permutation[to + (next + same.x) * p.permutation.d] = int(token);
         else if (token < end)
-            order[to + token * p.order.d] = HOLE;
+            permutation[to + token * p.permutation.d] = HOLE;
         // Everybody has read both before the last one of a bucket says what is next.
         barrier();
         if (here && same.x + 1u == same.y)

@@ -50,7 +50,7 @@ shared uint words[ROOM];
 struct Row {
     uint number; // in the map
     uint head;
-    uint i0, i1;     // places of its queries
+    uint i0, i1;     // slots of its queries
     uint queries;    // that there are
     uint query_tile; // the same for all rows
     uint key_tile;
@@ -69,7 +69,7 @@ void load_terms() {
     barrier();
 }
 
-// Looks at every place once; when filling, the first head's rows write them down as the order.
+// Looks at every slot once; when filling, the first head's rows write them down as the permutation.
 Row find_row(bool fill) {
     Row r;
     uint tile_row = push.x0 + gl_WorkGroupID.x;
@@ -81,11 +81,11 @@ Row find_row(bool fill) {
     r.i0 = tile_row * r.query_tile;
     r.i1 = last_place(tile_row);
     for (uint i = gl_LocalInvocationIndex; i < r.query_tile; i += GROUP_SIZE) {
-        uint query = place_query(r.i0 + i);
+        uint query = slot_query(r.i0 + i);
         if (query != VKA_PATTERN_NONE)
             atomicOr(exists[i / 32u], 1u << i % 32u);
-        if (fill && p.order_at != 0u && r.head == 0u)
-            map[p.order_at + r.i0 + i] = query;
+        if (fill && p.permutation_at != 0u && r.head == 0u)
+            map[p.permutation_at + r.i0 + i] = query;
     }
     barrier();
     r.queries = uint(bitCount(exists[0]) + bitCount(exists[1]) + bitCount(exists[2]) + bitCount(exists[3]));

@@ -161,8 +161,8 @@ bool vka__sees_all(const vka_device_caps *caps, const vka__view *view, const cha
     return vka__refuse_span(caps, field, "it", refusal);
 }
 
-void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t slot, vka__access access,
+void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t binding, vka__access access,
                    vka__dispatch *out) {
     if (view->present)
-        out->binding[slot] = vka__bind(caps, view, 0, vka__view_extent(view, 0), access, &out->push.base[slot]);
+        out->binding[binding] = vka__bind(caps, view, 0, vka__view_extent(view, 0), access, &out->push.base[binding]);
 }

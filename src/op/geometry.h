@@ -63,7 +63,7 @@ bool vka__refuse_span(const vka_device_caps *caps, const char *field, const char
 /* Does one binding see all of a tensor? Otherwise the refusal says which it is. */
 bool vka__sees_all(const vka_device_caps *caps, const vka__view *view, const char *field, vka__refusal *refusal);
 /* Binds all of a tensor, which may be absent. */
-void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t slot, vka__access access,
+void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t binding, vka__access access,
                    vka__dispatch *out);
 
 #endif

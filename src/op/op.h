@@ -47,10 +47,10 @@ typedef struct vka__arg {
     uint32_t in_place; /* set of tensors of which this one, which is written, may be the very same view   */
     uint8_t like;      /* 1 + the tensor whose type it must have, if it is none of `or_types`; 0: any     */
     uint8_t or_types;
-    uint8_t flags;  /* vka__arg_flags                                                                  */
-    uint8_t access; /* vka__access                                                                     */
-    uint8_t slot;   /* its binding                                                                     */
-    uint8_t extent; /* vka__extent                                                                     */
+    uint8_t flags;   /* vka__arg_flags                                                                  */
+    uint8_t access;  /* vka__access                                                                     */
+    uint8_t binding; /* its binding                                                                     */
+    uint8_t extent;  /* vka__extent                                                                     */
 } vka__arg;
 
 typedef enum vka__number_type {

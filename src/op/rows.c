@@ -39,10 +39,10 @@ void vka__rows_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) 
     for (uint32_t i = 0; i < op->arg_count; ++i) {
         const vka__arg *a = &op->args[i];
         if (a->extent == VKA__BOX)
-            out->binding[a->slot] =
-                vka__bind_box(c->caps, &c->view[i], begin, size, (vka__access)a->access, &out->push.base[a->slot]);
+            out->binding[a->binding] =
+                vka__bind_box(c->caps, &c->view[i], begin, size, (vka__access)a->access, &out->push.base[a->binding]);
         else if (a->extent == VKA__ALL)
-            vka__bind_all(c->caps, &c->view[i], a->slot, (vka__access)a->access, out);
+            vka__bind_all(c->caps, &c->view[i], a->binding, (vka__access)a->access, out);
     }
     out->push.rows = (uint32_t)vka__volume(size);
     out->push.dim1 = size[1];

@@ -114,7 +114,7 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
 }
 
 static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
-    const vka_vulkan_wishes *w = &p->wishes;
+    const vka_vulkan_optional_features *w = &p->optional;
     vka_vulkan_feature_chain features;
     float priority = 1;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -188,7 +188,7 @@ vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
     vka__physical physical;
     status = open_own(d, item, desc, &physical);
     if (status == VKA_OK) {
-        vka_vulkan_wishes enabled = physical.wishes;
+        vka_vulkan_optional_features enabled = physical.optional;
         vka__physical_restrict(&physical, &enabled, desc->narrow, desc->narrow_user);
         status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
     }
@@ -251,7 +251,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
     d->caps = physical->caps;
     d->uniform_align = physical->uniform_align;
     d->max_buffer = physical->max_buffer;
-    d->full_subgroups = physical->wishes.compute_full_subgroups;
+    d->full_subgroups = physical->optional.compute_full_subgroups;
     if (d->owned)
         d->queue_family = physical->queue_family;
     vka__load_device_table(&d->instance, d->handle, &d->vk);

@@ -1,4 +1,4 @@
-/* Wishes as Vulkan's feature structures.
+/* Optional features as Vulkan's feature structures.
  * SPDX-License-Identifier: MIT */
 #include "vk/vk.h"
 
@@ -29,13 +29,14 @@ static void chain_if(bool wanted, const void **head, void *structure) {
     *head = structure;
 }
 
-static bool wants_matrix2(const vka_vulkan_wishes *w) {
+static bool wants_matrix2(const vka_vulkan_optional_features *w) {
     return w->matrix_workgroup_scope || w->matrix_flexible_dimensions || w->matrix_reductions ||
            w->matrix_conversions || w->matrix_per_element_operations || w->matrix_tensor_addressing ||
            w->matrix_block_loads;
 }
 
-const void *vka_vulkan_features(const vka_vulkan_wishes *w, vka_vulkan_feature_chain *chain, const void *next) {
+const void *vka_vulkan_features(const vka_vulkan_optional_features *w, vka_vulkan_feature_chain *chain,
+                                const void *next) {
     if (!w || !chain)
         return next;
     structures f = {

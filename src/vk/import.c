@@ -3,10 +3,10 @@
 #include "vk/vk.h"
 
 vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance, uint32_t api_version,
-                            VkPhysicalDevice physical_device, vka_vulkan_wishes *wishes) {
-    if (!wishes)
+                            VkPhysicalDevice physical_device, vka_vulkan_optional_features *optional) {
+    if (!optional)
         return VKA_INVALID;
-    *wishes = (vka_vulkan_wishes){0};
+    *optional = (vka_vulkan_optional_features){0};
     if (!get_instance_proc_addr || !instance || !physical_device)
         return VKA_INVALID;
     vka__context ctx;
@@ -19,7 +19,7 @@ vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, Vk
     if (status == VKA_OK)
         status = vka__physical_query(&ctx, &in, physical_device, &physical, &why);
     if (status == VKA_OK)
-        *wishes = physical.wishes;
+        *optional = physical.optional;
     return status;
 }
 

@@ -69,21 +69,21 @@ static void read_grains(const vka__instance *in, VkPhysicalDevice handle, vka_de
     }
 }
 
-static void query_bf16(const vka__instance *in, VkPhysicalDevice handle, vka_vulkan_wishes *wishes) {
+static void query_bf16(const vka__instance *in, VkPhysicalDevice handle, vka_vulkan_optional_features *optional) {
 #ifdef VK_KHR_shader_bfloat16
     VkPhysicalDeviceShaderBfloat16FeaturesKHR features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR};
     VkPhysicalDeviceFeatures2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features};
     in->GetPhysicalDeviceFeatures2(handle, &base);
-    wishes->shader_bfloat16 = features.shaderBFloat16Type;
-    wishes->matrix_bfloat16 = features.shaderBFloat16CooperativeMatrix;
+    optional->shader_bfloat16 = features.shaderBFloat16Type;
+    optional->matrix_bfloat16 = features.shaderBFloat16CooperativeMatrix;
 #else
-    (void)in, (void)handle, (void)wishes;
+    (void)in, (void)handle, (void)optional;
 #endif
 }
 
 void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, bool bf16, vka_device_caps *caps,
-                       vka_vulkan_wishes *wishes) {
+                       vka_vulkan_optional_features *optional) {
     VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV features2 = {
@@ -104,19 +104,19 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
     /* A driver may list the extension, and not the feature. */
     if (!features.cooperativeMatrix || !(properties.cooperativeMatrixSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT))
         return;
-    wishes->cooperative_matrix = true;
-    wishes->matrix_workgroup_scope = features2.cooperativeMatrixWorkgroupScope;
-    wishes->matrix_flexible_dimensions = features2.cooperativeMatrixFlexibleDimensions;
-    wishes->matrix_reductions = features2.cooperativeMatrixReductions;
-    wishes->matrix_conversions = features2.cooperativeMatrixConversions;
-    wishes->matrix_per_element_operations = features2.cooperativeMatrixPerElementOperations;
-    wishes->matrix_tensor_addressing = features2.cooperativeMatrixTensorAddressing;
-    wishes->matrix_block_loads = features2.cooperativeMatrixBlockLoads && addresses.bufferDeviceAddress;
-    wishes->buffer_device_address = wishes->matrix_block_loads;
+    optional->cooperative_matrix = true;
+    optional->matrix_workgroup_scope = features2.cooperativeMatrixWorkgroupScope;
+    optional->matrix_flexible_dimensions = features2.cooperativeMatrixFlexibleDimensions;
+    optional->matrix_reductions = features2.cooperativeMatrixReductions;
+    optional->matrix_conversions = features2.cooperativeMatrixConversions;
+    optional->matrix_per_element_operations = features2.cooperativeMatrixPerElementOperations;
+    optional->matrix_tensor_addressing = features2.cooperativeMatrixTensorAddressing;
+    optional->matrix_block_loads = features2.cooperativeMatrixBlockLoads && addresses.bufferDeviceAddress;
+    optional->buffer_device_address = optional->matrix_block_loads;
     if (bf16)
-        query_bf16(in, handle, wishes);
+        query_bf16(in, handle, optional);
     read_shapes(in, handle, caps);
-    if (wishes->matrix_flexible_dimensions)
+    if (optional->matrix_flexible_dimensions)
         read_grains(in, handle, caps);
     caps->matrix_reserved_bytes = properties_nv.cooperativeMatrixWorkgroupScopeReservedSharedMemory;
 }
@@ -125,7 +125,7 @@ static bool is_compiled(vka__kernel kernel) {
     return vka__spirv_table[kernel].words;
 }
 
-void vka__matrix_restrict(const vka_vulkan_wishes *w, vka_device_caps *caps) {
+void vka__matrix_restrict(const vka_vulkan_optional_features *w, vka_device_caps *caps) {
     bool matrices = w->cooperative_matrix && w->vulkan_memory_model;
     bool f16 = matrices && w->shader_float16 && w->storage_16bit && is_compiled(VKA__attention_coopmat_f16);
     bool bf16 = matrices && w->shader_bfloat16 && w->matrix_bfloat16 && is_compiled(VKA__attention_coopmat_bf16);

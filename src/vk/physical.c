@@ -36,14 +36,14 @@ static bool has_extension(const VkExtensionProperties *list, uint32_t count, con
     return false;
 }
 
-/* Offered by the device's version, or as an extension, which is then listed among the wishes. */
-static bool offers(vka_vulkan_wishes *wishes, uint32_t api, uint32_t core_since, const VkExtensionProperties *list,
-                   uint32_t count, const char *extension) {
+/* Offered by the device's version, or as an extension, which is then listed among the optional features. */
+static bool offers(vka_vulkan_optional_features *optional, uint32_t api, uint32_t core_since,
+                   const VkExtensionProperties *list, uint32_t count, const char *extension) {
     if (api >= core_since)
         return true;
-    if (!has_extension(list, count, extension) || wishes->extension_count == VKA_MAX_DEVICE_EXTENSIONS)
+    if (!has_extension(list, count, extension) || optional->extension_count == VKA_MAX_DEVICE_EXTENSIONS)
         return false;
-    wishes->extensions[wishes->extension_count++] = extension;
+    optional->extensions[optional->extension_count++] = extension;
     return true;
 }
 
@@ -151,7 +151,7 @@ typedef struct offered {
 } offered;
 
 static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
-                          vka_vulkan_wishes *wishes) {
+                          vka_vulkan_optional_features *optional) {
     features f = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                   .storage16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
                   .float16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES,
@@ -171,18 +171,18 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     if (o->mixed_dot)
         chain(&f.base.pNext, &f.mixed_dot);
     in->GetPhysicalDeviceFeatures2(handle, &f.base);
-    wishes->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
-    wishes->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
-    wishes->mixed_float_dot = f.float16.shaderFloat16 && f.mixed_dot.shaderMixedFloatDotProductFloat16AccFloat32;
-    caps->f16_mixed_dot = wishes->mixed_float_dot && vka__spirv_table[VKA__attention_dot_mixed].words;
-    wishes->subgroup_size_control = f.size_control.subgroupSizeControl;
-    wishes->compute_full_subgroups = f.size_control.computeFullSubgroups;
+    optional->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
+    optional->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
+    optional->mixed_float_dot = f.float16.shaderFloat16 && f.mixed_dot.shaderMixedFloatDotProductFloat16AccFloat32;
+    caps->f16_mixed_dot = optional->mixed_float_dot && vka__spirv_table[VKA__attention_dot_mixed].words;
+    optional->subgroup_size_control = f.size_control.subgroupSizeControl;
+    optional->compute_full_subgroups = f.size_control.computeFullSubgroups;
     /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
-    wishes->vulkan_memory_model = f.memory_model.vulkanMemoryModel && f.memory_model.vulkanMemoryModelDeviceScope;
-    wishes->maintenance4 = f.maintenance4.maintenance4;
+    optional->vulkan_memory_model = f.memory_model.vulkanMemoryModel && f.memory_model.vulkanMemoryModelDeviceScope;
+    optional->maintenance4 = f.maintenance4.maintenance4;
     if (o->matrix)
-        vka__matrix_query(in, handle, o->matrix2, o->bf16, caps, wishes);
-    vka__matrix_restrict(wishes, caps);
+        vka__matrix_query(in, handle, o->matrix2, o->bf16, caps, optional);
+    vka__matrix_restrict(optional, caps);
 }
 
 vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in, VkPhysicalDevice handle,
@@ -190,7 +190,7 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
     memset(out, 0, sizeof *out);
     out->handle = handle;
     vka_device_caps *caps = &out->caps;
-    vka_vulkan_wishes *wishes = &out->wishes;
+    vka_vulkan_optional_features *optional = &out->optional;
     VkPhysicalDeviceProperties basic;
     in->GetPhysicalDeviceProperties(handle, &basic);
     caps->api_version = vka__min_u32(basic.apiVersion, in->api_version);
@@ -207,20 +207,21 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
     if (!list)
         return VKA_OUT_OF_MEMORY;
     const offered o = {
-        .driver = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME),
-        .float16 = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME),
-        .sizes = offers(wishes, api, VK_API_VERSION_1_3, list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
-        .memory_model = offers(wishes, api, VK_API_VERSION_1_2, list, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME),
-        .matrix = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME),
-        .matrix2 = offers(wishes, api, UINT32_MAX, list, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME),
+        .driver = offers(optional, api, VK_API_VERSION_1_2, list, count, VK_KHR_DRIVER_PROPERTIES_EXTENSION_NAME),
+        .float16 = offers(optional, api, VK_API_VERSION_1_2, list, count, VK_KHR_SHADER_FLOAT16_INT8_EXTENSION_NAME),
+        .sizes = offers(optional, api, VK_API_VERSION_1_3, list, count, VK_EXT_SUBGROUP_SIZE_CONTROL_EXTENSION_NAME),
+        .memory_model =
+            offers(optional, api, VK_API_VERSION_1_2, list, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME),
+        .matrix = offers(optional, api, UINT32_MAX, list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME),
+        .matrix2 = offers(optional, api, UINT32_MAX, list, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME),
 #ifdef VK_KHR_shader_bfloat16
-        .bf16 = offers(wishes, api, UINT32_MAX, list, count, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME),
+        .bf16 = offers(optional, api, UINT32_MAX, list, count, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME),
 #endif
         .mixed_dot =
-            offers(wishes, api, UINT32_MAX, list, count, VK_VALVE_SHADER_MIXED_FLOAT_DOT_PRODUCT_EXTENSION_NAME),
+            offers(optional, api, UINT32_MAX, list, count, VK_VALVE_SHADER_MIXED_FLOAT_DOT_PRODUCT_EXTENSION_NAME),
     };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
-    offers(wishes, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");
+    offers(optional, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");
     vka__free(ctx, list);
 
     properties p = {.base.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
@@ -246,12 +247,12 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
     out->uniform_align = (uint32_t)p.base.properties.limits.minUniformBufferOffsetAlignment;
     read_memory(in, handle, caps);
 
-    read_features(in, handle, &o, caps, wishes);
+    read_features(in, handle, &o, caps, optional);
     /* The width a shader sees may be any within this range, whether or not it can be chosen. */
     if (o.sizes && p.size_control.minSubgroupSize && p.size_control.maxSubgroupSize) {
         caps->subgroup_min = p.size_control.minSubgroupSize;
         caps->subgroup_max = p.size_control.maxSubgroupSize;
-        caps->subgroup_size_control = out->wishes.subgroup_size_control &&
+        caps->subgroup_size_control = out->optional.subgroup_size_control &&
                                       p.size_control.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT;
     }
     *why = NULL;
@@ -285,7 +286,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     caps->timestamps = caps->timestamps && real->timestamps;
 }
 
-void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
+void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_features *enabled,
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user) {
     vka_device_caps *caps = &physical->caps;
     caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
@@ -293,7 +294,7 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *en
     caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
     caps->f16_mixed_dot = caps->f16_mixed_dot && enabled->shader_float16 && enabled->mixed_float_dot;
     vka__matrix_restrict(enabled, caps);
-    physical->wishes = *enabled;
+    physical->optional = *enabled;
     if (narrow) {
         vka_device_caps narrowed = *caps;
         narrow(narrow_user, &narrowed);

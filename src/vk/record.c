@@ -68,8 +68,9 @@ static bound bind_one(const placed *at, const vka__binding *b) {
     };
 }
 
-/* Kernels name every binding, whatever their specialization uses. A slot without a tensor shows memory that the
- * dispatch writes anyway: whatever validation then assumes about the slot is covered by the barriers of that tensor. */
+/* Kernels name every binding, whatever their specialization uses. A binding without a tensor shows memory that the
+ * dispatch writes anyway: whatever validation then assumes about the binding is covered by the barriers of that tensor.
+ */
 static void fill_unused(bound bounds[VKA_MAX_BINDINGS], uint32_t count) {
     uint32_t written = 1;
     while (written < count - 1 && !(bounds[written].access & VKA__WRITE))

@@ -58,7 +58,7 @@ typedef struct vka__instance {
 typedef struct vka__physical {
     VkPhysicalDevice handle;
     vka_device_caps caps;
-    vka_vulkan_wishes wishes;
+    vka_vulkan_optional_features optional;
     uint32_t queue_family; /* first with compute, without graphics where there is a choice */
     uint32_t uniform_align;
     uint64_t max_buffer; /* bytes of a buffer; UINT64_MAX where the driver sets no limit */
@@ -135,7 +135,7 @@ void vka__load_device_table(const vka__instance *instance, VkDevice device, stru
 vka_status vka__physical_query(const vka__context *ctx, const vka__instance *instance, VkPhysicalDevice handle,
                                vka__physical *physical, const char **why);
 /* Lowers what was not enabled, then what `narrow` lowers. */
-void vka__physical_restrict(vka__physical *physical, const vka_vulkan_wishes *enabled,
+void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_features *enabled,
                             void (*narrow)(void *, vka_device_caps *), void *narrow_user);
 
 /* tuning.c: reads the device's part of a tuning record; only VKA_OUT_OF_MEMORY is an error. */
@@ -144,8 +144,8 @@ vka_status vka__tuning_load(vka_device *device, const char *item, const char *te
 /* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
  * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered; `bf16`: VK_KHR_shader_bfloat16 is. */
 void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, bool bf16,
-                       vka_device_caps *caps, vka_vulkan_wishes *wishes);
-void vka__matrix_restrict(const vka_vulkan_wishes *enabled, vka_device_caps *caps);
+                       vka_device_caps *caps, vka_vulkan_optional_features *optional);
+void vka__matrix_restrict(const vka_vulkan_optional_features *enabled, vka_device_caps *caps);
 void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real);
 
 /* device.c: what creation and import have in common: an empty device, and everything from a VkDevice on. */

@@ -106,7 +106,7 @@ static void lsh_sort(void *desc) {
         .rotations = T4(VKA_F32, 2, 3, 12, 4),
         .bucket_count = {8},
         .lengths.tensor = T1(VKA_I32, 2),
-        .order = T4(VKA_I32, 2, 2, 3, 37),
+        .permutation = T4(VKA_I32, 2, 2, 3, 37),
         .buckets = T4(VKA_I32, 2, 2, 3, 37),
         .keys = T4(VKA_F32, 2, 3, 37, 12),
     };

@@ -73,7 +73,7 @@ static void draw_group(ref_rng *g, random_case *r) {
     a->pattern_seed = chance(g, 25);
     a->pattern_query_tile = 16u << ref_rng_below(g, 3);
     a->pattern_key_tile = 32u << ref_rng_below(g, 2);
-    a->order_len = chance(g, 10);
+    a->permutation_len = chance(g, 10);
     a->q_len = chance(g, 40) ? 8 : 70; /* at most */
     a->q_heads = chance(g, 50) ? 1 : 4;
     a->relative_width = a->relative_len && chance(g, 35);
@@ -154,9 +154,10 @@ static void draw_sequences(ref_rng *g, attention_case *a) {
     a->wild_pages = chance(g, 20);
     a->pattern_seed = a->pattern_seed ? ref_rng_u64(g) | 1 : 0;
     a->pattern_heads = chance(g, 30);
-    a->order_len = a->order_len ? (uint32_t)between(g, 1, (a->q_len > a->kv_len ? a->q_len : a->kv_len) + 5) : 0;
-    a->order_batch = chance(g, 50);
-    a->order_heads = chance(g, 50);
+    a->permutation_len =
+        a->permutation_len ? (uint32_t)between(g, 1, (a->q_len > a->kv_len ? a->q_len : a->kv_len) + 5) : 0;
+    a->permutation_batch = chance(g, 50);
+    a->permutation_heads = chance(g, 50);
     a->poison_hidden = chance(g, 80);
 }
 
@@ -212,8 +213,8 @@ void random_make_legal(random_case *r) {
     a->no_lse = a->no_lse && !probabilities;
     /* Too many positions for a map; keys and queries that no place has, or that share a table, are other tests'. */
     a->pattern_seed = attention_positions(a) > 5000 ? 0 : a->pattern_seed;
-    a->order_len = a->page_size || a->no_keys || a->scores ? 0 : a->order_len;
-    r->splits = a->order_len ? 0 : r->splits;
+    a->permutation_len = a->page_size || a->no_keys || a->scores ? 0 : a->permutation_len;
+    r->splits = a->permutation_len ? 0 : r->splits;
     a->relative_zero = a->relative_zero < a->relative_len ? a->relative_zero : 0;
     a->relative_width = a->relative_len ? a->relative_width : 0;
     a->relative_rows = a->relative_width ? a->relative_rows : 0;

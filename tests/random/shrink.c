@@ -29,7 +29,7 @@
     X(a->page_size = 0)                                                                                                \
     X(a->pattern_seed = 0)                                                                                             \
     X(a->pattern_heads = false)                                                                                        \
-    X(a->order_len = 0)                                                                                                \
+    X(a->permutation_len = 0)                                                                                          \
     X(a->k_shared = false)                                                                                             \
     X(a->v_shared = false)                                                                                             \
     X(a->q_list = (attention_list){0})                                                                                 \

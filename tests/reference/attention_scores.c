@@ -62,11 +62,11 @@ static double relative_at(const ref_attention *a, uint32_t b, uint32_t h, int64_
 
 static bool in_pattern(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
     int64_t p = position(a, b, i);
-    if (a->places) {
+    if (a->slots) {
         size_t tokens = a->q_len > a->kv_len ? a->q_len : a->kv_len;
-        const int64_t *places = a->places + ((size_t)b * a->q_heads + h) * tokens;
-        p = places[i];
-        j = places[j];
+        const int64_t *slots = a->slots + ((size_t)b * a->q_heads + h) * tokens;
+        p = slots[i];
+        j = slots[j];
         if (p < 0 || j < 0) {
             return false;
         }

@@ -63,17 +63,17 @@ bool ref_lsh_possible(const ref_lsh *l, uint32_t bucket) {
     return second < l->bucket_count[1] && possible(l, 0, first) && possible(l, 1, second);
 }
 
-void ref_lsh_order(const int32_t *buckets, uint32_t tokens, uint32_t bucket_count, int32_t *order) {
-    uint32_t place = 0;
+void ref_lsh_permutation(const int32_t *buckets, uint32_t tokens, uint32_t bucket_count, int32_t *permutation) {
+    uint32_t slot = 0;
     for (int32_t bucket = 0; bucket < (int32_t)bucket_count; bucket++) {
         for (uint32_t n = 0; n < tokens; n++) {
             if (buckets[n] == bucket) {
-                order[place++] = (int32_t)n;
+                permutation[slot++] = (int32_t)n;
             }
         }
     }
-    while (place < tokens) {
-        order[place++] = -1;
+    while (slot < tokens) {
+        permutation[slot++] = -1;
     }
 }
 

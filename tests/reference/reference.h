@@ -38,8 +38,8 @@ typedef struct ref_attention {
     uint32_t random_offset;
     const vka_pattern_desc *pattern;
     const int64_t
-        *places; /* [batch, q_heads, max(q_len, kv_len)]: where an order has a token, -1: nowhere. The pattern */
-                 /* is then about places                                                                */
+        *slots; /* [batch, q_heads, max(q_len, kv_len)]: where a permutation has a token, -1: nowhere. The pattern */
+                /* is then about slots                                                                 */
     vka_dtype q_type, k_type, v_type, out_type; /* for the naive twin alone; 0: f32 */
 } ref_attention;
 
@@ -157,7 +157,7 @@ typedef struct ref_lsh {
 uint32_t ref_lsh_bucket(const ref_lsh *l);
 bool ref_lsh_possible(const ref_lsh *l, uint32_t bucket);
 /* Tokens sorted by bucket, and by position in it. Those with a bucket of -1 are left out, and -1 fills the end. */
-void ref_lsh_order(const int32_t *buckets, uint32_t tokens, uint32_t bucket_count, int32_t *order);
+void ref_lsh_permutation(const int32_t *buckets, uint32_t tokens, uint32_t bucket_count, int32_t *permutation);
 /* A token as a key: [dim]. */
 void ref_lsh_key(const float *x, uint32_t dim, double epsilon, double *key);
 void ref_lsh_naive_key(const float *x, uint32_t dim, float epsilon, vka_dtype dtype, float *key);

@@ -69,16 +69,16 @@ float ref_round(vka_dtype dtype, float x) {
 
 /* A block as GGUF has it: a binary16 scale, then 32 signed bytes. One that is not finite becomes a scale alone. */
 static void store_q8_0(uint8_t *dst, const float *src) {
-    float most = 0, strange = 0;
+    float most = 0, nonfinite = 0;
     for (int i = 0; i < Q8_0_BLOCK; i++) {
         most = fmaxf(most, fabsf(src[i]));
-        strange = isfinite(src[i]) ? strange : src[i];
+        nonfinite = isfinite(src[i]) ? nonfinite : src[i];
     }
-    uint16_t scale = ref_f16_from_f32(strange != 0 ? strange : most / 127);
+    uint16_t scale = ref_f16_from_f32(nonfinite != 0 ? nonfinite : most / 127);
     float d = ref_f32_from_f16(scale);
     memcpy(dst, &scale, 2);
     for (int i = 0; i < Q8_0_BLOCK; i++) {
-        float steps = strange != 0 ? 1 : d > 0 ? roundf(src[i] / d) : 0;
+        float steps = nonfinite != 0 ? 1 : d > 0 ? roundf(src[i] / d) : 0;
         dst[2 + i] = (uint8_t)(int8_t)fmaxf(-127, fminf(steps, 127));
     }
 }

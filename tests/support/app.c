@@ -58,12 +58,12 @@ static void create_device(app *a) {
     a->vkGetDeviceQueue(a->device, a->family, 0, &a->queue);
 }
 
-void app_open(app *a, uint32_t api_version, bool wishes) {
+void app_open(app *a, uint32_t api_version, bool optional) {
     context_require_device();
     *a = (app){.api_version = api_version};
     create_instance(a);
     choose_device(a);
-    if (wishes) {
+    if (optional) {
         EXPECT_OK(
             vka_vulkan_query(intercept_get_instance_proc_addr, a->instance, api_version, a->physical, &a->enabled));
     }

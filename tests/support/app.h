@@ -45,15 +45,15 @@ typedef struct app {
     VkQueue queue;
     VkCommandPool pool;
     VkCommandBuffer cmd;
-    vka_vulkan_wishes enabled;
+    vka_vulkan_optional_features enabled;
 #define X(name) PFN_##name name;
     APP_INSTANCE_FUNCTIONS(X)
     APP_DEVICE_FUNCTIONS(X)
 #undef X
 } app;
 
-/* With everything the library wishes for, or with nothing. */
-void app_open(app *a, uint32_t api_version, bool wishes);
+/* With everything the library can use, or with nothing. */
+void app_open(app *a, uint32_t api_version, bool optional);
 void app_close(app *a);
 /* Imports it, with a queue. */
 vka_import_desc app_import(const app *a);

@@ -54,7 +54,7 @@ static void one_shape(vka_device_caps *caps, uint32_t m, uint32_t n, uint32_t k)
 }
 
 /* Of a vendor whose devices have few registers, for which kernels keep more in shared memory. */
-static void lean(void *user, vka_device_caps *caps) {
+static void low_register(void *user, vka_device_caps *caps) {
     (void)user;
     caps->vendor_id = 0x8086;
 }
@@ -64,14 +64,14 @@ static void matrix_16x16x16(void *user, vka_device_caps *caps) {
     one_shape(caps, 16, 16, 16);
 }
 
-static void lean_16x16x16(void *user, vka_device_caps *caps) {
+static void low_register_16x16x16(void *user, vka_device_caps *caps) {
     one_shape(caps, 16, 16, 16);
-    lean(user, caps);
+    low_register(user, caps);
 }
 
 static void matrix_8x16x16(void *user, vka_device_caps *caps) {
     one_shape(caps, 8, 16, 16);
-    lean(user, caps);
+    low_register(user, caps);
 }
 
 static void matrix_16x8x8(void *user, vka_device_caps *caps) {
@@ -87,9 +87,9 @@ const device_config config_no_sub = {"no_sub", no_sub};
 const device_config config_staged = {"staged", staged};
 const device_config config_few_groups = {"few_groups", few_groups};
 const device_config config_few_buffers = {"few_buffers", few_buffers};
-const device_config config_lean = {"lean", lean};
+const device_config config_low_register = {"low_register", low_register};
 const device_config config_matrix_16x16x16 = {"matrix_16x16x16", matrix_16x16x16};
-const device_config config_lean_16x16x16 = {"lean_16x16x16", lean_16x16x16};
+const device_config config_low_register_16x16x16 = {"low_register_16x16x16", low_register_16x16x16};
 const device_config config_matrix_8x16x16 = {"matrix_8x16x16", matrix_8x16x16};
 const device_config config_matrix_16x8x8 = {"matrix_16x8x8", matrix_16x8x8};
 

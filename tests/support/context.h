@@ -15,19 +15,19 @@ typedef struct device_config {
 } device_config;
 
 extern const device_config config_real;
-extern const device_config config_no_f16;      /* no 16-bit storage and arithmetic */
-extern const device_config config_tiny;        /* 16 KiB of shared memory, 128 invocations */
-extern const device_config config_short;       /* bindings see 64 KiB */
-extern const device_config config_no_sub;      /* no subgroup arithmetic */
-extern const device_config config_staged;      /* device memory can't be mapped */
-extern const device_config config_few_groups;  /* dispatches of a few workgroups */
-extern const device_config config_few_buffers; /* kernels bind no more than eight */
-extern const device_config config_lean;        /* Intel's registers, of which there are few */
+extern const device_config config_no_f16;       /* no 16-bit storage and arithmetic */
+extern const device_config config_tiny;         /* 16 KiB of shared memory, 128 invocations */
+extern const device_config config_short;        /* bindings see 64 KiB */
+extern const device_config config_no_sub;       /* no subgroup arithmetic */
+extern const device_config config_staged;       /* device memory can't be mapped */
+extern const device_config config_few_groups;   /* dispatches of a few workgroups */
+extern const device_config config_few_buffers;  /* kernels bind no more than eight */
+extern const device_config config_low_register; /* Intel's registers, of which there are few */
 /* Matrices of another shape than the device lists, where it can do that. */
-extern const device_config config_matrix_16x16x16; /* NVIDIA, AMD */
-extern const device_config config_lean_16x16x16;   /* the same with few registers */
-extern const device_config config_matrix_8x16x16;  /* Intel, with its registers */
-extern const device_config config_matrix_16x8x8;   /* NVIDIA's smallest */
+extern const device_config config_matrix_16x16x16;       /* NVIDIA, AMD */
+extern const device_config config_low_register_16x16x16; /* the same with few registers */
+extern const device_config config_matrix_8x16x16;        /* Intel, with its registers */
+extern const device_config config_matrix_16x8x8;         /* NVIDIA's smallest */
 
 typedef struct context {
     vka_device *device;

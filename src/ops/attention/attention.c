@@ -14,7 +14,7 @@ enum { SCALE, SOFTCAP, DROPOUT, SELECTION, SCORE_STAGE, DIAGONAL, PATH, SPLITS, 
 #define I32         VKA__TYPE(VKA_I32)
 
 /* G: query heads. K: heads of keys. Y and Z: batches of keys and of values, or pages. S: sequences. F: S + 1. A and E:
- * the longest sequence's queries and keys. O: places of an order. */
+ * the longest sequence's queries and keys. O: slots of a permutation. */
 #define TENSOR(name, shape, types, flags_, access_)                                                                    \
     { #name, shape, DESC(name), VKA__NONE, types, .flags = flags_, .access = access_, .extent = VKA__CUSTOM }
 static const vka__arg args[ARGS] = {
@@ -32,7 +32,7 @@ static const vka__arg args[ARGS] = {
     [VKA__ATTENTION_V_SCALE] = TENSOR(v_scale, "Z K M", F32, VKA__PER_ROW, VKA__READ),
     [VKA__ATTENTION_STATS] = TENSOR(stats, "B G N 2", F32, 0, VKA__WRITE),
     [VKA__ATTENTION_SCORES] = TENSOR(scores, "S G A E", VKA__FLOATS, 0, VKA__WRITE),
-    [VKA__ATTENTION_ORDER] = TENSOR(order, "1|S 1|G O", I32, VKA__PER_ROW, VKA__READ),
+    [VKA__ATTENTION_PERMUTATION] = TENSOR(permutation, "1|S 1|G O", I32, VKA__PER_ROW, VKA__READ),
     [VKA__ATTENTION_Q_LENGTHS] = TENSOR(q_lengths, "S", I32, VKA__LIST, VKA__READ),
     [VKA__ATTENTION_Q_OFFSETS] = TENSOR(q_offsets, "F", I32, VKA__LIST, VKA__READ),
     [VKA__ATTENTION_KV_LENGTHS] = TENSOR(kv_lengths, "S", I32, VKA__LIST, VKA__READ),

@@ -329,7 +329,7 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
 
 /* All but the lists, which are there. */
 static void fill_views(const vka__call *c, vka__attention_problem *p) {
-    vka__view *const views[VKA__ATTENTION_ORDER + 1] = {
+    vka__view *const views[VKA__ATTENTION_PERMUTATION + 1] = {
         [VKA__ATTENTION_Q] = &p->q,
         [VKA__ATTENTION_K] = &p->k,
         [VKA__ATTENTION_V] = &p->v,
@@ -344,9 +344,9 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
         [VKA__ATTENTION_V_SCALE] = &p->v_scale,
         [VKA__ATTENTION_STATS] = &p->stats,
         [VKA__ATTENTION_SCORES] = &p->scores,
-        [VKA__ATTENTION_ORDER] = &p->order,
+        [VKA__ATTENTION_PERMUTATION] = &p->permutation,
     };
-    for (uint32_t i = 0; i <= VKA__ATTENTION_ORDER; ++i) {
+    for (uint32_t i = 0; i <= VKA__ATTENTION_PERMUTATION; ++i) {
         *views[i] = c->view[i];
         if (c->op->args[i].flags & VKA__PER_ROW)
             vka__view_append_one(views[i]);

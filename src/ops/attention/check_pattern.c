@@ -1,4 +1,4 @@
-/* Checks of an attention's pattern and order.
+/* Checks of an attention's pattern and permutation.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/check.h"
 
@@ -24,11 +24,11 @@ static vka_status check_reach(const vka__call *c, const vka_attention_desc *d, c
     const vka_pattern_info *info = &p->pattern->info;
     if (info->heads > 1 && info->heads != d->q.shape[1])
         return vka__call_fail(c, VKA_INVALID, "pattern", "has %u heads, but q has %u", info->heads, d->q.shape[1]);
-    if (vka__is_present(&d->order)) {
-        uint32_t places = d->order.shape[2];
-        if (places > info->queries || places > info->keys)
-            return vka__call_fail(c, VKA_INVALID, "pattern", "is for %u x %u places, but order has %u", info->queries,
-                                  info->keys, places);
+    if (vka__is_present(&d->permutation)) {
+        uint32_t slots = d->permutation.shape[2];
+        if (slots > info->queries || slots > info->keys)
+            return vka__call_fail(c, VKA_INVALID, "pattern", "is for %u x %u slots, but permutation has %u",
+                                  info->queries, info->keys, slots);
         return VKA_OK;
     }
     if (p->kv_len > info->keys)
@@ -40,19 +40,19 @@ static vka_status check_reach(const vka__call *c, const vka_attention_desc *d, c
     return VKA_OK;
 }
 
-static vka_status check_order(const vka__call *c, const vka_attention_desc *d, const vka__attention_problem *p) {
-    bool own = p->pattern && p->pattern->order_at;
-    if (vka__is_present(&d->order) && vka__is_present(&d->page_table))
-        return vka__call_fail(c, VKA_INVALID, "order", "a page table places keys already");
-    if (vka__is_present(&d->order) && own)
-        return vka__call_fail(c, VKA_INVALID, "order", "the pattern has one of its own");
+static vka_status check_permutation(const vka__call *c, const vka_attention_desc *d, const vka__attention_problem *p) {
+    bool own = p->pattern && p->pattern->permutation_at;
+    if (vka__is_present(&d->permutation) && vka__is_present(&d->page_table))
+        return vka__call_fail(c, VKA_INVALID, "permutation", "a page table places keys already");
+    if (vka__is_present(&d->permutation) && own)
+        return vka__call_fail(c, VKA_INVALID, "permutation", "the pattern has one of its own");
     if (own && vka__is_present(&d->page_table))
-        return vka__call_fail(c, VKA_INVALID, "pattern", "has an order, but a page table places keys already");
+        return vka__call_fail(c, VKA_INVALID, "pattern", "has a permutation, but a page table places keys already");
     if (own && (p->diagonal || p->options & VKA_FLAG_OWN_DIAGONAL))
         return vka__call_fail(c, VKA_INVALID, "pattern",
                               "is walked in boxes of a grid, which needs a diagonal of 0 (VKA_DIAGONAL_TOP_LEFT)");
-    if (vka__is_present(&d->order) && d->order.shape[2] > 1u << 28)
-        return vka__call_fail(c, VKA_UNSUPPORTED, "order", "shape[2] is above 2^28");
+    if (vka__is_present(&d->permutation) && d->permutation.shape[2] > 1u << 28)
+        return vka__call_fail(c, VKA_UNSUPPORTED, "permutation", "shape[2] is above 2^28");
     return VKA_OK;
 }
 
@@ -69,17 +69,17 @@ vka_status vka__attention_check_pattern(vka__call *c, vka__attention_problem *p)
         return vka__call_fail(c, VKA_INVALID, "pattern", "belongs to another device");
     if (d->pattern)
         p->pattern = vka__pattern_shape_of(d->pattern);
-    vka_status status = check_order(c, d, p);
+    vka_status status = check_permutation(c, d, p);
     if (status == VKA_OK && p->pattern)
         status = check_reach(c, d, p);
     if (status != VKA_OK || !p->pattern)
         return status;
     const vka_pattern_info *info = &p->pattern->info;
     place(c, VKA__ATTENTION_MAP, words_at(0, p->pattern->words), &p->map);
-    if (p->pattern->order_at) {
-        uint64_t places = (uint64_t)info->tile_rows * info->query_tile;
-        place(c, VKA__ATTENTION_ORDER, words_at(p->pattern->order_at, places), &p->order);
-        p->order_sure = !p->band && !p->kv_list.present && p->kv_len == info->keys;
+    if (p->pattern->permutation_at) {
+        uint64_t slots = (uint64_t)info->tile_rows * info->query_tile;
+        place(c, VKA__ATTENTION_PERMUTATION, words_at(p->pattern->permutation_at, slots), &p->permutation);
+        p->permutation_sure = !p->band && !p->kv_list.present && p->kv_len == info->keys;
     }
     return VKA_OK;
 }

@@ -51,7 +51,7 @@ uint32_t vka__matrix_width(const vka_device_caps *caps) {
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
     if (p->q.dtype == VKA_F32)
         return "only f16 and bf16 tensors have cooperative matrices";
-    if (!vka__turns_into(&p->k, p->q.dtype) || !vka__turns_into(&p->v, p->q.dtype))
+    if (!vka__is_convertible(&p->k, p->q.dtype) || !vka__is_convertible(&p->v, p->q.dtype))
         return "keys and values must have the type of q or be quantised";
     if (p->options & VKA_FLAG_HARD)
         return "it multiplies by whole rows of weights, and has no order among keys of equal score";
@@ -111,12 +111,12 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
 /* Where registers are few, q stays in shared memory, and more subgroups share a block. Up to this much of out in a
  * lane, and this head dimension, Intel's compiler was seen not to spill: a register holds 32 bytes for eight lanes, and
  * 64 for sixteen. */
-#define MAX_LEAN_DIM       128
-#define MAX_LEAN_SUBGROUPS 8
+#define MAX_LOW_REGISTER_DIM       128
+#define MAX_LOW_REGISTER_SUBGROUPS 8
 
-static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+static bool is_low_register(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     uint32_t width = vka__matrix_width(caps), channels = vka__round_up(p->v.shape[3], shape_of(caps, p)->n * t->tc);
-    return block_rows(caps, p, t) * channels <= 2 * width * width * t->tc && p->q.shape[3] <= MAX_LEAN_DIM;
+    return block_rows(caps, p, t) * channels <= 2 * width * width * t->tc && p->q.shape[3] <= MAX_LOW_REGISTER_DIM;
 }
 
 /* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
@@ -155,12 +155,13 @@ static bool choose_group(const vka_device_caps *caps, const vka__attention_probl
     return found;
 }
 
-/* One product's rows a block; the fewest subgroups that are lean, or if none are, the most. */
-static bool choose_lean(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+/* One product's rows a block; the fewest subgroups that need few registers, or if none do, the most. */
+static bool choose_low_register(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     bool found = false;
     vka__tile t;
-    for (uint32_t subgroups = 1; subgroups <= MAX_LEAN_SUBGROUPS; subgroups *= 2)
-        if (!(found && is_lean(caps, p, tile)) && choose_group(caps, p, GROUPS, shape_of(caps, p)->m, subgroups, &t)) {
+    for (uint32_t subgroups = 1; subgroups <= MAX_LOW_REGISTER_SUBGROUPS; subgroups *= 2)
+        if (!(found && is_low_register(caps, p, tile)) &&
+            choose_group(caps, p, GROUPS, shape_of(caps, p)->m, subgroups, &t)) {
             *tile = t;
             found = true;
         }
@@ -170,13 +171,13 @@ static bool choose_lean(const vka_device_caps *caps, const vka__attention_proble
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     uint32_t rows, subgroups;
     if (vka__has_few_registers(caps))
-        return choose_lean(caps, p, tile);
+        return choose_low_register(caps, p, tile);
     choose_block(caps, p, &rows, &subgroups);
     return choose_group(caps, p, DEFAULTS, rows, subgroups, tile);
 }
 
 bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
-    return vka__has_few_registers(caps) && !is_lean(caps, p, tile);
+    return vka__has_few_registers(caps) && !is_low_register(caps, p, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
@@ -191,7 +192,7 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     spec[VKA_SPEC_M] = s->m;
     spec[VKA_SPEC_N] = s->n;
     spec[VKA_SPEC_K] = s->k;
-    spec[VKA_SPEC_LEAN] = vka__has_few_registers(caps);
+    spec[VKA_SPEC_LOW_REGISTER] = vka__has_few_registers(caps);
 }
 
 const vka__path vka__path_coopmat = {why_not, tile_at, fits, choose, fill, pack_rows, false};

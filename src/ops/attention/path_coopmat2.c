@@ -32,7 +32,7 @@ static uint32_t threads(const vka_device_caps *caps) {
 
 /* Tensor layouts address f16 keys and values in one place each: anything else is decoded, element by element. */
 bool vka__coopmat2_decodes(const vka__attention_problem *p) {
-    return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->order.present;
+    return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->permutation.present;
 }
 
 static uint32_t most_software_dim(const vka__attention_problem *p) {
@@ -47,7 +47,7 @@ static const char *why_not(const vka_device_caps *caps, const vka__attention_pro
         return "this device's matrices of a workgroup load f16 keys and values from one place";
     if (by_workgroup(caps) && !vka__coopmat2_decodes(p) && vka__has_key_parts(caps, p))
         return "this device's matrices of a workgroup load keys from one binding, which does not see them all";
-    if (!vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
+    if (!vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)
         return "it multiplies by whole rows of weights, and has no order among keys of equal score";

@@ -14,7 +14,7 @@ static const vka__tile tiles[] = {
 #define MAX_OUT_VECTORS 16
 
 static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
-    if (p->q.dtype != VKA_F16 || !vka__turns_into(&p->k, VKA_F16) || !vka__turns_into(&p->v, VKA_F16))
+    if (p->q.dtype != VKA_F16 || !vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "it multiplies pairs of f16: queries must be f16, keys and values f16 or quantised";
     return vka__tile_why_not(caps, p);
 }

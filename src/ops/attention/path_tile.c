@@ -65,15 +65,15 @@ uint32_t vka__tile_rows(const vka__attention_problem *p) {
 /* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the
  * eight lanes that its compiler then takes, Kepler and Mali 63 and 64 a lane. One row an invocation is the least there
  * is. */
-static const struct frugal {
+static const struct low_register {
     vka__tile tiles[5];
     uint32_t out_vectors; /* of four outputs, of an invocation */
 } intel = {{{64, 32, 4, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 4},
   kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 2},
   mali = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 16, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16}}, 2};
 
-static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, const vka__attention_problem *p,
-                          uint32_t rows, vka__tile *tile) {
+static bool choose_low_register(const struct low_register *f, const vka_device_caps *caps,
+                                const vka__attention_problem *p, uint32_t rows, vka__tile *tile) {
     bool found = false;
     for (uint32_t i = 0; i < sizeof f->tiles / sizeof *f->tiles; ++i) {
         const vka__tile *t = &f->tiles[i];
@@ -88,10 +88,10 @@ static bool choose_frugal(const struct frugal *f, const vka_device_caps *caps, c
 
 static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     uint32_t rows = vka__tile_rows(p);
-    const struct frugal *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel
-                             : caps->vendor_id == VKA_VENDOR_ARM ? &mali
-                                                                 : &kepler;
-    if (vka__has_few_registers(caps) && choose_frugal(f, caps, p, rows, tile))
+    const struct low_register *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel
+                                   : caps->vendor_id == VKA_VENDOR_ARM ? &mali
+                                                                       : &kepler;
+    if (vka__has_few_registers(caps) && choose_low_register(f, caps, p, rows, tile))
         return true;
     return vka__first_fitting(&vka__path_tile, caps, p, rows, DEFAULTS, tile);
 }

@@ -48,14 +48,14 @@ bool vka__map_holds(const vka__attention_problem *p, const vka__tile *tile) {
         return true;
     const vka_pattern_info *info = &p->pattern->info;
     /* Rows may lie in two of the map's rows of tiles, not in three. */
-    bool few = !p->order.present && p->q_len <= info->query_tile;
+    bool few = !p->permutation.present && p->q_len <= info->query_tile;
     return (few || tile->br <= info->query_tile) && tile->bc <= info->key_tile;
 }
 
 /* Query heads that share a tile share a map, too, and rows that lie close together. */
 static bool may_pack(const vka__attention_problem *p) {
     bool shared = !p->pattern || (p->pattern->info.heads == 1 && p->q_len <= p->pattern->info.query_tile);
-    return vka__group_of(p) > 1 && shared && !p->order.present;
+    return vka__group_of(p) > 1 && shared && !p->permutation.present;
 }
 
 /* A subgroup of Intel's has a fraction of others' registers, an invocation of Mali's 64. NVIDIA's Kepler has a quarter
@@ -71,7 +71,7 @@ uint32_t vka__packed_rows(const vka__attention_problem *p) {
     return p->q_len * vka__group_of(p);
 }
 
-bool vka__turns_into(const vka__view *view, vka_dtype dtype) {
+bool vka__is_convertible(const vka__view *view, vka_dtype dtype) {
     return view->dtype == dtype || view->dtype == VKA_I8 || view->dtype == VKA_Q8_0;
 }
 
@@ -151,8 +151,8 @@ static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     flags |= vka__view_vec4(&p->q) && vka__view_vec4(&p->k) ? VKA_FLAG_VEC4_QK : 0;
     flags |= vka__view_vec4(&p->v) ? VKA_FLAG_VEC4_V : 0;
     flags |= vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0;
-    flags |= p->order.present ? VKA_FLAG_ORDER : 0;
-    flags |= p->mask.present && !p->order.present && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
+    flags |= p->permutation.present ? VKA_FLAG_PERMUTATION : 0;
+    flags |= p->mask.present && !p->permutation.present && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
     flags |= p->softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
     flags |= p->alibi.present ? VKA_FLAG_ALIBI : 0;
     flags |= p->relative.present ? VKA_FLAG_RELATIVE : 0;
@@ -237,8 +237,8 @@ static bool take_measured(const vka_device_caps *caps, const vka__attention_prob
 }
 
 /* Is a path that can run the problem worth it on such a device, as far as anybody knows without measuring? */
-static bool pays(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_path path,
-                 const vka__tile *tile) {
+static bool is_profitable(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_path path,
+                          const vka__tile *tile) {
     switch (path) {
     case VKA_PATH_DECODE: /* keeps whole keys in registers, and was seen to spill hundreds */
         return !vka__has_few_registers(caps);
@@ -266,7 +266,7 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
         const struct choice_rule *r = &choice_rules[i];
         if (r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
             !paths[r->path]->why_not(caps, p) && default_tile(paths[r->path], caps, p, &tile) &&
-            pays(caps, p, r->path, &tile)) {
+            is_profitable(caps, p, r->path, &tile)) {
             if (vka__has_slice(caps, p, tile.br)) {
                 take(caps, p, r->path, &tile, r->why, plan);
                 return true;

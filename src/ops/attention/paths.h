@@ -30,7 +30,7 @@ extern const vka__path vka__path_row, vka__path_tile, vka__path_decode, vka__pat
 /* The kernel without options or the one behind it, with them. */
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *problem);
 /* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices and pairs are made of one type. */
-bool vka__turns_into(const vka__view *view, vka_dtype dtype);
+bool vka__is_convertible(const vka__view *view, vka_dtype dtype);
 /* Do compilers for it spill where others have registers to spare? */
 bool vka__has_few_registers(const vka_device_caps *caps);
 /* Query heads of a key head. */

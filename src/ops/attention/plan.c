@@ -20,13 +20,13 @@ void vka__attention_sizes(vka__attention_problem *p) {
 }
 
 uint32_t vka__attention_rows(const vka__attention_problem *p) {
-    return p->order.present ? p->order.shape[2] : p->q_len;
+    return p->permutation.present ? p->permutation.shape[2] : p->q_len;
 }
 
 /* Scores are exported by a kernel of their own. */
 static bool needs_options(const vka__attention_problem *p) {
     const vka__view *views[] = {&p->mask,  &p->relative, &p->alibi,   &p->sinks, &p->q_list, &p->kv_list,
-                                &p->pages, &p->k_scale,  &p->v_scale, &p->stats, &p->map,    &p->order};
+                                &p->pages, &p->k_scale,  &p->v_scale, &p->stats, &p->map,    &p->permutation};
     bool with_options = p->options;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         with_options = with_options || views[i]->present;
@@ -76,7 +76,7 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
     target = plan->workgroups ? plan->workgroups : target;
     uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least_keys(caps);
-    if (p->order.present)
+    if (p->permutation.present)
         return 1;
     if (p->pattern)
         wanted = vka__max_u64(wanted, splits_to_balance(p->pattern, groups / plan->tiles, target));
@@ -188,7 +188,7 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
     uint64_t groups = 1;
     for (int i = 0; i < 3; ++i)
         groups *= plan->main_grid.groups[i];
-    plan->indirect = p->device_lengths && !p->pattern && !p->order.present && plan->slices == 1 &&
+    plan->indirect = p->device_lengths && !p->pattern && !p->permutation.present && plan->slices == 1 &&
                      plan->main_chunks == 1 && plan->merge_chunks <= 1 && groups >= IDLE_GROUPS_WORTH_A_SIZE;
     if (!plan->indirect)
         return;
@@ -204,7 +204,7 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
 static bool plan_scores(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                         uint32_t slice_batches, uint32_t slice_q_heads, vka__refusal *refusal) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
-    uint32_t rows = plan->part_rows, keys = p->order.present ? rows : p->scores.shape[3];
+    uint32_t rows = plan->part_rows, keys = p->permutation.present ? rows : p->scores.shape[3];
     uint64_t items = (uint64_t)rows * vka__div_up(keys, 4);
     if (items > UINT32_MAX - t) {
         refusal->field = "scores";
@@ -213,7 +213,7 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     }
     uint32_t *spec = plan->scores.spec;
     uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_GRID_BIAS |
-                     VKA_FLAG_ORDER | VKA_FLAG_STATS | VKA_FLAG_PARTS | p->options) &
+                     VKA_FLAG_PERMUTATION | VKA_FLAG_STATS | VKA_FLAG_PARTS | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
     plan->scores.kernel = VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
@@ -285,8 +285,8 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
 
 static void fill_pattern(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
                          vka_attention_params *params) {
-    params->places = p->order.shape[2];
-    params->order_sure = p->order_sure;
+    params->slots = p->permutation.shape[2];
+    params->permutation_sure = p->permutation_sure;
     if (!p->pattern)
         return;
     const vka_pattern_info *info = &p->pattern->info;
@@ -308,9 +308,9 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
                  caps->storage_buffers);
         return VKA_UNSUPPORTED;
     }
-    if (p->order.present && p->splits > 1) {
+    if (p->permutation.present && p->splits > 1) {
         refusal->field = "splits";
-        snprintf(refusal->reason, sizeof refusal->reason, "is %u, but an order's keys can't be split", p->splits);
+        snprintf(refusal->reason, sizeof refusal->reason, "is %u, but a permutation's keys can't be split", p->splits);
         return VKA_UNSUPPORTED;
     }
     if (p->q.dtype != VKA_F32) /* what is avoided is all about 16-bit types */
@@ -472,7 +472,7 @@ static const char *option_names(const vka__attention_problem *p, char *text, siz
         {p->options & VKA_FLAG_DROPOUT, "dropout"},
         {p->stats.present, "stats"},
         {p->scores.present, "scores"},
-        {p->order.present, "order"},
+        {p->permutation.present, "permutation"},
     };
     size_t at = 0;
     snprintf(text, size, "none");
@@ -513,8 +513,8 @@ void vka__explain_attention(const vka__attention_problem *p, const vka__attentio
     vka__say(text, "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n",
              spec[VKA_SPEC_TC], plan->shared_bytes, vka__yes(flags & VKA_FLAG_PACK), vka__yes(flags & VKA_FLAG_VEC4_QK),
              vka__yes(flags & VKA_FLAG_VEC4_V), vka__yes(flags & VKA_FLAG_VEC4_OUT));
-    vka__say(text, "band: %s\noptions: %s\npattern: %s\nsplits: %u\nsized_on_device: %s\nbinding: %s\n",
-             vka__yes(p->band), option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern),
-             plan->splits, vka__yes(plan->indirect), slices[plan->slice]);
+    vka__say(text, "band: %s\noptions: %s\npattern: %s\nsplits: %u\nindirect: %s\nbinding: %s\n", vka__yes(p->band),
+             option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern), plan->splits,
+             vka__yes(plan->indirect), slices[plan->slice]);
     vka__say(text, "query_ranges: %u\nkey_parts: %u\n", plan->row_parts, plan->parts);
 }

@@ -22,14 +22,15 @@ typedef struct vka__pattern_shape vka__pattern_shape;
 typedef struct vka__attention_problem {
     vka__view q, k, v, out, lse;
     vka__view mask, relative, alibi, sinks, q_list, kv_list, pages, k_scale, v_scale, stats, scores;
-    vka__view map;   /* a block map's words; rows are those of the problem's queries, in places if there is an order */
-    vka__view order; /* [B, H, places, 1]                                                                           */
+    vka__view
+        map; /* a block map's words; rows are those of the problem's queries, in slots if there is a permutation */
+    vka__view permutation;             /* [B, H, slots, 1]             */
     const vka__pattern_shape *pattern; /* of map                                                                    */
-    bool order_sure;                   /* places of full tiles need no look: the order is the map's own             */
-    uint32_t batch, q_len, kv_len;     /* sequences, and the longest one's lengths */
-    bool device_lengths;               /* some are read when the commands run      */
-    uint32_t options;                  /* VKA_FLAG_* of kernels with options, but for those of views           */
-    float scale;                       /* as applied                                          */
+    bool permutation_sure;         /* slots of full tiles need no look: the permutation is the map's own             */
+    uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
+    bool device_lengths;           /* some are read when the commands run      */
+    uint32_t options;              /* VKA_FLAG_* of kernels with options, but for those of views           */
+    float scale;                   /* as applied                                          */
     float softcap;
     int32_t band_lo; /* query i sees i + band_lo <= j <= i + band_hi        */
     int32_t band_hi;
@@ -85,7 +86,7 @@ typedef struct vka__attention_plan {
 
 /* Sizes of a problem without lists and pages, from its views. */
 void vka__attention_sizes(vka__attention_problem *problem);
-/* Rows of a query head: its queries, or the places of an order. */
+/* Rows of a query head: its queries, or the slots of a permutation. */
 uint32_t vka__attention_rows(const vka__attention_problem *problem);
 /* Does it need a kernel with options? */
 bool vka__attention_has_options(const vka__attention_problem *problem);

@@ -15,7 +15,7 @@ typedef enum kind {
     QUERIES, /* rows of queries, packed ones of all sequences            */
     PAIRS,   /* rows of a sequence's queries, with an element for each key */
     KEYS,    /* rows of keys, or pages                                   */
-    PLACES,
+    SLOTS,
     BIASES, /* only heads, and where the kernel counts them from the first one of all */
 } kind;
 
@@ -24,14 +24,14 @@ static const struct sliced {
     const char *name; /* of the description's field; NULL: see field_of */
     size_t view;      /* where in the problem */
     size_t strides;   /* where in the parameters; of some kinds nowhere */
-    uint32_t slot;
+    uint32_t binding;
     kind kind;
     vka__access access;
 } sliced[] = {
-#define SLICED(name, params, slot, kind, access)                                                                       \
-    { #name, offsetof(vka__attention_problem, name), offsetof(vka_attention_params, params), slot, kind, access }
-#define WITHOUT_STRIDES(view, field, slot, kind)                                                                       \
-    { field, offsetof(vka__attention_problem, view), 0, slot, kind, VKA__READ }
+#define SLICED(name, params, binding, kind, access)                                                                    \
+    { #name, offsetof(vka__attention_problem, name), offsetof(vka_attention_params, params), binding, kind, access }
+#define WITHOUT_STRIDES(view, field, binding, kind)                                                                    \
+    { field, offsetof(vka__attention_problem, view), 0, binding, kind, VKA__READ }
     SLICED(q, q, VKA_BIND_Q, QUERIES, VKA__READ),
     SLICED(k, k, VKA_BIND_K, KEYS, VKA__READ),
     SLICED(v, v, VKA_BIND_V, KEYS, VKA__READ),
@@ -42,7 +42,7 @@ static const struct sliced {
     SLICED(v_scale, v_scale, VKA_BIND_V_SCALE, KEYS, VKA__READ),
     SLICED(stats, stats, VKA_BIND_STATS, QUERIES, VKA__WRITE),
     SLICED(scores, scores, VKA_BIND_OUT, PAIRS, VKA__WRITE), /* in a dispatch of its own */
-    SLICED(order, order_, VKA_BIND_ORDER, PLACES, VKA__READ),
+    SLICED(permutation, permutation_, VKA_BIND_PERMUTATION, SLOTS, VKA__READ),
     WITHOUT_STRIDES(relative, "relative_bias", VKA_BIND_RELATIVE, BIASES),
     WITHOUT_STRIDES(map, "pattern", VKA_BIND_MAP, WHOLE),
     WITHOUT_STRIDES(alibi, "alibi_slopes", VKA_BIND_ALIBI, WHOLE),
@@ -59,9 +59,9 @@ static const vka__view *view_of(const vka__attention_problem *p, const struct sl
 
 /* A list may be either of two. */
 static const char *field_of(const vka__attention_problem *p, const struct sliced *t) {
-    if (t->slot == VKA_BIND_Q_LIST)
+    if (t->binding == VKA_BIND_Q_LIST)
         return p->options & VKA_FLAG_Q_OFFSETS ? "q_offsets" : "q_lengths";
-    if (t->slot == VKA_BIND_KV_LIST)
+    if (t->binding == VKA_BIND_KV_LIST)
         return p->options & VKA_FLAG_KV_OFFSETS ? "kv_offsets" : "kv_lengths";
     return t->name;
 }
@@ -76,7 +76,7 @@ void vka__heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint
 /* Can the rows of a tensor be bound a range of a sequence's queries at a time? */
 static bool has_rows(const vka__attention_problem *p, const struct sliced *t) {
     bool packed = p->options & VKA_FLAG_Q_OFFSETS;
-    return !p->order.present && (t->kind == PAIRS || (t->kind == QUERIES && !packed));
+    return !p->permutation.present && (t->kind == PAIRS || (t->kind == QUERIES && !packed));
 }
 
 /* The dimension along which keys and values have parts. */
@@ -139,7 +139,7 @@ static const struct sliced *misfit(const vka_device_caps *caps, const vka__atten
 }
 
 bool vka__has_key_parts(const vka_device_caps *caps, const vka__attention_problem *p) {
-    for (size_t i = 0; i < SLICED_COUNT && !p->order.present; ++i) {
+    for (size_t i = 0; i < SLICED_COUNT && !p->permutation.present; ++i) {
         vka__view part;
         uint64_t first, skipped;
         cut(p, &sliced[i], VKA__SLICE_QUERY_HEAD, &everything, &part, &first, &skipped);
@@ -185,7 +185,7 @@ static bool refuse(const vka_device_caps *caps, const vka__attention_problem *p,
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     const char *what = t->kind == WHOLE                        ? "it"
                        : t->kind == BIASES                     ? "one head"
-                       : p->order.present                      ? "one head, all of which an order may name,"
+                       : p->permutation.present                ? "one head, all of which a permutation may name,"
                        : t->kind == QUERIES && !has_rows(p, t) ? "one head of packed sequences"
                        : t->kind == KEYS && p->pages.present   ? "one page"
                        : t->kind == KEYS                       ? "one key"
@@ -262,7 +262,7 @@ bool vka__choose_slice(const vka_device_caps *caps, const vka__attention_problem
         if (!which)
             return true;
     }
-    if (p->order.present)
+    if (p->permutation.present)
         return refuse(caps, p, plan, which, refusal);
     for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_QUERY_HEAD; ++slice)
         if (fit_parts(caps, p, (vka__slice)slice, plan, refusal))
@@ -328,9 +328,9 @@ void vka__bind_region(const vka_device_caps *caps, const vka__attention_problem 
         uint64_t first, skipped;
         vka__view part;
         cut(p, t, plan->slice, region, &part, &first, &skipped);
-        bool read_back = what == VKA__STAGE_SCORES && (t->slot == VKA_BIND_LSE || t->slot == VKA_BIND_STATS);
-        uint32_t *base = &out->push.base[t->slot];
-        out->binding[t->slot] =
+        bool read_back = what == VKA__STAGE_SCORES && (t->binding == VKA_BIND_LSE || t->binding == VKA_BIND_STATS);
+        uint32_t *base = &out->push.base[t->binding];
+        out->binding[t->binding] =
             vka__bind(caps, &part, first, vka__view_extent(&part, 0), read_back ? VKA__READ : t->access, base);
         *base -= (uint32_t)skipped; /* wraps, as the sum with what the kernel adds does */
     }

@@ -176,8 +176,8 @@ bool vka__cache_plan(vka__call *c) {
 
 /* ---- dispatches ------------------------------------------------------------------------------------------------- */
 
-static void bind_all(const vka__call *c, vka__cache_arg arg, uint32_t slot, vka__access access, vka__dispatch *out) {
-    vka__bind_all(c->caps, &c->view[arg], slot, access, out);
+static void bind_all(const vka__call *c, vka__cache_arg arg, uint32_t binding, vka__access access, vka__dispatch *out) {
+    vka__bind_all(c->caps, &c->view[arg], binding, access, out);
 }
 
 static void bind_lists(const vka__call *c, vka__dispatch *out) {
@@ -203,7 +203,7 @@ static void bind_side(const vka__call *c, uint32_t side, const uint32_t begin[3]
     const uint32_t row_begin[3] = {begin[0], begin[1], out->push.y0}, row_size[3] = {size[0], size[1], out->push.z0};
     const uint32_t *to = p->page ? page_begin : row_begin, *extent = p->page ? page_size : row_size;
     const struct {
-        uint32_t slot;
+        uint32_t binding;
         vka__access access;
         const uint32_t *begin, *size;
     } bound[3] = {
@@ -212,8 +212,8 @@ static void bind_side(const vka__call *c, uint32_t side, const uint32_t begin[3]
         {VKA_BIND_SCALE, VKA__WRITE, to, extent},
     };
     for (uint32_t i = 0; i < 3; ++i)
-        out->binding[bound[i].slot] = vka__bind_box(c->caps, view_of(c, side, i), bound[i].begin, bound[i].size,
-                                                    bound[i].access, &out->push.base[bound[i].slot]);
+        out->binding[bound[i].binding] = vka__bind_box(c->caps, view_of(c, side, i), bound[i].begin, bound[i].size,
+                                                       bound[i].access, &out->push.base[bound[i].binding]);
     bind_all(c, VKA__CACHE_PAGES, VKA_BIND_PAGE_TABLE, VKA__READ, out);
     bind_lists(c, out);
     if (side == 0 && p->rope.enabled) {

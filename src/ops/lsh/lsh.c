@@ -6,7 +6,7 @@
 
 #include "core/philox.h"
 
-enum { X = VKA__LSH_X, ROTATIONS, LENGTHS, ORDER, BUCKETS, KEYS, ARGS };
+enum { X = VKA__LSH_X, ROTATIONS, LENGTHS, PERMUTATION, BUCKETS, KEYS, ARGS };
 enum { EPSILON, NUMBERS };
 
 #define DESC(field) offsetof(vka_lsh_sort_desc, field)
@@ -19,7 +19,7 @@ static const vka__arg args[ARGS] = {
     [X] = TENSOR(x, "B H N D", VKA__FLOATS, VKA__REQUIRED, VKA__READ),
     [ROTATIONS] = TENSOR(rotations, "R 1|H D C", VKA__TYPE(VKA_F32), VKA__REQUIRED, VKA__READ),
     [LENGTHS] = TENSOR(lengths, "B", VKA__TYPE(VKA_I32), VKA__LIST, VKA__READ),
-    [ORDER] = TENSOR(order, "R B H N", VKA__TYPE(VKA_I32), VKA__REQUIRED, VKA__WRITE),
+    [PERMUTATION] = TENSOR(permutation, "R B H N", VKA__TYPE(VKA_I32), VKA__REQUIRED, VKA__WRITE),
     [BUCKETS] = TENSOR(buckets, "R B H N", VKA__TYPE(VKA_I32), 0, VKA__WRITE),
     [KEYS] = TENSOR(keys, "B H N D", VKA__FLOATS, 0, VKA__WRITE),
 };

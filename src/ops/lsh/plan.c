@@ -87,7 +87,8 @@ static bool sees_box(const vka_device_caps *caps, const vka__view *view, const u
 /* NULL, or the tensor of a slice that no binding sees. */
 static const char *first_misfit(const vka__call *c) {
     const uint32_t *part = state_of(c)->part, tokens[3] = {part[1], part[2], c->view[VKA__LSH_X].shape[2]};
-    static const uint32_t by_token[] = {VKA__LSH_X, VKA__LSH_KEYS}, by_round[] = {VKA__LSH_ORDER, VKA__LSH_BUCKETS};
+    static const uint32_t by_token[] = {VKA__LSH_X, VKA__LSH_KEYS},
+                          by_round[] = {VKA__LSH_PERMUTATION, VKA__LSH_BUCKETS};
     for (int i = 0; i < 2; ++i)
         if (!sees_box(c->caps, &c->view[by_token[i]], tokens))
             return c->op->args[by_token[i]].name;
@@ -101,7 +102,7 @@ static const char *first_misfit(const vka__call *c) {
  * head of that. */
 static bool choose_slices(vka__call *c) {
     vka__lsh *state = VKA__STATE(c, vka__lsh);
-    const uint32_t *shape = c->view[VKA__LSH_ORDER].shape;
+    const uint32_t *shape = c->view[VKA__LSH_PERMUTATION].shape;
     const uint32_t part[][3] = {{shape[0], shape[1], shape[2]}, {1, shape[1], shape[2]}, {1, 1, shape[2]}, {1, 1, 1}};
     const char *misfit = NULL;
     for (int i = 0; i < 4; ++i) {
@@ -129,7 +130,7 @@ static void fill_params(vka__call *c) {
     params->x = vka__box_strides(x, tokens);
     params->keys = vka__box_strides(&c->view[VKA__LSH_KEYS], tokens);
     params->rotations = vka__box_strides(rotations, rotations->shape);
-    params->order = vka__box_strides(&c->view[VKA__LSH_ORDER], state->part);
+    params->permutation = vka__box_strides(&c->view[VKA__LSH_PERMUTATION], state->part);
     params->buckets_ = vka__box_strides(&c->view[VKA__LSH_BUCKETS], state->part);
     params->tokens = x->shape[2];
     params->dim = x->shape[3];
@@ -191,10 +192,10 @@ static void bind(const vka__call *c, int step, const uint32_t begin[3], vka__dis
     const uint32_t tokens[3] = {part[1], part[2], c->view[VKA__LSH_X].shape[2]};
     const struct {
         int step;
-        uint32_t arg, slot;
+        uint32_t arg, binding;
         const uint32_t *begin, *size;
     } boxes[] = {
-        {VKA__LSH_PLACE, VKA__LSH_ORDER, VKA_BIND_SORTED, begin, part},
+        {VKA__LSH_PLACE, VKA__LSH_PERMUTATION, VKA_BIND_SORTED, begin, part},
         {VKA__LSH_HASH, VKA__LSH_X, VKA_BIND_X, tokens_begin, tokens},
         {VKA__LSH_HASH, VKA__LSH_KEYS, VKA_BIND_KEYS, tokens_begin, tokens},
         {VKA__LSH_HASH, VKA__LSH_BUCKETS, VKA_BIND_BUCKETS, begin, part},
@@ -203,9 +204,9 @@ static void bind(const vka__call *c, int step, const uint32_t begin[3], vka__dis
         (vka__binding){.access = VKA__READ_WRITE, .source = VKA__SOURCE_WORKSPACE, .range = c->workspace_bytes};
     for (size_t i = 0; i < sizeof boxes / sizeof *boxes; ++i)
         if (boxes[i].step == step)
-            out->binding[boxes[i].slot] =
+            out->binding[boxes[i].binding] =
                 vka__bind_box(c->caps, &c->view[boxes[i].arg], boxes[i].begin, boxes[i].size,
-                              (vka__access)c->op->args[boxes[i].arg].access, &out->push.base[boxes[i].slot]);
+                              (vka__access)c->op->args[boxes[i].arg].access, &out->push.base[boxes[i].binding]);
     if (step != VKA__LSH_OFFSETS)
         vka__bind_all(c->caps, &c->view[VKA__LSH_LENGTHS], VKA_BIND_SORT_LENS, VKA__READ, out);
     if (step == VKA__LSH_HASH)
@@ -219,7 +220,7 @@ void vka__lsh_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     int step = 0;
     for (; chunk >= state->step[step].dispatches; ++step)
         chunk -= state->step[step].dispatches;
-    vka__box_at(c->view[VKA__LSH_ORDER].shape, state->part, state->parts, index / each, begin, size);
+    vka__box_at(c->view[VKA__LSH_PERMUTATION].shape, state->part, state->parts, index / each, begin, size);
     bind(c, step, begin, out);
     vka__grid_chunk(&state->step[step].grid, chunk, first, out->groups);
     out->key = (uint32_t)step;

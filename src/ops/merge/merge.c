@@ -13,17 +13,17 @@ enum { A, B, A_LSE, B_LSE, OUT, LSE, ARGS, NUMBERS = 0 };
 
 static const vka__arg args[ARGS] = {
     [A] = {"a", "B H N D", DESC(a), STRIDES(a), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
-           .slot = VKA_BIND_A},
+           .binding = VKA_BIND_A},
     [B] = {"b", "B H N D", DESC(b), STRIDES(b), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
-           .slot = VKA_BIND_B},
+           .binding = VKA_BIND_B},
     [A_LSE] = {"a_lse", "B H N", DESC(a_lse), STRIDES(a_lse), F32, .flags = VKA__REQUIRED | VKA__PER_ROW,
-               .access = VKA__READ, .slot = VKA_BIND_A_LSE},
+               .access = VKA__READ, .binding = VKA_BIND_A_LSE},
     [B_LSE] = {"b_lse", "B H N", DESC(b_lse), STRIDES(b_lse), F32, .flags = VKA__REQUIRED | VKA__PER_ROW,
-               .access = VKA__READ, .slot = VKA_BIND_B_LSE},
+               .access = VKA__READ, .binding = VKA_BIND_B_LSE},
     [OUT] = {"out", "B H N D", DESC(out), STRIDES(out_), VKA__FLOATS, BIT(A) | BIT(B), .flags = VKA__REQUIRED,
-             .access = VKA__WRITE, .slot = VKA_BIND_MERGED},
+             .access = VKA__WRITE, .binding = VKA_BIND_MERGED},
     [LSE] = {"lse", "B H N", DESC(lse), STRIDES(lse), F32, BIT(A_LSE) | BIT(B_LSE), .flags = VKA__PER_ROW,
-             .access = VKA__WRITE, .slot = VKA_BIND_MERGED_LSE},
+             .access = VKA__WRITE, .binding = VKA_BIND_MERGED_LSE},
 };
 static const vka__number numbers[1];
 static const vka__limit limits[] = {{'D', 1, UINT32_MAX}, {0}};

@@ -20,20 +20,20 @@ enum {
 enum { VKA__NORM_EPSILON, VKA__NORM_PATH, VKA__NORM_NUMBERS };
 
 /* A tensor with rows, a parameter of [C], a statistic of each row. */
-#define VKA__NORM_ROWS(name, desc, param, in_place, flags_, access_, slot_)                                            \
+#define VKA__NORM_ROWS(name, desc, param, in_place, flags_, access_, binding_)                                         \
     {                                                                                                                  \
         name, "... C", desc, offsetof(vka_norm_params, param), VKA__FLOATS, in_place,                                  \
-            .like = 1 + VKA__NORM_X, .flags = flags_, .access = access_, .slot = slot_                                 \
+            .like = 1 + VKA__NORM_X, .flags = flags_, .access = access_, .binding = binding_                           \
     }
-#define VKA__NORM_PARAMETER(name, desc, slot_)                                                                         \
+#define VKA__NORM_PARAMETER(name, desc, binding_)                                                                      \
     {                                                                                                                  \
         name, "C", desc, VKA__NONE, VKA__FLOATS, .like = 1 + VKA__NORM_X, .or_types = VKA__TYPE(VKA_F32),              \
-                                                 .access = VKA__READ, .slot = slot_, .extent = VKA__ALL                \
+                                                 .access = VKA__READ, .binding = binding_, .extent = VKA__ALL          \
     }
-#define VKA__NORM_STATISTIC(name, desc, param, slot_)                                                                  \
+#define VKA__NORM_STATISTIC(name, desc, param, binding_)                                                               \
     {                                                                                                                  \
-        name, "...", desc, offsetof(vka_norm_params, param), VKA__TYPE(VKA_F32), .flags = VKA__PER_ROW,                \
-                                                                                 .access = VKA__WRITE, .slot = slot_   \
+        name, "...", desc, offsetof(vka_norm_params, param), VKA__TYPE(VKA_F32),                                       \
+            .flags = VKA__PER_ROW, .access = VKA__WRITE, .binding = binding_                                           \
     }
 
 /* The tensors of both. The sum is read again by later passes. */

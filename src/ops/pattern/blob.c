@@ -32,7 +32,7 @@ static uint32_t checksum_of(const uint32_t *words, uint64_t count) {
 /* A blob that is being checked; the first rule that it breaks has a name. */
 typedef struct blob {
     vka__pattern_shape *shape;
-    const uint32_t *rows, *tiles, *bits, *order;
+    const uint32_t *rows, *tiles, *bits, *permutation;
     uint32_t partial_tiles;
     const char *broken;
 } blob;
@@ -92,7 +92,7 @@ static bool check_size(blob *b, const header *h, size_t size, const uint32_t *wo
     b->rows = words;
     b->tiles = words + s->tiles_at;
     b->bits = words + s->bits_at;
-    b->order = s->order_at ? words + s->order_at : NULL;
+    b->permutation = s->permutation_at ? words + s->permutation_at : NULL;
     return true;
 }
 
@@ -109,12 +109,12 @@ static bool check_rows(blob *b) {
 }
 
 /* Each token once; `seen` has a bit for each. */
-static bool check_order(blob *b, uint32_t *seen) {
+static bool check_permutation(blob *b, uint32_t *seen) {
     const vka_pattern_info *info = &b->shape->info;
     uint32_t placed = 0;
     bool good = true;
-    for (uint32_t place = 0; place < info->tile_rows * info->query_tile && good; ++place) {
-        uint32_t token = b->order[place];
+    for (uint32_t slot = 0; slot < info->tile_rows * info->query_tile && good; ++slot) {
+        uint32_t token = b->permutation[slot];
         if (token == UINT32_MAX)
             continue;
         good = token < info->queries && !(seen[token / 32] >> token % 32 & 1);
@@ -122,23 +122,23 @@ static bool check_order(blob *b, uint32_t *seen) {
             seen[token / 32] |= 1u << token % 32;
         placed += good;
     }
-    return require(b, good && placed == info->queries, "its order does not have each token once");
+    return require(b, good && placed == info->queries, "its permutation does not have each token once");
 }
 
-/* A word of the places from `place` on that have a token. */
-static uint32_t tokens_in_word(const blob *b, uint64_t place, uint32_t tokens) {
-    if (!b->order) {
-        uint64_t left = place < tokens ? tokens - place : 0;
+/* A word of the slots from `slot` on that have a token. */
+static uint32_t tokens_in_word(const blob *b, uint64_t slot, uint32_t tokens) {
+    if (!b->permutation) {
+        uint64_t left = slot < tokens ? tokens - slot : 0;
         return left >= 32 ? UINT32_MAX : (1u << left) - 1;
     }
     uint32_t word = 0;
     for (uint32_t i = 0; i < 32; ++i)
-        word |= (uint32_t)(b->order[place + i] != UINT32_MAX) << i;
+        word |= (uint32_t)(b->permutation[slot + i] != UINT32_MAX) << i;
     return word;
 }
 
-static bool query_exists(const blob *b, uint64_t place) {
-    return b->order ? b->order[place] != UINT32_MAX : place < b->shape->info.queries;
+static bool query_exists(const blob *b, uint64_t slot) {
+    return b->permutation ? b->permutation[slot] != UINT32_MAX : slot < b->shape->info.queries;
 }
 
 /* Places from `first` on that have a token. */
@@ -150,13 +150,13 @@ static uint32_t tokens_in_tile(const blob *b, uint64_t first, uint32_t tile, uin
     return count;
 }
 
-/* The pairs of a full tile. False: a key's place has no token; kernels don't look. */
+/* The pairs of a full tile. False: a key's slot has no token; kernels don't look. */
 static bool add_full_tile(blob *b, uint64_t first_query, uint64_t first_key) {
     vka_pattern_info *info = &b->shape->info;
     uint32_t queries = tokens_in_tile(b, first_query, info->query_tile, info->queries);
     uint32_t keys = tokens_in_tile(b, first_key, info->key_tile, info->keys);
     info->pairs += (uint64_t)queries * keys;
-    return !b->order || keys == info->key_tile;
+    return !b->permutation || keys == info->key_tile;
 }
 
 /* The pairs of a partial tile. False: bits are set of what is no token. */
@@ -218,11 +218,11 @@ vka_status vka__pattern_parse(const vka__context *ctx, const char *function, con
     *words = good ? (const uint32_t *)(h + 1) : NULL;
     b.partial_tiles = good ? h->partial_tiles : 0;
     good = good && check_size(&b, h, size, *words) && check_rows(&b);
-    if (good && b.order) {
+    if (good && b.permutation) {
         uint32_t *seen = vka__alloc(ctx, vka__div_up(h->queries, 32), sizeof *seen);
         if (!seen)
             return vka__fail(ctx, VKA_OUT_OF_MEMORY, function, "no host memory");
-        good = check_order(&b, seen);
+        good = check_permutation(&b, seen);
         vka__free(ctx, seen);
     }
     good = good && check_tiles(&b);
@@ -251,7 +251,7 @@ vka_status vka_pattern_parse(const vka_device *device, const void *data, size_t 
         .rows = words,
         .tiles = (const vka_pattern_tile *)(words + shape.tiles_at),
         .bits = words + shape.bits_at,
-        .order = shape.order_at ? words + shape.order_at : NULL,
+        .permutation = shape.permutation_at ? words + shape.permutation_at : NULL,
     };
     return VKA_OK;
 }
@@ -306,12 +306,12 @@ vka_status vka_pattern_save(const vka_pattern *pattern, void *data, size_t *size
 static uint32_t place_of(const vka_pattern_map *map, uint32_t token, uint32_t tokens) {
     if (token >= tokens)
         return UINT32_MAX;
-    if (!map->order)
+    if (!map->permutation)
         return token;
-    uint32_t place = 0, places = map->info.tile_rows * map->info.query_tile;
-    while (place < places && map->order[place] != token)
-        ++place;
-    return place < places ? place : UINT32_MAX;
+    uint32_t slot = 0, slots = map->info.tile_rows * map->info.query_tile;
+    while (slot < slots && map->permutation[slot] != token)
+        ++slot;
+    return slot < slots ? slot : UINT32_MAX;
 }
 
 static int compare_columns(const void *key, const void *tile) {

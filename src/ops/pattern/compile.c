@@ -240,7 +240,7 @@ static void write_terms(const compiler *k) {
     w[VKA_PROGRAM_KEY_TILE] = k->info->key_tile;
     w[VKA_PROGRAM_ROWS] = k->info->tile_rows;
     w[VKA_PROGRAM_COLUMNS] = k->info->tile_columns;
-    w[VKA_PROGRAM_ORDERED] = k->info->ordered;
+    w[VKA_PROGRAM_PERMUTED] = k->info->ordered;
     memcpy(w + VKA_PROGRAM_WORDS, k->terms, sizeof k->terms);
 }
 

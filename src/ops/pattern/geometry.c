@@ -39,7 +39,7 @@ uint32_t vka__pattern_lead(const vka_pattern_term *t, uint32_t axis, uint32_t bo
     return t->kind == VKA_PATTERN_SWIN ? (box - t->grid.shift[axis] % box) % box : 0;
 }
 
-/* Boxes that cover the grid; 0 where they would have more places than fit: a thin grid fills them badly. */
+/* Boxes that cover the grid; 0 where they would have more slots than fit: a thin grid fills them badly. */
 static uint32_t count_boxes(const vka_pattern_term *t, uint32_t tile) {
     uint32_t rank = t->grid.rank, box[3];
     uint64_t boxes = 1;
@@ -65,16 +65,16 @@ bool vka__pattern_layout(vka__pattern_shape *s) {
     vka_pattern_info *info = &s->info;
     uint64_t rows = (uint64_t)info->heads * info->tile_rows;
     uint64_t partial = info->live_tiles - info->full_tiles, tile_words = info->query_tile * (info->key_tile / 32);
-    uint64_t order = info->ordered ? (uint64_t)info->tile_rows * info->query_tile : 0;
+    uint64_t permutation = info->ordered ? (uint64_t)info->tile_rows * info->query_tile : 0;
     if (rows > UINT32_MAX || info->live_tiles > UINT32_MAX || partial > UINT32_MAX)
         return false;
-    uint64_t bits_at = rows + 1 + 2 * info->live_tiles, order_at = bits_at + partial * tile_words;
-    s->words = order_at + order;
+    uint64_t bits_at = rows + 1 + 2 * info->live_tiles, permutation_at = bits_at + partial * tile_words;
+    s->words = permutation_at + permutation;
     if (s->words > UINT32_MAX)
         return false;
     s->tiles_at = (uint32_t)rows + 1;
     s->bits_at = (uint32_t)bits_at;
-    s->order_at = order ? (uint32_t)order_at : 0;
+    s->permutation_at = permutation ? (uint32_t)permutation_at : 0;
     info->bytes = 4 * s->words;
     info->density = (double)info->pairs / ((double)info->heads * info->queries * info->keys);
     return true;

@@ -18,7 +18,7 @@ typedef struct builder {
     vka_pattern_info *info;
     uint64_t most; /* words of the map */
     uint32_t *rows;
-    words tiles, bits, order;
+    words tiles, bits, permutation;
 } builder;
 
 /* Room for `count` more words; nothing is counted yet. */
@@ -46,7 +46,7 @@ static void count_tile(builder *b, uint32_t t, bool full, uint32_t pairs, uint32
     b->info->pairs += pairs;
 }
 
-/* Full: every query that there is sees every key that there is, where a place without a token counts as a key that
+/* Full: every query that there is sees every key that there is, where a slot without a token counts as a key that
  * nobody sees. */
 static bool add_tile(builder *b, uint32_t t) {
     const vka__tile_row *row = &b->row;
@@ -82,10 +82,10 @@ static vka_status build_row(builder *b) {
 }
 
 static bool add_order(builder *b) {
-    if (!reserve(b->ctx, &b->order, b->info->query_tile))
+    if (!reserve(b->ctx, &b->permutation, b->info->query_tile))
         return false;
-    vka__tile_row_order(&b->row, b->order.at + b->order.count);
-    b->order.count += b->info->query_tile;
+    vka__tile_row_permutation(&b->row, b->permutation.at + b->permutation.count);
+    b->permutation.count += b->info->query_tile;
     return true;
 }
 
@@ -113,8 +113,8 @@ static uint32_t *assemble(builder *b, const vka__pattern_shape *shape) {
     memcpy(out, b->rows, (size_t)shape->tiles_at * 4);
     if (b->tiles.count)
         memcpy(out + shape->tiles_at, b->tiles.at, (size_t)b->tiles.count * 4);
-    if (b->order.count)
-        memcpy(out + shape->order_at, b->order.at, (size_t)b->order.count * 4);
+    if (b->permutation.count)
+        memcpy(out + shape->permutation_at, b->permutation.at, (size_t)b->permutation.count * 4);
     b->bits = (words){0};
     return out;
 }
@@ -139,7 +139,7 @@ vka_status vka__pattern_build(const vka__context *ctx, const vka__pattern_progra
     vka__free(ctx, b.rows);
     vka__free(ctx, b.tiles.at);
     vka__free(ctx, b.bits.at);
-    vka__free(ctx, b.order.at);
+    vka__free(ctx, b.permutation.at);
     vka__tile_row_free(ctx, &b.row);
     return status;
 }

@@ -44,7 +44,7 @@ vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_pro
     pass->rows = words_of(VKA__PATTERN_ROWS, vka__min_u64(rows * row_words, UINT32_MAX));
     if (shape) {
         pass->built = words_of(VKA__PATTERN_BUILT, shape->words);
-        pass->params = (vka_pattern_params){shape->tiles_at, shape->bits_at, shape->order_at};
+        pass->params = (vka_pattern_params){shape->tiles_at, shape->bits_at, shape->permutation_at};
     }
     if (!vka__sees_all(caps, &pass->program, "terms", refusal) || !vka__sees_all(caps, &pass->rows, "terms", refusal))
         return VKA_UNSUPPORTED;

@@ -32,13 +32,13 @@ static grid_point box_origin(const vka__tile_row *r, uint32_t box) {
 }
 
 bool vka__tile_row_init(const vka__context *ctx, const uint32_t *program, vka__tile_row *r) {
-    *r = (vka__tile_row){.program = program, .ordered = VKA_HEAD(VKA_PROGRAM_ORDERED) != 0};
+    *r = (vka__tile_row){.program = program, .ordered = VKA_HEAD(VKA_PROGRAM_PERMUTED) != 0};
     bool grids = false;
     for (uint32_t term = VKA_PROGRAM_WORDS; term < terms_end(program, VKA_PROGRAM_WORDS); term += VKA_TERM_WORDS)
         grids = grids || is_grid(program, term);
     if (r->ordered)
-        for (uint32_t place = 0; place < VKA_HEAD(VKA_PROGRAM_QUERY_TILE); ++place)
-            r->inside[place] = place_point(grid_of(program, VKA_PROGRAM_WORDS), place);
+        for (uint32_t slot = 0; slot < VKA_HEAD(VKA_PROGRAM_QUERY_TILE); ++slot)
+            r->inside[slot] = slot_point(grid_of(program, VKA_PROGRAM_WORDS), slot);
     r->sees = grids ? vka__alloc(ctx, VKA_HEAD(VKA_PROGRAM_TERMS), sizeof *r->sees) : NULL;
     return r->sees || !grids;
 }
@@ -62,7 +62,7 @@ static void see_grid(vka__tile_row *r, uint32_t term) {
         see_axis(g.x, r->origin.x, sees->box.x);
     } else
         for (uint32_t i = r->i0; i <= r->i1; ++i)
-            sees->place[i - r->i0] = grid_sees(g, place_point(g, i));
+            sees->slot[i - r->i0] = grid_sees(g, slot_point(g, i));
 }
 
 void vka__tile_row_begin(vka__tile_row *r, uint32_t head, uint32_t row) {
@@ -79,10 +79,10 @@ void vka__tile_row_begin(vka__tile_row *r, uint32_t head, uint32_t row) {
             see_grid(r, term);
 }
 
-void vka__tile_row_order(const vka__tile_row *r, uint32_t *order) {
+void vka__tile_row_permutation(const vka__tile_row *r, uint32_t *permutation) {
     const grid_axes g = grid_of(r->program, VKA_PROGRAM_WORDS);
-    for (uint32_t place = r->i0; place <= r->i1; ++place)
-        *order++ = point_token(g, add_points(r->origin, r->inside[place - r->i0]));
+    for (uint32_t slot = r->i0; slot <= r->i1; ++slot)
+        *permutation++ = point_token(g, add_points(r->origin, r->inside[slot - r->i0]));
 }
 
 /* ---- terms ----------------------------------------------------------------------------------------------------- */
@@ -117,9 +117,9 @@ static void add_grid_words(const keys_tile *tile, uint32_t term, uint32_t *restr
     const vka__row_sees *sees = sees_of(r, term);
     const grid_axes g = grid_of(r->program, term);
     for (uint32_t w = 0; w < tile->width; ++w) {
-        const grid_point p = place_point(g, tile->j0 + 32 * w);
+        const grid_point p = slot_point(g, tile->j0 + 32 * w);
         for (uint32_t i = 0; i <= r->i1 - r->i0; ++i)
-            words[i * tile->width + w] |= token_word(g, sees->place[i], p);
+            words[i * tile->width + w] |= token_word(g, sees->slot[i], p);
     }
 }
 

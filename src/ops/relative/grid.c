@@ -31,7 +31,7 @@ void vka__relative_dispatch(const vka__call *c, uint64_t index, vka__dispatch *o
     uint32_t first[3];
     for (uint32_t i = 0; i < c->op->arg_count; ++i) {
         const vka__arg *a = &c->op->args[i];
-        vka__bind_all(c->caps, &c->view[i], a->slot, (vka__access)a->access, out);
+        vka__bind_all(c->caps, &c->view[i], a->binding, (vka__access)a->access, out);
     }
     vka__grid_chunk(&state->grid, index, first, out->groups);
     out->push.x0 = first[0];

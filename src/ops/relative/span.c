@@ -12,9 +12,9 @@ enum { RAMP, NUMBERS };
 
 static const vka__arg args[ARGS] = {
     [SPANS] = {"spans", "H", DESC(spans), VKA__NONE, F32, .flags = VKA__REQUIRED, .access = VKA__READ,
-               .slot = VKA_BIND_SPANS, .extent = VKA__ALL},
+               .binding = VKA_BIND_SPANS, .extent = VKA__ALL},
     [OUT] = {"out", "H L", DESC(out), VKA__NONE, F32, .flags = VKA__REQUIRED, .access = VKA__WRITE,
-             .slot = VKA_BIND_BIASES, .extent = VKA__ALL},
+             .binding = VKA_BIND_BIASES, .extent = VKA__ALL},
 };
 
 static const vka__number numbers[NUMBERS] = {

@@ -11,11 +11,11 @@ enum { MAX_DISTANCE, NUMBERS };
 
 static const vka__arg args[ARGS] = {
     [TABLE] = {"table", "U H", DESC(table), VKA__NONE, VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
-               .slot = VKA_BIND_BIAS_TABLE, .extent = VKA__ALL},
+               .binding = VKA_BIND_BIAS_TABLE, .extent = VKA__ALL},
     [OUT] = {"out", "H L", DESC(out), VKA__NONE, VKA__TYPE(VKA_F32), .flags = VKA__REQUIRED, .access = VKA__WRITE,
-             .slot = VKA_BIND_BIASES, .extent = VKA__ALL},
+             .binding = VKA_BIND_BIASES, .extent = VKA__ALL},
     [EDGES] = {"table", NULL, 0, VKA__NONE, VKA__TYPE(VKA_I32), .flags = VKA__INTERNAL, .access = VKA__READ,
-               .slot = VKA_BIND_EDGES, .extent = VKA__ALL},
+               .binding = VKA_BIND_EDGES, .extent = VKA__ALL},
 };
 
 static const vka__limit limits[] = {{'U', 2, VKA_MAX_T5_BUCKETS}, {0}};

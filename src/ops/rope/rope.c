@@ -10,17 +10,17 @@ enum { THETA, FREQUENCY_SCALE, NUMBERS };
 
 static const vka__arg args[ARGS] = {
     [X] = {"x", "B H N D", DESC(x), STRIDES(x), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
-           .slot = VKA_BIND_X},
+           .binding = VKA_BIND_X},
     [OUT] = {"out", "B H N D", DESC(out), STRIDES(out_), VKA__FLOATS, 1u << X, .flags = VKA__REQUIRED,
-             .access = VKA__WRITE, .slot = VKA_BIND_ROTATED},
+             .access = VKA__WRITE, .binding = VKA_BIND_ROTATED},
     [POSITIONS] = {"positions", "B", DESC(positions), VKA__NONE, VKA__TYPE(VKA_I32), .flags = VKA__LIST,
-                   .access = VKA__READ, .slot = VKA_BIND_POSITIONS, .extent = VKA__ALL},
+                   .access = VKA__READ, .binding = VKA_BIND_POSITIONS, .extent = VKA__ALL},
     [ROW_POSITIONS] = {"row_positions", "1|B N", DESC(row_positions), VKA__NONE, VKA__TYPE(VKA_I32),
-                       .access = VKA__READ, .slot = VKA_BIND_POSITIONS, .extent = VKA__ALL},
-    [COS] = {"options.cos", NULL, DESC(options.cos), VKA__NONE, VKA__FLOATS, .access = VKA__READ, .slot = VKA_BIND_COS,
-             .extent = VKA__ALL},
-    [SIN] = {"options.sin", NULL, DESC(options.sin), VKA__NONE, VKA__FLOATS, .access = VKA__READ, .slot = VKA_BIND_SIN,
-             .extent = VKA__ALL},
+                       .access = VKA__READ, .binding = VKA_BIND_POSITIONS, .extent = VKA__ALL},
+    [COS] = {"options.cos", NULL, DESC(options.cos), VKA__NONE, VKA__FLOATS, .access = VKA__READ,
+             .binding = VKA_BIND_COS, .extent = VKA__ALL},
+    [SIN] = {"options.sin", NULL, DESC(options.sin), VKA__NONE, VKA__FLOATS, .access = VKA__READ,
+             .binding = VKA_BIND_SIN, .extent = VKA__ALL},
 };
 
 static const vka__limit limits[] = {{'D', 1, 1024}, {0}};
