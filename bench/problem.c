@@ -157,10 +157,10 @@ void *bench_problem_read(const bench_problem *p, bench_slot slot) {
 
 /* AUTO for the paths of other operations. */
 static const vka_attention_path attention_paths[] = {
-    [BENCH_PATH_ROW] = VKA_PATH_ROW,           [BENCH_PATH_TILE] = VKA_PATH_TILE,
-    [BENCH_PATH_DECODE] = VKA_PATH_DECODE,     [BENCH_PATH_COOPMAT] = VKA_PATH_COOPMAT,
-    [BENCH_PATH_COOPMAT2] = VKA_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_PATH_DOT,
-    [BENCH_PATH_GROUP] = VKA_PATH_AUTO,
+    [BENCH_PATH_ROW] = VKA_ATTENTION_PATH_ROW,           [BENCH_PATH_TILE] = VKA_ATTENTION_PATH_TILE,
+    [BENCH_PATH_DECODE] = VKA_ATTENTION_PATH_DECODE,     [BENCH_PATH_COOPMAT] = VKA_ATTENTION_PATH_COOPMAT,
+    [BENCH_PATH_COOPMAT2] = VKA_ATTENTION_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_ATTENTION_PATH_DOT,
+    [BENCH_PATH_GROUP] = VKA_ATTENTION_PATH_AUTO,
 };
 
 vka_attention_desc bench_problem_desc(const bench_problem *p) {

@@ -167,7 +167,7 @@ static void run_heats(tuner *t, double end_ms) {
     if (bench_problem_candidates(&t->problem, list, MAX_CANDIDATES, &count) != VKA_OK) {
         return;
     }
-    vka_attention_path hopeless = VKA_PATH_AUTO, before = VKA_PATH_AUTO;
+    vka_attention_path hopeless = VKA_ATTENTION_PATH_AUTO, before = VKA_ATTENTION_PATH_AUTO;
     for (uint32_t i = 0; i < count && i < MAX_CANDIDATES && in_time(t, end_ms); i++) {
         if (list[i].path == hopeless || !enter(t, list[i].path, list[i].tile, 0)) {
             continue;
@@ -223,7 +223,7 @@ enum { LEAST_CANDIDATES = 8 };
 /* Half of the time goes to the heats, the rest to the best together and the final. */
 static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
     outcome result = {.why = "can't be run", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
-    if (!enter(t, VKA_PATH_AUTO, (vka_attention_tile){0}, 0)) {
+    if (!enter(t, VKA_ATTENTION_PATH_AUTO, (vka_attention_tile){0}, 0)) {
         return result;
     }
     result.default_ms = t->field[0].contender.ms;

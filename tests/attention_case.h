@@ -168,7 +168,7 @@ void attention_run_paths(attention_problem *p, uint32_t splits);
  * the case's number. */
 void attention_run_splits(attention_problem *p, bool in_turns, size_t number);
 
-#define LAST_PATH VKA_PATH_DOT
+#define LAST_PATH VKA_ATTENTION_PATH_DOT
 
 /* Judges what the outputs hold after a run of the caller's own. `how` is for the message. */
 bool attention_judge(attention_problem *p, const char *how, char *why, size_t size);

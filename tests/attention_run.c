@@ -317,10 +317,10 @@ void attention_run(attention_problem *p, vka_attention_path path, uint32_t split
 
 void attention_run_splits(attention_problem *p, bool in_turns, size_t number) {
     if (!in_turns || number % 2 == 0) {
-        attention_run(p, VKA_PATH_AUTO, 0);
+        attention_run(p, VKA_ATTENTION_PATH_AUTO, 0);
     }
     if (!in_turns || number % 2) {
-        attention_run(p, VKA_PATH_AUTO, 3);
+        attention_run(p, VKA_ATTENTION_PATH_AUTO, 3);
     }
 }
 
@@ -343,8 +343,9 @@ bool attention_can(attention_problem *p, vka_attention_path path) {
 /* Where drivers compile for seconds: one path in turn, those more often that compile in a third of the time. Which one
  * is first depends on the case, so that tests of few cases don't all take the same. */
 static void run_path_in_turn(attention_problem *p, uint32_t splits) {
-    static const vka_attention_path turns[] = {VKA_PATH_ROW,    VKA_PATH_DECODE, VKA_PATH_TILE, VKA_PATH_ROW,
-                                               VKA_PATH_DECODE, VKA_PATH_ROW,    VKA_PATH_DOT,  VKA_PATH_DECODE};
+    static const vka_attention_path turns[] = {
+        VKA_ATTENTION_PATH_ROW,    VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_TILE, VKA_ATTENTION_PATH_ROW,
+        VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_ROW,    VKA_ATTENTION_PATH_DOT,  VKA_ATTENTION_PATH_DECODE};
     enum { TURNS = sizeof turns / sizeof *turns };
     static uint32_t turn, calls;
     if (!calls++) {
@@ -368,7 +369,7 @@ void attention_run_paths(attention_problem *p, uint32_t splits) {
         run_path_in_turn(p, splits);
         return;
     }
-    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+    for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         if (attention_can(p, (vka_attention_path)path)) {
             attention_run(p, (vka_attention_path)path, splits);
         }

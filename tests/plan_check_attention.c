@@ -291,22 +291,24 @@ void check_attention(const device *d, const vka__attention_problem *p) {
     if (status != VKA_OK) {
         cr_assert_eq(status, VKA_UNSUPPORTED);
         cr_assert(refusal.field && refusal.reason[0], "%s refuses without a reason", d->name);
-        bool other_path = p->path > VKA_PATH_ROW || strstr(refusal.reason, "can't be row: Mesa's software driver");
+        bool other_path =
+            p->path > VKA_ATTENTION_PATH_ROW || strstr(refusal.reason, "can't be row: Mesa's software driver");
         cr_assert(part_too_large(d, p, plan.main.spec[VKA_SPEC_BR]) || (other_path && !strcmp(refusal.field, "path")),
                   "%s refuses H %u/%u N %ux%u D %u/%u: %s: %s", d->name, p->q.shape[1], p->k.shape[1], p->q.shape[2],
                   p->k.shape[2], p->q.shape[3], p->v.shape[3], refusal.field, refusal.reason);
         return;
     }
-    if (p->path == VKA_PATH_AUTO && d->caps.type == VKA_DEVICE_CPU) {
+    if (p->path == VKA_ATTENTION_PATH_AUTO && d->caps.type == VKA_DEVICE_CPU) {
         bool small = strstr(plan.why, "a tile of so few queries");
-        cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE || small, "%s", d->name);
+        cr_assert(plan.path == VKA_ATTENTION_PATH_ROW || plan.path == VKA_ATTENTION_PATH_DECODE || small, "%s",
+                  d->name);
     }
-    cr_assert(p->path == VKA_PATH_AUTO || plan.path == p->path);
-    if (plan.path == VKA_PATH_COOPMAT) {
+    cr_assert(p->path == VKA_ATTENTION_PATH_AUTO || plan.path == p->path);
+    if (plan.path == VKA_ATTENTION_PATH_COOPMAT) {
         check_matrices(d, p->q.dtype, &plan);
     }
     if (p->options & VKA_FLAG_HARD) { /* which the others can't do */
-        cr_assert(plan.path == VKA_PATH_ROW || plan.path == VKA_PATH_DECODE, "%s", d->name);
+        cr_assert(plan.path == VKA_ATTENTION_PATH_ROW || plan.path == VKA_ATTENTION_PATH_DECODE, "%s", d->name);
     }
     cr_assert(plan.splits >= 1 && plan.splits <= VKA_MAX_SPLITS);
     cr_assert_eq(plan.workspace_bytes == 0, plan.splits * plan.parts == 1);

@@ -33,8 +33,10 @@ static vka__attention_problem random_shapes(ref_rng *rng) {
                                 .v = random_view(rng, kv_type(rng, dtype, dv), b, kv, nk, dv),
                                 .out = random_view(rng, out_dtype, b, kv * group, nq, dv),
                                 .scale = 0.125f,
-                                .path = ONE_OF(rng, VKA_PATH_AUTO, VKA_PATH_AUTO, VKA_PATH_ROW, VKA_PATH_TILE,
-                                               VKA_PATH_DECODE, VKA_PATH_COOPMAT, VKA_PATH_COOPMAT2, VKA_PATH_DOT),
+                                .path = ONE_OF(rng, VKA_ATTENTION_PATH_AUTO, VKA_ATTENTION_PATH_AUTO,
+                                               VKA_ATTENTION_PATH_ROW, VKA_ATTENTION_PATH_TILE,
+                                               VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_COOPMAT,
+                                               VKA_ATTENTION_PATH_COOPMAT2, VKA_ATTENTION_PATH_DOT),
                                 .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (ref_rng_below(rng, 2)) {
         p.lse = random_view(rng, VKA_F32, b, kv * group, nq, 1);

@@ -29,7 +29,7 @@ static void run_lengths(context *c, vka_dtype dtype, uint32_t dim, const uint32_
                                                               .kv_len = lengths[n][1],
                                                               .head_dim = dim},
                                              test_seed());
-        for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+        for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
             if (runs[path] && attention_can(&p, (vka_attention_path)path)) {
                 attention_run(&p, (vka_attention_path)path, 0);
             }
@@ -40,9 +40,11 @@ static void run_lengths(context *c, vka_dtype dtype, uint32_t dim, const uint32_
 
 /* What old software drivers take of it: every path with lengths of its own class, the default one with all others. */
 static void sizes_slow(context *c, vka_dtype dtype) {
-    bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true, [VKA_PATH_TILE] = true, [VKA_PATH_DECODE] = dtype != VKA_BF16};
+    bool runs[LAST_PATH + 1] = {[VKA_ATTENTION_PATH_ROW] = true,
+                                [VKA_ATTENTION_PATH_TILE] = true,
+                                [VKA_ATTENTION_PATH_DECODE] = dtype != VKA_BF16};
     run_lengths(c, dtype, SLOW_DIM, everywhere, 2, runs);
-    runs[VKA_PATH_TILE] = false;
+    runs[VKA_ATTENTION_PATH_TILE] = false;
     run_lengths(c, dtype, SLOW_DIM, elsewhere, 5, runs);
 }
 
@@ -63,16 +65,16 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
         }
         /* Matrices are compiled as hundreds of instructions each where they are not hardware; pairs have the tiles of
          * the tile path. */
-        bool runs[LAST_PATH + 1] = {[VKA_PATH_ROW] = true,
-                                    [VKA_PATH_TILE] = true,
-                                    [VKA_PATH_DECODE] = true,
-                                    [VKA_PATH_COOPMAT] = thorough || !software,
-                                    [VKA_PATH_COOPMAT2] = dims[d] <= 40 || !software,
-                                    [VKA_PATH_DOT] = thorough || !software};
+        bool runs[LAST_PATH + 1] = {[VKA_ATTENTION_PATH_ROW] = true,
+                                    [VKA_ATTENTION_PATH_TILE] = true,
+                                    [VKA_ATTENTION_PATH_DECODE] = true,
+                                    [VKA_ATTENTION_PATH_COOPMAT] = thorough || !software,
+                                    [VKA_ATTENTION_PATH_COOPMAT2] = dims[d] <= 40 || !software,
+                                    [VKA_ATTENTION_PATH_DOT] = thorough || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough) {
-            runs[VKA_PATH_DOT] = dims[d] == 59 || !software;
-            runs[VKA_PATH_COOPMAT] = dims[d] == 59 || !software;
+            runs[VKA_ATTENTION_PATH_DOT] = dims[d] == 59 || !software;
+            runs[VKA_ATTENTION_PATH_COOPMAT] = dims[d] == 59 || !software;
             run_lengths(&c, dtype, dims[d], elsewhere, 5, runs);
         }
     }
@@ -182,7 +184,8 @@ Test(attention, packed_qkv) {
         views[which]->offset = packed.view.offset + which * H * D * 4;
         memcpy(views[which]->stride, (uint64_t[4]){N * 3 * H * D, D, 3 * H * D, 1}, sizeof(uint64_t[4]));
     }
-    for (int path = VKA_PATH_AUTO; path <= LAST_PATH; path += context_compiles_slowly(&c) ? VKA_PATH_TILE : 1) {
+    for (int path = VKA_ATTENTION_PATH_AUTO; path <= LAST_PATH;
+         path += context_compiles_slowly(&c) ? VKA_ATTENTION_PATH_TILE : 1) {
         desc.path = (vka_attention_path)path;
         if (path && !attention_can(&p, desc.path)) {
             continue;
@@ -357,14 +360,14 @@ static void repeat(attention_case a, vka_attention_path path, uint32_t splits_wa
 
 Test(attention, same_bits) {
     attention_case a = {.batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 65, .kv_len = 130, .head_dim = 16};
-    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+    for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         repeat(a, (vka_attention_path)path, 0);
     }
 }
 
 Test(attention, same_bits_split_f16) {
     attention_case a = {.dtype = VKA_F16, .q_heads = 4, .q_len = 3, .kv_len = 400, .head_dim = 16};
-    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+    for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         repeat(a, (vka_attention_path)path, 5);
     }
 }
@@ -378,7 +381,7 @@ Test(attention, without_lse) {
     vka_attention_desc desc = attention_desc(&p);
     desc.lse = (vka_tensor){0};
     for (int n = 0; n < 2 * LAST_PATH; n++) {
-        desc.path = (vka_attention_path)(VKA_PATH_ROW + n / 2);
+        desc.path = (vka_attention_path)(VKA_ATTENTION_PATH_ROW + n / 2);
         desc.splits = n % 2 ? 1 : 3;
         if (!attention_can(&p, desc.path)) {
             continue;

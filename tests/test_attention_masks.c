@@ -105,7 +105,7 @@ Test(attention_masks, no_keys) {
                             .causal = n >= DTYPES,
                             .layout = {"0213", 3, 1}};
         attention_problem p = attention_make(&c, a, test_seed());
-        attention_run(&p, VKA_PATH_AUTO, 0);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
         attention_run_paths(&p, 0);
         attention_run_paths(&p, 2);
         for (size_t i = 0; i < p.out.count; i++) {

@@ -317,7 +317,7 @@ Test(attention_numbers, visible_values) {
 
 /* Matrices take long to compile where they are not hardware. */
 static bool is_quick(const context *c, vka_attention_path path) {
-    bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
+    bool matrices = path == VKA_ATTENTION_PATH_COOPMAT || path == VKA_ATTENTION_PATH_COOPMAT2;
     return !matrices || !context_is_software(c);
 }
 
@@ -329,7 +329,8 @@ static void hide(context *c, attention_case a, bool all_paths) {
     a.head_dim = DIM;
     a.stats = true;
     attention_problem p = attention_make(c, a, test_seed());
-    int first = context_compiles_slowly(c) ? VKA_PATH_AUTO : VKA_PATH_ROW, last = first ? LAST_PATH : first;
+    int first = context_compiles_slowly(c) ? VKA_ATTENTION_PATH_AUTO : VKA_ATTENTION_PATH_ROW,
+        last = first ? LAST_PATH : first;
     for (int path = first; path <= last; path++) {
         uint32_t splits = a.permutation_len ? 0 : a.q_len == 1 ? 3 : 1;
         bool wanted = all_paths || is_quick(c, (vka_attention_path)path);
@@ -420,9 +421,9 @@ Test(attention_numbers, hidden_in_short_steps) {
     vka_attention_desc desc = attention_desc(&p);
     EXPECT_OK(vka_attention_candidates(c.device, &desc, list, 256, &count));
     for (uint32_t i = 0; i < count && (!tried || !context_compiles_slowly(&c)); i++) {
-        if (list[i].path == VKA_PATH_ROW && list[i].tile.key_tile < 4) {
+        if (list[i].path == VKA_ATTENTION_PATH_ROW && list[i].tile.key_tile < 4) {
             p.a.tile = list[i].tile;
-            cr_assert(attention_try_hidden(&p, VKA_PATH_ROW, 1, why, sizeof why), "%u x %u, %u: %s",
+            cr_assert(attention_try_hidden(&p, VKA_ATTENTION_PATH_ROW, 1, why, sizeof why), "%u x %u, %u: %s",
                       p.a.tile.query_tile, p.a.tile.key_tile, p.a.tile.rows_per_invocation, why);
             tried++;
         }

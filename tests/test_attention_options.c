@@ -34,8 +34,8 @@ static void run(context *c, attention_case a) {
         attention_run_paths(&p, 0);
         attention_run_paths(&p, 3);
     } else {
-        vka_attention_path other = (vka_attention_path)(VKA_PATH_ROW + turn / 2 % LAST_PATH);
-        vka_attention_path path = turn % 2 && attention_can(&p, other) ? other : VKA_PATH_AUTO;
+        vka_attention_path other = (vka_attention_path)(VKA_ATTENTION_PATH_ROW + turn / 2 % LAST_PATH);
+        vka_attention_path path = turn % 2 && attention_can(&p, other) ? other : VKA_ATTENTION_PATH_AUTO;
         attention_run(&p, path, turn / 4 % 2 ? 3 : 0);
         turn++;
     }
@@ -392,7 +392,8 @@ Test(attention_options, pages) {
 Test(attention_options, replay) {
     context c;
     context_open(&c, &config_real);
-    for (int path = VKA_PATH_AUTO; path <= VKA_PATH_DECODE; path += context_compiles_slowly(&c) ? VKA_PATH_TILE : 1) {
+    for (int path = VKA_ATTENTION_PATH_AUTO; path <= VKA_ATTENTION_PATH_DECODE;
+         path += context_compiles_slowly(&c) ? VKA_ATTENTION_PATH_TILE : 1) {
         attention_case a = {.batch = 3,
                             .q_len = 1,
                             .kv_len = 40,
@@ -488,7 +489,7 @@ Test(attention_options, wide_heads) {
         attention_case a = {
             .dtype = dtypes[i], .batch = 1, .q_len = 5, .head_dim = dims[i][0], .value_dim = dims[i][1]};
         attention_problem p = attention_make(&c, fill(a), test_seed());
-        attention_run(&p, VKA_PATH_AUTO, 0);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
         attention_destroy(&p);
     }
     context_close(&c);
@@ -524,7 +525,7 @@ Test(attention_options, argmax_of_equals) {
         p.k.values[i] = (float)ref_rng_below(&rng, 3) - 1;
     }
     attention_update(&p);
-    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+    for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         for (uint32_t splits = 0; splits < 4; splits += 3) {
             if (!attention_can(&p, (vka_attention_path)path)) {
                 continue;
@@ -580,7 +581,7 @@ Test(attention_options, sample_of_the_highest_word) {
                         .random_seed = 39075};
     attention_problem p = attention_make(&c, fill(a), test_seed());
     cr_assert_geq(ref_attention_word(&p.ref, 0, 0, 0, 3), 0xffffff00);
-    for (int path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+    for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         if (attention_can(&p, (vka_attention_path)path)) {
             attention_run(&p, (vka_attention_path)path, 0);
             cr_assert(isfinite(p.lse.values[0]), "path %d: lse is %g", path, (double)p.lse.values[0]);
@@ -621,7 +622,7 @@ static void all_stages(vka_dtype dtype) {
                             .sinks = i / 4,
                             .q_len = 40};
         attention_problem p = attention_make(&c, fill(a), test_seed());
-        attention_run(&p, VKA_PATH_AUTO, i % 2 ? 3 : 0);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, i % 2 ? 3 : 0);
         attention_destroy(&p);
     }
     context_close(&c);

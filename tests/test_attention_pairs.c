@@ -74,7 +74,7 @@ static void run_pair(context *c, const option *x, const option *y, uint32_t numb
     attention_problem p = attention_make(c, join(x, y), test_seed() + number);
     fprintf(stderr, "%s, %s\n", x->name, y->name);
     if (number % 2 || !context_is_software(c)) {
-        attention_run(&p, VKA_PATH_AUTO, number % 4 == 1 ? 3 : 0);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, number % 4 == 1 ? 3 : 0);
     }
     for (uint32_t i = 0; i < LAST_PATH; i++) {
         vka_attention_path path = (vka_attention_path)(1 + (number + i) % LAST_PATH);

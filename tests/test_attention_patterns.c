@@ -12,7 +12,7 @@ static void run_pattern(context *c, attention_case a, vka_pattern_desc *d, patte
     a.poison_hidden = true;
     attention_problem p = attention_make(c, a, test_seed());
     if (!context_compiles_slowly(c)) {
-        attention_run(&p, VKA_PATH_AUTO, splits);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, splits);
     }
     attention_run_paths(&p, splits);
     attention_destroy(&p);

@@ -17,8 +17,8 @@ static blob save(void) {
     blob b;
     context_open(&c, &config_real);
     attention_problem p = attention_make(&c, (attention_case){.kv_len = 7, .head_dim = 8}, test_seed());
-    attention_run(&p, VKA_PATH_ROW, 0);
-    attention_run(&p, VKA_PATH_TILE, 2);
+    attention_run(&p, VKA_ATTENTION_PATH_ROW, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_TILE, 2);
     EXPECT_OK(vka_device_save_cache(c.device, NULL, &b.size));
     cr_assert_gt(b.size, 0);
     b.data = malloc(b.size);
@@ -58,7 +58,7 @@ Test(cache, reused) {
     cr_expect_eq(log_count(VKA_LOG_WARNING), 0);
     EXPECT_OK(vka_recorder_create(c.device, NULL, &c.recorder));
     attention_problem p = attention_make(&c, (attention_case){.kv_len = 7, .head_dim = 8}, test_seed());
-    attention_run(&p, VKA_PATH_ROW, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_ROW, 0);
     attention_destroy(&p);
     context_close(&c);
 }

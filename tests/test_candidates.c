@@ -60,7 +60,7 @@ static void try_candidate(attention_problem *p, const vka_attention_candidate *c
 static bool is_tried(const vka_device_caps *caps, bool slow, const vka_attention_candidate *candidate, uint32_t turn,
                      bool all_matrices) {
     bool software = caps->type == VKA_DEVICE_CPU;
-    bool matrices = candidate->path == VKA_PATH_COOPMAT || candidate->path == VKA_PATH_COOPMAT2;
+    bool matrices = candidate->path == VKA_ATTENTION_PATH_COOPMAT || candidate->path == VKA_ATTENTION_PATH_COOPMAT2;
     if (slow) {
         return turn % ONE_OF_SLOW == 0;
     }
@@ -70,7 +70,7 @@ static bool is_tried(const vka_device_caps *caps, bool slow, const vka_attention
 static void report(context *c, const tally *t) {
     uint32_t listed = 0, tried = 0;
     fprintf(stderr, "%s:", vka_device_get_caps(c->device)->name);
-    for (uint32_t path = VKA_PATH_ROW; path <= LAST_PATH; path++) {
+    for (uint32_t path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         listed += t->listed[path];
         tried += t->tried[path];
         fprintf(stderr, " %s %u of %u%s", vka__path_name(path), t->tried[path], t->listed[path],
@@ -124,7 +124,7 @@ Test(candidates, memory_of_software_compilers) {
     for (int i = 0; i < 2; i++) {
         struct rusage usage;
         attention_problem p = attention_make(&c, widest[i], test_seed());
-        attention_run(&p, VKA_PATH_COOPMAT2, 0);
+        attention_run(&p, VKA_ATTENTION_PATH_COOPMAT2, 0);
         attention_destroy(&p);
         cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
         cr_assert_lt(usage.ru_maxrss, 2L << 20, "case %d: %ld KiB", i, usage.ru_maxrss);

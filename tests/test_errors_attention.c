@@ -51,7 +51,7 @@ static void end(fixture *f) {
         cr_assert(isnan(f->p.lse.values[i]), "a refused call wrote lse[%zu]", i);
     }
     f->p.c = &f->c;
-    attention_run(&f->p, VKA_PATH_AUTO, 0);
+    attention_run(&f->p, VKA_ATTENTION_PATH_AUTO, 0);
     vka_buffer_destroy(&f->scratch);
     attention_destroy(&f->p);
     context_close(&f->c);
@@ -239,10 +239,10 @@ Test(errors_attention, numbers) {
     INVALID("window", d.window = ((vka_window){true, 3, -4}));
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, INT32_MIN}));
     INVALID("window", d.window = ((vka_window){true, INT32_MIN, VKA_UNBOUNDED - 1}));
-    INVALID("path", d.path = (vka_attention_path)(VKA_PATH_DOT + 1));
+    INVALID("path", d.path = (vka_attention_path)(VKA_ATTENTION_PATH_DOT + 1));
     INVALID("path", d.path = (vka_attention_path)-1);
     INVALID("tile", d.tile.key_tile = 4);
-    INVALID("tile", (d.path = VKA_PATH_ROW, d.tile.query_tile = 8));
+    INVALID("tile", (d.path = VKA_ATTENTION_PATH_ROW, d.tile.query_tile = 8));
     INVALID("splits", d.splits = 65);
     INVALID("splits", d.splits = UINT32_MAX);
     end(&f);
@@ -483,7 +483,7 @@ Test(errors_attention, selection) {
         INVALID("sinks", d.sinks = vka_tensor_1d(f.scratch, VKA_F32, 4));
         INVALID("score_stage",
                 (d.scores = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 300), d.score_stage = VKA_SCORES_PROBABILITIES));
-        UNSUPPORTED("path", d.path = VKA_PATH_TILE);
+        UNSUPPORTED("path", d.path = VKA_ATTENTION_PATH_TILE);
     }
     end(&f);
 }
@@ -586,7 +586,7 @@ Test(errors_attention, not_recording) {
     attention_problem p = attention_make(&c, (attention_case){.kv_len = 9}, test_seed());
     vka_attention_desc desc = attention_desc(&p);
     EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_INVALID, "vka_attention");
-    attention_run(&p, VKA_PATH_AUTO, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
     EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_INVALID, "vka_attention");
     attention_destroy(&p);
     context_close(&c);

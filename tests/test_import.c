@@ -77,7 +77,7 @@ Test(import, some_optional_features) {
         cr_expect_eq(vka_device_get_caps(c.device)->f16_arithmetic, desc.enabled.shader_float16);
         attention_problem p = attention_make(
             &c, (attention_case){.dtype = VKA_F16, .q_len = 9, .kv_len = 20, .head_dim = 13}, test_seed());
-        attention_run(&p, VKA_PATH_AUTO, 0);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
         attention_destroy(&p);
         leave(&c, &a);
     }

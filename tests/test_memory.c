@@ -75,7 +75,7 @@ Test(memory, long_causal) {
     context_open(&c, &config_real);
     attention_problem p = attention_make(
         &c, (attention_case){.q_len = 4096, .kv_len = 4096, .head_dim = 64, .causal = true}, test_seed());
-    attention_run(&p, VKA_PATH_AUTO, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
     attention_destroy(&p);
     context_close(&c);
 }

@@ -216,7 +216,7 @@ static void attention_in_parts(context *c, attention_case a, uint32_t parts, vka
     attention_problem p = attention_make(c, a, test_seed());
     ref_rng rng = ref_rng_seed(test_seed() + parts);
     char how[64];
-    attention_run(&p, VKA_PATH_AUTO, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
     tensor part = tensor_create(c, type, 4, p.out.view.shape, (layout){.pad = 1});
     tensor part_lse = tensor_create(c, VKA_F32, 3, p.lse.view.shape, (layout){0});
     tensor sum = tensor_create(c, type, 4, p.out.view.shape, (layout){0});

@@ -25,8 +25,8 @@ static void attention_on(const device_config *config, bool forced_paths) {
     for (size_t i = 0; i < ATTENTIONS; i += slow ? 3 : 1) {
         attention_problem p = attention_make(&c, attentions[i], test_seed());
         attention_run_splits(&p, software, i);
-        for (int path = VKA_PATH_ROW; forced_paths && !slow && i % 2 == 0 && path <= LAST_PATH; path++) {
-            bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
+        for (int path = VKA_ATTENTION_PATH_ROW; forced_paths && !slow && i % 2 == 0 && path <= LAST_PATH; path++) {
+            bool matrices = path == VKA_ATTENTION_PATH_COOPMAT || path == VKA_ATTENTION_PATH_COOPMAT2;
             if (matrices && software && attentions[i].head_dim > 16) {
                 continue; /* takes such drivers long to compile, and those of other shapes run below */
             }
@@ -185,8 +185,8 @@ Test(narrow, options_few_buffers) {
     context_finish(&c);
     attention_destroy(&p);
     p = attention_make(&c, (attention_case){.q_len = 9, .kv_len = 13, .head_dim = 8, .causal = true}, test_seed());
-    attention_run(&p, VKA_PATH_AUTO, 0);
-    attention_run(&p, VKA_PATH_AUTO, 3);
+    attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_AUTO, 3);
     attention_destroy(&p);
     context_close(&c);
 }
@@ -212,9 +212,9 @@ static void matrices_on(const device_config *config) {
         attention_case a = cases[i];
         a.dtype = VKA_F16;
         attention_problem p = attention_make(&c, a, test_seed());
-        attention_run(&p, VKA_PATH_COOPMAT, 0);
+        attention_run(&p, VKA_ATTENTION_PATH_COOPMAT, 0);
         if (i == 1) {
-            attention_run(&p, VKA_PATH_COOPMAT, 3);
+            attention_run(&p, VKA_ATTENTION_PATH_COOPMAT, 3);
         }
         attention_destroy(&p);
     }
@@ -355,7 +355,7 @@ Test(narrow, heads_too_large) {
     context_open(&c, &config_short);
     for (size_t i = 0; i < sizeof large / sizeof *large; i++) {
         attention_problem p = attention_make(&c, large[i], test_seed());
-        attention_run(&p, VKA_PATH_AUTO, 0);
+        attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
         attention_destroy(&p);
     }
     EXPECT_OK(vka_recorder_begin(c.recorder));

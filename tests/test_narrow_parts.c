@@ -365,9 +365,9 @@ Test(narrow_parts, equal_scores) {
         memset(p.q.values, 0, p.q.count * sizeof *p.q.values);
         attention_update(&p);
         for (uint32_t splits = 1; splits <= 3; splits += 2) {
-            expect_first_keys(&p, VKA_PATH_ROW, splits);
-            if (attention_can(&p, VKA_PATH_DECODE)) {
-                expect_first_keys(&p, VKA_PATH_DECODE, splits);
+            expect_first_keys(&p, VKA_ATTENTION_PATH_ROW, splits);
+            if (attention_can(&p, VKA_ATTENTION_PATH_DECODE)) {
+                expect_first_keys(&p, VKA_ATTENTION_PATH_DECODE, splits);
             }
         }
         attention_destroy(&p);

@@ -60,14 +60,14 @@ static bool holds_together(const device *d, vka__attention_problem p) {
     static listed l[MAX_LISTED];
     vka__attention_plan plan;
     vka__refusal refusal = {0};
-    p.path = VKA_PATH_AUTO;
+    p.path = VKA_ATTENTION_PATH_AUTO;
     uint32_t count = list(d, &p, l);
     if (vka__plan_attention(&d->caps, &p, &plan, &refusal) != VKA_OK) {
         return false;
     }
     cr_assert(is_listed(&plan, l, count), "%s: %s %ux%u is taken, but not listed", describe(d, &p),
               vka__path_name(plan.path), plan.main.spec[VKA_SPEC_BR], plan.main.spec[VKA_SPEC_BC]);
-    for (uint32_t path = VKA_PATH_ROW; path <= VKA_PATH_DOT; path++) {
+    for (uint32_t path = VKA_ATTENTION_PATH_ROW; path <= VKA_ATTENTION_PATH_DOT; path++) {
         uint32_t of_path = count_path(l, count, path);
         p.path = path;
         vka_status status = vka__plan_attention(&d->caps, &p, &plan, &refusal);
@@ -154,17 +154,19 @@ Test(plan_candidates, small_matrices_for_software_drivers) {
             with_options.options = VKA_FLAG_SOFTCAP;
             uint32_t count = list(d, &p, l), products = 0;
             bool any = d->caps.matrix_operations;
-            cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 32, "%s, D = %u", d->name, dim);
-            cr_assert_gt(count_path(l, count, VKA_PATH_COOPMAT), 0, "%s, D = %u", d->name, dim);
+            cr_assert_eq(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT2) > 0, any && dim <= 32, "%s, D = %u", d->name,
+                         dim);
+            cr_assert_gt(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT), 0, "%s, D = %u", d->name, dim);
             for (uint32_t i = 0; i < count; i++) {
-                if (l[i].path == VKA_PATH_COOPMAT) { /* of 8x8x8, in a subgroup's code */
+                if (l[i].path == VKA_ATTENTION_PATH_COOPMAT) { /* of 8x8x8, in a subgroup's code */
                     uint32_t own = l[i].tile.rm * (dim / 8 + dim / 8 / l[i].tile.tc);
                     products = own > products ? own : products;
                 }
             }
             cr_assert_leq(products, 64, "%s, D = %u", d->name, dim);
             count = list(d, &with_options, l);
-            cr_assert_eq(count_path(l, count, VKA_PATH_COOPMAT2) > 0, any && dim <= 16, "%s, D = %u", d->name, dim);
+            cr_assert_eq(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT2) > 0, any && dim <= 16, "%s, D = %u", d->name,
+                         dim);
         }
     }
 }
@@ -180,9 +182,9 @@ Test(plan_candidates, no_wide_heads_for_slow_compilers) {
         vka__attention_problem p = plain(VKA_F16, 1, 1, 40, 40, dims[i][0]);
         p.v.shape[3] = p.out.shape[3] = dims[i][1];
         bool wide = dims[i][0] > 256;
-        cr_assert_eq(count_path(l, list(old, &p, l), VKA_PATH_ROW) == 0, wide);
-        cr_assert_gt(count_path(l, list(latest, &p, l), VKA_PATH_ROW), 0);
-        p.path = VKA_PATH_ROW;
+        cr_assert_eq(count_path(l, list(old, &p, l), VKA_ATTENTION_PATH_ROW) == 0, wide);
+        cr_assert_gt(count_path(l, list(latest, &p, l), VKA_ATTENTION_PATH_ROW), 0);
+        p.path = VKA_ATTENTION_PATH_ROW;
         vka_status status = vka__plan_attention(&old->caps, &p, &plan, &refusal);
         cr_assert_eq(status, wide ? VKA_UNSUPPORTED : VKA_OK);
         cr_assert(!wide || strstr(refusal.reason, "above 256"), "%s", refusal.reason);
@@ -198,5 +200,5 @@ Test(plan_candidates, wide_heads_for_slow_compilers_without_subgroups) {
     old.caps.subgroup_arithmetic = false;
     cr_assert(holds_together(&old, p));
     cr_assert_eq(vka__plan_attention(&old.caps, &p, &plan, &refusal), VKA_OK, "%s", refusal.reason);
-    cr_assert_eq(plan.path, VKA_PATH_TILE);
+    cr_assert_eq(plan.path, VKA_ATTENTION_PATH_TILE);
 }

@@ -92,8 +92,8 @@ static void check_path(const device *d, uint32_t path, const char *against) {
 Test(plan_drivers, matrices_are_avoided_where_they_are_wrong) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         device d = pretend(&cases[i]);
-        check_path(&d, VKA_PATH_COOPMAT, cases[i].against_coopmat);
-        check_path(&d, VKA_PATH_COOPMAT2, cases[i].against_coopmat2);
+        check_path(&d, VKA_ATTENTION_PATH_COOPMAT, cases[i].against_coopmat);
+        check_path(&d, VKA_ATTENTION_PATH_COOPMAT2, cases[i].against_coopmat2);
     }
 }
 
@@ -106,8 +106,8 @@ Test(plan_drivers, another_path_is_taken) {
             vka__attention_plan plan;
             vka__refusal refusal = {0};
             cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
-            cr_assert(plan.path != VKA_PATH_COOPMAT || !cases[i].against_coopmat, "%s", d.name);
-            cr_assert(plan.path != VKA_PATH_COOPMAT2 || !cases[i].against_coopmat2, "%s", d.name);
+            cr_assert(plan.path != VKA_ATTENTION_PATH_COOPMAT || !cases[i].against_coopmat, "%s", d.name);
+            cr_assert(plan.path != VKA_ATTENTION_PATH_COOPMAT2 || !cases[i].against_coopmat2, "%s", d.name);
             check_dispatches(&d, &p, &plan);
         }
     }
@@ -130,13 +130,13 @@ Test(plan_drivers, nothing_is_said_of_what_is_not_there) {
 /* Lavapipe lists the same matrices for vectors of 128 and 512 bits. */
 Test(plan_drivers, lavapipe_has_matrices_at_one_width) {
     device d = *device_named("lavapipe 26.1");
-    check_path(&d, VKA_PATH_COOPMAT, NULL);
-    check_path(&d, VKA_PATH_COOPMAT2, NULL);
+    check_path(&d, VKA_ATTENTION_PATH_COOPMAT, NULL);
+    check_path(&d, VKA_ATTENTION_PATH_COOPMAT2, NULL);
     for (uint32_t width = 4; width <= 64; width *= 2) {
         d.caps.subgroup_size = d.caps.subgroup_min = d.caps.subgroup_max = width;
         const char *against = width == 8 ? NULL : "8 lanes";
-        check_path(&d, VKA_PATH_COOPMAT, against);
-        check_path(&d, VKA_PATH_COOPMAT2, against);
+        check_path(&d, VKA_ATTENTION_PATH_COOPMAT, against);
+        check_path(&d, VKA_ATTENTION_PATH_COOPMAT2, against);
     }
 }
 
@@ -148,8 +148,9 @@ static bool lists_block_reductions(const device *d, uint32_t *count) {
     bool found = false;
     *count = 0;
     for (uint32_t i = 0; vka__attention_candidate(&d->caps, &p, i, &path, &t); i++) {
-        *count += path == VKA_PATH_COOPMAT2;
-        found = found || (path == VKA_PATH_COOPMAT2 && t.br > d->caps.matrix_grain.m && t.bc > d->caps.matrix_grain.n);
+        *count += path == VKA_ATTENTION_PATH_COOPMAT2;
+        found = found ||
+                (path == VKA_ATTENTION_PATH_COOPMAT2 && t.br > d->caps.matrix_grain.m && t.bc > d->caps.matrix_grain.n);
     }
     return found;
 }

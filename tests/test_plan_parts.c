@@ -66,7 +66,7 @@ Test(plan_parts, pools) {
         p.scores = dense(VKA_F32, 3, 32, 1, 4096);
         plan_of(d, &p);
         if (plan.parts > 1) {
-            p.path = VKA_PATH_ROW;
+            p.path = VKA_ATTENTION_PATH_ROW;
             plan_of(d, &p);
             p.splits = 5;
             plan_of(d, &p);
@@ -142,10 +142,10 @@ Test(plan_parts, keys_of_a_head) {
 Test(plan_parts, matrices_that_load_from_one_place) {
     device d = *device_named("nvidia with matrices of workgroups");
     vka__attention_problem p = plain(VKA_F16, 1, 1, 100, 1u << 20, 128);
-    cr_expect_eq(plan_of(&d, &p).path, VKA_PATH_COOPMAT2);
+    cr_expect_eq(plan_of(&d, &p).path, VKA_ATTENTION_PATH_COOPMAT2);
     d.caps.storage_range = 128 * MIB;
-    cr_expect_eq(plan_of(&d, &p).path, VKA_PATH_COOPMAT);
-    p.path = VKA_PATH_COOPMAT2;
+    cr_expect_eq(plan_of(&d, &p).path, VKA_ATTENTION_PATH_COOPMAT);
+    p.path = VKA_ATTENTION_PATH_COOPMAT2;
     expect_refused(&d, &p, "path", "one binding");
     p.k = p.v = dense(VKA_F16, 1u << 16, 1, 16, 128);
     p.pages = dense(VKA_I32, 1, 1, 1, 1u << 16);

@@ -30,11 +30,12 @@ Test(plan_paths, attention_never_without_kernel) {
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                bool matrices =
-                    lists(&devices[i], dtypes[t]) && (plan.path == VKA_PATH_COOPMAT || plan.path == VKA_PATH_COOPMAT2);
-                bool pairs = devices[i].caps.f16_mixed_dot && plan.path == VKA_PATH_DOT;
-                bool row = plan.path == VKA_PATH_ROW || (slow && d > 256 && plan.path == VKA_PATH_DECODE);
-                cr_assert(type == VKA_DEVICE_CPU ? row : matrices || pairs || plan.path == VKA_PATH_TILE,
+                bool matrices = lists(&devices[i], dtypes[t]) &&
+                                (plan.path == VKA_ATTENTION_PATH_COOPMAT || plan.path == VKA_ATTENTION_PATH_COOPMAT2);
+                bool pairs = devices[i].caps.f16_mixed_dot && plan.path == VKA_ATTENTION_PATH_DOT;
+                bool row =
+                    plan.path == VKA_ATTENTION_PATH_ROW || (slow && d > 256 && plan.path == VKA_ATTENTION_PATH_DECODE);
+                cr_assert(type == VKA_DEVICE_CPU ? row : matrices || pairs || plan.path == VKA_ATTENTION_PATH_TILE,
                           "%s, D = %u: %s", devices[i].name, d, plan.why);
             }
         }
@@ -49,7 +50,7 @@ Test(plan_paths, few_registers_few_outputs) {
     device d = *device_named("kepler");
     vka__attention_problem decode = plain(VKA_F32, 8, 2, 1, 4096, 128), p = plain(VKA_F32, 8, 8, 4096, 4096, 64);
     cr_assert_eq(vka__plan_attention(&d.caps, &decode, &plan, &refusal), VKA_OK);
-    cr_assert_eq(plan.path, VKA_PATH_TILE);
+    cr_assert_eq(plan.path, VKA_ATTENTION_PATH_TILE);
     cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
     cr_assert_eq(plan.main.spec[VKA_SPEC_RM], 2);
     cr_assert_eq(plan.main.spec[VKA_SPEC_TC], 16);
@@ -57,7 +58,7 @@ Test(plan_paths, few_registers_few_outputs) {
     cr_assert_eq(vka__plan_attention(&d.caps, &p, &plan, &refusal), VKA_OK);
     cr_assert_eq(plan.main.spec[VKA_SPEC_RM], 4);
     cr_assert_eq(vka__plan_attention(&d.caps, &decode, &plan, &refusal), VKA_OK);
-    cr_assert_eq(plan.path, VKA_PATH_DECODE);
+    cr_assert_eq(plan.path, VKA_ATTENTION_PATH_DECODE);
 }
 
 /* Pairs of f16 are for devices that have an instruction for them, and no matrices; anybody can ask for them. */
@@ -70,8 +71,8 @@ Test(plan_paths, pairs_where_a_device_has_an_instruction) {
             vka__refusal refusal = {0};
             bool f16 = dtypes[t] == VKA_F16, pairs = f16 && caps->f16_mixed_dot && !lists(&devices[i], VKA_F16);
             cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), VKA_OK);
-            cr_assert_eq(plan.path == VKA_PATH_DOT, pairs, "%s", devices[i].name);
-            p.path = VKA_PATH_DOT;
+            cr_assert_eq(plan.path == VKA_ATTENTION_PATH_DOT, pairs, "%s", devices[i].name);
+            p.path = VKA_ATTENTION_PATH_DOT;
             cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), f16 ? VKA_OK : VKA_UNSUPPORTED);
             vka__kernel kernel = caps->f16_mixed_dot ? VKA__attention_dot_mixed : VKA__attention_dot;
             cr_assert(!f16 || plan.main.kernel == kernel, "%s", devices[i].name);
@@ -99,7 +100,7 @@ Test(plan_paths, blocks_are_decoded_where_a_device_can) {
                                   .stride = {64 * 64 * 2, 64 * 64, 64, 1}};
         cr_assert_eq(vka__plan_attention(&d.caps, &q8, &plan, &refusal), VKA_OK);
         cr_assert_eq(plan.main.kernel, VKA__attention_coopmat_f16); /* nobody has measured the other yet */
-        q8.path = VKA_PATH_COOPMAT2;
+        q8.path = VKA_ATTENTION_PATH_COOPMAT2;
         cr_assert_eq(vka__plan_attention(&d.caps, &q8, &plan, &refusal), VKA_OK);
         cr_assert_eq(plan.main.kernel, VKA__attention_coopmat2_decode);
         check_dispatches(&d, &q8, &plan);
@@ -120,8 +121,8 @@ Test(plan_paths, matrices_are_of_a_type) {
             vka__attention_plan plan;
             vka__refusal refusal = {0};
             cr_assert_eq(vka__plan_attention(&devices[i].caps, &p, &plan, &refusal), VKA_OK);
-            cr_assert(plan.path != VKA_PATH_COOPMAT || lists(&devices[i], dtypes[t]), "%s", devices[i].name);
-            p.path = VKA_PATH_COOPMAT;
+            cr_assert(plan.path != VKA_ATTENTION_PATH_COOPMAT || lists(&devices[i], dtypes[t]), "%s", devices[i].name);
+            p.path = VKA_ATTENTION_PATH_COOPMAT;
             if (vka__plan_attention(&devices[i].caps, &p, &plan, &refusal) == VKA_OK) {
                 cr_assert(lists(&devices[i], dtypes[t]), "%s", devices[i].name);
                 cr_assert_eq(plan.main.kernel, kernels[t]);

@@ -146,9 +146,9 @@ Test(tuning, plan_follows_the_record) {
     cr_expect_eq(plan.main.spec[VKA_SPEC_BR], 32);
     cr_expect_eq(plan.main.spec[VKA_SPEC_BC], 16);
     cr_expect(strstr(plan.why, "record"));
-    p.path = VKA_PATH_ROW; /* the description goes first */
+    p.path = VKA_ATTENTION_PATH_ROW; /* the description goes first */
     cr_assert_eq(vka__plan_attention(&caps, &p, &plan, &refusal), VKA_OK);
-    cr_expect_eq(plan.path, VKA_PATH_ROW);
+    cr_expect_eq(plan.path, VKA_ATTENTION_PATH_ROW);
     t.rules[0].tile.br = 33; /* no such tile */
     p = problem(&t, 64);
     cr_assert_eq(vka__plan_attention(&caps, &p, &plan, &refusal), VKA_OK);
@@ -184,7 +184,7 @@ static void device_with(const char *text, const char *file, bool used) {
     cr_expect_eq(log_count(VKA_LOG_WARNING), used ? 0 : 1);
     EXPECT_OK(vka_recorder_create(c.device, NULL, &c.recorder));
     attention_problem p = attention_make(&c, (attention_case){.q_len = 33, .kv_len = 60, .head_dim = 16}, test_seed());
-    attention_run(&p, VKA_PATH_AUTO, 0);
+    attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
     explain(&c, &p, plan, sizeof plan);
     cr_expect_eq(strstr(plan, "tuning record") != NULL, used, "%s", plan);
     attention_destroy(&p);
@@ -223,7 +223,7 @@ Test(tuning, tile_that_is_none) {
     desc.tile = list[0].tile;
     desc.tile.key_tile = 3;
     EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_UNSUPPORTED, "vka_attention.tile");
-    desc.path = VKA_PATH_AUTO;
+    desc.path = VKA_ATTENTION_PATH_AUTO;
     EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_INVALID, "vka_attention.tile");
     attention_destroy(&p);
     context_close(&c);

@@ -28,16 +28,16 @@ typedef struct vka_window {
 
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_attention_path {
-    VKA_PATH_AUTO = 0,    /* chosen from the device's capabilities and the problem                                    */
-    VKA_PATH_ROW = 1,     /* an invocation owns query rows, keys come by uniform loads: software drivers              */
-    VKA_PATH_TILE = 2,    /* a workgroup owns a query tile, keys are staged in shared memory: GPUs                   */
-    VKA_PATH_DECODE = 3,  /* a subgroup owns few query rows, its lanes share each key: decoding                    */
-    VKA_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 and bf16           */
+    VKA_ATTENTION_PATH_AUTO = 0,    /* chosen from the device's capabilities and the problem    */
+    VKA_ATTENTION_PATH_ROW = 1,     /* an invocation owns query rows, keys come by uniform loads: software drivers     */
+    VKA_ATTENTION_PATH_TILE = 2,    /* a workgroup owns a query tile, keys are staged in shared memory: GPUs    */
+    VKA_ATTENTION_PATH_DECODE = 3,  /* a subgroup owns few query rows, its lanes share each key: decoding  */
+    VKA_ATTENTION_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 and bf16 */
     /* Matrices span a tile's rows (VK_NV_cooperative_matrix2); queries are f16, keys and values f16 or quantised. */
-    VKA_PATH_COOPMAT2 = 5,
-    /* As VKA_PATH_TILE, by dot products of pairs of f16 that are summed in f32; types as for COOPMAT2. Subnormals of
-     * f16 may count as 0. */
-    VKA_PATH_DOT = 6,
+    VKA_ATTENTION_PATH_COOPMAT2 = 5,
+    /* As VKA_ATTENTION_PATH_TILE, by dot products of pairs of f16 that are summed in f32; types as for COOPMAT2.
+     * Subnormals of f16 may count as 0. */
+    VKA_ATTENTION_PATH_DOT = 6,
 } vka_attention_path;
 
 /* How a path cuts its work: the numbers that vka_attention_explain prints. All zero: chosen. */

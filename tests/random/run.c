@@ -20,7 +20,7 @@ static bool lacks_path(attention_problem *p, vka_attention_path path) {
 /* Matrices of many channels are compiled for half a minute where they are not hardware. */
 static bool takes_long(attention_problem *p, vka_attention_path path) {
     uint32_t d = p->a.head_dim, dv = p->a.value_dim;
-    bool matrices = path == VKA_PATH_COOPMAT || path == VKA_PATH_COOPMAT2;
+    bool matrices = path == VKA_ATTENTION_PATH_COOPMAT || path == VKA_ATTENTION_PATH_COOPMAT2;
     return matrices && (d > dv ? d : dv) > 16 && context_is_software(p->c);
 }
 
@@ -34,7 +34,7 @@ static void take_candidate(attention_problem *p, uint32_t candidate, vka_attenti
     EXPECT_OK(vka_attention_candidates(p->c->device, &desc, list, MAX_LISTED, &count));
     cr_assert_leq(count, MAX_LISTED);
     for (uint32_t i = 0; i < count; i++) {
-        bool fits = (*path == VKA_PATH_AUTO || list[i].path == *path) && !takes_long(p, list[i].path);
+        bool fits = (*path == VKA_ATTENTION_PATH_AUTO || list[i].path == *path) && !takes_long(p, list[i].path);
         list[kept] = list[i];
         kept += fits;
     }
@@ -76,7 +76,7 @@ static bool try_accuracy(attention_problem *p, const random_case *r, vka_attenti
 
 bool random_try(context *c, const random_case *r, char *why, size_t size) {
     attention_problem p = attention_make(c, r->a, r->seed);
-    vka_attention_path path = lacks_path(&p, r->path) || takes_long(&p, r->path) ? VKA_PATH_AUTO : r->path;
+    vka_attention_path path = lacks_path(&p, r->path) || takes_long(&p, r->path) ? VKA_ATTENTION_PATH_AUTO : r->path;
     why[0] = 0;
     if (r->candidate) {
         take_candidate(&p, r->candidate, &path);

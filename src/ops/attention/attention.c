@@ -52,7 +52,7 @@ static const vka__number numbers[NUMBERS] = {
     [SCORE_STAGE] = {"score_stage", DESC(score_stage), VKA__NUMBER_ENUM, false, 0, VKA_SCORES_PROBABILITIES, 0,
                      "vka_score_stage"},
     [DIAGONAL] = {"diagonal", DESC(diagonal), VKA__NUMBER_ENUM, false, 0, VKA_DIAGONAL_EXPLICIT, 0, "vka_diagonal"},
-    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_PATH_DOT, 0, "vka_attention_path"},
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_PATH_DOT, 0, "vka_attention_path"},
     [SPLITS] = {"splits", DESC(splits), VKA__NUMBER_U32, false, 0, VKA_MAX_SPLITS, 0, NULL},
 };
 
@@ -104,7 +104,7 @@ vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc
     if (!desc)
         return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_candidates.desc", "must not be NULL");
     vka_attention_desc plain = *desc;
-    plain.path = VKA_PATH_AUTO;
+    plain.path = VKA_ATTENTION_PATH_AUTO;
     plain.tile = (vka_attention_tile){0};
     plain.splits = 0;
     vka__call call;

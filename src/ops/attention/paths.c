@@ -12,9 +12,9 @@
 #include "op/tuning.h"
 
 static const vka__path *const paths[] = {
-    [VKA_PATH_ROW] = &vka__path_row,           [VKA_PATH_TILE] = &vka__path_tile,
-    [VKA_PATH_DECODE] = &vka__path_decode,     [VKA_PATH_COOPMAT] = &vka__path_coopmat,
-    [VKA_PATH_COOPMAT2] = &vka__path_coopmat2, [VKA_PATH_DOT] = &vka__path_dot,
+    [VKA_ATTENTION_PATH_ROW] = &vka__path_row,           [VKA_ATTENTION_PATH_TILE] = &vka__path_tile,
+    [VKA_ATTENTION_PATH_DECODE] = &vka__path_decode,     [VKA_ATTENTION_PATH_COOPMAT] = &vka__path_coopmat,
+    [VKA_ATTENTION_PATH_COOPMAT2] = &vka__path_coopmat2, [VKA_ATTENTION_PATH_DOT] = &vka__path_dot,
 };
 #define PATHS (sizeof paths / sizeof *paths)
 
@@ -26,17 +26,17 @@ static const struct choice_rule {
     vka_attention_path path;
     const char *why;
 } choice_rules[] = {
-    {true, 4, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
-    {true, ANY_ROWS, VKA_PATH_ROW, "software driver: uniform loads, no barriers"},
-    {true, ANY_ROWS, VKA_PATH_DECODE, "software driver that is slow to compile such wide heads otherwise"},
-    {true, ANY_ROWS, VKA_PATH_TILE, "software driver that is slow to compile such wide heads otherwise"},
-    {false, 8, VKA_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
-    {false, 8, VKA_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
-    {false, ANY_ROWS, VKA_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
-    {false, ANY_ROWS, VKA_PATH_COOPMAT, "cooperative matrices of this type"},
-    {false, ANY_ROWS, VKA_PATH_DOT, "f16 and an instruction for dot products of pairs"},
-    {false, ANY_ROWS, VKA_PATH_TILE, "GPU: keys staged in shared memory"},
-    {false, ANY_ROWS, VKA_PATH_ROW, "no tile fits this device's shared memory"},
+    {true, 4, VKA_ATTENTION_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
+    {true, ANY_ROWS, VKA_ATTENTION_PATH_ROW, "software driver: uniform loads, no barriers"},
+    {true, ANY_ROWS, VKA_ATTENTION_PATH_DECODE, "software driver that is slow to compile such wide heads otherwise"},
+    {true, ANY_ROWS, VKA_ATTENTION_PATH_TILE, "software driver that is slow to compile such wide heads otherwise"},
+    {false, 8, VKA_ATTENTION_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
+    {false, 8, VKA_ATTENTION_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
+    {false, ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
+    {false, ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT, "cooperative matrices of this type"},
+    {false, ANY_ROWS, VKA_ATTENTION_PATH_DOT, "f16 and an instruction for dot products of pairs"},
+    {false, ANY_ROWS, VKA_ATTENTION_PATH_TILE, "GPU: keys staged in shared memory"},
+    {false, ANY_ROWS, VKA_ATTENTION_PATH_ROW, "no tile fits this device's shared memory"},
 };
 
 uint32_t vka__group_of(const vka__attention_problem *p) {
@@ -240,13 +240,14 @@ static bool take_measured(const vka_device_caps *caps, const vka__attention_prob
 static bool is_profitable(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_path path,
                           const vka__tile *tile) {
     switch (path) {
-    case VKA_PATH_DECODE: /* keeps whole keys in registers, and was seen to spill hundreds */
+    case VKA_ATTENTION_PATH_DECODE: /* keeps whole keys in registers, and was seen to spill hundreds */
         return !vka__has_few_registers(caps);
-    case VKA_PATH_COOPMAT:
+    case VKA_ATTENTION_PATH_COOPMAT:
         return !vka__coopmat_spills(caps, p, tile);
-    case VKA_PATH_COOPMAT2: /* of a subgroup, or of elements that are decoded, it has nothing over plain matrices */
+    case VKA_ATTENTION_PATH_COOPMAT2: /* of a subgroup, or of elements that are decoded, it has nothing over plain
+                                         matrices */
         return caps->matrix_workgroup_grain.m && !vka__coopmat2_decodes(p);
-    case VKA_PATH_DOT: /* without its instruction it is the tile path with conversions */
+    case VKA_ATTENTION_PATH_DOT: /* without its instruction it is the tile path with conversions */
         return caps->f16_mixed_dot;
     default:
         return true;
@@ -290,7 +291,7 @@ bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem 
 
 bool vka__attention_candidate(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index,
                               uint32_t *path, vka__tile *tile) {
-    for (*path = VKA_PATH_ROW; *path < PATHS; ++*path) {
+    for (*path = VKA_ATTENTION_PATH_ROW; *path < PATHS; ++*path) {
         const vka__path *candidate = paths[*path];
         if (candidate->why_not(caps, p))
             continue;
