@@ -63,11 +63,16 @@ bool bench_args_number(const args_given *g, args_id id, uint32_t otherwise, uint
     return ok;
 }
 
-bool bench_args_signed(const args_given *g, args_id id, int32_t otherwise, int32_t *value) {
+bool bench_args_bound(const args_given *g, args_id id, int32_t otherwise, int32_t *value) {
     double x = otherwise;
     bool ok = !g->text[id] || whole(g, id, &x);
     *value = (int32_t)(ok ? x : otherwise);
     return ok;
+}
+
+bool bench_args_flag(const args_given *g, args_id id, bool otherwise, bool *value) {
+    *value = otherwise || g->text[id];
+    return true;
 }
 
 bool bench_args_real(const args_given *g, args_id id, double otherwise, double *value) {
@@ -239,28 +244,39 @@ static void free_given(args_given *g) {
 /* ---- do the options fit each other? -------------------------------------------------------------------------------
  */
 
+static void add_owner(char *rule, size_t size, const char *name) {
+    static const char first[] = "is only for ";
+    size_t used = strlen(rule);
+    snprintf(rule + used, size - used, "%s%s", used ? ", " : first, name);
+}
+
 static bool foreign(const args_given *g, args_id id) {
     static const struct {
         uint32_t where;
         const char *name;
-    } owners[] = {{ARGS_SUITE, "suites"},   {ARGS_ATTENTION, "--op attention"}, {ARGS_NORM, "--op layer_norm"},
-                  {ARGS_TUNE, "tune"},      {ARGS_OPTIONS, "options"},          {ARGS_PATTERNS, "patterns"},
-                  {ARGS_PATTERN, "pattern"}};
-    char rule[160] = "is only for ";
+    } owners[] = {
+        {ARGS_TUNE, "tune"}, {ARGS_OPTIONS, "options"}, {ARGS_PATTERNS, "patterns"}, {ARGS_PATTERN, "pattern"}};
+    char rule[BENCH_SUGGEST_SIZE] = "";
     uint32_t where = bench_args_options[id].where;
-    bool any = false;
-    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
-        /* Kinds of run say more to who runs something, the command to others. */
-        bool run = owners[i].where & ARGS_RUN;
-        if ((where & owners[i].where) && !(run && (where & ARGS_RUN) == ARGS_RUN)) {
-            size_t used = strlen(rule);
-            snprintf(rule + used, sizeof rule - used, "%s%s", any ? ", " : "", owners[i].name);
-            any = true;
+    /* Kinds of run say more to who runs something, the command to others. */
+    bool run = (where & ARGS_RUN) == ARGS_RUN;
+    if (!run && (where & ARGS_SUITE)) {
+        add_owner(rule, sizeof rule, "suites");
+    }
+    for (bench_op op = 1; !run && op < BENCH_OPS; op++) {
+        if (where & bench_operation_of(op)->shape) {
+            char name[40];
+            snprintf(name, sizeof name, "--op %s", bench_operation_of(op)->name);
+            add_owner(rule, sizeof rule, name);
         }
     }
-    if ((where & ARGS_RUN) == ARGS_RUN) {
-        size_t used = strlen(rule);
-        snprintf(rule + used, sizeof rule - used, "%srun", any ? ", " : "");
+    for (size_t i = 0; i < sizeof owners / sizeof *owners; i++) {
+        if (where & owners[i].where) {
+            add_owner(rule, sizeof rule, owners[i].name);
+        }
+    }
+    if (run) {
+        add_owner(rule, sizeof rule, "run");
     }
     return bench_args_refuse(g, id, rule);
 }
@@ -277,9 +293,6 @@ static bool check_places(const args_given *g) {
 
 /* --path and --splits must mean something to some case. */
 static bool check_path(const args_given *g, const bench_options *o) {
-    static const char *const fitting[] = {[BENCH_ATTENTION] =
-                                              "attention has auto, row, tile, decode, coopmat, coopmat2 and dot",
-                                          [BENCH_LAYER_NORM] = "layer_norm has auto, lane and group"};
     bench_list *list = calloc(1, sizeof *list);
     if (!list) {
         return bench_complain("help", "out of memory");
@@ -290,28 +303,25 @@ static bool check_path(const args_given *g, const bench_options *o) {
     bool fits = false, splits = false;
     for (size_t i = 0; i < list->count; i++) {
         fits = fits || bench_path_fits(o->single.path, list->cases[i].op);
-        splits = splits || list->cases[i].op == BENCH_ATTENTION;
+        splits = splits || bench_operation_of(list->cases[i].op)->splits;
     }
-    bench_op op = list->cases[0].op;
+    const bench_operation *op = bench_operation_of(list->cases[0].op);
+    char no_splits[64];
+    snprintf(no_splits, sizeof no_splits, "%ss have no splits", op->title);
     free(list);
-    return (fits || bench_args_refuse(g, ARG_PATH, fitting[op])) &&
-           (splits || !g->text[ARG_SPLITS] || bench_args_refuse(g, ARG_SPLITS, "layer norms have no splits"));
+    return (fits || bench_args_refuse(g, ARG_PATH, bench_args_paths(op))) &&
+           (splits || !g->text[ARG_SPLITS] || bench_args_refuse(g, ARG_SPLITS, no_splits));
 }
 
 /* ---- meaning ------------------------------------------------------------------------------------------------------
  */
 
 static bool take_shape(const args_given *g, bench_case *c) {
-    c->causal = g->text[ARG_CAUSAL] != NULL;
-    c->residual = g->text[ARG_RESIDUAL] != NULL;
-    return bench_args_number(g, ARG_BATCH, 1, &c->batch) && bench_args_number(g, ARG_HEADS, 8, &c->heads) &&
-           bench_args_number(g, ARG_KV_HEADS, c->heads, &c->kv_heads) &&
-           bench_args_number(g, ARG_Q_LEN, 1024, &c->q_len) && bench_args_number(g, ARG_KV_LEN, c->q_len, &c->kv_len) &&
-           bench_args_number(g, ARG_HEAD_DIM, 64, &c->head_dim) &&
-           bench_args_number(g, ARG_VALUE_DIM, c->head_dim, &c->value_dim) &&
-           bench_args_signed(g, ARG_WINDOW_LEFT, VKA_UNBOUNDED, &c->window_left) &&
-           bench_args_signed(g, ARG_WINDOW_RIGHT, VKA_UNBOUNDED, &c->window_right) &&
-           bench_args_number(g, ARG_ROWS, 4096, &c->rows) && bench_args_number(g, ARG_COLS, 1024, &c->cols);
+    bool ok = true;
+#define BENCH_FIELD(kind, member, ID, option, shapes, otherwise, ...)                                                  \
+    ok = ok && bench_args_##kind(g, ARG_##ID, otherwise, &c->member);
+#include "fields.def"
+    return ok;
 }
 
 static bool take_run(const args_given *g, bench_options *o) {
@@ -326,18 +336,17 @@ static bool take_run(const args_given *g, bench_options *o) {
         return check_path(g, o);
     }
     memcpy(c->suite, "custom", sizeof "custom");
-    c->op = op == 0 ? BENCH_ATTENTION : BENCH_LAYER_NORM;
+    c->op = (bench_op)(op + 1);
     c->dtype = o->only ? o->only : VKA_F32;
     if (!take_shape(g, c) || !check_path(g, o)) {
         return false;
     }
-    if (c->op == BENCH_ATTENTION && c->heads % c->kv_heads) {
+    if (c->heads % c->kv_heads) {
         return bench_complain(help_topic(g), "--kv-heads %u: --heads, which is %u, must be a multiple of it",
                               c->kv_heads, c->heads);
     }
     const char *broken = bench_case_check(c);
-    return broken ? bench_complain(help_topic(g), "%s: %s", op == 0 ? "--op attention" : "--op layer_norm", broken)
-                  : true;
+    return !broken || bench_complain(help_topic(g), "--op %s: %s", bench_op_names[c->op], broken);
 }
 
 /* A file that is named must be there before anything is measured. */
@@ -452,8 +461,8 @@ bool bench_options_parse(int argc, const char **argv, bench_options *o) {
     int skip = named ? 1 : 0;
     bool ok = read_options(argc - skip, argv + skip, &g);
     if (c->command == BENCH_COMMAND_RUN) {
-        bool norm = g.text[ARG_OP] && strcmp(g.text[ARG_OP], "layer_norm") == 0;
-        g.where = norm ? ARGS_NORM : g.text[ARG_OP] ? ARGS_ATTENTION : ARGS_SUITE;
+        bench_op op = g.text[ARG_OP] ? bench_op_parse(g.text[ARG_OP]) : BENCH_OP_INVALID;
+        g.where = op ? bench_operation_of(op)->shape : g.text[ARG_OP] ? ARGS_SHAPES : ARGS_SUITE;
     }
     ok = ok && check_places(&g) && take(&g, argv + argc - 2, o);
     free_given(&g);

@@ -3,19 +3,18 @@
 #ifndef VKATTN_BENCH_ARGS_H
 #define VKATTN_BENCH_ARGS_H
 
-#include "bench.h"
+#include "ops/op.h"
 
 /* What an option may stand with: a bit for each command, and for each kind of run. */
 enum {
-    ARGS_SUITE = 1 << 0, /* run --suite, or nothing */
-    ARGS_ATTENTION = 1 << 1,
-    ARGS_NORM = 1 << 2,
-    ARGS_TUNE = 1 << 3,
-    ARGS_OPTIONS = 1 << 4,
-    ARGS_PATTERNS = 1 << 5,
-    ARGS_PATTERN = 1 << 6,
-    ARGS_NONE = 1 << 7, /* a command without options */
-    ARGS_RUN = ARGS_SUITE | ARGS_ATTENTION | ARGS_NORM,
+    ARGS_SHAPES = BENCH_SHAPE_ATTENTION | BENCH_SHAPE_ROWS, /* run --op */
+    ARGS_SUITE = 1 << 8,                                    /* run --suite, or nothing */
+    ARGS_TUNE = 1 << 9,
+    ARGS_OPTIONS = 1 << 10,
+    ARGS_PATTERNS = 1 << 11,
+    ARGS_PATTERN = 1 << 12,
+    ARGS_NONE = 1 << 13, /* a command without options */
+    ARGS_RUN = ARGS_SUITE | ARGS_SHAPES,
     ARGS_MEASURE = ARGS_RUN | ARGS_TUNE | ARGS_OPTIONS | ARGS_PATTERNS,
 };
 
@@ -31,19 +30,8 @@ typedef enum args_id {
     ARG_DEVICE,
     ARG_SUITE,
     ARG_OP,
-    ARG_BATCH,
-    ARG_HEADS,
-    ARG_KV_HEADS,
-    ARG_Q_LEN,
-    ARG_KV_LEN,
-    ARG_HEAD_DIM,
-    ARG_VALUE_DIM,
-    ARG_CAUSAL,
-    ARG_WINDOW_LEFT,
-    ARG_WINDOW_RIGHT,
-    ARG_ROWS,
-    ARG_COLS,
-    ARG_RESIDUAL,
+#define BENCH_FIELD(kind, member, ID, ...) ARG_##ID,
+#include "fields.def"
     ARG_DTYPE,
     ARG_PATH,
     ARG_SPLITS,
@@ -107,10 +95,13 @@ typedef struct args_given {
 
 /* Those of an option that is not given: `otherwise`. false: the reason went to stderr. */
 bool bench_args_number(const args_given *given, args_id id, uint32_t otherwise, uint32_t *value);
-bool bench_args_signed(const args_given *given, args_id id, int32_t otherwise, int32_t *value);
+bool bench_args_bound(const args_given *given, args_id id, int32_t otherwise, int32_t *value);
+bool bench_args_flag(const args_given *given, args_id id, bool otherwise, bool *value);
 bool bench_args_real(const args_given *given, args_id id, double otherwise, double *value);
 /* The index in the option's names. */
 bool bench_args_name(const args_given *given, args_id id, int otherwise, int *value);
+/* "attention has auto, row and tile", in static memory. */
+const char *bench_args_paths(const bench_operation *op);
 /* Says what is wrong with the value of an option. Returns false. */
 bool bench_args_refuse(const args_given *given, args_id id, const char *rule);
 

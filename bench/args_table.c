@@ -5,44 +5,29 @@
 #include <string.h>
 
 static const char *const suites[] = {"quick", "prefill", "decode", "norms", "window", "all", "gpu", "gpu-tiny", NULL};
-static const char *const ops[] = {"attention", "layer_norm", NULL};
 static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
-static const char *const paths[] = {"auto",     "row", "tile", "decode", "coopmat",
-                                    "coopmat2", "dot", "lane", "group",  NULL};
 static const char *const builds[] = {"auto", "device", "host", NULL};
 static const char *const levels[] = {"element", "tile", NULL};
 
 /* Sizes: no tensor in sight has a longer side. Windows: what 32 bits hold with room to add positions. */
-#define SIZE      1, 1 << 30
-#define ANY_BOUND -(1 << 30), 1 << 30
-#define SEEDS     0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
+#define SIZE         1, 1 << 30
+#define FIELD_number .value = "N", .kind = ARGS_NUMBER, .least = 1, .most = 1 << 30
+#define FIELD_bound  .value = "N", .kind = ARGS_NUMBER, .least = -(1 << 30), .most = 1 << 30
+#define FIELD_flag   .kind = ARGS_FLAG
+#define SEEDS        0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
 
 const args_option bench_args_options[ARG_COUNT] = {
     [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN, ARGS_NUMBER, 1, 32, NULL,
                     "number as listed by `devices` [the best]"},
     [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
                    "quick, prefill, decode, norms, window, all (of these), gpu [quick]"},
-    [ARG_OP] = {"op", "NAME", ARGS_ATTENTION | ARGS_NORM, ARGS_NAME, 0, 0, ops,
-                "one shape instead of a suite: attention or layer_norm"},
-    [ARG_BATCH] = {"batch", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "sequences [1]"},
-    [ARG_HEADS] = {"heads", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "query heads [8]"},
-    [ARG_KV_HEADS] = {"kv-heads", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "key and value heads [as --heads]"},
-    [ARG_Q_LEN] = {"q-len", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "queries [1024]"},
-    [ARG_KV_LEN] = {"kv-len", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "keys [as --q-len]"},
-    [ARG_HEAD_DIM] = {"head-dim", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "channels of queries and keys [64]"},
-    [ARG_VALUE_DIM] = {"value-dim", "N", ARGS_ATTENTION, ARGS_NUMBER, SIZE, NULL, "channels of values [as --head-dim]"},
-    [ARG_CAUSAL] = {"causal", NULL, ARGS_ATTENTION, ARGS_FLAG, 0, 0, NULL, "queries see no later keys"},
-    [ARG_WINDOW_LEFT] = {"window-left", "N", ARGS_ATTENTION, ARGS_NUMBER, ANY_BOUND, NULL,
-                         "keys before a query that it sees [all]"},
-    [ARG_WINDOW_RIGHT] = {"window-right", "N", ARGS_ATTENTION, ARGS_NUMBER, ANY_BOUND, NULL,
-                          "keys after a query that it sees [all]"},
-    [ARG_ROWS] = {"rows", "N", ARGS_NORM, ARGS_NUMBER, SIZE, NULL, "rows [4096]"},
-    [ARG_COLS] = {"cols", "N", ARGS_NORM, ARGS_NUMBER, SIZE, NULL, "columns [1024]"},
-    [ARG_RESIDUAL] = {"residual", NULL, ARGS_NORM, ARGS_FLAG, 0, 0, NULL, "adds a residual and stores the sum"},
+    [ARG_OP] = {"op", "NAME", ARGS_SHAPES, ARGS_NAME, 0, 0, &bench_op_names[1], "one shape instead of a suite: "},
+#define BENCH_FIELD(kind, member, ID, option, shapes, otherwise, text)                                                 \
+    [ARG_##ID] = {.name = option, .where = (shapes), .help = (text), FIELD_##kind},
+#include "fields.def"
     [ARG_DTYPE] = {"dtype", "TYPE", ARGS_MEASURE, ARGS_NAME, 0, 0, dtypes, "f32, f16 or bf16; of many: only this type"},
-    [ARG_PATH] = {"path", "NAME", ARGS_RUN, ARGS_NAME, 0, 0, paths,
-                  "kernel: auto; of attention row, tile, decode, coopmat, coopmat2, dot; of layer_norm lane, group"},
-    [ARG_SPLITS] = {"splits", "N", ARGS_SUITE | ARGS_ATTENTION, ARGS_NUMBER, 0, 65535, NULL,
+    [ARG_PATH] = {"path", "NAME", ARGS_RUN, ARGS_NAME, 0, 0, bench_path_names, "kernel: auto"},
+    [ARG_SPLITS] = {"splits", "N", ARGS_SUITE | BENCH_SHAPE_ATTENTION, ARGS_NUMBER, 0, 65535, NULL,
                     "workgroups that share the keys of a query tile; 0: chosen"},
     [ARG_N] = {"n", "TOKENS", ARGS_PATTERNS, ARGS_NUMBER, 1, 1 << 24, NULL,
                "tokens [of the pattern's grid; 16384; 4096 on a software driver]"},
@@ -124,13 +109,55 @@ static bool in_section(const args_option *o, uint32_t mask, uint32_t bits) {
     return bits ? own == bits : (own & (own - 1)) != 0;
 }
 
-/* Where an option means something else to some commands. */
+/* The names of an operation's paths, with "auto" first if it is wanted. */
+static size_t path_names(const bench_operation *op, bool automatic, const char *names[32]) {
+    size_t count = 0;
+    for (int path = automatic ? 0 : 1; bench_path_names[path]; path++) {
+        if (path == BENCH_PATH_AUTO || (op->paths & BENCH_BIT(path))) {
+            names[count++] = bench_path_names[path];
+        }
+    }
+    return count;
+}
+
+const char *bench_args_paths(const bench_operation *op) {
+    static char text[BENCH_SUGGEST_SIZE];
+    const char *names[32];
+    int used = snprintf(text, sizeof text, "%s has ", op->name);
+    bench_join(names, path_names(op, true, names), " and ", text + used, sizeof text - (size_t)used);
+    return text;
+}
+
+/* What follows a help text that ends with operations. */
+static const char *operations_text(args_id id) {
+    static char text[BENCH_SUGGEST_SIZE];
+    const char *names[32];
+    size_t used = 0;
+    if (id == ARG_OP) {
+        bench_join(&bench_op_names[1], BENCH_OPS - 1, " or ", text, sizeof text);
+        return text;
+    }
+    for (bench_op op = 1; id == ARG_PATH && op < BENCH_OPS; op++) {
+        const bench_operation *x = bench_operation_of(op);
+        char list[128];
+        bench_join(names, path_names(x, false, names), ", ", list, sizeof list);
+        used += (size_t)snprintf(text + used, sizeof text - used, "; of %s %s", x->name, list);
+    }
+    return used ? text : "";
+}
+
+/* Where an option means something else to some commands, or names operations. */
 static const char *help_text(const args_option *o, uint32_t command) {
+    static char text[BENCH_SUGGEST_SIZE + 80];
     bool tune = command == ARGS_TUNE;
     if (o == &bench_args_options[ARG_SECONDS] && !(command & ARGS_RUN)) {
         return tune ? "time for everything [120]" : "time for everything [150]";
     }
-    return o == &bench_args_options[ARG_JSON] && tune ? "the record [vkattn-tuning.json]" : o->help;
+    if (o == &bench_args_options[ARG_JSON] && tune) {
+        return "the record [vkattn-tuning.json]";
+    }
+    snprintf(text, sizeof text, "%s%s", o->help, operations_text((args_id)(o - bench_args_options)));
+    return text;
 }
 
 static void print_options(FILE *file, const char *heading, uint32_t mask, uint32_t bits) {
@@ -150,13 +177,31 @@ static void print_options(FILE *file, const char *heading, uint32_t mask, uint32
     }
 }
 
+/* "the shape of one layer norm, with --op layer_norm" */
+static void print_shape(FILE *file, bench_shape shape) {
+    const char *titles[BENCH_OPS], *names[BENCH_OPS];
+    char heading[2 * BENCH_SUGGEST_SIZE], title[BENCH_SUGGEST_SIZE - 40], name[BENCH_SUGGEST_SIZE];
+    size_t count = 0;
+    for (bench_op op = 1; op < BENCH_OPS; op++) {
+        if (bench_operation_of(op)->shape == shape) {
+            titles[count] = bench_operation_of(op)->title;
+            names[count++] = bench_operation_of(op)->name;
+        }
+    }
+    bench_join(titles, count, " or ", title, sizeof title);
+    bench_join(names, count, " or ", name, sizeof name);
+    snprintf(heading, sizeof heading, "the shape of one %s, with --op %s", title, name);
+    print_options(file, heading, ARGS_RUN, shape);
+}
+
 static void help_of(FILE *file, const args_command *c) {
     fprintf(file, "usage: vkattn-bench %s\n\n", c->usage);
     bench_wrap(file, *c->more ? c->more : c->what, 0, 0, 80);
     if (c->command == BENCH_COMMAND_RUN) {
         print_options(file, "only for suites", ARGS_RUN, ARGS_SUITE);
-        print_options(file, "the shape of one attention, with --op attention", ARGS_RUN, ARGS_ATTENTION);
-        print_options(file, "the shape of one layer norm, with --op layer_norm", ARGS_RUN, ARGS_NORM);
+        for (uint32_t shape = 1; shape & ARGS_SHAPES; shape <<= 1) {
+            print_shape(file, (bench_shape)shape);
+        }
         print_options(file, "for all", ARGS_RUN, 0);
     } else if (c->where != ARGS_NONE) {
         print_options(file, "options", c->where, c->where);

@@ -45,6 +45,8 @@ uint32_t bench_distance(const char *a, const char *b);
 /* "did you mean a or b?"; false, and "must be a, b or c", where nothing is near. */
 #define BENCH_SUGGEST_SIZE 320
 bool bench_suggest(const char *word, const char *const *names, size_t count, char text[BENCH_SUGGEST_SIZE]);
+/* "a, b or c", where `last` is " or "; false: they don't fit. */
+bool bench_join(const char *const *names, size_t count, const char *last, char *text, size_t capacity);
 
 /* ---- term.c: the terminal ---------------------------------------------------------------------------------------- */
 
@@ -85,9 +87,16 @@ char *bench_spare_file(const char *kind);
 
 typedef enum bench_op {
     BENCH_OP_INVALID = 0,
-    BENCH_ATTENTION = 1,
-    BENCH_LAYER_NORM = 2,
+#define BENCH_OP(ID, name) BENCH_##ID,
+#include "ops.def"
+    BENCH_OPS,
 } bench_op;
+
+/* What sizes an operation has: a bit each, as fields.def has sets of them. */
+typedef enum bench_shape {
+    BENCH_SHAPE_ATTENTION = 1,
+    BENCH_SHAPE_ROWS = 2,
+} bench_shape;
 
 /* The kernel asked for: the paths of all operations in one list. */
 typedef enum bench_path {
@@ -98,36 +107,36 @@ typedef enum bench_path {
     BENCH_PATH_COOPMAT,
     BENCH_PATH_COOPMAT2,
     BENCH_PATH_DOT,
-    BENCH_PATH_LANE, /* layer_norm */
+    BENCH_PATH_LANE, /* norms      */
     BENCH_PATH_GROUP,
     BENCH_PATH_INVALID = -1,
 } bench_path;
+
+typedef uint32_t bench_field_number;
+typedef int32_t bench_field_bound;
+typedef bool bench_field_flag;
 
 typedef struct bench_case {
     char suite[16]; /* "custom" when the shape came from the command line */
     bench_op op;
     vka_dtype dtype;
     bench_path path;
-    /* attention; both window bounds VKA_UNBOUNDED: no window */
-    uint32_t batch, heads, kv_heads, q_len, kv_len, head_dim, value_dim;
-    bool causal;
-    int32_t window_left, window_right;
     uint32_t splits;         /* 0: chosen by the library */
     vka_attention_tile tile; /* zero: likewise           */
-    /* layer_norm; with residual: x + residual is normalised and stored as well */
-    uint32_t rows, cols;
-    bool residual;
+#define BENCH_FIELD(kind, member, ...) bench_field_##kind member;
+#include "fields.def"
 } bench_case;
 
 /* What a case must at least compute and move. */
 typedef struct bench_cost {
-    double flops;     /* attention: 2 (D + Dv) for each visible (query, key) pair; layer_norm: NaN             */
+    double flops;     /* attention: 2 (D + Dv) for each visible (query, key) pair; norms: NaN                  */
     double bytes;     /* each input read once (of k and v only the keys within reach), each output written once */
     double footprint; /* bytes of all tensors                                                                  */
-    double pairs;     /* visible (query, key) pairs of one head; layer_norm: 0                                 */
+    double pairs;     /* visible (query, key) pairs of one head; others: 0                                     */
 } bench_cost;
 
-const char *bench_op_name(bench_op op);
+/* By number, ended by NULL; those of operations from 1 on. */
+extern const char *const bench_op_names[], *const bench_path_names[];
 const char *bench_dtype_name(vka_dtype dtype);
 const char *bench_path_name(bench_path path);
 bench_op bench_op_parse(const char *name);     /* BENCH_OP_INVALID if unknown   */
@@ -136,6 +145,7 @@ bench_path bench_path_parse(const char *name); /* BENCH_PATH_INVALID if unknown 
 
 /* Can this operation be asked for this path? */
 bool bench_path_fits(bench_path path, bench_op op);
+/* Of an attention: has it a bound of its window? */
 bool bench_case_windowed(const bench_case *c);
 
 /* NULL, or the rule that the case breaks. */
@@ -380,6 +390,7 @@ typedef enum bench_slot {
     BENCH_SUM,
     BENCH_SLOTS,
 } bench_slot;
+#define BENCH_OUTPUTS (BENCH_SLOTS - BENCH_OUT)
 
 typedef struct bench_tensor {
     size_t count; /* elements; 0: this case has no such tensor       */
@@ -388,8 +399,11 @@ typedef struct bench_tensor {
     vka_tensor view;
 } bench_tensor;
 
+typedef struct bench_operation bench_operation; /* ops/op.h */
+
 typedef struct bench_problem {
     const bench_case *c;
+    const bench_operation *op;
     vka_device *device;
     bench_tensor tensors[BENCH_SLOTS];
 } bench_problem;
@@ -405,16 +419,11 @@ vka_status bench_problem_poison(bench_problem *p);
 void *bench_problem_read(const bench_problem *p, bench_slot slot);
 size_t bench_problem_bytes(const bench_problem *p, bench_slot slot);
 
-vka_status bench_problem_record(vka_recorder *recorder, void *problem); /* a bench_record_fn */
-vka_status bench_problem_prepare(const bench_problem *p);
-vka_status bench_problem_workspace(const bench_problem *p, uint64_t *bytes);
-vka_status bench_problem_explain(const bench_problem *p, char *text, size_t capacity);
-/* Every path and tile that can run an attention. */
-vka_status bench_problem_candidates(const bench_problem *p, vka_attention_candidate *list, uint32_t capacity,
-                                    uint32_t *count);
-bench_path bench_path_of(vka_attention_path path);
-/* Of an attention. */
-vka_attention_desc bench_problem_desc(const bench_problem *p);
+/* ---- ops/attention.c: for what measures nothing but attention ------------------------------------------------------
+ */
+
+vka_attention_desc bench_attention_desc(const bench_problem *p);
+bench_path bench_attention_path(vka_attention_path path);
 
 /* ---- verify.c: is it right? ----------------------------------------------------------------------------------------
  */
@@ -429,7 +438,7 @@ typedef struct bench_check {
 
 /* Compares outputs (storage bytes, indexed by slot - BENCH_OUT) with the reference: all rows, or the first, the last
  * and a random sample that bounds the time. That no element is NaN or infinite is checked everywhere. */
-bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_SLOTS - BENCH_OUT], uint64_t seed);
+bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_OUTPUTS], uint64_t seed);
 
 /* ---- run.c: a case from beginning to end
  * ------------------------------------------------------------------------------ */

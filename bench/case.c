@@ -1,15 +1,22 @@
 /* Cases: their names, their rules, and what they must at least compute and move.
  * SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "ops/op.h"
 
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
 
-static const char *const op_names[] = {"invalid", "attention", "layer_norm"};
+const char *const bench_op_names[] = {"invalid",
+#define BENCH_OP(ID, name) #name,
+#include "ops.def"
+                                      NULL};
+static const bench_operation *const operations[BENCH_OPS] = {
+#define BENCH_OP(ID, name) [BENCH_##ID] = &bench_operation_##name,
+#include "ops.def"
+};
 static const char *const dtype_names[] = {"invalid", "f32", "f16", "bf16"};
-static const char *const path_names[] = {"auto",     "row", "tile", "decode", "coopmat",
-                                         "coopmat2", "dot", "lane", "group"};
+const char *const bench_path_names[] = {"auto",     "row", "tile", "decode", "coopmat",
+                                        "coopmat2", "dot", "lane", "group",  NULL};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -22,8 +29,8 @@ static int find(const char *const *names, int first, int count, const char *name
     return otherwise;
 }
 
-const char *bench_op_name(bench_op op) {
-    return op_names[op];
+const bench_operation *bench_operation_of(bench_op op) {
+    return operations[op];
 }
 
 const char *bench_dtype_name(vka_dtype dtype) {
@@ -31,11 +38,11 @@ const char *bench_dtype_name(vka_dtype dtype) {
 }
 
 const char *bench_path_name(bench_path path) {
-    return path < 0 ? "invalid" : path_names[path];
+    return path < 0 ? "invalid" : bench_path_names[path];
 }
 
 bench_op bench_op_parse(const char *name) {
-    return (bench_op)find(op_names, 1, COUNT(op_names), name, BENCH_OP_INVALID);
+    return (bench_op)find(bench_op_names, 1, BENCH_OPS, name, BENCH_OP_INVALID);
 }
 
 vka_dtype bench_dtype_parse(const char *name) {
@@ -43,27 +50,11 @@ vka_dtype bench_dtype_parse(const char *name) {
 }
 
 bench_path bench_path_parse(const char *name) {
-    return (bench_path)find(path_names, 0, COUNT(path_names), name, BENCH_PATH_INVALID);
+    return (bench_path)find(bench_path_names, 0, COUNT(bench_path_names) - 1, name, BENCH_PATH_INVALID);
 }
 
 bool bench_path_fits(bench_path path, bench_op op) {
-    switch (path) {
-    case BENCH_PATH_AUTO:
-        return true;
-    case BENCH_PATH_ROW:
-    case BENCH_PATH_TILE:
-    case BENCH_PATH_DECODE:
-    case BENCH_PATH_COOPMAT:
-    case BENCH_PATH_COOPMAT2:
-    case BENCH_PATH_DOT:
-        return op == BENCH_ATTENTION;
-    case BENCH_PATH_LANE:
-    case BENCH_PATH_GROUP:
-        return op == BENCH_LAYER_NORM;
-    case BENCH_PATH_INVALID:
-        break;
-    }
-    return false;
+    return path == BENCH_PATH_AUTO || (path > 0 && (operations[op]->paths & BENCH_BIT(path)));
 }
 
 bool bench_case_windowed(const bench_case *c) {
@@ -72,24 +63,30 @@ bool bench_case_windowed(const bench_case *c) {
 
 /* ---- rules ----------------------------------------------------------------------------------------------------- */
 
-/* Element counts stay far from overflow; a device with 2^40 elements of memory is not in sight. */
-static bool fits(double elements) {
-    return elements <= 0x1p40;
+vka_tensor bench_case_tensor(const bench_case *c, bench_slot slot) {
+    const bench_operation *op = operations[c->op];
+    return op->slots & BENCH_BIT(slot) ? op->tensor(c, slot) : (vka_tensor){0};
 }
 
-static const char *check_attention(const bench_case *c) {
-    if (!c->batch || !c->heads || !c->kv_heads || !c->q_len || !c->kv_len || !c->head_dim || !c->value_dim) {
-        return "every size must be at least 1";
+/* As a number that doesn't overflow. */
+static double elements(const vka_tensor *t) {
+    double n = t->rank ? 1 : 0;
+    for (uint32_t i = 0; i < t->rank; i++) {
+        n *= t->shape[i];
     }
-    if (c->heads % c->kv_heads != 0) {
-        return "--heads must be a multiple of --kv-heads";
+    return n;
+}
+
+static bool has_sizes(const bench_case *c) {
+#define ABSENT_number(value) ((value) == 0)
+#define ABSENT_bound(value)  false
+#define ABSENT_flag(value)   false
+#define BENCH_FIELD(kind, member, ID, option, shapes, ...)                                                             \
+    if (((shapes)&operations[c->op]->shape) && ABSENT_##kind(c->member)) {                                             \
+        return false;                                                                                                  \
     }
-    double dim = c->head_dim > c->value_dim ? c->head_dim : c->value_dim;
-    double len = c->q_len > c->kv_len ? c->q_len : c->kv_len;
-    if (!fits((double)c->batch * c->heads * len * dim)) {
-        return "the tensors are too large";
-    }
-    return NULL;
+#include "fields.def"
+    return true;
 }
 
 const char *bench_case_check(const bench_case *c) {
@@ -102,162 +99,66 @@ const char *bench_case_check(const bench_case *c) {
     if (!bench_path_fits(c->path, c->op)) {
         return "the operation has no such path";
     }
-    if (c->op == BENCH_ATTENTION) {
-        return check_attention(c);
-    }
-    if (!c->rows || !c->cols) {
+    if (!has_sizes(c)) {
         return "every size must be at least 1";
     }
-    return fits((double)c->rows * c->cols) ? NULL : "the tensors are too large";
+    const char *broken = operations[c->op]->check ? operations[c->op]->check(c) : NULL;
+    for (bench_slot slot = 0; !broken && slot < BENCH_SLOTS; slot++) {
+        vka_tensor t = bench_case_tensor(c, slot);
+        /* Element counts stay far from overflow; a device with 2^40 elements of memory is not in sight. */
+        broken = elements(&t) > 0x1p40 ? "the tensors are too large" : NULL;
+    }
+    return broken;
 }
 
 /* ---- label ------------------------------------------------------------------------------------------------------ */
 
-typedef struct text {
-    char *at;
-    size_t left;
-} text;
-
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-static void
-put(text *t, const char *format, ...) {
+void bench_put(bench_line *line, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(t->at, t->left, format, args);
+    int n = vsnprintf(line->at, line->left, format, args);
     va_end(args);
     size_t step = n < 0 ? 0 : (size_t)n;
-    step = step < t->left ? step : t->left - 1;
-    t->at += step;
-    t->left -= step;
+    step = step < line->left ? step : line->left - 1;
+    line->at += step;
+    line->left -= step;
 }
 
-static void put_bound(text *t, int32_t bound) {
-    if (bound == VKA_UNBOUNDED) {
-        put(t, "*");
-    } else {
-        put(t, "%d", (int)bound);
-    }
-}
-
-static void put_shape(text *t, const bench_case *c) {
-    put(t, " H%u", c->heads);
-    if (c->kv_heads != c->heads) {
-        put(t, "/%u", c->kv_heads);
-    }
-    if (c->q_len == c->kv_len) {
-        put(t, " N%u", c->q_len);
-    } else {
-        put(t, " Nq%u Nk%u", c->q_len, c->kv_len);
-    }
-    put(t, " D%u", c->head_dim);
-    if (c->value_dim != c->head_dim) {
-        put(t, "/%u", c->value_dim);
-    }
-}
-
-static void put_window(text *t, const bench_case *c) {
-    if (bench_case_windowed(c)) {
-        put(t, " window ");
-        put_bound(t, c->window_left);
-        put(t, ":");
-        put_bound(t, c->window_right);
-    }
-}
-
-static void put_demands(text *t, const bench_case *c) {
-    if (c->op == BENCH_ATTENTION && c->splits) {
-        put(t, " splits=%u", c->splits);
+static void put_case(const bench_case *c, bool brief, bench_line *line) {
+    const bench_operation *op = operations[c->op];
+    bench_put(line, "%s%s%s", brief ? op->word : op->name, brief ? "" : " ", bench_dtype_name(c->dtype));
+    op->label(c, brief, line);
+    if (c->splits) {
+        bench_put(line, " splits=%u", c->splits);
     }
     if (c->path != BENCH_PATH_AUTO) {
-        put(t, " path=%s", bench_path_name(c->path));
+        bench_put(line, " path=%s", bench_path_name(c->path));
     }
 }
 
 void bench_case_label(const bench_case *c, char label[BENCH_LABEL_SIZE]) {
-    text t = {label, BENCH_LABEL_SIZE};
-    put(&t, "%s %s", bench_op_name(c->op), bench_dtype_name(c->dtype));
-    if (c->op == BENCH_ATTENTION) {
-        put(&t, " B%u", c->batch);
-        put_shape(&t, c);
-        put(&t, "%s", c->causal ? " causal" : "");
-        put_window(&t, c);
-    } else {
-        put(&t, " %ux%u%s", c->rows, c->cols, c->residual ? " residual" : "");
-    }
-    put_demands(&t, c);
+    put_case(c, false, &(bench_line){label, BENCH_LABEL_SIZE});
 }
 
 void bench_case_brief(const bench_case *c, char label[BENCH_LABEL_SIZE]) {
-    text t = {label, BENCH_LABEL_SIZE};
-    if (c->op == BENCH_ATTENTION) {
-        put(&t, "%s", bench_dtype_name(c->dtype));
-        if (c->batch > 1) {
-            put(&t, " B%u", c->batch);
-        }
-        put_shape(&t, c);
-        /* A window that ends at the query is causal anyway. */
-        put(&t, "%s", c->causal && c->window_right != 0 ? " causal" : "");
-        put_window(&t, c);
-    } else {
-        put(&t, "norm %s %ux%u%s", bench_dtype_name(c->dtype), c->rows, c->cols, c->residual ? " residual" : "");
-    }
-    put_demands(&t, c);
+    put_case(c, true, &(bench_line){label, BENCH_LABEL_SIZE});
 }
 
 /* ---- cost ---------------------------------------------------------------------------------------------------------
  */
 
-/* The keys lo .. hi that the query at position p sees; none if lo > hi. */
-static void visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi) {
-    *lo = 0;
-    *hi = (int64_t)c->kv_len - 1;
-    if (c->causal && p < *hi) {
-        *hi = p;
+bench_cost bench_case_cost(const bench_case *c) {
+    if (operations[c->op]->cost) {
+        return operations[c->op]->cost(c);
     }
-    if (c->window_left != VKA_UNBOUNDED && p - c->window_left > *lo) {
-        *lo = p - c->window_left;
+    double bytes = 0;
+    for (bench_slot slot = 0; slot < BENCH_SLOTS; slot++) {
+        vka_tensor t = bench_case_tensor(c, slot);
+        bytes += elements(&t) * vka_dtype_size(t.dtype);
     }
-    if (c->window_right != VKA_UNBOUNDED && p + c->window_right < *hi) {
-        *hi = p + c->window_right;
-    }
-}
-
-static bench_cost attention_cost(const bench_case *c) {
-    double pairs = 0;
-    int64_t first = INT64_MAX, last = -1, diagonal = (int64_t)c->kv_len - c->q_len;
-    for (int64_t i = 0; i < c->q_len; i++) {
-        int64_t lo, hi;
-        visible(c, i + diagonal, &lo, &hi);
-        if (lo <= hi) {
-            pairs += (double)(hi - lo + 1);
-            first = lo < first ? lo : first;
-            last = hi > last ? hi : last;
-        }
-    }
-    double size = vka_dtype_size(c->dtype), dims = (double)c->head_dim + c->value_dim;
-    double reach = last < 0 ? 0 : (double)(last - first + 1); /* neighbouring queries' ranges touch: no gaps */
-    double q_out = (double)c->batch * c->heads * c->q_len * dims * size;
-    double kv_row = (double)c->batch * c->kv_heads * dims * size;
-    return (bench_cost){
-        .flops = 2 * (double)c->batch * c->heads * pairs * dims,
-        .bytes = q_out + kv_row * reach,
-        .footprint = q_out + kv_row * c->kv_len,
-        .pairs = pairs,
-    };
-}
-
-static bench_cost layer_norm_cost(const bench_case *c) {
-    double tensors = c->residual ? 4 : 2; /* x, out; residual, sum */
-    double bytes = (tensors * c->rows + 2) * c->cols * vka_dtype_size(c->dtype);
     return (bench_cost){.flops = NAN, .bytes = bytes, .footprint = bytes};
 }
 
-bench_cost bench_case_cost(const bench_case *c) {
-    return c->op == BENCH_ATTENTION ? attention_cost(c) : layer_norm_cost(c);
-}
-
 bool bench_case_memory_bound(const bench_case *c) {
-    return c->op != BENCH_ATTENTION || c->q_len <= 8;
+    return !operations[c->op]->memory_bound || operations[c->op]->memory_bound(c);
 }

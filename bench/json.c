@@ -1,6 +1,6 @@
 /* Reports for programs: written by `run --json`, read by `compare`; written by `patterns` and `options`. README.md
  * describes the schema. SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "ops/op.h"
 
 #include <cjson/cJSON.h>
 
@@ -14,14 +14,6 @@ static const char *const states[] = {"ok", "failed", "skipped"};
 /* ---- writing ------------------------------------------------------------------------------------------------------
  */
 
-static void add_bound(cJSON *object, const char *name, int32_t bound) {
-    if (bound == VKA_UNBOUNDED) {
-        cJSON_AddNullToObject(object, name);
-    } else {
-        cJSON_AddNumberToObject(object, name, bound);
-    }
-}
-
 /* NaN has no place in JSON and means "not measured". */
 static void add_measured(cJSON *object, const char *name, double value) {
     if (isfinite(value)) {
@@ -31,31 +23,28 @@ static void add_measured(cJSON *object, const char *name, double value) {
     }
 }
 
-/* Sizes that an operation does not have are null, so that every case has the same fields. */
-static void add_size(cJSON *object, const char *name, bool has, uint32_t value) {
+/* What an operation does not have is null, or false, so that every case has the same fields. */
+static void add_number(cJSON *object, const char *name, bool has, uint32_t value) {
     add_measured(object, name, has ? (double)value : NAN);
 }
 
+static void add_bound(cJSON *object, const char *name, bool has, int32_t bound) {
+    add_measured(object, name, has && bound != VKA_UNBOUNDED ? (double)bound : NAN);
+}
+
+static void add_flag(cJSON *object, const char *name, bool has, bool value) {
+    cJSON_AddBoolToObject(object, name, has && value);
+}
+
 static void add_case(cJSON *o, const bench_case *c) {
-    bool attention = c->op == BENCH_ATTENTION;
-    cJSON_AddStringToObject(o, "op", bench_op_name(c->op));
+    const bench_operation *op = bench_operation_of(c->op);
+    cJSON_AddStringToObject(o, "op", op->name);
     cJSON_AddStringToObject(o, "suite", c->suite);
     cJSON_AddStringToObject(o, "dtype", bench_dtype_name(c->dtype));
     cJSON_AddStringToObject(o, "path_asked", bench_path_name(c->path));
-    add_size(o, "batch", attention, c->batch);
-    add_size(o, "heads", attention, c->heads);
-    add_size(o, "kv_heads", attention, c->kv_heads);
-    add_size(o, "q_len", attention, c->q_len);
-    add_size(o, "kv_len", attention, c->kv_len);
-    add_size(o, "head_dim", attention, c->head_dim);
-    add_size(o, "value_dim", attention, c->value_dim);
-    cJSON_AddBoolToObject(o, "causal", c->causal);
-    add_bound(o, "window_left", c->window_left);
-    add_bound(o, "window_right", c->window_right);
-    add_size(o, "splits_asked", attention, c->splits);
-    add_size(o, "rows", !attention, c->rows);
-    add_size(o, "cols", !attention, c->cols);
-    cJSON_AddBoolToObject(o, "residual", c->residual);
+    add_number(o, "splits_asked", op->splits, c->splits);
+#define BENCH_FIELD(kind, member, ID, option, shapes, ...) add_##kind(o, #member, ((shapes)&op->shape) != 0, c->member);
+#include "fields.def"
 }
 
 /* The lines "key: value" of an explanation as an object; what is all digits becomes a number. */
@@ -271,7 +260,7 @@ static double get_measured(const cJSON *o, const char *name) {
     return cJSON_IsNumber(item) ? item->valuedouble : NAN;
 }
 
-static uint32_t get_size(const cJSON *o, const char *name) {
+static uint32_t get_number(const cJSON *o, const char *name) {
     double value = get_measured(o, name);
     return value >= 0 && value <= UINT32_MAX ? (uint32_t)value : 0;
 }
@@ -281,7 +270,7 @@ static int32_t get_bound(const cJSON *o, const char *name) {
     return value > INT32_MIN && value < INT32_MAX ? (int32_t)value : VKA_UNBOUNDED;
 }
 
-static bool get_bool(const cJSON *o, const char *name) {
+static bool get_flag(const cJSON *o, const char *name) {
     return cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(o, name));
 }
 
@@ -294,20 +283,9 @@ bool bench_json_get_case(const cJSON *o, bench_case *c) {
     c->op = bench_op_parse(op);
     c->dtype = bench_dtype_parse(dtype);
     c->path = bench_path_parse(path);
-    c->batch = get_size(o, "batch");
-    c->heads = get_size(o, "heads");
-    c->kv_heads = get_size(o, "kv_heads");
-    c->q_len = get_size(o, "q_len");
-    c->kv_len = get_size(o, "kv_len");
-    c->head_dim = get_size(o, "head_dim");
-    c->value_dim = get_size(o, "value_dim");
-    c->causal = get_bool(o, "causal");
-    c->window_left = get_bound(o, "window_left");
-    c->window_right = get_bound(o, "window_right");
-    c->splits = get_size(o, "splits_asked");
-    c->rows = get_size(o, "rows");
-    c->cols = get_size(o, "cols");
-    c->residual = get_bool(o, "residual");
+    c->splits = get_number(o, "splits_asked");
+#define BENCH_FIELD(kind, member, ...) c->member = get_##kind(o, #member);
+#include "fields.def"
     return bench_case_check(c) == NULL;
 }
 
@@ -319,7 +297,7 @@ static bool get_result(const cJSON *o, bench_result *r) {
     r->state = strcmp(state, states[BENCH_DONE]) == 0     ? BENCH_DONE
                : strcmp(state, states[BENCH_FAILED]) == 0 ? BENCH_FAILED
                                                           : BENCH_SKIPPED;
-    r->verified = get_bool(o, "verified");
+    r->verified = get_flag(o, "verified");
     r->timing.median_ms = get_measured(o, "ms_median");
     return bench_json_get_case(o, &r->c);
 }

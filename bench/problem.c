@@ -1,6 +1,6 @@
-/* The tensors of a case: random inputs on host and device, outputs on the device, and the calls into the library.
+/* The tensors of a case: random inputs on host and device, outputs on the device.
  * SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "ops/op.h"
 
 #include "reference.h"
 
@@ -10,38 +10,6 @@
 /* Uniform in +-2: scores get a standard deviation of 1.3 at any head dimension, so that softmax has something to choose
  * from. Ends of the range are far from overflow in f16. */
 #define RANGE 2.0f
-
-/* ---- shapes
- * ---------------------------------------------------------------------------------------------------------- */
-
-/* The tensor of a slot without its buffer; rank 0 where the case has none. */
-static vka_tensor slot_view(const bench_case *c, bench_slot slot) {
-    bool attention = c->op == BENCH_ATTENTION;
-    switch (slot) {
-    case BENCH_Q:
-        return attention ? vka_tensor_4d(NULL, c->dtype, c->batch, c->heads, c->q_len, c->head_dim) : (vka_tensor){0};
-    case BENCH_K:
-        return attention ? vka_tensor_4d(NULL, c->dtype, c->batch, c->kv_heads, c->kv_len, c->head_dim)
-                         : (vka_tensor){0};
-    case BENCH_V:
-        return attention ? vka_tensor_4d(NULL, c->dtype, c->batch, c->kv_heads, c->kv_len, c->value_dim)
-                         : (vka_tensor){0};
-    case BENCH_X:
-        return attention ? (vka_tensor){0} : vka_tensor_2d(NULL, c->dtype, c->rows, c->cols);
-    case BENCH_WEIGHT:
-    case BENCH_BIAS:
-        return attention ? (vka_tensor){0} : vka_tensor_1d(NULL, c->dtype, c->cols);
-    case BENCH_RESIDUAL:
-    case BENCH_SUM:
-        return attention || !c->residual ? (vka_tensor){0} : vka_tensor_2d(NULL, c->dtype, c->rows, c->cols);
-    case BENCH_OUT:
-        return attention ? vka_tensor_4d(NULL, c->dtype, c->batch, c->heads, c->q_len, c->value_dim)
-                         : vka_tensor_2d(NULL, c->dtype, c->rows, c->cols);
-    case BENCH_SLOTS:
-        break;
-    }
-    return (vka_tensor){0};
-}
 
 static size_t elements(const vka_tensor *t) {
     size_t n = t->rank ? 1 : 0;
@@ -90,7 +58,7 @@ static vka_status fill(bench_tensor *t, vka_dtype dtype, ref_rng *rng) {
 
 static vka_status create_tensor(bench_problem *p, bench_slot slot, ref_rng *rng) {
     bench_tensor *t = &p->tensors[slot];
-    t->view = slot_view(p->c, slot);
+    t->view = bench_case_tensor(p->c, slot);
     t->count = elements(&t->view);
     if (!t->count) {
         return VKA_OK;
@@ -102,7 +70,7 @@ static vka_status create_tensor(bench_problem *p, bench_slot slot, ref_rng *rng)
 }
 
 vka_status bench_problem_create(bench_problem *p, vka_device *device, const bench_case *c, uint64_t seed) {
-    *p = (bench_problem){.c = c, .device = device};
+    *p = (bench_problem){.c = c, .op = bench_operation_of(c->op), .device = device};
     ref_rng rng = ref_rng_seed(seed);
     vka_status status = VKA_OK;
     for (bench_slot slot = 0; slot < BENCH_SLOTS && status == VKA_OK; slot++) {
@@ -150,98 +118,4 @@ void *bench_problem_read(const bench_problem *p, bench_slot slot) {
         return NULL;
     }
     return bytes;
-}
-
-/* ---- calls
- * ------------------------------------------------------------------------------------------------------------- */
-
-/* AUTO for the paths of other operations. */
-static const vka_attention_path attention_paths[] = {
-    [BENCH_PATH_ROW] = VKA_ATTENTION_PATH_ROW,           [BENCH_PATH_TILE] = VKA_ATTENTION_PATH_TILE,
-    [BENCH_PATH_DECODE] = VKA_ATTENTION_PATH_DECODE,     [BENCH_PATH_COOPMAT] = VKA_ATTENTION_PATH_COOPMAT,
-    [BENCH_PATH_COOPMAT2] = VKA_ATTENTION_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_ATTENTION_PATH_DOT,
-    [BENCH_PATH_GROUP] = VKA_ATTENTION_PATH_AUTO,
-};
-
-vka_attention_desc bench_problem_desc(const bench_problem *p) {
-    const bench_case *c = p->c;
-    bool windowed = bench_case_windowed(c);
-    return (vka_attention_desc){
-        .q = p->tensors[BENCH_Q].view,
-        .k = p->tensors[BENCH_K].view,
-        .v = p->tensors[BENCH_V].view,
-        .out = p->tensors[BENCH_OUT].view,
-        .causal = c->causal,
-        .window = {windowed, windowed ? c->window_left : 0, windowed ? c->window_right : 0},
-        .path = attention_paths[c->path],
-        .tile = c->tile,
-        .splits = c->splits,
-    };
-}
-
-bench_path bench_path_of(vka_attention_path path) {
-    for (int i = BENCH_PATH_ROW; i < (int)(sizeof attention_paths / sizeof *attention_paths); i++) {
-        if (attention_paths[i] == path) {
-            return (bench_path)i;
-        }
-    }
-    return BENCH_PATH_AUTO;
-}
-
-vka_status bench_problem_candidates(const bench_problem *p, vka_attention_candidate *list, uint32_t capacity,
-                                    uint32_t *count) {
-    vka_attention_desc desc = bench_problem_desc(p);
-    return vka_attention_candidates(p->device, &desc, list, capacity, count);
-}
-
-static vka_layer_norm_desc layer_norm_desc(const bench_problem *p) {
-    bench_path path = p->c->path;
-    return (vka_layer_norm_desc){
-        .x = p->tensors[BENCH_X].view,
-        .out = p->tensors[BENCH_OUT].view,
-        .weight = p->tensors[BENCH_WEIGHT].view,
-        .bias = p->tensors[BENCH_BIAS].view,
-        .residual = p->tensors[BENCH_RESIDUAL].view,
-        .sum = p->tensors[BENCH_SUM].view,
-        .path = path == BENCH_PATH_LANE    ? VKA_NORM_PATH_LANE
-                : path == BENCH_PATH_GROUP ? VKA_NORM_PATH_GROUP
-                                           : VKA_NORM_PATH_AUTO,
-    };
-}
-
-vka_status bench_problem_record(vka_recorder *recorder, void *problem) {
-    const bench_problem *p = problem;
-    if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = bench_problem_desc(p);
-        return vka_attention(recorder, &desc);
-    }
-    vka_layer_norm_desc desc = layer_norm_desc(p);
-    return vka_layer_norm(recorder, &desc);
-}
-
-vka_status bench_problem_prepare(const bench_problem *p) {
-    if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = bench_problem_desc(p);
-        return vka_attention_prepare(p->device, &desc);
-    }
-    vka_layer_norm_desc desc = layer_norm_desc(p);
-    return vka_layer_norm_prepare(p->device, &desc);
-}
-
-vka_status bench_problem_workspace(const bench_problem *p, uint64_t *bytes) {
-    if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = bench_problem_desc(p);
-        return vka_attention_workspace(p->device, &desc, bytes);
-    }
-    vka_layer_norm_desc desc = layer_norm_desc(p);
-    return vka_layer_norm_workspace(p->device, &desc, bytes);
-}
-
-vka_status bench_problem_explain(const bench_problem *p, char *text, size_t capacity) {
-    if (p->c->op == BENCH_ATTENTION) {
-        vka_attention_desc desc = bench_problem_desc(p);
-        return vka_attention_explain(p->device, &desc, text, capacity, NULL);
-    }
-    vka_layer_norm_desc desc = layer_norm_desc(p);
-    return vka_layer_norm_explain(p->device, &desc, text, capacity, NULL);
 }

@@ -1,6 +1,6 @@
 /* A run: open the device, measure its peaks, take each case through first call, verification and timing.
  * SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "ops/op.h"
 
 #include "commit.h"
 
@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#define OUTPUTS (BENCH_SLOTS - BENCH_OUT)
 
 /* One case on its way. */
 typedef struct journey {
@@ -19,7 +17,7 @@ typedef struct journey {
     vka_device *device;
     bench_problem problem;
     vka_recorder *recorder;
-    void *outputs[OUTPUTS]; /* what was verified */
+    void *outputs[BENCH_OUTPUTS]; /* what was verified */
     bench_result *r;
 } journey;
 
@@ -64,7 +62,7 @@ static bool find_fact(const char *text, const char *key, char *value, size_t cap
 static bool explain(journey *j) {
     bench_result *r = j->r;
     char text[sizeof r->plan] = "", label[BENCH_LABEL_SIZE];
-    if (!passed(j, "explain", bench_problem_explain(&j->problem, text, sizeof text))) {
+    if (!passed(j, "explain", j->problem.op->explain(&j->problem, text, sizeof text))) {
         return false;
     }
     if (!find_fact(text, "path", r->path, sizeof r->path)) {
@@ -88,7 +86,7 @@ static bool explain(journey *j) {
 
 static bool first_call(journey *j) {
     uint64_t scratch = 0;
-    if (!passed(j, "workspace", bench_problem_workspace(&j->problem, &scratch))) {
+    if (!passed(j, "workspace", j->problem.op->workspace(&j->problem, &scratch))) {
         return false;
     }
     vka_device_reset_peak(j->device);
@@ -96,9 +94,9 @@ static bool first_call(journey *j) {
         return false;
     }
     double start = bench_now_ms();
-    bool ok = passed(j, "prepare", bench_problem_prepare(&j->problem)) &&
+    bool ok = passed(j, "prepare", j->problem.op->prepare(&j->problem)) &&
               passed(j, "begin", vka_recorder_begin(j->recorder)) &&
-              passed(j, "record", bench_problem_record(j->recorder, &j->problem)) &&
+              passed(j, "record", j->problem.op->record(j->recorder, &j->problem)) &&
               passed(j, "submit", vka_recorder_submit(j->recorder)) &&
               passed(j, "wait", vka_recorder_wait(j->recorder, VKA_FOREVER));
     j->r->first_call_ms = ok ? bench_now_ms() - start : NAN;
@@ -106,7 +104,7 @@ static bool first_call(journey *j) {
 }
 
 static bool verify(journey *j) {
-    for (int i = 0; i < OUTPUTS; i++) {
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
         j->outputs[i] = bench_problem_read(&j->problem, (bench_slot)(BENCH_OUT + i));
     }
     j->r->check = bench_verify(&j->problem, j->outputs, j->options->seed);
@@ -120,7 +118,7 @@ static bool verify(journey *j) {
 /* The timed calls wrote over poison: what they wrote must be, bit by bit, what was verified. */
 static bool same_again(journey *j) {
     bool same = true;
-    for (int i = 0; i < OUTPUTS; i++) {
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
         bench_slot slot = (bench_slot)(BENCH_OUT + i);
         size_t size = bench_problem_bytes(&j->problem, slot);
         void *again = bench_problem_read(&j->problem, slot);
@@ -139,7 +137,7 @@ static bool measure(journey *j) {
     bench_budget budget = {j->options->repeats, j->options->seconds};
     bool ok = passed(j, "poison", bench_problem_poison(&j->problem)) &&
               passed(j, "timing",
-                     bench_time(j->device, j->recorder, bench_problem_record, &j->problem, budget, &r->timing)) &&
+                     bench_time(j->device, j->recorder, j->problem.op->record, &j->problem, budget, &r->timing)) &&
               same_again(j);
     if (!ok || !(r->timing.median_ms > 0)) {
         r->timing.median_ms = r->timing.min_ms = r->timing.max_ms = r->timing.spread =
@@ -173,7 +171,7 @@ static void run_case(journey *j) {
     }
     vka_recorder_destroy(&j->recorder);
     bench_problem_destroy(&j->problem);
-    for (int i = 0; i < OUTPUTS; i++) {
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
         free(j->outputs[i]);
         j->outputs[i] = NULL;
     }
@@ -201,7 +199,7 @@ static void collect(const bench_options *o, bench_list *list) {
             continue;
         }
         c.path = bench_path_fits(o->single.path, c.op) ? o->single.path : BENCH_PATH_AUTO;
-        c.splits = c.op == BENCH_ATTENTION ? o->single.splits : 0;
+        c.splits = bench_operation_of(c.op)->splits ? o->single.splits : 0;
         list->cases[kept++] = c;
     }
     list->count = kept;

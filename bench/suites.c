@@ -1,6 +1,6 @@
 /* The built-in lists of cases. Shapes follow transformers in use: head dimensions 64 and 128, GQA 4:1, LLM widths.
  * SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "ops/op.h"
 
 #include <string.h>
 
@@ -46,16 +46,12 @@ static bench_case windowed(bench_case c, uint32_t window) {
     return c;
 }
 
-static bench_case layer_norm(vka_dtype dtype, uint32_t rows, uint32_t cols, bool residual) {
-    return (bench_case){
-        .op = BENCH_LAYER_NORM,
-        .dtype = dtype,
-        .window_left = VKA_UNBOUNDED,
-        .window_right = VKA_UNBOUNDED,
-        .rows = rows,
-        .cols = cols,
-        .residual = residual,
-    };
+static bench_case rows_of(bench_op op, vka_dtype dtype, uint32_t rows, uint32_t cols, bool residual) {
+    return (bench_case){.op = op, .dtype = dtype, .rows = rows, .cols = cols, .residual = residual};
+}
+
+static bench_case layer_norm(vka_dtype dtype, uint32_t rows, uint32_t cols) {
+    return rows_of(BENCH_LAYER_NORM, dtype, rows, cols, false);
 }
 
 static const vka_dtype dtypes[] = {VKA_F32, VKA_F16};
@@ -68,7 +64,7 @@ static void quick(bench_list *list, const char *suite) {
     FOR_EACH(vka_dtype, t, dtypes) {
         append(list, suite, attention(*t, 8, 8, 2048, 2048, 64));
         append(list, suite, causal(attention(*t, 8, 8, 2048, 2048, 64)));
-        append(list, suite, layer_norm(*t, 4096, 1024, false));
+        append(list, suite, layer_norm(*t, 4096, 1024));
     }
     append(list, suite, windowed(attention(VKA_F32, 2, 2, 8192, 8192, 64), 256));
     append(list, suite, attention(VKA_F16, 32, 8, 1, 4096, 128));
@@ -98,13 +94,19 @@ static void decode(bench_list *list, const char *suite) {
     append(list, suite, causal(attention(VKA_F16, 32, 8, 4, 4096, 128)));
 }
 
-static void norms(bench_list *list, const char *suite) {
+/* Operations on rows at the widths of models: those whose descriptor names the suite. */
+static void widths(bench_list *list, const char *suite) {
     static const uint32_t cols[] = {768, 1024, 2048, 4096, 8192, 16384};
-    FOR_EACH(vka_dtype, t, dtypes) {
-        FOR_EACH(uint32_t, c, cols) {
-            append(list, suite, layer_norm(*t, 4096, *c, false));
+    for (bench_op op = 1; op < BENCH_OPS; op++) {
+        const bench_operation *x = bench_operation_of(op);
+        for (const vka_dtype *t = dtypes; x->suite && strcmp(x->suite, suite) == 0 && t < dtypes + 2; t++) {
+            FOR_EACH(uint32_t, c, cols) {
+                append(list, suite, rows_of(op, *t, 4096, *c, false));
+            }
+            if (x->slots & BENCH_BIT(BENCH_RESIDUAL)) {
+                append(list, suite, rows_of(op, *t, 4096, 2048, true));
+            }
         }
-        append(list, suite, layer_norm(*t, 4096, 2048, true));
     }
 }
 
@@ -128,8 +130,8 @@ static void gpu_shapes(bench_list *list, const char *suite, uint32_t heads, uint
         append(list, suite, causal(attention(VKA_F16, heads, heads, n, n, *d)));
     }
     append(list, suite, batched(attention(VKA_F16, 4 * kv_heads, kv_heads, 1, 8 * n, 128), 16));
-    append(list, suite, layer_norm(VKA_F16, 4 * n, n, false));
-    append(list, suite, layer_norm(VKA_F32, 4 * n, n, false));
+    append(list, suite, layer_norm(VKA_F16, 4 * n, n));
+    append(list, suite, layer_norm(VKA_F32, 4 * n, n));
     append(list, suite, causal(attention(VKA_F16, heads, heads, 8 * n, 8 * n, 128)));
     append(list, suite, windowed(attention(VKA_F16, heads, heads, 8 * n, 8 * n, 128), n / 4));
     FOR_EACH(uint32_t, d, dims) {
@@ -139,8 +141,8 @@ static void gpu_shapes(bench_list *list, const char *suite, uint32_t heads, uint
     append(list, suite, batched(attention(VKA_F16, 4 * kv_heads, kv_heads, 1, n, 128), 16));
     append(list, suite, attention(VKA_F16, 4 * kv_heads, kv_heads, 1, 8 * n, 128));
     append(list, suite, attention(VKA_F16, 4 * kv_heads, kv_heads, 1, n, 128));
-    append(list, suite, layer_norm(VKA_F16, n, n / 4, false));
-    append(list, suite, layer_norm(VKA_F32, n, n / 4, false));
+    append(list, suite, layer_norm(VKA_F16, n, n / 4));
+    append(list, suite, layer_norm(VKA_F32, n, n / 4));
     FOR_EACH(uint32_t, d, dims) {
         append(list, suite, batched(attention(VKA_F16, heads, heads, n, n, *d), 4));
         append(list, suite, batched(causal(attention(VKA_F16, heads, heads, n, n, *d)), 4));
@@ -163,7 +165,7 @@ static const struct suite {
     void (*append)(bench_list *list, const char *suite);
     bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick, false},   {"prefill", prefill, false}, {"decode", decode, false},    {"norms", norms, false},
+    {"quick", quick, false},   {"prefill", prefill, false}, {"decode", decode, false},    {"norms", widths, false},
     {"window", window, false}, {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
 };
 

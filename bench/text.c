@@ -146,9 +146,9 @@ static uint32_t likeness(const char *word, const char *name) {
     return distance <= 1 + length / 4 && distance < strlen(name) ? distance : UINT32_MAX;
 }
 
-/* The names at which likeness is `wanted`, or all with UINT32_MAX, as "a, b or c"; false: they don't fit. */
-static bool join_names(const char *word, uint32_t wanted, const char *const *names, size_t count, char *text,
-                       size_t capacity) {
+/* bench_join of the names at which likeness is `wanted`, or of all with UINT32_MAX. */
+static bool join_names(const char *word, uint32_t wanted, const char *const *names, size_t count, const char *last,
+                       char *text, size_t capacity) {
     size_t left = 0, used = 0;
     for (size_t i = 0; i < count; i++) {
         left += wanted == UINT32_MAX || likeness(word, names[i]) == wanted;
@@ -157,7 +157,7 @@ static bool join_names(const char *word, uint32_t wanted, const char *const *nam
     for (size_t i = 0; i < count; i++) {
         if (wanted == UINT32_MAX || likeness(word, names[i]) == wanted) {
             left--;
-            int n = snprintf(text + used, capacity - used, "%s%s", names[i], left > 1 ? ", " : left ? " or " : "");
+            int n = snprintf(text + used, capacity - used, "%s%s", names[i], left > 1 ? ", " : left ? last : "");
             if (n < 0 || (size_t)n >= capacity - used) {
                 return false;
             }
@@ -167,6 +167,10 @@ static bool join_names(const char *word, uint32_t wanted, const char *const *nam
     return true;
 }
 
+bool bench_join(const char *const *names, size_t count, const char *last, char *text, size_t capacity) {
+    return join_names("", UINT32_MAX, names, count, last, text, capacity);
+}
+
 bool bench_suggest(const char *word, const char *const *names, size_t count, char text[BENCH_SUGGEST_SIZE]) {
     char list[BENCH_SUGGEST_SIZE - 24];
     uint32_t best = UINT32_MAX;
@@ -174,7 +178,7 @@ bool bench_suggest(const char *word, const char *const *names, size_t count, cha
         uint32_t x = likeness(word, names[i]);
         best = x < best ? x : best;
     }
-    bool fits = join_names(word, best, names, count, list, sizeof list);
+    bool fits = join_names(word, best, names, count, " or ", list, sizeof list);
     bool near = best != UINT32_MAX && fits;
     if (near) {
         snprintf(text, BENCH_SUGGEST_SIZE, "did you mean %s?", list);

@@ -74,8 +74,8 @@ static bench_case case_of(const tuner *t, const tune_class *c, vka_dtype dtype) 
 /* Adds a contender; false, with nothing added, if it doesn't run. */
 static bool enter(tuner *t, vka_attention_path path, vka_attention_tile tile, uint32_t splits) {
     candidate *x = &t->field[t->count];
-    *x = (candidate){.path = bench_path_of(path), .score = {NAN, NAN, NAN, 0}};
-    x->contender.desc = bench_problem_desc(&t->problem);
+    *x = (candidate){.path = bench_attention_path(path), .score = {NAN, NAN, NAN, 0}};
+    x->contender.desc = bench_attention_desc(&t->problem);
     x->contender.desc.path = path;
     x->contender.desc.tile = tile;
     x->contender.desc.splits = splits;
@@ -133,7 +133,7 @@ static void sort(tuner *t, uint32_t first) {
 /* A kernel that computes something else is no candidate. */
 static bool verified(tuner *t, candidate *x) {
     bench_check check = {.why = "it can't be run again"};
-    void *outputs[BENCH_SLOTS - BENCH_OUT] = {NULL};
+    void *outputs[BENCH_OUTPUTS] = {NULL};
     double ms;
     if (bench_problem_poison(&t->problem) == VKA_OK && bench_sampler_take(&x->contender.sampler, &ms) == VKA_OK) {
         outputs[0] = bench_problem_read(&t->problem, BENCH_OUT);
@@ -164,7 +164,8 @@ static bool in_time(const tuner *t, double end_ms) {
 static void run_heats(tuner *t, double end_ms) {
     static vka_attention_candidate list[MAX_CANDIDATES];
     uint32_t count = 0;
-    if (bench_problem_candidates(&t->problem, list, MAX_CANDIDATES, &count) != VKA_OK) {
+    vka_attention_desc desc = bench_attention_desc(&t->problem);
+    if (vka_attention_candidates(t->problem.device, &desc, list, MAX_CANDIDATES, &count) != VKA_OK) {
         return;
     }
     vka_attention_path hopeless = VKA_ATTENTION_PATH_AUTO, before = VKA_ATTENTION_PATH_AUTO;

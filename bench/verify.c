@@ -1,6 +1,6 @@
 /* Is it right? Outputs against the float64 reference, by the accuracy rule of reference.h.
  * SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "ops/op.h"
 
 #include "reference.h"
 
@@ -44,155 +44,101 @@ static uint64_t pick_row(ref_rng *rng, uint64_t at, uint64_t n, uint64_t rows) {
     return at == 0 ? 0 : at == 1 ? rows - 1 : ref_rng_u64(rng) % rows;
 }
 
-/* ---- attention
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
+/* Rows of outputs: as they are, and as they should be. All in two blocks. */
 typedef struct scratch {
-    double *ref, *ref_scores;
-    float *out, *naive, *naive_scores;
+    double *doubles;
+    float *floats, *out;
+    bench_row row;
+    size_t width[BENCH_OUTPUTS];
 } scratch;
 
-static bool scratch_create(scratch *s, size_t width, size_t scores) {
-    *s = (scratch){
-        .ref = malloc(2 * width * sizeof(double)),
-        .ref_scores = malloc(scores * sizeof(double)),
-        .out = malloc(2 * width * sizeof(float)),
-        .naive = malloc(2 * width * sizeof(float)),
-        .naive_scores = malloc(scores * sizeof(float)),
-    };
-    return s->ref && s->ref_scores && s->out && s->naive && s->naive_scores;
+/* Rows are those of the last dimension of `out`; the other outputs have as many. */
+static bool scratch_create(scratch *s, const bench_problem *p, uint64_t rows, size_t extra) {
+    size_t all = 0;
+    *s = (scratch){0};
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
+        s->width[i] = p->tensors[BENCH_OUT + i].count / rows;
+        all += s->width[i];
+    }
+    s->doubles = malloc((all + extra) * sizeof *s->doubles);
+    s->floats = malloc((2 * all + extra) * sizeof *s->floats);
+    if (!s->doubles || !s->floats) {
+        return false;
+    }
+    size_t at = 0;
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
+        s->row.ref[i] = s->width[i] ? s->doubles + at : NULL;
+        s->row.naive[i] = s->width[i] ? s->floats + at : NULL;
+        at += s->width[i];
+    }
+    s->row.ref_scratch = s->doubles + all;
+    s->row.naive_scratch = s->floats + all;
+    s->out = s->floats + all + extra;
+    return true;
 }
 
-static void scratch_destroy(scratch *s) {
-    free(s->ref);
-    free(s->ref_scores);
-    free(s->out);
-    free(s->naive);
-    free(s->naive_scores);
-}
-
-static void add_row(ref_error *e, const void *storage, vka_dtype dtype, uint64_t row, size_t width, scratch *s,
-                    size_t offset) {
+static void add_row(ref_error *e, const void *storage, vka_dtype dtype, uint64_t row, scratch *s, int output) {
     const char *bytes = storage;
+    size_t width = s->width[output];
     ref_load(dtype, s->out, bytes + row * width * vka_dtype_size(dtype), width);
     for (size_t i = 0; i < width; i++) {
-        ref_error_add(e, (double)s->out[i], (double)s->naive[offset + i], s->ref[offset + i]);
+        ref_error_add(e, (double)s->out[i], (double)s->row.naive[output][i], s->row.ref[output][i]);
     }
 }
 
-static void check_attention(const bench_problem *p, const void *out, uint64_t seed, scratch *s, bench_check *check,
-                            ref_error *e) {
-    const bench_case *c = p->c;
-    ref_attention a = {
-        .batch = c->batch,
-        .q_heads = c->heads,
-        .kv_heads = c->kv_heads,
-        .q_len = c->q_len,
-        .kv_len = c->kv_len,
-        .head_dim = c->head_dim,
-        .value_dim = c->value_dim,
-        .q = p->tensors[BENCH_Q].host,
-        .k = p->tensors[BENCH_K].host,
-        .v = p->tensors[BENCH_V].host,
-        .scale = 1 / sqrt((double)c->head_dim),
-        .causal = c->causal,
-        .diagonal = (int64_t)c->kv_len - c->q_len,
-        .window = bench_case_windowed(c),
-        .left = c->window_left,
-        .right = c->window_right,
-        .q_type = c->dtype,
-        .k_type = c->dtype,
-        .v_type = c->dtype,
-        .out_type = c->dtype,
-    };
-    double visible = bench_case_cost(c).pairs / c->q_len;
-    double ns = visible * (3.0 * (c->head_dim + c->value_dim) + 100) + 20.0 * c->kv_len;
+/* "" if the values of the rows that are compared pass. */
+static const char *compare_rows(const bench_problem *p, void *const *outputs, uint64_t seed, scratch *s,
+                                bench_check *check) {
+    ref_error errors[BENCH_OUTPUTS] = {{0}};
     ref_rng rng = ref_rng_seed(seed);
-    check->rows = (uint64_t)c->batch * c->heads * c->q_len;
-    check->rows_checked = rows_to_check(check->rows, ns);
     for (uint64_t at = 0; at < check->rows_checked; at++) {
         uint64_t row = pick_row(&rng, at, check->rows_checked, check->rows);
-        uint32_t i = (uint32_t)(row % c->q_len), h = (uint32_t)(row / c->q_len % c->heads);
-        uint32_t b = (uint32_t)(row / c->q_len / c->heads);
-        ref_softmax softmax;
-        ref_attention_row(&a, b, h, i, s->ref, &softmax, s->ref_scores);
-        ref_attention_naive_row(&a, b, h, i, s->naive, &softmax, s->naive_scores);
-        add_row(e, out, c->dtype, row, c->value_dim, s, 0);
-    }
-}
-
-/* ---- layer norm
- * --------------------------------------------------------------------------------------------------------- */
-
-/* `sum` is NULL without a residual; e_sum then stays empty. */
-static void check_layer_norm(const bench_problem *p, const void *out, const void *sum, uint64_t seed, scratch *s,
-                             bench_check *check, ref_error *e, ref_error *e_sum) {
-    const bench_case *c = p->c;
-    ref_layer_norm n = {
-        .rows = c->rows,
-        .cols = c->cols,
-        .x = p->tensors[BENCH_X].host,
-        .weight = p->tensors[BENCH_WEIGHT].host,
-        .bias = p->tensors[BENCH_BIAS].host,
-        .residual = p->tensors[BENCH_RESIDUAL].host,
-        .round_sum = sum != NULL,
-        .epsilon = 1e-5,
-    };
-    ref_rng rng = ref_rng_seed(seed);
-    size_t cols = c->cols;
-    check->rows = c->rows;
-    check->rows_checked = rows_to_check(check->rows, 60.0 * c->cols);
-    for (uint64_t at = 0; at < check->rows_checked; at++) {
-        uint32_t row = (uint32_t)pick_row(&rng, at, check->rows_checked, check->rows);
-        double mean, inv_std;
-        float naive_mean, naive_inv_std;
-        ref_layer_norm_row(&n, c->dtype, row, s->ref, sum ? s->ref + cols : NULL, &mean, &inv_std);
-        ref_layer_norm_naive_row(&n, c->dtype, row, s->naive, sum ? s->naive + cols : NULL, &naive_mean,
-                                 &naive_inv_std);
-        add_row(e, out, c->dtype, row, cols, s, 0);
-        if (sum) {
-            add_row(e_sum, sum, c->dtype, row, cols, s, cols);
+        p->op->reference(p, row, &s->row);
+        for (int i = 0; i < BENCH_OUTPUTS; i++) {
+            if (s->width[i]) {
+                add_row(&errors[i], outputs[i], p->c->dtype, row, s, i);
+            }
         }
     }
+    bool ok = true;
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
+        check->max_error = fmax(check->max_error, errors[i].out); /* of NaN and a number the number */
+        check->naive_error = fmax(check->naive_error, errors[i].naive);
+        ok = ok && ref_error_ok(&errors[i]);
+    }
+    return ok ? "" : "the accuracy rule is broken";
 }
 
-/* ---- verdict
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- verdict ----------------------------------------------------------------------------------------------------- */
 
 /* "" if the outputs pass. */
-static const char *judge(const bench_problem *p, void *const *outputs, uint64_t seed, scratch *s, bench_check *check) {
-    const bench_case *c = p->c;
-    ref_error e = {0}, e_sum = {0};
-    for (bench_slot slot = BENCH_OUT; slot < BENCH_SLOTS; slot++) {
-        size_t count = p->tensors[slot].count;
-        if (count && !outputs[slot - BENCH_OUT]) {
+static const char *judge(const bench_problem *p, void *const *outputs, uint64_t seed, bench_check *check) {
+    for (int i = 0; i < BENCH_OUTPUTS; i++) {
+        size_t count = p->tensors[BENCH_OUT + i].count;
+        if (count && !outputs[i]) {
             return "an output can't be read";
         }
-        if (count && !all_finite(outputs[slot - BENCH_OUT], c->dtype, count)) {
+        if (count && !all_finite(outputs[i], p->c->dtype, count)) {
             return "an output element is NaN or infinite, or was never written";
         }
     }
-    if (c->op == BENCH_ATTENTION) {
-        check_attention(p, outputs[0], seed, s, check, &e);
-    } else {
-        check_layer_norm(p, outputs[0], outputs[BENCH_SUM - BENCH_OUT], seed, s, check, &e, &e_sum);
-    }
-    check->max_error = fmax(e.out, e_sum.out);
-    check->naive_error = fmax(e.naive, e_sum.naive);
-    return ref_error_ok(&e) && ref_error_ok(&e_sum) ? "" : "the accuracy rule is broken";
+    const bench_tensor *out = &p->tensors[BENCH_OUT];
+    bench_effort effort = p->op->effort(p->c);
+    scratch s;
+    check->rows = out->count / out->view.shape[out->view.rank - 1];
+    check->rows_checked = rows_to_check(check->rows, effort.ns);
+    bool room = scratch_create(&s, p, check->rows, effort.scratch);
+    const char *why = room ? compare_rows(p, outputs, seed, &s, check) : "out of host memory";
+    free(s.doubles);
+    free(s.floats);
+    return why;
 }
 
-bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_SLOTS - BENCH_OUT], uint64_t seed) {
-    const bench_case *c = p->c;
-    bool attention = c->op == BENCH_ATTENTION;
+bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_OUTPUTS], uint64_t seed) {
     bench_check check = {.max_error = NAN, .naive_error = NAN};
-    scratch s;
-    if (scratch_create(&s, attention ? c->value_dim : c->cols, attention ? c->kv_len : 1)) {
-        check.why = judge(p, outputs, seed, &s, &check);
-    } else {
-        check.why = "out of host memory";
-    }
-    scratch_destroy(&s);
+    check.why = judge(p, outputs, seed, &check);
     check.ok = check.why[0] == '\0';
     return check;
 }

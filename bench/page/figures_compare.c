@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include "page.h"
 
+#include "../ops/op.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -108,10 +110,17 @@ void page_figure_roofline(page_data *d, page_figure *f) {
 
 /* ---- ratios ----------------------------------------------------------------------------------------------------- */
 
-static const char *const groups[] = {"Full attention", "Causal attention", "Windows", "Decoding", "Layer norm"};
+enum { GROUPS = KINDS + BENCH_OPS };
+
+/* The kinds of attention, then the other operations; NULL: there is none of that number. */
+static const char *group_name(int g) {
+    static const char *const kinds[KINDS] = {"Full attention", "Causal attention", "Windows", "Decoding"};
+    const bench_operation *op = g < KINDS ? NULL : bench_operation_of((bench_op)(g - KINDS));
+    return g < KINDS ? kinds[g] : op ? op->group : NULL;
+}
 
 const char *page_group_of(const bench_case *c) {
-    return groups[c->op == BENCH_LAYER_NORM ? KINDS : kind_of(c)];
+    return group_name(c->op == BENCH_ATTENTION ? (int)kind_of(c) : (int)KINDS + (int)c->op);
 }
 
 static const char *row_name(const char *label) {
@@ -166,13 +175,14 @@ static void add_means(page_data *d, page_figure *f) {
         if (all) {
             add_dot(d, means, i, "all", NAN, mark);
         }
-        for (size_t g = 0; all && g < sizeof groups / sizeof *groups; g++) {
-            size_t count;
-            mark.x = page_geometric_mean(&d->subjects.at[0], &d->subjects.at[i], groups[g], &count);
-            mark.name = groups[g];
+        for (int g = 0; all && g < GROUPS; g++) {
+            size_t count = 0;
+            const char *name = group_name(g);
+            mark.x = name ? page_geometric_mean(&d->subjects.at[0], &d->subjects.at[i], name, &count) : NAN;
+            mark.name = name;
             mark.note = page_print(&d->memory, "over %zu cases", count);
             if (count) {
-                add_dot(d, means, i, groups[g], NAN, mark);
+                add_dot(d, means, i, name, NAN, mark);
             }
         }
     }
@@ -189,8 +199,10 @@ void page_figure_ratios(page_data *d, page_figure *f) {
         .dots = true,
     };
     add_means(d, f);
-    for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
-        page_panel_of(d, f, groups[g]); /* in this order; those without a value are dropped */
+    for (int g = 0; g < GROUPS; g++) {
+        if (group_name(g)) {
+            page_panel_of(d, f, group_name(g)); /* in this order; those without a value are dropped */
+        }
     }
     for (size_t i = 0; i < d->subjects.at[0].cases.count; i++) {
         const page_case *base = &d->subjects.at[0].cases.at[i];

@@ -1,0 +1,107 @@
+/* Operations as the bench sees them: a descriptor each, and what descriptors share.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_BENCH_OP_H
+#define VKATTN_BENCH_OP_H
+
+#include "../bench.h"
+
+#define BENCH_BIT(number) (1u << (number))
+
+/* A label that is being written. */
+typedef struct bench_line {
+    char *at;
+    size_t left;
+} bench_line;
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+void bench_put(bench_line *line, const char *format, ...);
+
+/* What comparing a row with the reference takes. */
+typedef struct bench_effort {
+    double ns;      /* about so long       */
+    size_t scratch; /* so many elements    */
+} bench_effort;
+
+/* A row of each output, as it should be; NULL where the case has no such output. */
+typedef struct bench_row {
+    double *ref[BENCH_OUTPUTS];
+    float *naive[BENCH_OUTPUTS]; /* by the unfused computation, rounded to storage */
+    double *ref_scratch;
+    float *naive_scratch;
+} bench_row;
+
+struct bench_operation {
+    const char *name;  /* of --op and in files; the library's function without vka_              */
+    const char *title; /* in a sentence: "layer norm"                                            */
+    const char *word;  /* before the type in tables; "": nothing                                 */
+    const char *group; /* of its cases in the page of `report`; NULL: those of attention         */
+    const char *suite; /* of suites of operations on rows, the one it is in; NULL: none          */
+    bench_shape shape; /* which fields its cases have                                            */
+    uint32_t paths;    /* that it may be asked for besides auto: bits of bench_path              */
+    uint32_t slots;    /* tensors that it may have: bits of bench_slot                           */
+    bool splits;       /* may be asked for a number of them                                      */
+    /* NULL, or the rule that the fields break, each being in its range. May be NULL. */
+    const char *(*check)(const bench_case *c);
+    /* The fields, with a blank before each; brief: without what goes without saying. */
+    void (*label)(const bench_case *c, bool brief, bench_line *line);
+    /* NULL: nothing is counted but the bytes of all tensors. */
+    bench_cost (*cost)(const bench_case *c);
+    /* NULL: always. */
+    bool (*memory_bound)(const bench_case *c);
+    /* bench_case_tensor of one of `slots`. */
+    vka_tensor (*tensor)(const bench_case *c, bench_slot slot);
+    bench_effort (*effort)(const bench_case *c);
+    /* Row number `row` of the last dimension of the outputs. */
+    void (*reference)(const bench_problem *p, uint64_t row, bench_row *out);
+    bench_record_fn record; /* user: the problem */
+    vka_status (*prepare)(const bench_problem *p);
+    vka_status (*workspace)(const bench_problem *p, uint64_t *bytes);
+    vka_status (*explain)(const bench_problem *p, char *text, size_t capacity);
+};
+
+/* NULL for BENCH_OP_INVALID. */
+const bench_operation *bench_operation_of(bench_op op);
+/* The tensor of a slot without its buffer; rank 0 where the case has none. */
+vka_tensor bench_case_tensor(const bench_case *c, bench_slot slot);
+
+#define BENCH_OP(ID, name) extern const bench_operation bench_operation_##name;
+#include "../ops.def"
+
+/* Defines the descriptor of operation vka_<op>; the rest is its fields. Above it stands
+ *     static vka_<op>_desc describe(const bench_problem *p) */
+#define BENCH_OPERATION(op, ...)                                                                                       \
+    static vka_status record(vka_recorder *recorder, void *problem) {                                                  \
+        vka_##op##_desc desc = describe(problem);                                                                      \
+        return vka_##op(recorder, &desc);                                                                              \
+    }                                                                                                                  \
+    static vka_status prepare(const bench_problem *p) {                                                                \
+        vka_##op##_desc desc = describe(p);                                                                            \
+        return vka_##op##_prepare(p->device, &desc);                                                                   \
+    }                                                                                                                  \
+    static vka_status workspace(const bench_problem *p, uint64_t *bytes) {                                             \
+        vka_##op##_desc desc = describe(p);                                                                            \
+        return vka_##op##_workspace(p->device, &desc, bytes);                                                          \
+    }                                                                                                                  \
+    static vka_status explain(const bench_problem *p, char *text, size_t capacity) {                                   \
+        vka_##op##_desc desc = describe(p);                                                                            \
+        return vka_##op##_explain(p->device, &desc, text, capacity, NULL);                                             \
+    }                                                                                                                  \
+    const bench_operation bench_operation_##op = {                                                                     \
+        .name = #op, .record = record, .prepare = prepare, .workspace = workspace, .explain = explain, __VA_ARGS__}
+
+/* ---- rows.c: operations on rows, x and out [rows, cols] ------------------------------------------------------------
+ */
+
+void bench_rows_label(const bench_case *c, bool brief, bench_line *line);
+/* weight and bias are [cols]; residual and sum as x, if the case has a residual. */
+vka_tensor bench_rows_tensor(const bench_case *c, bench_slot slot);
+bench_effort bench_rows_effort(const bench_case *c);
+#define BENCH_ROWS                                                                                                     \
+    .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_rows_tensor, .effort = bench_rows_effort
+
+/* Of norms. */
+vka_norm_path bench_norm_path(const bench_case *c);
+#define BENCH_NORM BENCH_ROWS, .suite = "norms", .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP)
+
+#endif
