@@ -245,9 +245,8 @@ static void free_given(args_given *g) {
  */
 
 static void add_owner(char *rule, size_t size, const char *name) {
-    static const char first[] = "is only for ";
     size_t used = strlen(rule);
-    snprintf(rule + used, size - used, "%s%s", used ? ", " : first, name);
+    snprintf(rule + used, size - used, "%s%s", used ? ", " : "is only for ", name);
 }
 
 static bool foreign(const args_given *g, args_id id) {
@@ -306,10 +305,12 @@ static bool check_path(const args_given *g, const bench_options *o) {
         splits = splits || bench_operation_of(list->cases[i].op)->splits;
     }
     const bench_operation *op = bench_operation_of(list->cases[0].op);
-    char no_splits[64];
+    char paths[128], rule[200], no_splits[64];
+    bench_args_join_paths(op, " and ", paths, sizeof paths);
+    snprintf(rule, sizeof rule, "%s has auto%s%s", op->name, *paths ? ", " : "", paths);
     snprintf(no_splits, sizeof no_splits, "%ss have no splits", op->title);
     free(list);
-    return (fits || bench_args_refuse(g, ARG_PATH, bench_args_paths(op))) &&
+    return (fits || bench_args_refuse(g, ARG_PATH, rule)) &&
            (splits || !g->text[ARG_SPLITS] || bench_args_refuse(g, ARG_SPLITS, no_splits));
 }
 

@@ -100,8 +100,8 @@ bool bench_args_flag(const args_given *given, args_id id, bool otherwise, bool *
 bool bench_args_real(const args_given *given, args_id id, double otherwise, double *value);
 /* The index in the option's names. */
 bool bench_args_name(const args_given *given, args_id id, int otherwise, int *value);
-/* "attention has auto, row and tile", in static memory. */
-const char *bench_args_paths(const bench_operation *op);
+/* "row, tile and dot", where `last` is " and ". */
+void bench_args_join_paths(const bench_operation *op, const char *last, char *text, size_t capacity);
 /* Says what is wrong with the value of an option. Returns false. */
 bool bench_args_refuse(const args_given *given, args_id id, const char *rule);
 

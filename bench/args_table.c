@@ -109,41 +109,31 @@ static bool in_section(const args_option *o, uint32_t mask, uint32_t bits) {
     return bits ? own == bits : (own & (own - 1)) != 0;
 }
 
-/* The names of an operation's paths, with "auto" first if it is wanted. */
-static size_t path_names(const bench_operation *op, bool automatic, const char *names[32]) {
+void bench_args_join_paths(const bench_operation *op, const char *last, char *text, size_t capacity) {
+    const char *names[32];
     size_t count = 0;
-    for (int path = automatic ? 0 : 1; bench_path_names[path]; path++) {
-        if (path == BENCH_PATH_AUTO || (op->paths & BENCH_BIT(path))) {
+    for (int path = 0; bench_path_names[path]; path++) {
+        if (op->paths & BENCH_BIT(path)) {
             names[count++] = bench_path_names[path];
         }
     }
-    return count;
+    bench_join(names, count, last, text, capacity);
 }
 
-const char *bench_args_paths(const bench_operation *op) {
-    static char text[BENCH_SUGGEST_SIZE];
-    const char *names[32];
-    int used = snprintf(text, sizeof text, "%s has ", op->name);
-    bench_join(names, path_names(op, true, names), " and ", text + used, sizeof text - (size_t)used);
-    return text;
-}
-
-/* What follows a help text that ends with operations. */
+/* What follows a help text that ends with operations, in static memory. */
 static const char *operations_text(args_id id) {
     static char text[BENCH_SUGGEST_SIZE];
-    const char *names[32];
-    size_t used = 0;
+    char paths[128];
+    text[0] = '\0';
     if (id == ARG_OP) {
         bench_join(&bench_op_names[1], BENCH_OPS - 1, " or ", text, sizeof text);
-        return text;
     }
     for (bench_op op = 1; id == ARG_PATH && op < BENCH_OPS; op++) {
-        const bench_operation *x = bench_operation_of(op);
-        char list[128];
-        bench_join(names, path_names(x, false, names), ", ", list, sizeof list);
-        used += (size_t)snprintf(text + used, sizeof text - used, "; of %s %s", x->name, list);
+        size_t used = strlen(text);
+        bench_args_join_paths(bench_operation_of(op), ", ", paths, sizeof paths);
+        snprintf(text + used, sizeof text - used, *paths ? "; of %s %s" : "", bench_op_names[op], paths);
     }
-    return used ? text : "";
+    return text;
 }
 
 /* Where an option means something else to some commands, or names operations. */

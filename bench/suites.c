@@ -99,7 +99,10 @@ static void widths(bench_list *list, const char *suite) {
     static const uint32_t cols[] = {768, 1024, 2048, 4096, 8192, 16384};
     for (bench_op op = 1; op < BENCH_OPS; op++) {
         const bench_operation *x = bench_operation_of(op);
-        for (const vka_dtype *t = dtypes; x->suite && strcmp(x->suite, suite) == 0 && t < dtypes + 2; t++) {
+        if (!x->suite || strcmp(x->suite, suite) != 0) {
+            continue;
+        }
+        FOR_EACH(vka_dtype, t, dtypes) {
             FOR_EACH(uint32_t, c, cols) {
                 append(list, suite, rows_of(op, *t, 4096, *c, false));
             }
