@@ -131,7 +131,9 @@ static const char *operations_text(args_id id) {
     for (bench_op op = 1; id == ARG_PATH && op < BENCH_OPS; op++) {
         size_t used = strlen(text);
         bench_args_join_paths(bench_operation_of(op), ", ", paths, sizeof paths);
-        snprintf(text + used, sizeof text - used, *paths ? "; of %s %s" : "", bench_op_names[op], paths);
+        if (*paths) {
+            snprintf(text + used, sizeof text - used, "; of %s %s", bench_op_names[op], paths);
+        }
     }
     return text;
 }
@@ -158,7 +160,8 @@ static void print_options(FILE *file, const char *heading, uint32_t mask, uint32
             continue;
         }
         if (!any) {
-            fprintf(file, "\n%s:\n", heading);
+            fputc('\n', file);
+            bench_wrap(file, heading, 0, 0, 80);
         }
         any = true;
         int n = fprintf(file, "  --%s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
@@ -167,10 +170,10 @@ static void print_options(FILE *file, const char *heading, uint32_t mask, uint32
     }
 }
 
-/* "the shape of one layer norm, with --op layer_norm" */
+/* The options under "the shape of one layer norm, with --op layer_norm:". */
 static void print_shape(FILE *file, bench_shape shape) {
     const char *titles[BENCH_OPS], *names[BENCH_OPS];
-    char heading[2 * BENCH_SUGGEST_SIZE], title[BENCH_SUGGEST_SIZE - 40], name[BENCH_SUGGEST_SIZE];
+    char heading[2 * BENCH_SUGGEST_SIZE + 40], title[BENCH_SUGGEST_SIZE], name[BENCH_SUGGEST_SIZE];
     size_t count = 0;
     for (bench_op op = 1; op < BENCH_OPS; op++) {
         if (bench_operation_of(op)->shape == shape) {
@@ -180,7 +183,7 @@ static void print_shape(FILE *file, bench_shape shape) {
     }
     bench_join(titles, count, " or ", title, sizeof title);
     bench_join(names, count, " or ", name, sizeof name);
-    snprintf(heading, sizeof heading, "the shape of one %s, with --op %s", title, name);
+    snprintf(heading, sizeof heading, "the shape of one %s, with --op %s:", title, name);
     print_options(file, heading, ARGS_RUN, shape);
 }
 
@@ -188,13 +191,13 @@ static void help_of(FILE *file, const args_command *c) {
     fprintf(file, "usage: vkattn-bench %s\n\n", c->usage);
     bench_wrap(file, *c->more ? c->more : c->what, 0, 0, 80);
     if (c->command == BENCH_COMMAND_RUN) {
-        print_options(file, "only for suites", ARGS_RUN, ARGS_SUITE);
+        print_options(file, "only for suites:", ARGS_RUN, ARGS_SUITE);
         for (uint32_t shape = 1; shape & ARGS_SHAPES; shape <<= 1) {
             print_shape(file, (bench_shape)shape);
         }
-        print_options(file, "for all", ARGS_RUN, 0);
+        print_options(file, "for all:", ARGS_RUN, 0);
     } else if (c->where != ARGS_NONE) {
-        print_options(file, "options", c->where, c->where);
+        print_options(file, "options:", c->where, c->where);
     }
 }
 

@@ -112,6 +112,7 @@ typedef enum bench_path {
     BENCH_PATH_INVALID = -1,
 } bench_path;
 
+/* Kinds of fields.def. */
 typedef uint32_t bench_field_number;
 typedef int32_t bench_field_bound;
 typedef bool bench_field_flag;

@@ -82,7 +82,7 @@ static bool has_sizes(const bench_case *c) {
 #define ABSENT_bound(value)  false
 #define ABSENT_flag(value)   false
 #define BENCH_FIELD(kind, member, ID, option, shapes, ...)                                                             \
-    if (((shapes)&operations[c->op]->shape) && ABSENT_##kind(c->member)) {                                             \
+    if ((operations[c->op]->shape & (shapes)) && ABSENT_##kind(c->member)) {                                           \
         return false;                                                                                                  \
     }
 #include "fields.def"

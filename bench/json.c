@@ -43,7 +43,8 @@ static void add_case(cJSON *o, const bench_case *c) {
     cJSON_AddStringToObject(o, "dtype", bench_dtype_name(c->dtype));
     cJSON_AddStringToObject(o, "path_asked", bench_path_name(c->path));
     add_number(o, "splits_asked", op->splits, c->splits);
-#define BENCH_FIELD(kind, member, ID, option, shapes, ...) add_##kind(o, #member, ((shapes)&op->shape) != 0, c->member);
+#define BENCH_FIELD(kind, member, ID, option, shapes, ...)                                                             \
+    add_##kind(o, #member, (op->shape & (shapes)) != 0, c->member);
 #include "fields.def"
 }
 

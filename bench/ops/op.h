@@ -32,15 +32,15 @@ typedef struct bench_row {
 } bench_row;
 
 struct bench_operation {
-    const char *name;  /* of --op and in files; the library's function without vka_              */
-    const char *title; /* in a sentence: "layer norm"                                            */
-    const char *word;  /* before the type in tables; "": nothing                                 */
-    const char *group; /* of its cases in the page of `report`; NULL: those of attention         */
-    const char *suite; /* of suites of operations on rows, the one it is in; NULL: none          */
-    bench_shape shape; /* which fields its cases have                                            */
-    uint32_t paths;    /* that it may be asked for besides auto: bits of bench_path              */
-    uint32_t slots;    /* tensors that it may have: bits of bench_slot                           */
-    bool splits;       /* may be asked for a number of them                                      */
+    const char *name;  /* of --op and in files; the library's function without vka_     */
+    const char *title; /* in a sentence: "layer norm"                                   */
+    const char *word;  /* before the type in tables, with a blank; "": nothing          */
+    const char *group; /* in the page of `report`; NULL: attention, which has several   */
+    const char *suite; /* of suites of widths of rows, the one it is in; NULL: none     */
+    bench_shape shape; /* which fields its cases have                                   */
+    uint32_t paths;    /* that it may be asked for besides auto: bits of bench_path     */
+    uint32_t slots;    /* tensors that it may have: bits of bench_slot                  */
+    bool splits;       /* --splits is for it too                                        */
     /* NULL, or the rule that the fields break, each being in its range. May be NULL. */
     const char *(*check)(const bench_case *c);
     /* The fields, with a blank before each; brief: without what goes without saying. */
