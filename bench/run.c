@@ -85,12 +85,12 @@ static bool explain(journey *j) {
 /* ---- first call, verification, timing -------------------------------------------------------------------------- */
 
 static bool first_call(journey *j) {
-    uint64_t scratch = 0;
-    if (!passed(j, "workspace", j->problem.op->workspace(&j->problem, &scratch))) {
+    vka_requirements need;
+    if (!passed(j, "requirements", j->problem.op->requirements(&j->problem, &need))) {
         return false;
     }
     vka_device_reset_peak(j->device);
-    if (!passed(j, "recorder", bench_recorder_create(j->device, scratch, &j->recorder))) {
+    if (!passed(j, "recorder", bench_recorder_create(j->device, need.workspace_bytes, &j->recorder))) {
         return false;
     }
     double start = bench_now_ms();

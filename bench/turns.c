@@ -10,11 +10,11 @@ static vka_status record(vka_recorder *recorder, void *desc) {
 }
 
 vka_status bench_contender_prepare(vka_device *device, bench_contender *x) {
-    uint64_t scratch = 0;
+    vka_requirements need;
     double start = bench_now_ms();
-    vka_status status = vka_attention_workspace(device, &x->desc, &scratch);
+    vka_status status = vka_attention_requirements(device, &x->desc, &need);
     if (status == VKA_OK) {
-        status = bench_recorder_create(device, scratch, &x->recorder);
+        status = bench_recorder_create(device, need.workspace_bytes, &x->recorder);
     }
     /* Twice: the first one may compile, and would hide that a call is short. */
     if (status == VKA_OK) {

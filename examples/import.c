@@ -87,9 +87,10 @@ static void slot_open(slot *s, const app *a, vka_device *device) {
                                         .out = tensor(s->wrapped, IN_COUNT, Q_HEADS, QUERIES),
                                         .causal = true};
     /* Now rather than in the first frame: compile, and allocate the scratch. After that, frames allocate nothing. */
-    vka_recorder_desc room = {0};
     vka_check(vka_attention_prepare(device, &s->attention), "vka_attention_prepare");
-    vka_check(vka_attention_workspace(device, &s->attention, &room.scratch_bytes), "vka_attention_workspace");
+    vka_requirements need;
+    vka_check(vka_attention_requirements(device, &s->attention, &need), "vka_attention_requirements");
+    const vka_recorder_desc room = {.scratch_bytes = need.workspace_bytes};
     vka_check(vka_recorder_create(device, &room, &s->recorder), "vka_recorder_create");
 }
 

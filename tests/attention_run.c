@@ -276,7 +276,7 @@ static bool record(const verdict *v, const vka_attention_desc *desc, bool judged
 static bool try(attention_problem *p, vka_attention_path path, uint32_t splits, bool judged, char *why, size_t size) {
     vka_attention_desc desc = attention_desc(p);
     tensor workspace = {0};
-    uint64_t bytes = 0;
+    vka_requirements need;
     char how[64];
     snprintf(how, sizeof how, "path %d splits %u:", path, splits);
     verdict v = {p, how, why, size};
@@ -284,18 +284,18 @@ static bool try(attention_problem *p, vka_attention_path path, uint32_t splits, 
     desc.path = path;
     desc.splits = splits;
     log_clear();
-    vka_status status = vka_attention_workspace(p->c->device, &desc, &bytes);
+    vka_status status = vka_attention_requirements(p->c->device, &desc, &need);
     if (status != VKA_OK) {
         return failed_call(&v, status);
     }
-    if (bytes > 0) { /* in the middle of guards that must survive */
-        uint32_t words = (uint32_t)(bytes + 3) / 4;
+    if (need.workspace_bytes > 0) { /* in the middle of guards that must survive */
+        uint32_t words = (uint32_t)(need.workspace_bytes + 3) / 4;
         workspace = tensor_create(p->c, VKA_F32, 1, &words, (layout){.shift = (WORKSPACE_OFFSET - 64) / 4});
         desc.workspace.buffer = workspace.view.buffer;
         desc.workspace.offset = workspace.view.offset;
     }
     bool ok = record(&v, &desc, judged);
-    if (bytes > 0) {
+    if (need.workspace_bytes > 0) {
         ok = ok && (tensor_download(&workspace) || fail(&v, "writes outside of its workspace"));
         tensor_destroy(&workspace);
     }
@@ -326,10 +326,10 @@ void attention_run_splits(attention_problem *p, bool in_turns, size_t number) {
 
 bool attention_can(attention_problem *p, vka_attention_path path) {
     vka_attention_desc desc = attention_desc(p);
-    uint64_t bytes;
+    vka_requirements need;
     desc.path = path;
     log_clear();
-    vka_status status = vka_attention_workspace(p->c->device, &desc, &bytes);
+    vka_status status = vka_attention_requirements(p->c->device, &desc, &need);
     log_line error = log_last(VKA_LOG_ERROR);
     cr_assert(status == VKA_OK || (status == VKA_UNSUPPORTED && !strcmp(error.item, "vka_attention.path")),
               "path %d gives %d: %s %s", path, status, error.item, error.message);

@@ -242,12 +242,12 @@ void lsh_compare(lsh_problem *p) {
 void lsh_run(lsh_problem *p) {
     enum { WORKSPACE_OFFSET = 512 };
     vka_lsh_sort_desc d = lsh_desc(p);
-    uint64_t bytes = 0;
+    vka_requirements need;
     char text[512];
-    EXPECT_OK(vka_lsh_sort_workspace(p->c->device, &d, &bytes));
-    cr_assert(bytes > 0 && bytes % 4 == 0, "%s: a workspace of %llu", describe(p, text, sizeof text),
-              (unsigned long long)bytes);
-    uint32_t words = (uint32_t)(bytes / 4);
+    EXPECT_OK(vka_lsh_sort_requirements(p->c->device, &d, &need));
+    cr_assert(need.workspace_bytes > 0 && need.workspace_bytes % 4 == 0, "%s: a workspace of %llu",
+              describe(p, text, sizeof text), (unsigned long long)need.workspace_bytes);
+    uint32_t words = (uint32_t)(need.workspace_bytes / 4);
     tensor workspace =
         tensor_create(p->c, VKA_F32, 1, &words, (layout){.shift = (WORKSPACE_OFFSET - 64) / 4}); /* 64 of guards */
     d.workspace.buffer = workspace.view.buffer;

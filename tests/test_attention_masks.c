@@ -133,10 +133,10 @@ Test(attention_masks, no_rows) {
         }
         tensor_poison(&p.out);
         tensor_poison(&p.lse);
-        uint64_t bytes = 1;
+        vka_requirements need;
         EXPECT_OK(vka_attention_prepare(c.device, &desc));
-        EXPECT_OK(vka_attention_workspace(c.device, &desc, &bytes));
-        cr_assert_eq(bytes, 0);
+        EXPECT_OK(vka_attention_requirements(c.device, &desc, &need));
+        cr_assert_eq(need.workspace_bytes, 0);
         EXPECT_OK(vka_recorder_begin(c.recorder));
         EXPECT_OK(vka_attention(c.recorder, &desc));
         context_finish(&c);

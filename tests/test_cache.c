@@ -34,7 +34,7 @@ static blob save(void) {
 
 /* Creates a device with the blob: it works in any case, with a warning when the blob is bad. */
 static void load(const void *data, size_t size, bool good, const char *what, size_t at) {
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device *device = NULL;
     desc.cache = data;
     desc.cache_size = size;
@@ -48,7 +48,7 @@ static void load(const void *data, size_t size, bool good, const char *what, siz
 Test(cache, reused) {
     blob b = save();
     context c = {.config = &config_real};
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     desc.cache = b.data;
     desc.cache_size = b.size;
     log_clear();

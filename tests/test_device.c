@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "attention_case.h"
+#include "core/core.h"
 #include "support/intercept.h"
 
 /* ---- creation ------------------------------------------------------------------------------------------------ */
@@ -42,7 +43,7 @@ Test(device, destroy_null) {
 
 Test(device, listed_and_chosen) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device_caps caps[16];
     uint32_t count = 0, again = 0;
     EXPECT_OK(vka_device_enumerate(&desc, NULL, 0, &count));
@@ -57,7 +58,7 @@ Test(device, listed_and_chosen) {
     for (uint32_t i = 0; i < count && i < 16; i++) {
         for (int by_uuid = 0; by_uuid < 2; by_uuid++) {
             vka_device *device = NULL;
-            desc.number = by_uuid ? 0 : i + 1;
+            desc.index = by_uuid ? 0 : i;
             desc.uuid = by_uuid ? caps[i].uuid : NULL;
             EXPECT_OK(vka_device_create(&desc, &device));
             cr_expect(!memcmp(vka_device_get_caps(device)->uuid, caps[i].uuid, 16));
@@ -70,7 +71,7 @@ Test(device, listed_and_chosen) {
 
 Test(device, best_is_first) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device_caps caps;
     uint32_t count;
     EXPECT_OK(vka_device_enumerate(&desc, &caps, 1, &count));
@@ -83,7 +84,7 @@ Test(device, best_is_first) {
 
 Test(device, no_software) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device_caps caps[16];
     uint32_t all = 0, hardware = 0;
     EXPECT_OK(vka_device_enumerate(&desc, caps, 16, &all));
@@ -122,13 +123,13 @@ static void refused(const vka_device_desc *desc, vka_status status, const char *
 Test(device, bad_descriptions) {
     context_require_device();
     static const uint8_t nobody[16] = {0xde, 0xad, 0xbe, 0xef};
-    vka_device_desc good = context_desc(&config_real), desc = good;
-    desc.number = 1000;
-    refused(&desc, VKA_NO_DEVICE, "vka_device_create.number");
+    vka_device_desc good = context_desc(), desc = good;
+    desc.index = 1000;
+    refused(&desc, VKA_NO_DEVICE, "vka_device_create.index");
     desc = good;
     desc.uuid = nobody;
     refused(&desc, VKA_NO_DEVICE, "vka_device_create.uuid");
-    desc.number = 1;
+    desc.index = 1;
     refused(&desc, VKA_INVALID, "vka_device_create.uuid");
     desc = good;
     desc.allocator.release = NULL;
@@ -178,12 +179,10 @@ static void raise_and_lower(void *user, vka_device_caps *caps) {
 
 Test(device, narrow) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device_caps real;
-    desc.narrow = raise_and_lower;
-    desc.narrow_user = &real;
     vka_device *device = NULL;
-    EXPECT_OK(vka_device_create(&desc, &device));
+    EXPECT_OK(vka__device_create(&desc, sizeof desc, (vka__narrowing){raise_and_lower, &real}, &device));
     const vka_device_caps *caps = vka_device_get_caps(device);
     cr_expect_eq(caps->shared_bytes, real.shared_bytes);
     cr_expect_eq(caps->max_invocations, real.max_invocations);
@@ -205,7 +204,7 @@ Test(device, narrow) {
 
 Test(device, log_levels) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device *device = NULL;
     log_clear();
     EXPECT_OK(vka_device_create(&desc, &device));

@@ -60,12 +60,12 @@ static void end(fixture *f) {
 /* Every function that takes the description must refuse it, in the same way. */
 static void refused(fixture *f, const vka_attention_desc *d, vka_status status, const char *field) {
     char item[64], text[256];
-    uint64_t bytes = 0;
+    vka_requirements need;
     size_t length = 0;
     snprintf(item, sizeof item, "vka_attention.%s", field);
     EXPECT_FAILURE(vka_attention(f->c.recorder, d), status, item);
     EXPECT_FAILURE(vka_attention_prepare(f->c.device, d), status, item);
-    EXPECT_FAILURE(vka_attention_workspace(f->c.device, d, &bytes), status, item);
+    EXPECT_FAILURE(vka_attention_requirements(f->c.device, d, &need), status, item);
     EXPECT_FAILURE(vka_attention_explain(f->c.device, d, text, sizeof text, &length), status, item);
     if (!d->path && !d->tile.key_tile && !d->splits) { /* which candidates ignore */
         uint32_t count = 1;
@@ -76,8 +76,8 @@ static void refused(fixture *f, const vka_attention_desc *d, vka_status status, 
 
 /* What follows departs from this description, which is good itself. */
 static void depart_from(fixture *f, vka_attention_desc d) {
-    uint64_t bytes = 0;
-    EXPECT_OK(vka_attention_workspace(f->c.device, &d, &bytes));
+    vka_requirements need;
+    EXPECT_OK(vka_attention_requirements(f->c.device, &d, &need));
     f->good = d;
 }
 
@@ -533,26 +533,26 @@ Test(errors_attention, scores) {
     end(&f);
 }
 
-static void bad_workspace(fixture *f, vka_attention_desc d) {
+static void bad_requirements(fixture *f, vka_attention_desc d) {
     EXPECT_FAILURE(vka_attention(f->c.recorder, &d), VKA_INVALID, "vka_attention.workspace.offset");
 }
 
 Test(errors_attention, workspace) {
     fixture f = begin();
     vka_attention_desc d = f.good;
-    uint64_t bytes = 0;
+    vka_requirements need;
     d.splits = 4;
-    EXPECT_OK(vka_attention_workspace(f.c.device, &d, &bytes));
-    cr_assert_gt(bytes, 0, "split keys need a workspace");
+    EXPECT_OK(vka_attention_requirements(f.c.device, &d, &need));
+    cr_assert_gt(need.workspace_bytes, 0, "split keys need a workspace");
     d.workspace.buffer = f.scratch;
     for (uint64_t offset = 1; offset < 256; offset *= 2) {
         d.workspace.offset = offset;
-        bad_workspace(&f, d);
+        bad_requirements(&f, d);
     }
     d.workspace.offset = (UINT64_MAX / 256) * 256;
     EXPECT_FAILURE(vka_attention(f.c.recorder, &d), VKA_INVALID, "vka_attention");
     vka_buffer *small = NULL;
-    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = bytes + 240}, &small));
+    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = need.workspace_bytes + 240}, &small));
     d.workspace.buffer = small;
     d.workspace.offset = 256;
     EXPECT_FAILURE(vka_attention(f.c.recorder, &d), VKA_INVALID, "vka_attention.workspace");
@@ -562,18 +562,18 @@ Test(errors_attention, workspace) {
 
 Test(errors_attention, arguments) {
     fixture f = begin();
-    uint64_t bytes = 0;
+    vka_requirements need;
     size_t length = 0;
     char text[64];
     EXPECT_FAILURE(vka_attention(f.c.recorder, NULL), VKA_INVALID, "vka_attention");
     EXPECT_FAILURE(vka_attention_prepare(f.c.device, NULL), VKA_INVALID, ".");
-    EXPECT_FAILURE(vka_attention_workspace(f.c.device, NULL, &bytes), VKA_INVALID, ".");
-    EXPECT_FAILURE(vka_attention_workspace(f.c.device, &f.good, NULL), VKA_INVALID, ".");
+    EXPECT_FAILURE(vka_attention_requirements(f.c.device, NULL, &need), VKA_INVALID, ".");
+    EXPECT_FAILURE(vka_attention_requirements(f.c.device, &f.good, NULL), VKA_INVALID, ".");
     EXPECT_FAILURE(vka_attention_explain(f.c.device, NULL, text, 64, &length), VKA_INVALID, ".");
     EXPECT_FAILURE(vka_attention_explain(f.c.device, &f.good, NULL, 64, &length), VKA_INVALID, ".");
     cr_expect_eq(vka_attention(NULL, &f.good), VKA_INVALID);
     cr_expect_eq(vka_attention_prepare(NULL, &f.good), VKA_INVALID);
-    cr_expect_eq(vka_attention_workspace(NULL, &f.good, &bytes), VKA_INVALID);
+    cr_expect_eq(vka_attention_requirements(NULL, &f.good, &need), VKA_INVALID);
     cr_expect_eq(vka_attention_explain(NULL, &f.good, text, 64, &length), VKA_INVALID);
     end(&f);
 }

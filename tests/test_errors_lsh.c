@@ -109,7 +109,7 @@ Test(errors_lsh, numbers) {
 }
 
 /* Only recording looks at the memory. */
-static void bad_workspace(fixture *f, const vka_lsh_sort_desc *d, const char *field) {
+static void bad_requirements(fixture *f, const vka_lsh_sort_desc *d, const char *field) {
     char item[64];
     snprintf(item, sizeof item, "vka_lsh_sort.%s", field);
     EXPECT_OK(vka_lsh_sort_prepare(f->c.device, d));
@@ -122,24 +122,24 @@ Test(errors_lsh, workspace) {
     vka_lsh_sort_desc d = f.good;
     vka_buffer *scratch = NULL, *elsewhere = NULL;
     vka_device *other = NULL;
-    uint64_t bytes = 0;
+    vka_requirements need;
     d.workspace.offset = 128; /* of the recorder's scratch */
-    bad_workspace(&f, &d, "workspace.offset");
-    EXPECT_OK(vka_lsh_sort_workspace(f.c.device, &d, &bytes));
-    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = bytes + 512}, &scratch));
+    bad_requirements(&f, &d, "workspace.offset");
+    EXPECT_OK(vka_lsh_sort_requirements(f.c.device, &d, &need));
+    EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = need.workspace_bytes + 512}, &scratch));
     d.workspace.buffer = scratch;
     d.workspace.offset = 128;
-    bad_workspace(&f, &d, "workspace.offset");
+    bad_requirements(&f, &d, "workspace.offset");
     d.workspace.offset = 768;
-    bad_workspace(&f, &d, "workspace");
+    bad_requirements(&f, &d, "workspace");
     d.workspace.offset = UINT64_MAX / 256 * 256;
-    bad_workspace(&f, &d, "workspace");
-    vka_device_desc desc = context_desc(&config_real);
+    bad_requirements(&f, &d, "workspace");
+    vka_device_desc desc = context_desc();
     EXPECT_OK(vka_device_create(&desc, &other));
-    EXPECT_OK(vka_buffer_create(other, &(vka_buffer_desc){.size = bytes}, &elsewhere));
+    EXPECT_OK(vka_buffer_create(other, &(vka_buffer_desc){.size = need.workspace_bytes}, &elsewhere));
     d.workspace.buffer = elsewhere;
     d.workspace.offset = 0;
-    bad_workspace(&f, &d, "workspace");
+    bad_requirements(&f, &d, "workspace");
     d = f.good;
     d.permutation.buffer = elsewhere;
     refused(&f, &d, VKA_INVALID, "permutation");

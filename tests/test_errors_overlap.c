@@ -142,9 +142,10 @@ Test(errors_overlap, attention_workspace) {
                             .out = vka_tensor_4d(f.buffer[3], VKA_F32, 1, 1, 1, 64),
                             .lse = vka_tensor_3d(f.buffer[4], VKA_F32, 1, 1, 1),
                             .splits = 4};
-    uint64_t bytes;
-    EXPECT_OK(vka_attention_workspace(f.c.device, &d, &bytes));
-    cr_assert(bytes >= 4 * 64 * 4, "nothing is split: %llu bytes", (unsigned long long)bytes);
+    vka_requirements need;
+    EXPECT_OK(vka_attention_requirements(f.c.device, &d, &need));
+    cr_assert(need.workspace_bytes >= 4 * 64 * 4, "nothing is split: %llu bytes",
+              (unsigned long long)need.workspace_bytes);
     for (int i = 0; i < 5; i++) {
         d.workspace.buffer = f.buffer[i];
         d.workspace.offset = 0;
@@ -152,7 +153,7 @@ Test(errors_overlap, attention_workspace) {
         d.workspace.offset = 512 * 64 * 4; /* behind the largest one */
         EXPECT_OK(vka_attention(f.c.recorder, &d));
     }
-    d.q.offset = d.workspace.offset + bytes;
+    d.q.offset = d.workspace.offset + need.workspace_bytes;
     d.workspace.buffer = d.q.buffer;
     EXPECT_OK(vka_attention(f.c.recorder, &d));
     d.q.offset -= 4;
@@ -170,9 +171,9 @@ Test(errors_overlap, lsh_workspace) {
                            .bucket_count = {4},
                            .permutation = vka_tensor_4d(f.buffer[2], VKA_I32, 1, 1, 1, 64),
                            .keys = vka_tensor_4d(f.buffer[3], VKA_F32, 1, 1, 64, 8)};
-    uint64_t bytes;
-    EXPECT_OK(vka_lsh_sort_workspace(f.c.device, &d, &bytes));
-    cr_assert(bytes);
+    vka_requirements need;
+    EXPECT_OK(vka_lsh_sort_requirements(f.c.device, &d, &need));
+    cr_assert(need.workspace_bytes);
     for (int i = 0; i < 4; i++) {
         d.workspace.buffer = f.buffer[i];
         d.workspace.offset = 0;

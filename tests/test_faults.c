@@ -69,7 +69,7 @@ static void exhaust(const char *what, void (*attempt)(void)) {
 /* ---- attempts ------------------------------------------------------------------------------------------------ */
 
 static void attempt_create_device(void) {
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     vka_device *device = (vka_device *)(void *)&desc;
     arm();
     vka_status status = disarm(vka_device_create(&desc, &device));
@@ -82,7 +82,7 @@ Test(faults, create_device) {
 }
 
 static void attempt_enumerate(void) {
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     uint32_t count = 0;
     arm();
     disarm(vka_device_enumerate(&desc, NULL, 0, &count));
@@ -430,7 +430,7 @@ Test(faults, driver_errors) {
     static const char *const functions[] = {"vkCreateInstance", "vkCreateDevice", "vkEnumeratePhysicalDevices"};
     context_require_device();
     for (int i = 0; i < 3; i++) {
-        vka_device_desc desc = context_desc(&config_real);
+        vka_device_desc desc = context_desc();
         vka_device *device = NULL;
         intercept_fail(functions[i], 1, VK_ERROR_INITIALIZATION_FAILED);
         EXPECT_FAILURE(vka_device_create(&desc, &device), VKA_DRIVER_ERROR, "vka_device_create");

@@ -20,7 +20,7 @@ Test(fields, of_headers) {
                                        "vka_recorder_create",
                                        "vka_pattern_create.terms[3].window.left",
                                        "vka_device_import.cache_size",
-                                       "vka_layer_norm_workspace.bytes"};
+                                       "vka_layer_norm_requirements.requirements"};
     static const char *const bad[] = {"",
                                       "vka_attention.relative",
                                       "vka_attention.alibi",

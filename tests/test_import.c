@@ -5,17 +5,22 @@
 #include <string.h>
 
 #include "attention_case.h"
+#include "core/core.h"
 #include "support/app.h"
 #include "support/intercept.h"
 #include "transformer.h"
 
 static const device_config config_import = {"imported", NULL};
 
-static context import(const vka_import_desc *desc) {
-    context c = {.config = &config_import};
-    EXPECT_OK(vka_device_import(desc, &c.device));
+static context import_as(const vka_import_desc *desc, const device_config *config) {
+    context c = {.config = config};
+    EXPECT_OK(vka__device_import(desc, sizeof *desc, (vka__narrowing){config->narrow, NULL}, &c.device));
     EXPECT_OK(vka_recorder_create(c.device, NULL, &c.recorder));
     return c;
+}
+
+static context import(const vka_import_desc *desc) {
+    return import_as(desc, &config_import);
 }
 
 static void leave(context *c, app *a) {
@@ -207,8 +212,7 @@ Test(import, without_queue) {
     app_open(&a, VK_API_VERSION_1_1, true);
     vka_import_desc desc = app_import(&a);
     desc.queue = VK_NULL_HANDLE;
-    desc.narrow = config_staged.narrow; /* so that writing a buffer needs a queue */
-    context c = import(&desc);
+    context c = import_as(&desc, &config_staged); /* so that writing a buffer needs a queue */
     vka_buffer *b = NULL;
     uint32_t word = 0;
     EXPECT_OK(vka_buffer_create(c.device, &(vka_buffer_desc){.size = 4}, &b));

@@ -249,13 +249,13 @@ Test(lsh, nothing) {
     lsh_problem p = lsh_make(&c, (lsh_case){.batch = 2, .heads = 3, .tokens = 5, .dim = 8}, test_seed());
     for (int dim = 0; dim < 3; dim++) {
         vka_lsh_sort_desc d = lsh_desc(&p);
-        uint64_t bytes = 1;
+        vka_requirements need;
         d.x.shape[dim] = d.keys.shape[dim] = d.permutation.shape[dim + 1] = d.buckets.shape[dim + 1] = 0;
         d.rotations.shape[1] = dim == 1 ? 1 : d.rotations.shape[1];
         lsh_poison(&p);
         EXPECT_OK(vka_lsh_sort_prepare(c.device, &d));
-        EXPECT_OK(vka_lsh_sort_workspace(c.device, &d, &bytes));
-        cr_assert_eq(bytes, 0);
+        EXPECT_OK(vka_lsh_sort_requirements(c.device, &d, &need));
+        cr_assert_eq(need.workspace_bytes, 0);
         EXPECT_OK(vka_recorder_begin(c.recorder));
         EXPECT_OK(vka_lsh_sort(c.recorder, &d));
         context_finish(&c);

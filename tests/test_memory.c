@@ -14,14 +14,14 @@ static uint64_t extra_memory(context *c, vka_attention_desc d, uint32_t q_len, u
     vka_buffer *buffers[4];
     const uint32_t lengths[4] = {q_len, kv_len, kv_len, q_len};
     vka_tensor *tensors[4] = {&d.q, &d.k, &d.v, &d.out};
-    uint64_t workspace = 0;
+    vka_requirements need;
     for (int i = 0; i < 4; i++) {
         uint64_t bytes = (uint64_t)HEADS * DIM * 4 * lengths[i];
         EXPECT_OK(vka_buffer_create(c->device, &(vka_buffer_desc){.size = bytes}, &buffers[i]));
         *tensors[i] = vka_tensor_4d(buffers[i], VKA_F32, 1, HEADS, lengths[i], DIM);
     }
     vka_recorder *r = NULL;
-    EXPECT_OK(vka_attention_workspace(c->device, &d, &workspace));
+    EXPECT_OK(vka_attention_requirements(c->device, &d, &need));
     vka_device_reset_peak(c->device);
     uint64_t before = vka_device_memory(c->device).bytes;
     EXPECT_OK(vka_recorder_create(c->device, NULL, &r));
@@ -34,8 +34,8 @@ static uint64_t extra_memory(context *c, vka_attention_desc d, uint32_t q_len, u
     for (int i = 0; i < 4; i++) {
         vka_buffer_destroy(&buffers[i]);
     }
-    cr_assert(extra + SLACK >= workspace, "the workspace must be part of it");
-    return extra > workspace ? extra : workspace;
+    cr_assert(extra + SLACK >= need.workspace_bytes, "the workspace must be part of it");
+    return extra > need.workspace_bytes ? extra : need.workspace_bytes;
 }
 
 static void grows_linearly(vka_attention_desc d, bool decode) {

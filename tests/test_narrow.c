@@ -177,11 +177,11 @@ Test(narrow, options_few_buffers) {
     attention_problem p =
         attention_make(&c, (attention_case){.mask = VKA_U8, .q_len = 9, .kv_len = 13, .head_dim = 8}, test_seed());
     vka_attention_desc desc = attention_desc(&p);
-    uint64_t bytes = 0;
+    vka_requirements need;
     EXPECT_OK(vka_recorder_begin(c.recorder));
     EXPECT_FAILURE(vka_attention(c.recorder, &desc), VKA_UNSUPPORTED, "vka_attention.desc");
     EXPECT_FAILURE(vka_attention_prepare(c.device, &desc), VKA_UNSUPPORTED, "vka_attention.desc");
-    EXPECT_FAILURE(vka_attention_workspace(c.device, &desc, &bytes), VKA_UNSUPPORTED, "vka_attention.desc");
+    EXPECT_FAILURE(vka_attention_requirements(c.device, &desc, &need), VKA_UNSUPPORTED, "vka_attention.desc");
     context_finish(&c);
     attention_destroy(&p);
     p = attention_make(&c, (attention_case){.q_len = 9, .kv_len = 13, .head_dim = 8, .causal = true}, test_seed());

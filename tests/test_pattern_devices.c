@@ -3,6 +3,7 @@
 #include <criterion/criterion.h>
 #include <pthread.h>
 
+#include "core/core.h"
 #include "pattern_check.h"
 #include "support/app.h"
 
@@ -101,8 +102,7 @@ Test(pattern_devices, without_queue) {
     vka_import_desc desc = app_import(&a);
     context c = {.config = &config_real};
     desc.queue = VK_NULL_HANDLE;
-    desc.narrow = config_staged.narrow;
-    EXPECT_OK(vka_device_import(&desc, &c.device));
+    EXPECT_OK(vka__device_import(&desc, sizeof desc, (vka__narrowing){config_staged.narrow, NULL}, &c.device));
     vka_pattern_desc d = {.queries = 100, .keys = 70, TERMS({VKA_PATTERN_WINDOW, .window = {3, 4}})};
     vka_pattern *pattern = (vka_pattern *)(void *)&d;
     d.build = VKA_PATTERN_BUILD_DEVICE;

@@ -177,12 +177,12 @@ Test(recorder, prepared_recording_allocates_nothing) {
     context_open(&c, &config_real);
     transformer t = transformer_make(&c, VKA_F32, 75, 3, 8, test_seed());
     vka_attention_desc attention = transformer_attention(&t, 4);
-    uint64_t scratch = 0;
+    vka_requirements need;
     EXPECT_OK(transformer_prepare(&t, 4));
-    EXPECT_OK(vka_attention_workspace(c.device, &attention, &scratch));
-    cr_assert_gt(scratch, 0);
+    EXPECT_OK(vka_attention_requirements(c.device, &attention, &need));
+    cr_assert_gt(need.workspace_bytes, 0);
     vka_recorder *r = NULL;
-    EXPECT_OK(vka_recorder_create(c.device, &(vka_recorder_desc){.scratch_bytes = scratch}, &r));
+    EXPECT_OK(vka_recorder_create(c.device, &(vka_recorder_desc){.scratch_bytes = need.workspace_bytes}, &r));
     uint64_t before = allocations();
     uint64_t memory = vka_device_memory(c.device).bytes;
     for (int frame = 0; frame < 4; frame++) {

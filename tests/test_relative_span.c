@@ -361,11 +361,11 @@ static void end(fixture *f) {
 
 static void refused(fixture *f, const vka_relative_bias_span_desc *d, const char *field) {
     char item[64], text[256];
-    uint64_t bytes = 0;
+    vka_requirements need;
     snprintf(item, sizeof item, "vka_relative_bias_span.%s", field);
     EXPECT_FAILURE(vka_relative_bias_span(f->c.recorder, d), VKA_INVALID, item);
     EXPECT_FAILURE(vka_relative_bias_span_prepare(f->c.device, d), VKA_INVALID, item);
-    EXPECT_FAILURE(vka_relative_bias_span_workspace(f->c.device, d, &bytes), VKA_INVALID, item);
+    EXPECT_FAILURE(vka_relative_bias_span_requirements(f->c.device, d, &need), VKA_INVALID, item);
     EXPECT_FAILURE(vka_relative_bias_span_explain(f->c.device, d, text, sizeof text, NULL), VKA_INVALID, item);
 }
 

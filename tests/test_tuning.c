@@ -175,7 +175,7 @@ static void device_with(const char *text, const char *file, bool used) {
     context c = {.config = &config_real};
     char plan[2048];
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     desc.tuning = text;
     desc.tuning_size = text ? strlen(text) : 0;
     desc.tuning_file = file;

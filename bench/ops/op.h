@@ -56,7 +56,7 @@ struct bench_operation {
     void (*reference)(const bench_problem *p, uint64_t row, bench_row *out);
     bench_record_fn record; /* user: the problem */
     vka_status (*prepare)(const bench_problem *p);
-    vka_status (*workspace)(const bench_problem *p, uint64_t *bytes);
+    vka_status (*requirements)(const bench_problem *p, vka_requirements *need);
     vka_status (*explain)(const bench_problem *p, char *text, size_t capacity);
 };
 
@@ -79,16 +79,20 @@ vka_tensor bench_case_tensor(const bench_case *c, bench_slot slot);
         vka_##op##_desc desc = describe(p);                                                                            \
         return vka_##op##_prepare(p->device, &desc);                                                                   \
     }                                                                                                                  \
-    static vka_status workspace(const bench_problem *p, uint64_t *bytes) {                                             \
+    static vka_status requirements(const bench_problem *p, vka_requirements *need) {                                   \
         vka_##op##_desc desc = describe(p);                                                                            \
-        return vka_##op##_workspace(p->device, &desc, bytes);                                                          \
+        return vka_##op##_requirements(p->device, &desc, need);                                                        \
     }                                                                                                                  \
     static vka_status explain(const bench_problem *p, char *text, size_t capacity) {                                   \
         vka_##op##_desc desc = describe(p);                                                                            \
         return vka_##op##_explain(p->device, &desc, text, capacity, NULL);                                             \
     }                                                                                                                  \
-    const bench_operation bench_operation_##op = {                                                                     \
-        .name = #op, .record = record, .prepare = prepare, .workspace = workspace, .explain = explain, __VA_ARGS__}
+    const bench_operation bench_operation_##op = {.name = #op,                                                         \
+                                                  .record = record,                                                    \
+                                                  .prepare = prepare,                                                  \
+                                                  .requirements = requirements,                                        \
+                                                  .explain = explain,                                                  \
+                                                  __VA_ARGS__}
 
 /* ---- rows.c: operations on rows, x and out [rows, cols] ------------------------------------------------------------
  */

@@ -28,10 +28,10 @@ typedef struct vka_window {
 
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_attention_path {
-    VKA_ATTENTION_PATH_AUTO = 0,    /* chosen from the device's capabilities and the problem    */
-    VKA_ATTENTION_PATH_ROW = 1,     /* an invocation owns query rows, keys come by uniform loads: software drivers     */
-    VKA_ATTENTION_PATH_TILE = 2,    /* a workgroup owns a query tile, keys are staged in shared memory: GPUs    */
-    VKA_ATTENTION_PATH_DECODE = 3,  /* a subgroup owns few query rows, its lanes share each key: decoding  */
+    VKA_ATTENTION_PATH_AUTO = 0,   /* chosen from the device's capabilities and the problem    */
+    VKA_ATTENTION_PATH_ROW = 1,    /* an invocation owns query rows, keys come by uniform loads: software drivers     */
+    VKA_ATTENTION_PATH_TILE = 2,   /* a workgroup owns a query tile, keys are staged in shared memory: GPUs    */
+    VKA_ATTENTION_PATH_DECODE = 3, /* a subgroup owns few query rows, its lanes share each key: decoding  */
     VKA_ATTENTION_PATH_COOPMAT = 4, /* subgroups own query rows and multiply by cooperative matrices; f16 and bf16 */
     /* Matrices span a tile's rows (VK_NV_cooperative_matrix2); queries are f16, keys and values f16 or quantised. */
     VKA_ATTENTION_PATH_COOPMAT2 = 5,
@@ -158,6 +158,31 @@ typedef struct vka_attention_desc {
     vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
 } vka_attention_desc;
 
+/* A path and a tile that can run a problem. */
+typedef struct vka_attention_candidate {
+    vka_attention_path path;
+    vka_attention_tile tile;
+} vka_attention_candidate;
+
+/* Lists every path and tile that can run an attention with this description (whose path, tile and splits are ignored),
+ * for whoever measures them. What is listed runs, and a path that is asked for without a tile runs if any of its tiles
+ * is listed. What the device's driver is known to get wrong is not listed, nor what a software driver would take
+ * gigabytes of memory to compile. *count receives how many there are; at most `capacity` are written.
+ * @return as vka_attention. Threads: any. */
+VKA_API vka_status vka_attention_candidates_sized(vka_device *device, const vka_attention_desc *desc, size_t desc_size,
+                                                  vka_attention_candidate *candidates, size_t candidate_size,
+                                                  uint32_t capacity, uint32_t *count);
+static inline vka_status vka_attention_candidates(vka_device *device_, const vka_attention_desc *desc_,
+                                                  vka_attention_candidate *candidates_, uint32_t capacity_,
+                                                  uint32_t *count_) {
+    return vka_attention_candidates_sized(device_, desc_, sizeof *desc_, candidates_, sizeof *candidates_, capacity_,
+                                          count_);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
 /* out = softmax(scale * q k^T, capped, biased, masked) v, in O(N) memory, with scores, softmax state and sums in f32
  * (Vaswani 2017; tiled with an online softmax as in Dao 2022; keys split and merged as in Flash-Decoding, Dao 2023).
  *
@@ -193,40 +218,6 @@ typedef struct vka_attention_desc {
  *         on this device, or larger than a binding can see and one of these exceptions); VKA_OUT_OF_MEMORY;
  *         VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_attention(vka_recorder *recorder, const vka_attention_desc *desc);
-
-/* Compiles the pipelines of an attention with this description, so that recording it compiles and allocates nothing.
- * Only types, shapes, strides, alignment of offsets and flags matter: tensors need no buffers here, nor do they for
- * vka_attention_workspace, vka_attention_explain and vka_attention_candidates.
- * @return as vka_attention. Threads: any. */
-VKA_API vka_status vka_attention_prepare(vka_device *device, const vka_attention_desc *desc);
-
-/* Scratch bytes that recording it needs: 0 unless keys are split, or no binding sees them all.
- * @return as vka_attention. Threads: any. */
-VKA_API vka_status vka_attention_workspace(vka_device *device, const vka_attention_desc *desc, uint64_t *bytes);
-
-/* Writes what would run and why, as text with one fact a line, NUL-terminated, at most `capacity` bytes. `avoided` is
- * what the device's driver is known to get wrong, and where that is written down. *length, if not NULL, receives the
- * length that the whole text has without the NUL. @return as vka_attention. Threads: any. */
-VKA_API vka_status vka_attention_explain(vka_device *device, const vka_attention_desc *desc, char *text,
-                                         size_t capacity, size_t *length);
-
-/* A path and a tile that can run a problem. */
-typedef struct vka_attention_candidate {
-    vka_attention_path path;
-    vka_attention_tile tile;
-} vka_attention_candidate;
-
-/* Lists every path and tile that can run an attention with this description (whose path, tile and splits are ignored),
- * for whoever measures them. What is listed runs, and a path that is asked for without a tile runs if any of its tiles
- * is listed. What the device's driver is known to get wrong is not listed, nor what a software driver would take
- * gigabytes of memory to compile. *count receives how many there are; at most `capacity` are written.
- * @return as vka_attention. Threads: any. */
-VKA_API vka_status vka_attention_candidates(vka_device *device, const vka_attention_desc *desc,
-                                            vka_attention_candidate *candidates, uint32_t capacity, uint32_t *count);
-
-#ifdef __cplusplus
-}
-#endif
+VKA_OPERATION_FUNCTIONS(attention, ATTENTION)
 
 #endif

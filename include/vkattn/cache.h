@@ -47,6 +47,10 @@ typedef struct vka_cache_append_desc {
     vka_rope_options rope; /* not used unless `rotate`                                                              */
 } vka_cache_append_desc;
 
+#ifdef __cplusplus
+}
+#endif
+
 /* Writes new keys and values into a cache, rotated and quantised as asked.
  *
  * Tokens that would lie beyond the capacity are refused when lengths (and offsets) come from the host, and dropped when
@@ -68,16 +72,6 @@ typedef struct vka_cache_append_desc {
  *         see are a single row, of packed new tokens a single head, of paged caches a single page of one head, as for
  *         vka_attention, or lists and tables); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_cache_append(vka_recorder *recorder, const vka_cache_append_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
-VKA_API vka_status vka_cache_append_prepare(vka_device *device, const vka_cache_append_desc *desc);
-VKA_API vka_status vka_cache_append_workspace(vka_device *device, const vka_cache_append_desc *desc, uint64_t *bytes);
-VKA_API vka_status vka_cache_append_explain(vka_device *device, const vka_cache_append_desc *desc, char *text,
-                                            size_t capacity, size_t *length);
-
-#ifdef __cplusplus
-}
-#endif
+VKA_OPERATION_FUNCTIONS(cache_append, CACHE_APPEND)
 
 #endif

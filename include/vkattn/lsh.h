@@ -50,30 +50,6 @@ typedef struct vka_lsh_sort_desc {
     vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
 } vka_lsh_sort_desc;
 
-/* Hashes tokens so that vectors of about one direction likely share a bucket, and sorts them by bucket, and by position
- * within a bucket (Reformer, Kitaev 2020; the hash: Andoni 2015):
- *
- *   p = x R    bucket = argmax [p, -p], the first of equals    permutation = stable sort of 0 .. N - 1 by bucket
- *
- * with sums in f32: where the two largest are closer than their rounding errors, either may win. A NaN never does, and
- * a token all of whose products are NaN has bucket 0; every token has a bucket and every slot one token, whatever x
- * holds. The same inputs on the same device give the same bits, every time. Any strides. B, H or N = 0 records nothing
- * and succeeds.
- *
- * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
- * has completed. On any error nothing is recorded.
- *
- * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (rotations, or a single head
- *         of a tensor or of the workspace, are larger than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
- * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_lsh_sort(vka_recorder *recorder, const vka_lsh_sort_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace and vka_attention_explain. Threads: any. */
-VKA_API vka_status vka_lsh_sort_prepare(vka_device *device, const vka_lsh_sort_desc *desc);
-VKA_API vka_status vka_lsh_sort_workspace(vka_device *device, const vka_lsh_sort_desc *desc, uint64_t *bytes);
-VKA_API vka_status vka_lsh_sort_explain(vka_device *device, const vka_lsh_sort_desc *desc, char *text, size_t capacity,
-                                        size_t *length);
-
 /* Random rotations for the host to upload: numbers first .. first + count - 1 of the normal distribution that a seed
  * stands for. Numbers 4 i .. 4 i + 3 come of the words w0 .. w3 of Philox4x32-10 (Salmon 2011) with the counter {i's
  * low word, i's high word, 0, 0} and the key seed (low word first), by Box and Muller in float64, rounded to f32: of
@@ -91,5 +67,23 @@ VKA_API vka_tensor vka_lsh_round(vka_tensor rounds, uint32_t round);
 #ifdef __cplusplus
 }
 #endif
+
+/* Hashes tokens so that vectors of about one direction likely share a bucket, and sorts them by bucket, and by position
+ * within a bucket (Reformer, Kitaev 2020; the hash: Andoni 2015):
+ *
+ *   p = x R    bucket = argmax [p, -p], the first of equals    permutation = stable sort of 0 .. N - 1 by bucket
+ *
+ * with sums in f32: where the two largest are closer than their rounding errors, either may win. A NaN never does, and
+ * a token all of whose products are NaN has bucket 0; every token has a bucket and every slot one token, whatever x
+ * holds. The same inputs on the same device give the same bits, every time. Any strides. B, H or N = 0 records nothing
+ * and succeeds.
+ *
+ * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
+ * has completed. On any error nothing is recorded.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (rotations, or a single head
+ *         of a tensor or of the workspace, are larger than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(lsh_sort, LSH_SORT)
 
 #endif

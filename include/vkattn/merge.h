@@ -19,6 +19,10 @@ typedef struct vka_attention_merge_desc {
     vka_tensor lse;   /* optional: f32 [B, Hq, Nq]; may be the very same view as a_lse or b_lse                    */
 } vka_attention_merge_desc;
 
+#ifdef __cplusplus
+}
+#endif
+
 /* Makes of two attentions of the same queries the one over all their keys (Flash-Decoding, Dao 2023; Ring Attention,
  * Liu 2023; cascade inference, Ye 2024):
  *
@@ -42,17 +46,6 @@ typedef struct vka_attention_merge_desc {
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a single row is larger than
  *         a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_attention_merge(vka_recorder *recorder, const vka_attention_merge_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
-VKA_API vka_status vka_attention_merge_prepare(vka_device *device, const vka_attention_merge_desc *desc);
-VKA_API vka_status vka_attention_merge_workspace(vka_device *device, const vka_attention_merge_desc *desc,
-                                                 uint64_t *bytes);
-VKA_API vka_status vka_attention_merge_explain(vka_device *device, const vka_attention_merge_desc *desc, char *text,
-                                               size_t capacity, size_t *length);
-
-#ifdef __cplusplus
-}
-#endif
+VKA_OPERATION_FUNCTIONS(attention_merge, ATTENTION_MERGE)
 
 #endif

@@ -30,6 +30,10 @@ typedef struct vka_layer_norm_desc {
     vka_norm_path path;
 } vka_layer_norm_desc;
 
+#ifdef __cplusplus
+}
+#endif
+
 /* out = (y - mean(y)) / sqrt(var(y) + epsilon) * weight + bias, y = x + residual (Ba 2016). Biased variance. Statistics
  * in f32: deviations from a first mean, then the mean and the squares of those. So neither offsets nor magnitudes cost
  * accuracy: values around 10000 that are 0.001 apart, and finite ones up to the largest, come out as in float64
@@ -40,16 +44,6 @@ typedef struct vka_layer_norm_desc {
  *
  * @return VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_layer_norm(vka_recorder *recorder, const vka_layer_norm_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
-VKA_API vka_status vka_layer_norm_prepare(vka_device *device, const vka_layer_norm_desc *desc);
-VKA_API vka_status vka_layer_norm_workspace(vka_device *device, const vka_layer_norm_desc *desc, uint64_t *bytes);
-VKA_API vka_status vka_layer_norm_explain(vka_device *device, const vka_layer_norm_desc *desc, char *text,
-                                          size_t capacity, size_t *length);
-
-#ifdef __cplusplus
-}
-#endif
+VKA_OPERATION_FUNCTIONS(layer_norm, LAYER_NORM)
 
 #endif

@@ -132,7 +132,12 @@ typedef struct vka_pattern vka_pattern;
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (the map is larger than a
  *         binding can see; DEVICE without a queue); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. On failure *pattern is NULL.
  * Threads: any. */
-VKA_API vka_status vka_pattern_create(vka_device *device, const vka_pattern_desc *desc, vka_pattern **pattern);
+VKA_API vka_status vka_pattern_create_sized(vka_device *device, const vka_pattern_desc *desc, size_t desc_size,
+                                            size_t term_size, vka_pattern **pattern);
+static inline vka_status vka_pattern_create(vka_device *device_, const vka_pattern_desc *desc_,
+                                            vka_pattern **pattern_) {
+    return vka_pattern_create_sized(device_, desc_, sizeof *desc_, sizeof *desc_->terms, pattern_);
+}
 
 /* Frees a map and sets *pattern to NULL. NULL and pointers to NULL are allowed. Work that uses it must have completed.
  */

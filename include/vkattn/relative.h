@@ -21,6 +21,24 @@ typedef struct vka_relative_bias_t5_desc {
                             /*   distance each (a half, or a quarter if bidirectional), at most 2^24; 0 = 128      */
 } vka_relative_bias_t5_desc;
 
+/* Adaptive spans made into biases. */
+typedef struct vka_relative_bias_span_desc {
+    vka_tensor spans; /* required: f32 [Hq]: z of each head, in tokens (of the authors' code: current_val times */
+    /*   max_size). Read when the commands run                                                    */
+    vka_tensor out; /* required: f32 [Hq, L]: what vka_attention_desc.relative_bias takes                        */
+    uint32_t relative_zero; /* where in a row the query's own token is; below L; the same in vka_attention_desc    */
+    float ramp;             /* required: R, tokens over which the mask falls from 1 to 0; above 0, at most 2^24    */
+} vka_relative_bias_span_desc;
+
+/* How far back heads with these spans see: the largest n for which some head sees the key p - n, ceil(max z + ramp). At
+ * least 1, so that it makes a window with right = -1 even where no head sees anything; VKA_UNBOUNDED if that is the
+ * answer, and where z or ramp is NaN. spans [heads]. Threads: any. */
+VKA_API int32_t vka_relative_bias_span_left(const float *spans, uint32_t heads, float ramp);
+
+#ifdef __cplusplus
+}
+#endif
+
 /* out[h, l] = table[bucket(l - relative_zero), h], with the buckets of T5 (Raffel 2020) for distances key position -
  * query position, j - p in the words of vka_attention_desc. Buckets are those of _relative_position_bucket in Hugging
  * Face's transformers at every distance, float32 roundings included, with logarithms rounded to the nearest.
@@ -37,24 +55,7 @@ typedef struct vka_relative_bias_t5_desc {
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a tensor is larger than a
  *         binding can see; vka_attention could not read it either); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_relative_bias_t5(vka_recorder *recorder, const vka_relative_bias_t5_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. It takes
- * 4 * (buckets - 1) bytes of vka_recorder_desc.value_bytes, as a list of host values does. Threads: any. */
-VKA_API vka_status vka_relative_bias_t5_prepare(vka_device *device, const vka_relative_bias_t5_desc *desc);
-VKA_API vka_status vka_relative_bias_t5_workspace(vka_device *device, const vka_relative_bias_t5_desc *desc,
-                                                  uint64_t *bytes);
-VKA_API vka_status vka_relative_bias_t5_explain(vka_device *device, const vka_relative_bias_t5_desc *desc, char *text,
-                                                size_t capacity, size_t *length);
-
-/* Adaptive spans made into biases. */
-typedef struct vka_relative_bias_span_desc {
-    vka_tensor spans; /* required: f32 [Hq]: z of each head, in tokens (of the authors' code: current_val times */
-    /*   max_size). Read when the commands run                                                    */
-    vka_tensor out; /* required: f32 [Hq, L]: what vka_attention_desc.relative_bias takes                        */
-    uint32_t relative_zero; /* where in a row the query's own token is; below L; the same in vka_attention_desc    */
-    float ramp;             /* required: R, tokens over which the mask falls from 1 to 0; above 0, at most 2^24    */
-} vka_relative_bias_span_desc;
+VKA_OPERATION_FUNCTIONS(relative_bias_t5, RELATIVE_BIAS_T5)
 
 /* out[h, l] = log(m), m = clamp((z_h - x) / R + 1, 0, 1), with x = relative_zero - 1 - l: the soft mask of adaptive
  * attention spans (Sukhbaatar 2019) on the distance x to earlier tokens, where x = 0 is the previous one. Added to the
@@ -89,22 +90,6 @@ typedef struct vka_relative_bias_span_desc {
  * has completed. On any error nothing is recorded. A recording stays valid while z changes.
  *
  * @return as vka_relative_bias_t5. Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_relative_bias_span(vka_recorder *recorder, const vka_relative_bias_span_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
-VKA_API vka_status vka_relative_bias_span_prepare(vka_device *device, const vka_relative_bias_span_desc *desc);
-VKA_API vka_status vka_relative_bias_span_workspace(vka_device *device, const vka_relative_bias_span_desc *desc,
-                                                    uint64_t *bytes);
-VKA_API vka_status vka_relative_bias_span_explain(vka_device *device, const vka_relative_bias_span_desc *desc,
-                                                  char *text, size_t capacity, size_t *length);
-
-/* How far back heads with these spans see: the largest n for which some head sees the key p - n, ceil(max z + ramp). At
- * least 1, so that it makes a window with right = -1 even where no head sees anything; VKA_UNBOUNDED if that is the
- * answer, and where z or ramp is NaN. spans [heads]. Threads: any. */
-VKA_API int32_t vka_relative_bias_span_left(const float *spans, uint32_t heads, float ramp);
-
-#ifdef __cplusplus
-}
-#endif
+VKA_OPERATION_FUNCTIONS(relative_bias_span, RELATIVE_BIAS_SPAN)
 
 #endif

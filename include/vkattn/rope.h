@@ -37,6 +37,10 @@ typedef struct vka_rope_desc {
     vka_rope_options options;
 } vka_rope_desc;
 
+#ifdef __cplusplus
+}
+#endif
+
 /* Rotates pairs of channels by angles that grow with the position (RoPE, Su 2021):
  *
  *   out1 = cos x1 - sin x2    out2 = sin x1 + cos x2
@@ -52,16 +56,6 @@ typedef struct vka_rope_desc {
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a row or a table is larger
  *         than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
-VKA_API vka_status vka_rope(vka_recorder *recorder, const vka_rope_desc *desc);
-
-/* As vka_attention_prepare, vka_attention_workspace (always 0 today) and vka_attention_explain. Threads: any. */
-VKA_API vka_status vka_rope_prepare(vka_device *device, const vka_rope_desc *desc);
-VKA_API vka_status vka_rope_workspace(vka_device *device, const vka_rope_desc *desc, uint64_t *bytes);
-VKA_API vka_status vka_rope_explain(vka_device *device, const vka_rope_desc *desc, char *text, size_t capacity,
-                                    size_t *length);
-
-#ifdef __cplusplus
-}
-#endif
+VKA_OPERATION_FUNCTIONS(rope, ROPE)
 
 #endif

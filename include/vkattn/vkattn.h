@@ -10,8 +10,8 @@
  *   vka_buffer     device memory: ours, or a wrapped VkBuffer.
  *   vka_tensor     a plain value: buffer, byte offset, type, shape, strides.
  *   vka_recorder   where commands go: our own command buffer, or a wrapped VkCommandBuffer.
- *   an operation   a description struct and three functions: vka_<op> records it, vka_<op>_prepare compiles its
- *                  pipelines ahead, vka_<op>_workspace says how much scratch memory it needs.
+ *   an operation   a description struct and four functions: vka_<op> records it, vka_<op>_prepare compiles its
+ *                  pipelines ahead, vka_<op>_requirements says what room it needs, vka_<op>_explain what would run.
  *
  * A standalone program:
  *
@@ -21,6 +21,7 @@
  *   vka_recorder *rec;     vka_recorder_create(dev, NULL, &rec);
  *   vka_recorder_begin(rec);
  *   vka_attention(rec, &(vka_attention_desc){ .q = vka_tensor_4d(q, VKA_F32, 1, heads, n, d), ... });
+ *                          in C++20: vka_attention(rec, { .q = vka_tensor_4d(..), ... });
  *   vka_recorder_submit(rec);
  *   vka_recorder_wait(rec, VKA_FOREVER);
  *   vka_buffer_read(out, 0, result, bytes);
@@ -42,6 +43,9 @@
  *  - Barriers between the operations of one recorder are inserted by the library.
  *  - Descriptions may die when the call returns. Buffers must live until the recorded work has completed.
  *  - Destroying NULL is allowed. Destroy children (buffers, recorders, patterns) before their device.
+ *  - Descriptions grow at their end, and functions that take one know its size: an app that was compiled with an older
+ *    header gets what it got before from a newer library. A newer header with an older library: VKA_UNSUPPORTED, if a
+ *    field is not 0 that the library does not have. (docs/api-stability.md)
  *  - Shapes are counted in elements, strides in elements, offsets and sizes in bytes, times in nanoseconds.
  *
  * THREADS
@@ -222,8 +226,8 @@ typedef struct vka_device_caps {
 
 /* Creation. A NULL description means all defaults. */
 typedef struct vka_device_desc {
-    uint32_t number;     /* 1 = first device as listed by vka_device_enumerate, ...; 0 = the best one           */
-    const uint8_t *uuid; /* 16 bytes: the device with this UUID; NULL = any. Not together with `number`.         */
+    uint32_t index;      /* as listed by vka_device_enumerate: 0 is the best one                                */
+    const uint8_t *uuid; /* 16 bytes: the device with this UUID; NULL = any. Not together with `index`.          */
     bool no_software;    /* refuse software drivers (type CPU)                                                  */
     vka_log log;
     vka_allocator allocator;
@@ -235,10 +239,6 @@ typedef struct vka_device_desc {
     const char *tuning;
     size_t tuning_size;
     const char *tuning_file;
-    /* Lowers what the library believes about the device, to test the plans of smaller devices. Called once with the
-     * real capabilities; raised values are taken back. */
-    void (*narrow)(void *user, vka_device_caps *caps);
-    void *narrow_user;
     /* PFN_vkGetInstanceProcAddr as a general function pointer; NULL = the system's loader, opened at run time. */
     void (*get_instance_proc_addr)(void);
 } vka_device_desc;
@@ -249,15 +249,20 @@ typedef struct vka_device_desc {
  *   caps   receives up to `capacity` entries; may be NULL when capacity is 0
  *   count  receives the number of devices, which may exceed the capacity
  *
+ * The other function has the distance of entries, and the size of a description, as arguments.
+ *
  * VKA_OK (also with zero devices), VKA_NO_DEVICE (no loader), VKA_OUT_OF_MEMORY. Threads: any. */
-VKA_API vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *caps, uint32_t capacity,
-                                        uint32_t *count);
+static inline vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *caps, uint32_t capacity,
+                                              uint32_t *count);
+VKA_API vka_status vka_device_enumerate_sized(const vka_device_desc *desc, size_t desc_size, vka_device_caps *caps,
+                                              size_t caps_size, uint32_t capacity, uint32_t *count);
 
 /* Creates an instance and a device of its own. Takes milliseconds to seconds (drivers are loaded).
  *
  * VKA_OK; VKA_INVALID; VKA_NO_DEVICE; VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR. On failure *device is NULL.
  * Threads: any. */
-VKA_API vka_status vka_device_create(const vka_device_desc *desc, vka_device **device);
+static inline vka_status vka_device_create(const vka_device_desc *desc, vka_device **device);
+VKA_API vka_status vka_device_create_sized(const vka_device_desc *desc, size_t desc_size, vka_device **device);
 
 /* Waits for the device's own submissions, then destroys it and sets *device to NULL. NULL and pointers to NULL are
  * allowed. Buffers, recorders and patterns must be gone. If some are not, a line of level VKA_LOG_WARNING counts them
@@ -265,7 +270,7 @@ VKA_API vka_status vka_device_create(const vka_device_desc *desc, vka_device **d
  * use the device. */
 VKA_API void vka_device_destroy(vka_device **device);
 
-/* The capabilities that plans are made from (after `narrow`); lives as long as the device. Threads: any. */
+/* The capabilities that plans are made from; lives as long as the device. Threads: any. */
 VKA_API const vka_device_caps *vka_device_get_caps(const vka_device *device);
 
 /* Copies the compiled pipelines as a blob for vka_device_desc.cache. With data == NULL only *size is set, to the
@@ -300,7 +305,9 @@ typedef struct vka_buffer_desc {
 
 /* Creates a buffer with undefined contents.
  * VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. On failure *buffer is NULL. Threads: any. */
-VKA_API vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vka_buffer **buffer);
+static inline vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vka_buffer **buffer);
+VKA_API vka_status vka_buffer_create_sized(vka_device *device, const vka_buffer_desc *desc, size_t desc_size,
+                                           vka_buffer **buffer);
 
 /* Frees the buffer (a wrapped VkBuffer stays) and sets *buffer to NULL. Work that uses it must have completed. */
 VKA_API void vka_buffer_destroy(vka_buffer **buffer);
@@ -330,7 +337,7 @@ VKA_API void *vka_buffer_map(vka_buffer *buffer);
  * ignores its stride; otherwise a single zero stride is refused (broadcast with a size of 1 instead). Output tensors
  * must not overlap themselves or an input, except where an operation says so. */
 typedef struct vka_tensor {
-    vka_buffer *buffer; /* required to record; _prepare, _workspace and _explain of an operation work without it  */
+    vka_buffer *buffer; /* required to record; an operation's _prepare, _requirements, _explain work without it  */
     uint64_t offset;    /* bytes, multiple of the element size (Q8_0: of 2)                                       */
     vka_dtype dtype;    /* VKA_DTYPE_INVALID, 0: the tensor is absent (optional tensors)                          */
     uint32_t rank; /* 1 .. VKA_MAX_RANK                                                                           */
@@ -358,7 +365,7 @@ typedef struct vka_integers {
 
 /* Scratch memory of an operation. Without a buffer it is the recorder's own, from the offset on: operations of one
  * recording that have nothing to do with each other can run side by side when their offsets lie apart. The recorder
- * grows to what is needed. Otherwise at least the bytes that vka_<op>_workspace says lie in the buffer behind the
+ * grows to what is needed. Otherwise at least the bytes that vka_<op>_requirements says lie in the buffer behind the
  * offset, apart from the operation's tensors. The offset is a multiple of 256. */
 typedef struct vka_workspace {
     vka_buffer *buffer;
@@ -376,17 +383,20 @@ typedef struct vka_recorder vka_recorder;
  * allocates nothing; beyond it, the recorder grows (allocates) once and keeps the room. */
 typedef struct vka_recorder_desc {
     uint32_t max_dispatches; /* dispatches between two resets; 0 = 256; at most 2^20. An operation takes one or    */
-                             /* two, and more where tensors or work are large: see vka_<op>_explain.              */
-    uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. See vka_<op>_workspace: the    */
-                             /* largest one suffices, operations share it.                                        */
-    uint64_t value_bytes;    /* memory for host values of descriptions (vka_integers), 256 bytes more a list than  */
-                             /*   it has; 0 = none yet                                                            */
+                             /* two, and more where tensors or work are large: vka_requirements.dispatches        */
+    uint64_t scratch_bytes;  /* scratch for the operations recorded; 0 = none yet. The largest                    */
+                             /*   vka_requirements.workspace_bytes suffices: operations share it                  */
+    uint64_t value_bytes;    /* memory for host values of descriptions (vka_integers); 0 = none yet. The sum of    */
+                             /*   vka_requirements.value_bytes                                                     */
     uint32_t timestamps;     /* how many vka_recorder_timestamp there can be; 0 = none; at most 2^20              */
 } vka_recorder_desc;
 
 /* VKA_OK; VKA_INVALID; VKA_OUT_OF_MEMORY (also for sizes beyond what a buffer can have); VKA_DEVICE_LOST. On failure
  * *recorder is NULL. Threads: any. */
-VKA_API vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc, vka_recorder **recorder);
+static inline vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc,
+                                             vka_recorder **recorder);
+VKA_API vka_status vka_recorder_create_sized(vka_device *device, const vka_recorder_desc *desc, size_t desc_size,
+                                             vka_recorder **recorder);
 
 /* Waits for the recorder's own submission, frees it and sets *recorder to NULL. Commands recorded into a wrapped
  * command buffer must have completed, and that command buffer must not be submitted again. */
@@ -438,8 +448,146 @@ VKA_API vka_status vka_copy(vka_recorder *recorder, vka_buffer *dst, uint64_t ds
  * multiples of 4. VKA_OK; VKA_INVALID. */
 VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t offset, uint64_t size, uint32_t value);
 
+/* ---- operations ------------------------------------------------------------------------------------------------- */
+
+/* Every operation, with the header that has its description. Numbers never change. */
+typedef enum vka_operation {
+    VKA_OPERATION_INVALID = 0,
+    VKA_OPERATION_ATTENTION = 1,          /* vka_attention_desc           attention.h */
+    VKA_OPERATION_ATTENTION_MERGE = 2,    /* vka_attention_merge_desc     merge.h     */
+    VKA_OPERATION_LAYER_NORM = 3,         /* vka_layer_norm_desc          norm.h      */
+    VKA_OPERATION_ROPE = 4,               /* vka_rope_desc                rope.h      */
+    VKA_OPERATION_CACHE_APPEND = 5,       /* vka_cache_append_desc        cache.h     */
+    VKA_OPERATION_RELATIVE_BIAS_T5 = 6,   /* vka_relative_bias_t5_desc    relative.h  */
+    VKA_OPERATION_RELATIVE_BIAS_SPAN = 7, /* vka_relative_bias_span_desc  relative.h  */
+    VKA_OPERATION_LSH_SORT = 8,           /* vka_lsh_sort_desc            lsh.h       */
+} vka_operation;
+
+/* What recording an operation takes. */
+typedef struct vka_requirements {
+    uint64_t workspace_bytes; /* scratch memory: see vka_workspace                                                */
+    uint64_t dispatches;      /* of vka_recorder_desc.max_dispatches                                              */
+    uint64_t value_bytes;     /* of vka_recorder_desc.value_bytes: host values of lists and tables, which are copied */
+} vka_requirements;
+
+/* The functions of all operations. `desc` is the operation's description, of `desc_size` bytes. They are for bindings
+ * to other languages and for tables of operations; C and C++ have, of each operation, what VKA_OPERATION_FUNCTIONS
+ * below makes of them.
+ *
+ * vka_operation_record records and returns; it never submits or waits. `desc` may die on return, buffers must live
+ * until the recorder's work has completed. On any error nothing is recorded. Threads: one thread per recorder at a
+ * time. */
+VKA_API vka_status vka_operation_record(vka_recorder *recorder, vka_operation operation, const void *desc,
+                                        size_t desc_size);
+
+/* Compiles the pipelines that recording a description like this takes, so that recording compiles and allocates
+ * nothing. Only types, shapes, strides, alignment of offsets and flags matter: here, and for the two functions below,
+ * tensors need no buffers. Threads: any. */
+VKA_API vka_status vka_operation_prepare(vka_device *device, vka_operation operation, const void *desc,
+                                         size_t desc_size);
+
+/* What recording takes; the first `requirements_size` bytes of it are written. Threads: any. */
+VKA_API vka_status vka_operation_requirements(vka_device *device, vka_operation operation, const void *desc,
+                                              size_t desc_size, vka_requirements *requirements,
+                                              size_t requirements_size);
+
+/* Writes what would run and why, as text with one fact a line, NUL-terminated, at most `capacity` bytes. `avoided` is
+ * what the device's driver is known to get wrong, and where that is written down. *length, if not NULL, receives the
+ * length that the whole text has without the NUL. Threads: any. */
+VKA_API vka_status vka_operation_explain(vka_device *device, vka_operation operation, const void *desc,
+                                         size_t desc_size, char *text, size_t capacity, size_t *length);
+
+/* ---- functions that know the size of a description ----------------------------------------------------------------
+ */
+
+static inline vka_status vka_device_enumerate(const vka_device_desc *desc_, vka_device_caps *caps_, uint32_t capacity_,
+                                              uint32_t *count_) {
+    return vka_device_enumerate_sized(desc_, sizeof *desc_, caps_, sizeof *caps_, capacity_, count_);
+}
+static inline vka_status vka_device_create(const vka_device_desc *desc_, vka_device **device_) {
+    return vka_device_create_sized(desc_, sizeof *desc_, device_);
+}
+static inline vka_status vka_buffer_create(vka_device *device_, const vka_buffer_desc *desc_, vka_buffer **buffer_) {
+    return vka_buffer_create_sized(device_, desc_, sizeof *desc_, buffer_);
+}
+static inline vka_status vka_recorder_create(vka_device *device_, const vka_recorder_desc *desc_,
+                                             vka_recorder **recorder_) {
+    return vka_recorder_create_sized(device_, desc_, sizeof *desc_, recorder_);
+}
+
 #ifdef __cplusplus
 }
+#endif
+
+/* Defines the functions of an operation, of which the headers say what vka_<op> does:
+ *
+ *   vka_status vka_<op>(vka_recorder *recorder, const vka_<op>_desc *desc);
+ *   vka_status vka_<op>_prepare(vka_device *device, const vka_<op>_desc *desc);
+ *   vka_status vka_<op>_requirements(vka_device *device, const vka_<op>_desc *desc, vka_requirements *requirements);
+ *   vka_status vka_<op>_explain(vka_device *device, const vka_<op>_desc *desc, char *text, size_t capacity,
+ *                               size_t *length);
+ *
+ * They are vka_operation_record, _prepare, _requirements and _explain, with the size of the description. In C++ a
+ * description may be a reference as well: vka_attention(rec, {.q = q, ..}) in C++20, or in C++11
+ * vka_attention(rec, vka_describe<vka_attention_desc>([&](vka_attention_desc &d) { d.q = q; .. })). */
+#define VKA_OPERATION_FUNCTIONS(op, OP)                                                                                \
+    static inline vka_status vka_##op(vka_recorder *recorder_, const vka_##op##_desc *desc_) {                         \
+        return vka_operation_record(recorder_, VKA_OPERATION_##OP, desc_, sizeof *desc_);                              \
+    }                                                                                                                  \
+    static inline vka_status vka_##op##_prepare(vka_device *device_, const vka_##op##_desc *desc_) {                   \
+        return vka_operation_prepare(device_, VKA_OPERATION_##OP, desc_, sizeof *desc_);                               \
+    }                                                                                                                  \
+    static inline vka_status vka_##op##_requirements(vka_device *device_, const vka_##op##_desc *desc_,                \
+                                                     vka_requirements *requirements_) {                                \
+        return vka_operation_requirements(device_, VKA_OPERATION_##OP, desc_, sizeof *desc_, requirements_,            \
+                                          sizeof *requirements_);                                                      \
+    }                                                                                                                  \
+    static inline vka_status vka_##op##_explain(vka_device *device_, const vka_##op##_desc *desc_, char *text_,        \
+                                                size_t capacity_, size_t *length_) {                                   \
+        return vka_operation_explain(device_, VKA_OPERATION_##OP, desc_, sizeof *desc_, text_, capacity_, length_);    \
+    }                                                                                                                  \
+    VKA_OPERATION_REFERENCES(op)
+
+#ifdef __cplusplus
+#    define VKA_OPERATION_REFERENCES(op)                                                                               \
+        extern "C++" {                                                                                                 \
+        static inline vka_status vka_##op(vka_recorder *recorder_, const vka_##op##_desc &desc_) {                     \
+            return vka_##op(recorder_, &desc_);                                                                        \
+        }                                                                                                              \
+        static inline vka_status vka_##op##_prepare(vka_device *device_, const vka_##op##_desc &desc_) {               \
+            return vka_##op##_prepare(device_, &desc_);                                                                \
+        }                                                                                                              \
+        static inline vka_status vka_##op##_requirements(vka_device *device_, const vka_##op##_desc &desc_,            \
+                                                         vka_requirements *requirements_) {                            \
+            return vka_##op##_requirements(device_, &desc_, requirements_);                                            \
+        }                                                                                                              \
+        static inline vka_status vka_##op##_explain(vka_device *device_, const vka_##op##_desc &desc_, char *text_,    \
+                                                    size_t capacity_, size_t *length_) {                               \
+            return vka_##op##_explain(device_, &desc_, text_, capacity_, length_);                                     \
+        }                                                                                                              \
+        }
+
+extern "C++" {
+static inline vka_status vka_device_create(const vka_device_desc &desc_, vka_device **device_) {
+    return vka_device_create(&desc_, device_);
+}
+static inline vka_status vka_buffer_create(vka_device *device_, const vka_buffer_desc &desc_, vka_buffer **buffer_) {
+    return vka_buffer_create(device_, &desc_, buffer_);
+}
+static inline vka_status vka_recorder_create(vka_device *device_, const vka_recorder_desc &desc_,
+                                             vka_recorder **recorder_) {
+    return vka_recorder_create(device_, &desc_, recorder_);
+}
+
+/* A description whose fields `fill` sets, all others being zero. */
+template <typename Desc, typename Fill> Desc vka_describe(Fill fill) {
+    Desc desc = Desc();
+    fill(desc);
+    return desc;
+}
+} /* extern "C++" */
+#else
+#    define VKA_OPERATION_REFERENCES(op)
 #endif
 
 #endif

@@ -124,13 +124,14 @@ typedef struct vka_import_desc {
     const char *tuning; /* as in vka_device_desc */
     size_t tuning_size;
     const char *tuning_file;
-    void (*narrow)(void *user, vka_device_caps *caps); /* as in vka_device_desc */
-    void *narrow_user;
 } vka_import_desc;
 
 /* Makes a vka_device of the app's device. vka_device_destroy frees only what the library made.
  * VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR. Threads: any. */
-VKA_API vka_status vka_device_import(const vka_import_desc *desc, vka_device **device);
+VKA_API vka_status vka_device_import_sized(const vka_import_desc *desc, size_t desc_size, vka_device **device);
+static inline vka_status vka_device_import(const vka_import_desc *desc_, vka_device **device_) {
+    return vka_device_import_sized(desc_, sizeof *desc_, device_);
+}
 
 /* Wraps the app's buffer, or a range of it, as a vka_buffer. The buffer needs VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, and
  * for vka_copy and vka_fill the transfer usages.

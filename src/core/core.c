@@ -73,3 +73,25 @@ vka_status vka__fail(const vka__context *ctx, vka_status status, const char *ite
     va_end(args);
     return status;
 }
+
+bool vka__copy_desc(void *desc, size_t size, const void *from, size_t from_size) {
+    size_t known = !from ? 0 : from_size < size ? from_size : size;
+    if (known)
+        memcpy(desc, from, known);
+    memset((char *)desc + known, 0, size - known);
+    for (size_t i = size; from && i < from_size; ++i)
+        if (((const unsigned char *)from)[i])
+            return false;
+    return true;
+}
+
+vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
+                          size_t from_size) {
+    if (vka__copy_desc(desc, size, from, from_size))
+        return VKA_OK;
+    char field[96];
+    snprintf(field, sizeof field, "%s.desc", item);
+    return vka__fail(ctx, VKA_UNSUPPORTED, field,
+                     "of %zu bytes uses fields that this version of the library, which knows %zu, lacks", from_size,
+                     size);
+}

@@ -32,6 +32,26 @@ void vka__log(const vka__context *ctx, vka_log_level level, const char *item, co
 vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...)
     VKA_PRINTF(4, 5);
 
+/* Descriptions grow at their end. Copies one of `from_size` bytes, or none (NULL), into ours of `size`: what a program
+ * that is older than the library does not know becomes 0. What a newer one knows and the library does not must be 0:
+ * otherwise an error is logged and VKA_UNSUPPORTED returned. */
+vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
+                          size_t from_size);
+/* The same without a context, before there is one. */
+bool vka__copy_desc(void *desc, size_t size, const void *from, size_t from_size);
+
+/* Lowers what the library believes about a device, so that tests see the plans of smaller ones. Called once with the
+ * real capabilities; raised values are taken back. Device creation and import take it; `fn` may be NULL. */
+typedef struct vka__narrowing {
+    void (*fn)(void *user, vka_device_caps *caps);
+    void *user;
+} vka__narrowing;
+vka_status vka__device_create(const vka_device_desc *desc, size_t desc_size, vka__narrowing narrowing,
+                              vka_device **device);
+struct vka_import_desc;
+vka_status vka__device_import(const struct vka_import_desc *desc, size_t desc_size, vka__narrowing narrowing,
+                              vka_device **device);
+
 static inline uint32_t vka__min_u32(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }

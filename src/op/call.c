@@ -34,21 +34,10 @@ const vka_workspace *vka__call_workspace(const vka__call *c) {
 
 /* ---- description ----------------------------------------------------------------------------------------------- */
 
-/* Descriptions grow at their end. What a program that is older than the library does not know is 0; what a newer one
- * knows and the library does not must be. */
 static vka_status copy_desc(vka__call *c, const void *desc, size_t size) {
-    size_t ours = c->op->desc_size;
     if (!desc)
         return vka__call_fail(c, VKA_INVALID, "desc", "must not be NULL");
-    memcpy(c->desc, desc, size < ours ? size : ours);
-    if (size < ours)
-        memset(c->desc + size, 0, ours - size);
-    for (size_t i = ours; i < size; ++i)
-        if (((const unsigned char *)desc)[i])
-            return vka__call_fail(c, VKA_UNSUPPORTED, "desc",
-                                  "of %zu bytes uses fields that this version of the library, which knows %zu, lacks",
-                                  size, ours);
-    return VKA_OK;
+    return vka__read_desc(c->ctx, c->op->name, c->desc, c->op->desc_size, desc, size);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------------------------- */

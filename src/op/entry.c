@@ -1,6 +1,7 @@
-/* The four public functions that every operation has: recording it, _prepare, _workspace and _explain.
+/* The four functions that every operation has: recording it, _prepare, _requirements and _explain.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <string.h>
 
 #include "op/call.h"
 
@@ -59,17 +60,25 @@ vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *de
     return status == VKA_OK ? vka__prepare(device, op->name, call.key, call.key_count) : status;
 }
 
-vka_status vka__op_workspace(const vka__op *op, vka_device *device, const void *desc, size_t size, uint64_t *bytes) {
+vka_status vka__op_requirements(const vka__op *op, vka_device *device, const void *desc, size_t size,
+                                vka_requirements *requirements, size_t requirements_size) {
     vka__call call;
     if (!device)
         return VKA_INVALID;
-    if (!bytes)
-        return missing(op, device, "workspace.bytes");
-    *bytes = 0;
+    if (!requirements)
+        return missing(op, device, "requirements.requirements");
+    memset(requirements, 0, requirements_size);
     vka_status status = vka__call_begin(&call, op, device, true, desc, size);
-    if (status == VKA_OK)
-        *bytes = call.workspace_bytes;
-    return status;
+    if (status != VKA_OK)
+        return status;
+    const vka__commands commands = commands_of(&call);
+    const vka_requirements all = {
+        .workspace_bytes = call.workspace_bytes,
+        .dispatches = call.dispatches,
+        .value_bytes = vka__value_bytes(device, &commands),
+    };
+    vka__copy_desc(requirements, requirements_size, &all, sizeof all);
+    return VKA_OK;
 }
 
 vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *desc, size_t size, char *text,
@@ -88,4 +97,44 @@ vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *de
     if (length)
         *length = out.length;
     return status;
+}
+
+/* ---- by number -------------------------------------------------------------------------------------------------- */
+
+static const vka__op *const operations[] = {
+#define VKA_OP(name, NAME) [VKA_OPERATION_##NAME] = &vka__op_##name,
+#include "ops.def"
+#undef VKA_OP
+};
+
+static const vka__op *find(vka_device *device, const char *function, vka_operation operation) {
+    const vka__op *op = (unsigned)operation < sizeof operations / sizeof *operations ? operations[operation] : NULL;
+    char item[96];
+    snprintf(item, sizeof item, "%s.operation", function);
+    if (!op && device)
+        vka__fail(vka__device_context(device), VKA_INVALID, item, "%d is not a vka_operation", (int)operation);
+    return op;
+}
+
+vka_status vka_operation_record(vka_recorder *recorder, vka_operation operation, const void *desc, size_t desc_size) {
+    vka_device *device = recorder ? vka__recorder_device(recorder) : NULL;
+    const vka__op *op = find(device, "vka_operation_record", operation);
+    return op ? vka__op_record(op, recorder, desc, desc_size) : VKA_INVALID;
+}
+
+vka_status vka_operation_prepare(vka_device *device, vka_operation operation, const void *desc, size_t desc_size) {
+    const vka__op *op = find(device, "vka_operation_prepare", operation);
+    return op ? vka__op_prepare(op, device, desc, desc_size) : VKA_INVALID;
+}
+
+vka_status vka_operation_requirements(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
+                                      vka_requirements *requirements, size_t requirements_size) {
+    const vka__op *op = find(device, "vka_operation_requirements", operation);
+    return op ? vka__op_requirements(op, device, desc, desc_size, requirements, requirements_size) : VKA_INVALID;
+}
+
+vka_status vka_operation_explain(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
+                                 char *text, size_t capacity, size_t *length) {
+    const vka__op *op = find(device, "vka_operation_explain", operation);
+    return op ? vka__op_explain(op, device, desc, desc_size, text, capacity, length) : VKA_INVALID;
 }

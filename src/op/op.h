@@ -1,5 +1,5 @@
 /* Operations. Each is one description: its tensors and numbers as tables, and a pure plan. Checks, views, bindings, the
- * public functions, explanations and the tests of malformed calls follow from it.
+ * functions, explanations and the tests of malformed calls follow from it.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_OP_H
 #define VKA_OP_H
@@ -192,7 +192,7 @@ void vka__rows_dispatch(const vka__call *call, uint64_t index, vka__dispatch *ou
 
 /* ---- entry points ---------------------------------------------------------------------------------------------- */
 
-/* Defines vka__op_<name>, of tables `args` and `numbers`, and the public functions. */
+/* Defines vka__op_<name>, of tables `args` and `numbers`. */
 #define VKA__OPERATION(op, ...)                                                                                        \
     const vka__op vka__op_##op = {.name = "vka_" #op,                                                                  \
                                   .args = args,                                                                        \
@@ -202,29 +202,17 @@ void vka__rows_dispatch(const vka__call *call, uint64_t index, vka__dispatch *ou
                                   .desc_size = sizeof(vka_##op##_desc),                                                \
                                   __VA_ARGS__};                                                                        \
     _Static_assert(sizeof(vka_##op##_desc) <= VKA__MAX_DESC && ARGS <= VKA__MAX_ARGS && NUMBERS <= VKA__MAX_NUMBERS,   \
-                   "a call has room for it");                                                                          \
-    vka_status vka_##op(vka_recorder *recorder, const vka_##op##_desc *desc) {                                         \
-        return vka__op_record(&vka__op_##op, recorder, desc, sizeof *desc);                                            \
-    }                                                                                                                  \
-    vka_status vka_##op##_prepare(vka_device *device, const vka_##op##_desc *desc) {                                   \
-        return vka__op_prepare(&vka__op_##op, device, desc, sizeof *desc);                                             \
-    }                                                                                                                  \
-    vka_status vka_##op##_workspace(vka_device *device, const vka_##op##_desc *desc, uint64_t *bytes) {                \
-        return vka__op_workspace(&vka__op_##op, device, desc, sizeof *desc, bytes);                                    \
-    }                                                                                                                  \
-    vka_status vka_##op##_explain(vka_device *device, const vka_##op##_desc *desc, char *text, size_t capacity,        \
-                                  size_t *length) {                                                                    \
-        return vka__op_explain(&vka__op_##op, device, desc, sizeof *desc, text, capacity, length);                     \
-    }
+                   "a call has room for it")
 
 /* All operations. */
-#define VKA_OP(name) extern const vka__op vka__op_##name;
+#define VKA_OP(name, NAME) extern const vka__op vka__op_##name;
 #include "ops.def"
 #undef VKA_OP
 
 vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size);
 vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size);
-vka_status vka__op_workspace(const vka__op *op, vka_device *device, const void *desc, size_t size, uint64_t *bytes);
+vka_status vka__op_requirements(const vka__op *op, vka_device *device, const void *desc, size_t size,
+                                vka_requirements *requirements, size_t requirements_size);
 vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *desc, size_t size, char *text,
                            size_t capacity, size_t *length);
 

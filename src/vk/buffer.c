@@ -40,7 +40,8 @@ vka_status vka__buffer_create(vka_device *d, const char *item, uint64_t size, vk
     return VKA_OK;
 }
 
-vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vka_buffer **buffer) {
+vka_status vka_buffer_create_sized(vka_device *device, const vka_buffer_desc *desc, size_t desc_size,
+                                   vka_buffer **buffer) {
     if (buffer)
         *buffer = NULL;
     if (!device)
@@ -50,13 +51,17 @@ vka_status vka_buffer_create(vka_device *device, const vka_buffer_desc *desc, vk
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.buffer", "must not be NULL");
     if (!desc)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.desc", "must not be NULL");
-    if (!desc->size)
+    vka_buffer_desc own;
+    vka_status status = vka__read_desc(ctx, "vka_buffer_create", &own, sizeof own, desc, desc_size);
+    if (status != VKA_OK)
+        return status;
+    if (!own.size)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.size", "is 0, but must be 1 or more");
-    if ((unsigned)desc->memory > VKA_MEMORY_READBACK)
-        return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.memory", "%d is not a vka_memory", (int)desc->memory);
+    if ((unsigned)own.memory > VKA_MEMORY_READBACK)
+        return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.memory", "%d is not a vka_memory", (int)own.memory);
     VkBufferUsageFlags usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                VK_BUFFER_USAGE_TRANSFER_DST_BIT | VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT;
-    vka_status status = vka__buffer_create(device, "vka_buffer_create", desc->size, desc->memory, usage, buffer);
+    status = vka__buffer_create(device, "vka_buffer_create", own.size, own.memory, usage, buffer);
     if (status != VKA_OK)
         return status;
     (*buffer)->child = true;

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const vka_device_desc default_desc;
-
 /* Best first: discrete, integrated, virtual, other, CPU; then more memory. */
 static uint32_t rank_of(vka_device_type type) {
     static const uint32_t rank[] = {[VKA_DEVICE_DISCRETE] = 5,
@@ -67,12 +65,15 @@ static vka_status open_instance(const vka__context *ctx, const char *item, const
     return vka__instance_create(ctx, item, get, instance);
 }
 
-vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *caps, uint32_t capacity,
-                                uint32_t *count) {
+vka_status vka_device_enumerate_sized(const vka_device_desc *desc, size_t desc_size, vka_device_caps *caps,
+                                      size_t caps_size, uint32_t capacity, uint32_t *count) {
     static const char item[] = "vka_device_enumerate";
-    desc = desc ? desc : &default_desc;
+    vka_device_desc own;
     vka__context ctx;
-    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
+    bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);
+    vka_status status = vka__context_init(&ctx, item, &own.log, &own.allocator);
+    if (status == VKA_OK && !known)
+        status = vka__read_desc(&ctx, item, &own, sizeof own, desc, desc_size);
     if (status != VKA_OK)
         return status;
     if (!count || (!caps && capacity))
@@ -80,13 +81,13 @@ vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *ca
                          "must not be NULL");
     *count = 0;
     vka__instance instance;
-    status = open_instance(&ctx, item, desc, &instance);
+    status = open_instance(&ctx, item, &own, &instance);
     if (status != VKA_OK)
         return status;
     vka__physical *list;
-    status = list_physical(&ctx, item, &instance, desc->no_software, &list, count);
+    status = list_physical(&ctx, item, &instance, own.no_software, &list, count);
     for (uint32_t i = 0; i < *count && i < capacity; ++i)
-        caps[i] = list[i].caps;
+        vka__copy_desc((char *)caps + i * caps_size, caps_size, &list[i].caps, sizeof list[i].caps);
     vka__free(&ctx, list);
     vka__instance_destroy(&instance);
     return status;
@@ -95,9 +96,7 @@ vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *ca
 static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, const vka__physical *list,
                          uint32_t count, vka__physical *chosen) {
     for (uint32_t i = 0; i < count; ++i) {
-        bool by_number = desc->number && i + 1 == desc->number;
-        bool by_uuid = desc->uuid && !memcmp(desc->uuid, list[i].caps.uuid, sizeof list[i].caps.uuid);
-        if (by_number || by_uuid || (!desc->number && !desc->uuid)) {
+        if (desc->uuid ? !memcmp(desc->uuid, list[i].caps.uuid, sizeof list[i].caps.uuid) : i == desc->index) {
             *chosen = list[i];
             return VKA_OK;
         }
@@ -107,10 +106,11 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
                          desc->no_software ? "there is no device that is not a software driver"
                                            : "there is no device with Vulkan 1.1, a queue with compute and 8 storage "
                                              "buffers; lines of VKA_LOG_INFO say what each one lacks");
-    if (desc->number)
-        return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.number", "is %u, but %u devices are usable",
-                         desc->number, count);
-    return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.uuid", "no device has it, of %u that are usable", count);
+    if (desc->uuid)
+        return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.uuid", "no device has it, of %u that are usable",
+                         count);
+    return vka__fail(ctx, VKA_NO_DEVICE, "vka_device_create.index", "is %u, but %u devices are usable", desc->index,
+                     count);
 }
 
 static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
@@ -163,33 +163,28 @@ static vka_status open_own(vka_device *d, const char *item, const vka_device_des
     return create_vk_device(d, item, chosen);
 }
 
-vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
-    static const char item[] = "vka_device_create";
-    desc = desc ? desc : &default_desc;
-    vka__context ctx;
-    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
-    if (status != VKA_OK) {
-        if (device)
-            *device = NULL;
-        return status;
-    }
-    if (!device)
-        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.device", "must not be NULL");
-    *device = NULL;
-    if (desc->number && desc->uuid)
-        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.uuid", "can't be combined with number");
+static vka_status check_desc(const vka__context *ctx, const vka_device_desc *desc) {
+    if (desc->index && desc->uuid)
+        return vka__fail(ctx, VKA_INVALID, "vka_device_create.uuid", "can't be combined with index");
     if (!desc->cache && desc->cache_size)
-        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.cache", "is NULL, but cache_size is not 0");
+        return vka__fail(ctx, VKA_INVALID, "vka_device_create.cache", "is NULL, but cache_size is not 0");
     if (!desc->tuning && desc->tuning_size)
-        return vka__fail(&ctx, VKA_INVALID, "vka_device_create.tuning", "is NULL, but tuning_size is not 0");
-    vka_device *d = vka__device_new(&ctx, item, &status);
+        return vka__fail(ctx, VKA_INVALID, "vka_device_create.tuning", "is NULL, but tuning_size is not 0");
+    return VKA_OK;
+}
+
+static vka_status create(const vka__context *ctx, const vka_device_desc *desc, vka__narrowing narrowing,
+                         vka_device **device) {
+    static const char item[] = "vka_device_create";
+    vka_status status;
+    vka_device *d = vka__device_new(ctx, item, &status);
     if (!d)
         return status;
     vka__physical physical;
     status = open_own(d, item, desc, &physical);
     if (status == VKA_OK) {
         vka_vulkan_optional_features enabled = physical.optional;
-        vka__physical_restrict(&physical, &enabled, desc->narrow, desc->narrow_user);
+        vka__physical_restrict(&physical, &enabled, narrowing);
         status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
     }
     if (status == VKA_OK)
@@ -200,6 +195,28 @@ vka_status vka_device_create(const vka_device_desc *desc, vka_device **device) {
         vka_device_destroy(&d);
     *device = d;
     return status;
+}
+
+vka_status vka__device_create(const vka_device_desc *desc, size_t desc_size, vka__narrowing narrowing,
+                              vka_device **device) {
+    static const char item[] = "vka_device_create";
+    if (device)
+        *device = NULL;
+    vka_device_desc own;
+    vka__context ctx;
+    bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);
+    vka_status status = vka__context_init(&ctx, item, &own.log, &own.allocator);
+    if (status == VKA_OK && !known)
+        status = vka__read_desc(&ctx, item, &own, sizeof own, desc, desc_size);
+    if (status == VKA_OK && !device)
+        status = vka__fail(&ctx, VKA_INVALID, "vka_device_create.device", "must not be NULL");
+    if (status == VKA_OK)
+        status = check_desc(&ctx, &own);
+    return status == VKA_OK ? create(&ctx, &own, narrowing, device) : status;
+}
+
+vka_status vka_device_create_sized(const vka_device_desc *desc, size_t desc_size, vka_device **device) {
+    return vka__device_create(desc, desc_size, (vka__narrowing){NULL, NULL}, device);
 }
 
 static vka_status create_layouts(vka_device *d, const char *item) {

@@ -60,31 +60,21 @@ static vka_status check_queue_family(const vka_device *d, uint32_t family) {
     return VKA_OK;
 }
 
-vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
+static vka_status import(const vka__context *ctx, const vka_import_desc *desc, vka__narrowing narrowing,
+                         vka_device **device) {
     static const char item[] = "vka_device_import";
-    if (device)
-        *device = NULL;
-    if (!desc)
-        return VKA_INVALID;
-    vka__context ctx;
-    vka_status status = vka__context_init(&ctx, item, &desc->log, &desc->allocator);
-    if (status == VKA_OK && !device)
-        status = vka__fail(&ctx, VKA_INVALID, "vka_device_import.device", "the result pointer must not be NULL");
-    if (status == VKA_OK)
-        status = check_import(&ctx, desc);
-    if (status != VKA_OK)
-        return status;
-    vka_device *d = vka__device_new(&ctx, item, &status);
+    vka_status status;
+    vka_device *d = vka__device_new(ctx, item, &status);
     if (!d)
         return status;
     status =
-        vka__instance_import(&ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version, &d->instance);
+        vka__instance_import(ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version, &d->instance);
     vka__physical physical;
     const char *why;
     if (status == VKA_OK) {
-        status = vka__physical_query(&ctx, &d->instance, desc->physical_device, &physical, &why);
+        status = vka__physical_query(ctx, &d->instance, desc->physical_device, &physical, &why);
         if (status != VKA_OK)
-            vka__fail(&ctx, status, "vka_device_import.physical_device", "%s", why);
+            vka__fail(ctx, status, "vka_device_import.physical_device", "%s", why);
     }
     if (status == VKA_OK) {
         d->handle = desc->device;
@@ -94,7 +84,7 @@ vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
         d->lock_queue = desc->lock_queue;
         d->unlock_queue = desc->unlock_queue;
         d->queue_user = desc->queue_user;
-        vka__physical_restrict(&physical, &desc->enabled, desc->narrow, desc->narrow_user);
+        vka__physical_restrict(&physical, &desc->enabled, narrowing);
         status = check_queue_family(d, desc->queue_family);
     }
     if (status == VKA_OK)
@@ -105,4 +95,28 @@ vka_status vka_device_import(const vka_import_desc *desc, vka_device **device) {
         vka_device_destroy(&d);
     *device = d;
     return status;
+}
+
+vka_status vka__device_import(const vka_import_desc *desc, size_t desc_size, vka__narrowing narrowing,
+                              vka_device **device) {
+    static const char item[] = "vka_device_import";
+    if (device)
+        *device = NULL;
+    if (!desc)
+        return VKA_INVALID;
+    vka_import_desc own;
+    vka__context ctx;
+    bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);
+    vka_status status = vka__context_init(&ctx, item, &own.log, &own.allocator);
+    if (status == VKA_OK && !known)
+        status = vka__read_desc(&ctx, item, &own, sizeof own, desc, desc_size);
+    if (status == VKA_OK && !device)
+        status = vka__fail(&ctx, VKA_INVALID, "vka_device_import.device", "must not be NULL");
+    if (status == VKA_OK)
+        status = check_import(&ctx, &own);
+    return status == VKA_OK ? import(&ctx, &own, narrowing, device) : status;
+}
+
+vka_status vka_device_import_sized(const vka_import_desc *desc, size_t desc_size, vka_device **device) {
+    return vka__device_import(desc, desc_size, (vka__narrowing){NULL, NULL}, device);
 }

@@ -287,7 +287,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
 }
 
 void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_features *enabled,
-                            void (*narrow)(void *, vka_device_caps *), void *narrow_user) {
+                            vka__narrowing narrowing) {
     vka_device_caps *caps = &physical->caps;
     caps->f16_storage = caps->f16_storage && enabled->storage_16bit;
     caps->subgroup_size_control = caps->subgroup_size_control && enabled->subgroup_size_control;
@@ -295,9 +295,9 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_f
     caps->f16_mixed_dot = caps->f16_mixed_dot && enabled->shader_float16 && enabled->mixed_float_dot;
     vka__matrix_restrict(enabled, caps);
     physical->optional = *enabled;
-    if (narrow) {
+    if (narrowing.fn) {
         vka_device_caps narrowed = *caps;
-        narrow(narrow_user, &narrowed);
+        narrowing.fn(narrowing.user, &narrowed);
         restrict_caps(&narrowed, caps);
         *caps = narrowed;
     }

@@ -159,16 +159,23 @@ vka_status vka__prepare(vka_device *device, const char *item, const vka__pipelin
 }
 
 /* Room that a source takes in the recorder's memory for host values. */
-static uint64_t value_room(const vka_recorder *r, const vka__commands *op, uint32_t source) {
+static uint64_t value_room(const vka_device *d, const vka__commands *op, uint32_t source) {
     uint64_t bytes =
         source == VKA__SOURCE_COUNTS ? (op->counts ? VKA__COUNTS_BYTES : 0) : op->source[source].value_bytes;
-    return vka__align_up(bytes, vka__max_u32(r->device->caps.storage_align, 16));
+    return vka__align_up(bytes, vka__max_u32(d->caps.storage_align, 16));
+}
+
+uint64_t vka__value_bytes(const vka_device *device, const vka__commands *op) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < op->source_count; ++i)
+        bytes += value_room(device, op, i);
+    return bytes;
 }
 
 /* Host values are copied, so that they may change or die once the operation is recorded. */
 static void place_sources(vka_recorder *r, const vka__commands *op, placed *at) {
     for (uint32_t i = 0; i < op->source_count; ++i) {
-        uint64_t room = value_room(r, op, i);
+        uint64_t room = value_room(r->device, op, i);
         at[i] = (placed){op->source[i].buffer, 0};
         if (!room)
             continue;
@@ -191,12 +198,9 @@ vka_status vka__record(vka_recorder *r, const vka__commands *op) {
     VkPipeline pipelines[VKA__MAX_KEYS];
     vka_status status = get_pipelines(d, op->item, op->keys, op->key_count, pipelines);
     bool own = op->workspace_bytes && !op->source[VKA__SOURCE_WORKSPACE].buffer;
-    uint64_t values = 0;
-    for (uint32_t i = 0; i < op->source_count; ++i)
-        values += value_room(r, op, i);
     if (status == VKA_OK)
         status = vka__recorder_reserve(r, op->item, op->dispatches,
-                                       own ? op->workspace_offset + op->workspace_bytes : 0, values);
+                                       own ? op->workspace_offset + op->workspace_bytes : 0, vka__value_bytes(d, op));
     if (status != VKA_OK)
         return status;
     placed at[VKA__MAX_SOURCES];

@@ -7,6 +7,8 @@
 
 /* Records all dispatches, or nothing. */
 vka_status vka__record(vka_recorder *recorder, const vka__commands *commands);
+/* That it takes of a recorder's memory for host values. */
+uint64_t vka__value_bytes(const vka_device *device, const vka__commands *commands);
 
 /* Compiles pipelines; `item` is for the log. */
 vka_status vka__prepare(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count);

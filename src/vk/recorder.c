@@ -171,7 +171,8 @@ static vka_status create_queries(vka_recorder *r, const char *item, uint32_t cou
     return vka__vk_status(&d->ctx, result, item, "vkCreateQueryPool");
 }
 
-vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc, vka_recorder **recorder) {
+vka_status vka_recorder_create_sized(vka_device *device, const vka_recorder_desc *desc, size_t desc_size,
+                                     vka_recorder **recorder) {
     static const char item[] = "vka_recorder_create";
     if (recorder)
         *recorder = NULL;
@@ -179,7 +180,10 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
         return VKA_INVALID;
     if (!recorder)
         return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.recorder", "must not be NULL");
-    vka_recorder_desc d = desc ? *desc : (vka_recorder_desc){0};
+    vka_recorder_desc d;
+    vka_status status = vka__read_desc(&device->ctx, item, &d, sizeof d, desc, desc_size);
+    if (status != VKA_OK)
+        return status;
     if (d.max_dispatches > 1u << 20)
         return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.max_dispatches", "is %u, at most %u",
                          d.max_dispatches, 1u << 20);
@@ -192,7 +196,7 @@ vka_status vka_recorder_create(vka_device *device, const vka_recorder_desc *desc
     r->device = device;
     vka__device_count(device, VKA__CHILD_RECORDER, 1);
     r->slot_bytes = (uint32_t)vka__align_up(VKA__MAX_PARAMS, vka__max_u32(device->uniform_align, 16));
-    vka_status status = create_commands(r, item);
+    status = create_commands(r, item);
     if (status == VKA_OK)
         status = create_queries(r, item, d.timestamps);
     if (status == VKA_OK)

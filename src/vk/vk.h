@@ -134,9 +134,9 @@ void vka__load_device_table(const vka__instance *instance, VkDevice device, stru
 /* physical.c: VKA_UNSUPPORTED (nothing logged, *why says it) when the library can't use the device. */
 vka_status vka__physical_query(const vka__context *ctx, const vka__instance *instance, VkPhysicalDevice handle,
                                vka__physical *physical, const char **why);
-/* Lowers what was not enabled, then what `narrow` lowers. */
+/* Lowers what was not enabled, then what `narrowing` lowers. */
 void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_features *enabled,
-                            void (*narrow)(void *, vka_device_caps *), void *narrow_user);
+                            vka__narrowing narrowing);
 
 /* tuning.c: reads the device's part of a tuning record; only VKA_OUT_OF_MEMORY is an error. */
 vka_status vka__tuning_load(vka_device *device, const char *item, const char *text, size_t size, const char *file);

@@ -91,8 +91,8 @@ static vka_status record(fixture *f, const description *d) {
 }
 
 static vka_status query(fixture *f, const description *d) {
-    uint64_t bytes;
-    return vka__op_workspace(f->op, f->c.device, d->bytes, f->op->desc_size, &bytes);
+    vka_requirements need;
+    return vka__op_requirements(f->op, f->c.device, d->bytes, f->op->desc_size, &need, sizeof need);
 }
 
 /* `name` NULL: any field of the operation. */
@@ -347,18 +347,18 @@ static void check_arguments(fixture *f) {
     const void *desc = f->good.bytes;
     const vka__op *op = f->op;
     char item[96], text[64];
-    uint64_t bytes;
+    vka_requirements need;
     size_t length;
     snprintf(item, sizeof item, "%s.desc", op->name);
     EXPECT_FAILURE(vka__op_record(op, f->c.recorder, NULL, op->desc_size), VKA_INVALID, item);
     EXPECT_FAILURE(vka__op_prepare(op, f->c.device, NULL, op->desc_size), VKA_INVALID, item);
-    EXPECT_FAILURE(vka__op_workspace(op, f->c.device, NULL, op->desc_size, &bytes), VKA_INVALID, item);
+    EXPECT_FAILURE(vka__op_requirements(op, f->c.device, NULL, op->desc_size, &need, sizeof need), VKA_INVALID, item);
     EXPECT_FAILURE(vka__op_explain(op, f->c.device, NULL, op->desc_size, text, 64, &length), VKA_INVALID, item);
-    EXPECT_FAILURE(vka__op_workspace(op, f->c.device, desc, op->desc_size, NULL), VKA_INVALID, ".");
+    EXPECT_FAILURE(vka__op_requirements(op, f->c.device, desc, op->desc_size, NULL, sizeof need), VKA_INVALID, ".");
     EXPECT_FAILURE(vka__op_explain(op, f->c.device, desc, op->desc_size, NULL, 64, &length), VKA_INVALID, ".");
     cr_expect_eq(vka__op_record(op, NULL, desc, op->desc_size), VKA_INVALID);
     cr_expect_eq(vka__op_prepare(op, NULL, desc, op->desc_size), VKA_INVALID);
-    cr_expect_eq(vka__op_workspace(op, NULL, desc, op->desc_size, &bytes), VKA_INVALID);
+    cr_expect_eq(vka__op_requirements(op, NULL, desc, op->desc_size, &need, sizeof need), VKA_INVALID);
     cr_expect_eq(vka__op_explain(op, NULL, desc, op->desc_size, text, 64, &length), VKA_INVALID);
     f->checks += 10;
 }
@@ -368,16 +368,17 @@ static void check_sizes(fixture *f) {
     description d = f->good;
     char item[96];
     snprintf(item, sizeof item, "%s.desc", f->op->name);
-    uint64_t bytes;
+    vka_requirements need;
     size_t size = f->op->desc_size;
     memset(d.bytes + size, 0, 16);
-    EXPECT_OK(vka__op_workspace(f->op, f->c.device, d.bytes, size + 16, &bytes));
+    EXPECT_OK(vka__op_requirements(f->op, f->c.device, d.bytes, size + 16, &need, sizeof need));
     d.bytes[size + 15] = 1;
-    EXPECT_FAILURE(vka__op_workspace(f->op, f->c.device, d.bytes, size + 16, &bytes), VKA_UNSUPPORTED, item);
+    EXPECT_FAILURE(vka__op_requirements(f->op, f->c.device, d.bytes, size + 16, &need, sizeof need), VKA_UNSUPPORTED,
+                   item);
     /* What lies behind the size that the program knows is not looked at, and counts as 0. */
     if (!memcmp(f->good.bytes + size - 4, (uint32_t[]){0}, 4)) {
         memset(d.bytes + size - 4, 0xff, 20);
-        EXPECT_OK(vka__op_workspace(f->op, f->c.device, d.bytes, size - 4, &bytes));
+        EXPECT_OK(vka__op_requirements(f->op, f->c.device, d.bytes, size - 4, &need, sizeof need));
     }
     f->checks += 3;
 }
@@ -392,7 +393,7 @@ static void explain(fixture *f, const description *d, char *text, size_t size) {
 static void check_description_alone(fixture *f) {
     char with[2048], without[2048];
     description d = f->good;
-    uint64_t bytes, bytes_without;
+    vka_requirements need, need_without;
     for (uint32_t i = 0; i < f->op->arg_count; i++) {
         vka_tensor *t = field(f->op, &d, i);
         if (t) {
@@ -406,9 +407,9 @@ static void check_description_alone(fixture *f) {
     size_t length;
     EXPECT_OK(vka__op_explain(f->op, f->c.device, d.bytes, f->op->desc_size, few, sizeof few, &length));
     cr_expect(length == strlen(with) && strlen(few) == sizeof few - 1 && !memcmp(few, with, sizeof few - 1));
-    EXPECT_OK(vka__op_workspace(f->op, f->c.device, f->good.bytes, f->op->desc_size, &bytes));
-    EXPECT_OK(vka__op_workspace(f->op, f->c.device, d.bytes, f->op->desc_size, &bytes_without));
-    cr_expect_eq(bytes, bytes_without);
+    EXPECT_OK(vka__op_requirements(f->op, f->c.device, f->good.bytes, f->op->desc_size, &need, sizeof need));
+    EXPECT_OK(vka__op_requirements(f->op, f->c.device, d.bytes, f->op->desc_size, &need_without, sizeof need_without));
+    cr_expect(!memcmp(&need, &need_without, sizeof need));
     EXPECT_OK(vka__op_prepare(f->op, f->c.device, d.bytes, f->op->desc_size));
     f->checks += 3;
 }
@@ -520,7 +521,7 @@ static void check_contract(const op_sample *s) {
     cr_assert(s->op->state_size <= VKA__MAX_STATE && s->op->params_size <= VKA__MAX_PARAMS, "a call has room for it");
     context_open(&f.c, &config_real);
     make_tensors(&f);
-    vka_device_desc other = context_desc(&config_real);
+    vka_device_desc other = context_desc();
     EXPECT_OK(vka_device_create(&other, &f.other));
     EXPECT_OK(vka_buffer_create(f.other, &(vka_buffer_desc){.size = 1 << 20}, &f.foreign));
     EXPECT_OK(vka_recorder_begin(f.c.recorder));
@@ -544,7 +545,7 @@ static void check_contract(const op_sample *s) {
     context_close(&f.c);
 }
 
-#define VKA_OP(name)                                                                                                   \
+#define VKA_OP(name, NAME)                                                                                             \
     Test(contract, name) {                                                                                             \
         check_contract(&sample_##name);                                                                                \
     }

@@ -13,7 +13,7 @@ typedef struct op_sample {
     int32_t (*integer)(const char *name, uint32_t index);
 } op_sample;
 
-#define VKA_OP(name) extern const op_sample sample_##name;
+#define VKA_OP(name, NAME) extern const op_sample sample_##name;
 #include "ops.def"
 #undef VKA_OP
 

@@ -10,10 +10,10 @@
 /* Does the device lack the path for this description? */
 static bool lacks_path(attention_problem *p, vka_attention_path path) {
     vka_attention_desc desc = attention_desc(p);
-    uint64_t bytes;
+    vka_requirements need;
     desc.path = path;
     log_clear();
-    bool lacks = vka_attention_workspace(p->c->device, &desc, &bytes) == VKA_UNSUPPORTED;
+    bool lacks = vka_attention_requirements(p->c->device, &desc, &need) == VKA_UNSUPPORTED;
     return lacks && !strcmp(log_last(VKA_LOG_ERROR).item, "vka_attention.path");
 }
 

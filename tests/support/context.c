@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "context.h"
 
+#include "core/core.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,11 +95,10 @@ const device_config config_low_register_16x16x16 = {"low_register_16x16x16", low
 const device_config config_matrix_8x16x16 = {"matrix_8x16x16", matrix_8x16x16};
 const device_config config_matrix_16x8x8 = {"matrix_16x8x8", matrix_16x8x8};
 
-vka_device_desc context_desc(const device_config *c) {
+vka_device_desc context_desc(void) {
     return (vka_device_desc){
         .log = log_capture(),
         .allocator = allocator_counted(),
-        .narrow = c->narrow,
         .get_instance_proc_addr = intercept_loader(),
     };
 }
@@ -115,9 +116,9 @@ void context_require_device(void) {
 
 void context_open(context *c, const device_config *config) {
     context_require_device();
-    vka_device_desc desc = context_desc(config);
+    vka_device_desc desc = context_desc();
     *c = (context){.config = config};
-    EXPECT_OK(vka_device_create(&desc, &c->device));
+    EXPECT_OK(vka__device_create(&desc, sizeof desc, (vka__narrowing){config->narrow, NULL}, &c->device));
     EXPECT_OK(vka_recorder_create(c->device, NULL, &c->recorder));
 }
 

@@ -36,7 +36,7 @@ typedef struct context {
 } context;
 
 /* What context_open creates the device with: intercepted loader, captured log, counted allocator. */
-vka_device_desc context_desc(const device_config *c);
+vka_device_desc context_desc(void);
 
 /* Skips the test, visibly, when there is no device. */
 void context_open(context *c, const device_config *config);
@@ -104,12 +104,12 @@ int64_t allocator_live(void);   /* blocks not freed   */
 /* All four functions of an operation refuse a description, and name the same. */
 #define EXPECT_REFUSED(operation, c, desc, status, item)                                                               \
     do {                                                                                                               \
-        uint64_t bytes_;                                                                                               \
+        vka_requirements need_;                                                                                        \
         size_t length_;                                                                                                \
         char text_[64];                                                                                                \
         EXPECT_FAILURE(operation((c)->recorder, desc), status, item);                                                  \
         EXPECT_FAILURE(operation##_prepare((c)->device, desc), status, item);                                          \
-        EXPECT_FAILURE(operation##_workspace((c)->device, desc, &bytes_), status, item);                               \
+        EXPECT_FAILURE(operation##_requirements((c)->device, desc, &need_), status, item);                             \
         EXPECT_FAILURE(operation##_explain((c)->device, desc, text_, sizeof text_, &length_), status, item);           \
     } while (0)
 

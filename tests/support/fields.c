@@ -54,6 +54,22 @@ static bool has_word(const char *word, size_t length, bool called) {
     return false;
 }
 
+/* Of an operation, whose functions a macro of its header makes? */
+static bool has_operation(const char *function) {
+    static const char *const suffixes[] = {"_prepare", "_requirements", "_explain", ""};
+    char made[128];
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t length = strlen(function), suffix = strlen(suffixes[i]);
+        if (length > 4 + suffix && !strcmp(function + length - suffix, suffixes[i])) {
+            snprintf(made, sizeof made, "VKA_OPERATION_FUNCTIONS(%.*s,", (int)(length - 4 - suffix), function + 4);
+            if (strstr(code, made)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 bool fields_exist(const char *item) {
     pthread_once(&once, read_headers);
     bool first = true;
@@ -65,7 +81,7 @@ bool fields_exist(const char *item) {
             length++;
         }
         word[length] = 0;
-        if (!length || !has_word(word, length, first)) {
+        if (!length || !(has_word(word, length, first) || (first && has_operation(word)))) {
             return false;
         }
         first = false;

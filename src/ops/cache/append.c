@@ -190,4 +190,4 @@ static vka_status check(vka__call *c) {
 
 VKA__OPERATION(cache_append, .params_size = sizeof(vka_cache_params), .state_size = sizeof(vka__cache),
                .limits = limits, .sizes = sizes, .check = check, .plan = vka__cache_plan,
-               .dispatch = vka__cache_dispatch, .explain = vka__cache_explain)
+               .dispatch = vka__cache_dispatch, .explain = vka__cache_explain);

@@ -57,7 +57,7 @@ static vka_status check(vka__call *c) {
 
 VKA__OPERATION(lsh_sort, .params_size = sizeof(vka_lsh_params), .state_size = sizeof(vka__lsh),
                .workspace = DESC(workspace), .limits = limits, .sizes = sizes, .check = check, .plan = vka__lsh_plan,
-               .dispatch = vka__lsh_dispatch, .explain = vka__lsh_explain)
+               .dispatch = vka__lsh_dispatch, .explain = vka__lsh_explain);
 
 /* ---- on the host ----------------------------------------------------------------------------------------------- */
 

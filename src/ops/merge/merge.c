@@ -61,4 +61,4 @@ static void explain(const vka__call *c, vka__text *text) {
 }
 
 VKA__OPERATION(attention_merge, .params_size = sizeof(vka_merge_params), .limits = limits, .plan = plan,
-               .explain = explain)
+               .explain = explain);

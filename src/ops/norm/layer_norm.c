@@ -28,4 +28,4 @@ static bool plan(vka__call *c) {
 }
 
 VKA__OPERATION(layer_norm, .params_size = sizeof(vka_norm_params), .limits = limits, .check = check, .plan = plan,
-               .explain = vka__norm_explain)
+               .explain = vka__norm_explain);

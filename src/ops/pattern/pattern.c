@@ -113,18 +113,34 @@ static vka_status finish(vka_status status, vka_pattern **pattern) {
     return status;
 }
 
-vka_status vka_pattern_create(vka_device *device, const vka_pattern_desc *desc, vka_pattern **pattern) {
+/* The description and its terms, each of `term_size` bytes, as this version of the library has them. */
+static vka_status read_desc(const vka__check *c, const vka_pattern_desc *desc, size_t desc_size, size_t term_size,
+                            vka_pattern_desc *own, vka_pattern_term terms[VKA_MAX_PATTERN_TERMS]) {
+    vka_status status = vka__read_desc(c->ctx, c->function, own, sizeof *own, desc, desc_size);
+    for (uint32_t i = 0; own->terms && i < own->term_count && i < VKA_MAX_PATTERN_TERMS && status == VKA_OK; ++i)
+        status = vka__read_desc(c->ctx, c->function, &terms[i], sizeof *terms, (const char *)own->terms + i * term_size,
+                                term_size);
+    own->terms = own->terms ? terms : NULL;
+    return status;
+}
+
+vka_status vka_pattern_create_sized(vka_device *device, const vka_pattern_desc *desc, size_t desc_size,
+                                    size_t term_size, vka_pattern **pattern) {
     if (pattern)
         *pattern = NULL;
     if (!device)
         return VKA_INVALID;
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_pattern_create"};
-    vka_status status = vka__pattern_check(&c, desc);
+    vka_pattern_desc own;
+    vka_pattern_term terms[VKA_MAX_PATTERN_TERMS];
+    vka_status status = read_desc(&c, desc, desc_size, term_size, &own, terms);
+    if (status == VKA_OK)
+        status = vka__pattern_check(&c, desc ? &own : NULL);
     if (status == VKA_OK)
         status = begin(&c, pattern);
     if (status != VKA_OK)
         return status;
-    return finish(build(&c, desc, *pattern), pattern);
+    return finish(build(&c, &own, *pattern), pattern);
 }
 
 vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, vka_pattern **pattern) {

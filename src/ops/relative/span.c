@@ -40,7 +40,7 @@ static bool plan(vka__call *c) {
 
 VKA__OPERATION(relative_bias_span, .params_size = sizeof(vka_relative_span_params),
                .state_size = sizeof(vka__relative_grid), .check = check, .plan = plan,
-               .dispatch = vka__relative_dispatch)
+               .dispatch = vka__relative_dispatch);
 
 /* Key j = p - n is x = n - 1 tokens away, and lives while x < z + ramp: up to n = ceil(z + ramp), or, where a small
  * ramp is lost in that sum, up to x = floor(z). */

@@ -112,4 +112,4 @@ static void explain(const vka__call *c, vka__text *text) {
 }
 
 VKA__OPERATION(relative_bias_t5, .params_size = sizeof(vka_relative_t5_params), .state_size = sizeof(state),
-               .limits = limits, .check = check, .plan = plan, .dispatch = vka__relative_dispatch, .explain = explain)
+               .limits = limits, .check = check, .plan = plan, .dispatch = vka__relative_dispatch, .explain = explain);

@@ -95,4 +95,4 @@ static void explain(const vka__call *c, vka__text *text) {
 }
 
 VKA__OPERATION(rope, .params_size = sizeof(vka_rotate_params), .state_size = sizeof(vka__rope), .limits = limits,
-               .check = check, .plan = plan, .explain = explain)
+               .check = check, .plan = plan, .explain = explain);
