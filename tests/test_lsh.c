@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "lsh_case.h"
-#include "ops/lsh/lsh.h"
 #include "plan_check.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -293,12 +292,12 @@ static void check_plan(const vka_lsh_sort_desc *desc, uint32_t slices) {
     const vka_device_caps *caps = gpu();
     vka__call c;
     cr_assert(PLAN(&c, lsh_sort, caps, desc), "%s: %s", c.refusal.field, c.refusal.reason);
-    const vka__lsh *state = VKA__STATE(&c, vka__lsh);
     const vka_lsh_params *params = VKA__PARAMS(&c, vka_lsh_params);
-    cr_assert_eq(vka__volume(state->parts), slices, "%llu slices, not %u",
-                 (unsigned long long)vka__volume(state->parts), slices);
+    vka__dispatch first;
+    vka__call_dispatch(&c, 0, &first);
+    uint64_t rows = first.push.rows, all = vka__volume(desc->permutation.shape), groups = 0; /* of a slice, of all */
+    cr_assert_eq(rows * slices, all, "%llu rows of a slice are not one of %u slices", (unsigned long long)rows, slices);
     cr_assert_geq((uint64_t)params->block * params->blocks, params->tokens);
-    uint64_t rows = vka__volume(state->part), groups = 0;
     uint64_t words = rows * ((uint64_t)params->blocks * params->buckets + params->tokens);
     cr_assert(c.workspace_bytes >= 4 * words && c.workspace_bytes < 4 * words + 256);
     for (uint64_t i = 0; i < c.dispatches; i++) {

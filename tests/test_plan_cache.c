@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ops/cache/cache.h"
+#include <vkattn/cache.h>
+#include <vkattn/rope.h>
+
 #include "plan_check.h"
 #include "plan_view.h"
 #include "support/tensor.h"
@@ -68,12 +70,28 @@ static vka_cache_append_desc random_append(ref_rng *rng) {
 
 /* ---- what holds for every plan --------------------------------------------------------------------------------- */
 
-static const vka__cache *state_of(const vka__call *c) {
-    return (const vka__cache *)(const void *)c->state;
+/* Keys' or values' new rows, cache, scales: 0, 1, 2. The operation has them in this order. */
+static const vka__view *view_of(const vka__call *c, uint32_t side, uint32_t which) {
+    return view_named(c, side ? "v" : "k") + which;
 }
 
-static const vka__view *view_of(const vka__call *c, uint32_t side, uint32_t which) {
-    return &c->view[side * VKA__CACHE_SIDE + which];
+static const vka_cache_append_desc *desc_of(const vka__call *c) {
+    return VKA__DESC(c, vka_cache_append_desc);
+}
+
+static bool is_packed(const vka__call *c) {
+    return desc_of(c)->sequences;
+}
+
+/* Rows of a page; 0: the caches are not paged. */
+static uint32_t page_of(const vka__call *c) {
+    return desc_of(c)->page_table.rank ? desc_of(c)->k_cache.shape[2] : 0;
+}
+
+/* Sequences, heads and new tokens. */
+static void shape_of(const vka__call *c, uint32_t shape[3]) {
+    memcpy(shape, desc_of(c)->k.shape, 3 * sizeof *shape);
+    shape[0] = is_packed(c) ? desc_of(c)->sequences : shape[0];
 }
 
 static void check_cache_dispatch(const device *d, const vka__call *c, const vka__dispatch *x) {
@@ -102,32 +120,34 @@ static void check_box(const device *d, const vka__view *v, const uint32_t begin[
 
 /* What a dispatch of a side binds, and how many rows times pages it does. */
 static uint64_t check_append_dispatch(const device *d, const vka__call *c, const vka__dispatch *x) {
-    const vka__cache *p = state_of(c);
     const vka__view *cache = view_of(c, x->push.h0, 1), *scale = view_of(c, x->push.h0, 2);
     const vka__view *new_rows = view_of(c, x->push.h0, 0);
-    uint32_t rows = x->push.rows, h = x->push.dim1, n = x->push.dim2, b = rows / h / n;
+    uint32_t rows = x->push.rows, h = x->push.dim1, n = x->push.dim2, b = rows / h / n, shape[3];
+    uint32_t page = page_of(c);
+    shape_of(c, shape);
     cr_assert_eq(rows, b * h * n);
     /* The first head is not pushed: the bindings alone know it. Whatever it is, boxes of one size lie side by side. */
     uint64_t step = cache->stride[1] ? cache->stride[1] : 1;
-    uint32_t outer = p->page ? x->push.y0 : x->push.b0;
+    uint32_t outer = page ? x->push.y0 : x->push.b0;
     uint64_t unit = cache->block > 1 ? 2 : cache->size;
     uint64_t from = x->binding[VKA_BIND_CACHE].offset + x->push.base[VKA_BIND_CACHE] * unit - cache->offset;
     uint64_t elements = from / cache->size * cache->block - outer * cache->stride[0];
-    elements -= p->page ? 0 : x->push.y0 * cache->stride[2];
+    elements -= page ? 0 : x->push.y0 * cache->stride[2];
     uint32_t head = cache->shape[1] > 1 ? (uint32_t)(elements / step) : 0;
-    const uint32_t stored[3] = {outer, head, p->page ? 0 : x->push.y0};
-    const uint32_t extent[3] = {p->page ? x->push.z0 : b, h, p->page ? p->page : x->push.z0};
+    const uint32_t stored[3] = {outer, head, page ? 0 : x->push.y0};
+    const uint32_t extent[3] = {page ? x->push.z0 : b, h, page ? page : x->push.z0};
     check_box(d, cache, stored, extent, x, VKA_BIND_CACHE);
     if (scale->present) {
         check_box(d, scale, stored, extent, x, VKA_BIND_SCALE);
     }
-    bool packed = c->view[VKA__CACHE_OFFSETS].present;
+    bool packed = is_packed(c);
     const uint32_t begin[3] = {packed ? 0 : x->push.b0, head, packed ? 0 : x->push.x0};
     const uint32_t size[3] = {packed ? 1 : b, h, packed ? new_rows->shape[2] : n};
     check_box(d, new_rows, begin, size, x, VKA_BIND_X);
-    cr_assert(x->push.b0 + b <= p->sequences && x->push.x0 + n <= p->tokens);
-    cr_assert_leq((uint64_t)x->push.y0 + x->push.z0, cache->shape[p->page ? 0 : 2]);
+    cr_assert(x->push.b0 + b <= shape[0] && x->push.x0 + n <= shape[2]);
+    cr_assert_leq((uint64_t)x->push.y0 + x->push.z0, cache->shape[page ? 0 : 2]);
     const uint32_t *spec = c->key[x->key].spec;
+    cr_assert_eq(spec[VKA_SPEC_PAGE], page);
     uint32_t team = spec[VKA_SPEC_TC], group_rows = spec[VKA_SPEC_GROUP_SIZE] / team;
     cr_assert(team >= 1 && team * group_rows == spec[VKA_SPEC_GROUP_SIZE]);
     cr_assert_geq((uint64_t)x->groups[0] * group_rows, rows, "%s: rows are left out", d->name);
@@ -144,10 +164,10 @@ static bool fits(const device *d, const vka__view *v, uint32_t first_dim) {
 
 /* The reasons to refuse: a row, or a packed head, of what is new; a token or a page of a cache. */
 static bool has_too_large(const device *d, const vka__call *c) {
-    bool large = false, page = state_of(c)->page;
+    bool large = false, page = page_of(c);
     for (uint32_t i = 0; i < 2; i++) {
-        large = large || !fits(d, view_of(c, i, 0), c->view[VKA__CACHE_OFFSETS].present ? 2 : 3) ||
-                !fits(d, view_of(c, i, 1), page ? 2 : 3) || !fits(d, view_of(c, i, 2), page ? 2 : 3);
+        large = large || !fits(d, view_of(c, i, 0), is_packed(c) ? 2 : 3) || !fits(d, view_of(c, i, 1), page ? 2 : 3) ||
+                !fits(d, view_of(c, i, 2), page ? 2 : 3);
     }
     return large;
 }
@@ -158,7 +178,8 @@ static void check_append(const device *d, const vka_cache_append_desc *desc) {
         cr_assert(has_too_large(d, &c), "%s: %s: %s", d->name, c.refusal.field, c.refusal.reason);
         return;
     }
-    const vka__cache *p = state_of(&c);
+    uint32_t shape[3], dim = page_of(&c) ? 0 : 2;
+    shape_of(&c, shape);
     uint64_t done[2] = {0}, advanced = 0;
     for (uint64_t i = 0; i < c.dispatches; i++) {
         vka__dispatch x;
@@ -171,10 +192,10 @@ static void check_append(const device *d, const vka_cache_append_desc *desc) {
         }
     }
     for (uint32_t i = 0; i < 2; i++) {
-        uint64_t rows = (uint64_t)p->sequences * p->heads * p->tokens;
-        cr_assert_eq(done[i], rows * view_of(&c, i, 1)->shape[p->page ? 0 : 2], "%s: side %u", d->name, i);
+        uint64_t rows = (uint64_t)shape[0] * shape[1] * shape[2];
+        cr_assert_eq(done[i], rows * view_of(&c, i, 1)->shape[dim], "%s: side %u", d->name, i);
     }
-    cr_assert_eq(advanced, c.view[VKA__CACHE_NEW].present);
+    cr_assert_eq(advanced, view_named(&c, "new_lengths")->present);
 }
 
 Test(plan_cache, appends_keep_to_limits) {
@@ -226,7 +247,9 @@ Test(plan_cache, teams) {
         vka_cache_append_desc p = append_of(VKA_F16, cases[i].d, 1, 16);
         vka__call c;
         cr_assert(PLAN(&c, cache_append, &d->caps, &p));
-        const uint32_t *spec = c.key[state_of(&c)->side[0].key].spec;
+        vka__dispatch x;
+        vka__call_dispatch(&c, 0, &x);
+        const uint32_t *spec = c.key[x.key].spec;
         cr_expect_eq(spec[VKA_SPEC_TC], cases[i].team, "%s, D = %u", d->name, cases[i].d);
         cr_expect_eq(spec[VKA_SPEC_GROUP_SIZE], cases[i].group, "%s, D = %u", d->name, cases[i].d);
     }
@@ -240,7 +263,10 @@ Test(plan_cache, a_step_is_two_dispatches) {
         vka__call c;
         cr_assert(PLAN(&c, cache_append, &cache_devices[i].caps, &p));
         cr_expect_eq(c.dispatches, i == 1 ? 4 : 2, "%s", cache_devices[i].name); /* 136 MiB each */
-        const vka__cache_side *side = state_of(&c)->side;
-        cr_expect(!memcmp(&c.key[side[0].key], &c.key[side[1].key], sizeof *c.key));
+        vka__dispatch first, last;
+        vka__call_dispatch(&c, 0, &first);
+        vka__call_dispatch(&c, c.dispatches - 1, &last);
+        cr_expect(first.push.h0 == 0 && last.push.h0 == 1);
+        cr_expect(!memcmp(&c.key[first.key], &c.key[last.key], sizeof *c.key));
     }
 }

@@ -3,8 +3,9 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include <vkattn/cache.h>
+
 #include "ops/attention/paths.h"
-#include "ops/cache/cache.h"
 #include "plan_check_attention.h"
 #include "plan_problem.h"
 

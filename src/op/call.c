@@ -132,14 +132,11 @@ static vka_status check(vka__call *c) {
     if (status != VKA_OK)
         return status;
     place_values(c);
+    append_ones(c);
     status = vka__call_check_numbers(c);
     if (status == VKA_OK && op->check)
         status = op->check(c);
-    if (status == VKA_OK)
-        status = vka__call_check_memory(c);
-    if (status == VKA_OK)
-        append_ones(c);
-    return status;
+    return status == VKA_OK ? vka__call_check_memory(c) : status;
 }
 
 vka_status vka__call_init(vka__call *c, const vka__op *op, const vka__context *ctx, vka_device *device,
@@ -190,11 +187,26 @@ void vka__call_explain(const vka__call *c, vka__text *text) {
              (unsigned long long)c->workspace_bytes);
 }
 
-vka_status vka__call_check_rows(const vka__call *c, uint32_t arg) {
-    const uint32_t *shape = c->view[arg].shape;
+vka_status vka__call_check_rows(const vka__call *c, uint32_t arg, const uint32_t shape[3]) {
     return (uint64_t)shape[0] * shape[1] > UINT32_MAX / vka__max_u32(shape[2], 1)
                ? vka__call_fail(c, VKA_UNSUPPORTED, c->op->args[arg].name, "has more than 2^32 - 1 rows")
                : VKA_OK;
+}
+
+vka_status vka__call_check_list(const vka__call *c, uint32_t arg, bool offsets, uint32_t sequences, uint32_t rows,
+                                uint32_t most) {
+    const int32_t *x = c->source[arg].values;
+    const char *name = c->op->args[arg].name;
+    for (uint32_t b = 0; x && b < sequences; ++b) {
+        int64_t begin = offsets ? x[b] : 0, end = offsets ? x[b + 1] : x[b];
+        if (begin < 0 || end < begin || end > rows)
+            return vka__call_fail(c, VKA_INVALID, name, "sequence %u is %lld .. %lld of %u rows", b, (long long)begin,
+                                  (long long)end, rows);
+        if (end - begin > most)
+            return vka__call_fail(c, VKA_INVALID, name, "sequence %u has %lld rows, but at most %u were announced", b,
+                                  (long long)(end - begin), most);
+    }
+    return VKA_OK;
 }
 
 vka__pipeline_key *vka__call_add_key(vka__call *c, vka__kernel kernel, uint32_t group_size) {

@@ -37,6 +37,10 @@ const char *vka__list_types(uint32_t types, char *text, size_t size);
 static inline bool vka__is_present(const vka_tensor *t) {
     return t->dtype != VKA_DTYPE_INVALID || t->buffer;
 }
+/* Likewise a list, which may be host values instead. */
+static inline bool vka__is_list(const vka_integers *list) {
+    return list->values || vka__is_present(&list->tensor);
+}
 
 /* Absent tensors give an absent view, unless they are required. `types` is the set of legal types. */
 vka_status vka__check_tensor(const vka__check *c, const char *field, const vka_tensor *t, uint32_t types, bool required,

@@ -6,6 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+vka__grid vka__grid_of(const vka_device_caps *caps, uint32_t x, uint32_t y, uint32_t z) {
+    vka__grid grid = {.groups = {x, y, z}};
+    memcpy(grid.limit, caps->max_groups, sizeof grid.limit);
+    return grid;
+}
+
 void vka__grid_cap(vka__grid *grid, uint64_t most) {
     uint32_t *limit = grid->limit;
     for (int i = 0; i < 3; ++i)
@@ -36,6 +42,12 @@ void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], u
         groups[i] = vka__min_u32(grid->limit[i], grid->groups[i] - first[i]);
         index /= chunks;
     }
+}
+
+uint32_t vka__group_size(const vka_device_caps *caps, uint32_t most) {
+    while (most > caps->max_invocations)
+        most /= 2;
+    return most;
 }
 
 /* Watchdogs take the device from work that does not let others in (Windows: after 2 s), and the safe place to let them

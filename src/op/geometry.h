@@ -20,11 +20,16 @@ typedef struct vka__grid {
     uint32_t groups[3];
     uint32_t limit[3];
 } vka__grid;
+/* As many groups a dispatch as the device can have. */
+vka__grid vka__grid_of(const vka_device_caps *caps, uint32_t x, uint32_t y, uint32_t z);
 /* Lowers the limits, z's first and x's last, until a dispatch has at most `most` groups, or one. */
 void vka__grid_cap(vka__grid *grid, uint64_t most);
 uint64_t vka__grid_chunks(const vka__grid *grid);
 /* Chunk `index`: its first group and its number of groups. */
 void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
+
+/* `most`, a power of two, halved until a workgroup can have so many invocations. */
+uint32_t vka__group_size(const vka_device_caps *caps, uint32_t most);
 
 /* Operations that a dispatch may have. */
 uint64_t vka__dispatch_ops(const vka_device_caps *caps);

@@ -169,8 +169,12 @@ static inline uint32_t vka__call_letter(const vka__call *call, char letter) {
     return call->letter[letter - 'A'];
 }
 
-/* Rows of `arg` in its first three dimensions must be fewer than 2^32. */
-vka_status vka__call_check_rows(const vka__call *call, uint32_t arg);
+/* Rows of `arg`, so many in each of three dimensions, must be fewer than 2^32. */
+vka_status vka__call_check_rows(const vka__call *call, uint32_t arg, const uint32_t shape[3]);
+/* Host values of a list, if it has some: lengths of `sequences`, or offsets, which must lie in `rows` and be at most
+ * `most` apart. They are known now: a wrong one is a mistake and not data. */
+vka_status vka__call_check_list(const vka__call *call, uint32_t arg, bool offsets, uint32_t sequences, uint32_t rows,
+                                uint32_t most);
 
 /* ---- for plans ------------------------------------------------------------------------------------------------- */
 
@@ -183,12 +187,31 @@ vka__pipeline_key *vka__call_add_key(vka__call *call, vka__kernel kernel, uint32
 
 /* Can rows of all tensors of the set be read and written four elements at a time? */
 bool vka__call_vec4(const vka__call *call, uint32_t args);
+/* The type of a tensor, as VKA_SPEC_TYPES has it. */
+static inline uint32_t vka__call_type(const vka__call *call, uint32_t arg, uint32_t role) {
+    return (uint32_t)call->view[arg].dtype << 4 * role;
+}
+
+/* Can bindings see all of the VKA__ALL tensors? Otherwise the refusal names the first one that is too large. */
+bool vka__call_sees_whole(vka__call *call);
+/* Binds those that are in a set, as the table says. */
+void vka__call_bind_whole(const vka__call *call, uint32_t args, vka__dispatch *out);
+/* Binds a box of any other tensor, as the table says. */
+void vka__call_bind_box(const vka__call *call, uint32_t arg, const uint32_t begin[3], const uint32_t size[3],
+                        vka__dispatch *out);
 
 /* Cuts the rows of tensor `arg` into boxes that the bindings of all VKA__BOX tensors and the grid can hold, and fills
  * in strides and the number of dispatches. A row has `units` of work, of which a workgroup does `group`. */
 bool vka__rows_plan(vka__call *call, uint32_t arg, uint32_t units, uint32_t group);
 /* Dispatch `index` with the first pipeline: binds boxes and whole tensors. */
 void vka__rows_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
+
+/* The steps of these, for operations that do more than that. All rows in one box: */
+vka__rows vka__rows_of(const uint32_t shape[3], uint32_t units, uint32_t group);
+/* Cuts boxes that bindings can see so that the grid can hold them, too, and makes them of equal size. */
+void vka__rows_cut(const vka_device_caps *caps, vka__rows *rows);
+/* Box `index`: what kernels are told of it, its workgroups, where it begins and its size. */
+void vka__rows_at(const vka__rows *rows, uint64_t index, uint32_t begin[3], uint32_t size[3], vka__dispatch *out);
 
 /* ---- entry points ---------------------------------------------------------------------------------------------- */
 

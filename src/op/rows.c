@@ -4,13 +4,59 @@
 
 #include <string.h>
 
+bool vka__call_sees_whole(vka__call *c) {
+    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
+        const vka__arg *a = &c->op->args[i];
+        if (a->extent == VKA__ALL && !vka__sees_all(c->caps, &c->view[i], a->name, &c->refusal))
+            return false;
+    }
+    return true;
+}
+
+void vka__call_bind_whole(const vka__call *c, uint32_t args, vka__dispatch *out) {
+    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
+        const vka__arg *a = &c->op->args[i];
+        if ((args >> i & 1) && a->extent == VKA__ALL)
+            vka__bind_all(c->caps, &c->view[i], a->binding, (vka__access)a->access, out);
+    }
+}
+
+void vka__call_bind_box(const vka__call *c, uint32_t arg, const uint32_t begin[3], const uint32_t size[3],
+                        vka__dispatch *out) {
+    const vka__arg *a = &c->op->args[arg];
+    out->binding[a->binding] =
+        vka__bind_box(c->caps, &c->view[arg], begin, size, (vka__access)a->access, &out->push.base[a->binding]);
+}
+
+vka__rows vka__rows_of(const uint32_t shape[3], uint32_t units, uint32_t group) {
+    vka__rows r = {.units = units, .group = group};
+    memcpy(r.shape, shape, sizeof r.shape);
+    memcpy(r.part, shape, sizeof r.part);
+    return r;
+}
+
+void vka__rows_cut(const vka_device_caps *caps, vka__rows *r) {
+    vka__even_out(r->shape, r->part, r->parts);
+    vka__cut_to_grid(vka__min_u64((uint64_t)caps->max_groups[0] * r->group, UINT32_MAX) / r->units, r->part);
+    vka__even_out(r->shape, r->part, r->parts);
+}
+
+void vka__rows_at(const vka__rows *r, uint64_t index, uint32_t begin[3], uint32_t size[3], vka__dispatch *out) {
+    vka__box_at(r->shape, r->part, r->parts, index, begin, size);
+    out->push.rows = (uint32_t)vka__volume(size);
+    out->push.dim1 = size[1];
+    out->push.dim2 = size[2];
+    out->push.b0 = begin[0];
+    out->push.h0 = begin[1];
+    out->push.x0 = begin[2];
+    out->groups[0] = (uint32_t)(((uint64_t)out->push.rows * r->units + r->group - 1) / r->group);
+    out->groups[1] = out->groups[2] = 1;
+}
+
 bool vka__rows_plan(vka__call *c, uint32_t arg, uint32_t units, uint32_t group) {
     const vka__op *op = c->op;
     vka__rows *r = &c->rows;
-    memcpy(r->shape, c->view[arg].shape, sizeof r->shape);
-    memcpy(r->part, r->shape, sizeof r->part);
-    r->units = units;
-    r->group = group;
+    *r = vka__rows_of(c->view[arg].shape, units, group);
     if (!vka__volume(r->shape))
         return true;
     for (uint32_t i = 0; i < op->arg_count; ++i) {
@@ -21,9 +67,7 @@ bool vka__rows_plan(vka__call *c, uint32_t arg, uint32_t units, uint32_t group) 
         if (a->extent == VKA__ALL && !vka__sees_all(c->caps, v, a->name, &c->refusal))
             return false;
     }
-    vka__even_out(r->shape, r->part, r->parts);
-    vka__cut_to_grid(vka__min_u64((uint64_t)c->caps->max_groups[0] * group, UINT32_MAX) / units, r->part);
-    vka__even_out(r->shape, r->part, r->parts);
+    vka__rows_cut(c->caps, r);
     for (uint32_t i = 0; i < op->arg_count; ++i)
         if (op->args[i].strides != VKA__NONE)
             *(vka_strides *)(void *)(c->params + op->args[i].strides) = vka__box_strides(&c->view[i], r->part);
@@ -32,24 +76,10 @@ bool vka__rows_plan(vka__call *c, uint32_t arg, uint32_t units, uint32_t group) 
 }
 
 void vka__rows_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
-    const vka__op *op = c->op;
-    const vka__rows *r = &c->rows;
     uint32_t begin[3], size[3];
-    vka__box_at(r->shape, r->part, r->parts, index, begin, size);
-    for (uint32_t i = 0; i < op->arg_count; ++i) {
-        const vka__arg *a = &op->args[i];
-        if (a->extent == VKA__BOX)
-            out->binding[a->binding] =
-                vka__bind_box(c->caps, &c->view[i], begin, size, (vka__access)a->access, &out->push.base[a->binding]);
-        else if (a->extent == VKA__ALL)
-            vka__bind_all(c->caps, &c->view[i], a->binding, (vka__access)a->access, out);
-    }
-    out->push.rows = (uint32_t)vka__volume(size);
-    out->push.dim1 = size[1];
-    out->push.dim2 = size[2];
-    out->push.b0 = begin[0];
-    out->push.h0 = begin[1];
-    out->push.x0 = begin[2];
-    out->groups[0] = (uint32_t)(((uint64_t)out->push.rows * r->units + r->group - 1) / r->group);
-    out->groups[1] = out->groups[2] = 1;
+    vka__rows_at(&c->rows, index, begin, size, out);
+    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+        if (c->op->args[i].extent == VKA__BOX)
+            vka__call_bind_box(c, i, begin, size, out);
+    vka__call_bind_whole(c, ~0u, out);
 }

@@ -16,10 +16,6 @@ static vka__attention_problem *problem_of(vka__call *c) {
     return &VKA__STATE(c, vka__attention_state)->problem;
 }
 
-static bool is_list(const vka_integers *list) {
-    return list->values || vka__is_present(&list->tensor);
-}
-
 /* ---- sequences ------------------------------------------------------------------------------------------------- */
 
 static vka_status check_lists(const vka__call *c) {
@@ -32,13 +28,13 @@ static vka_status check_lists(const vka__call *c) {
     } sides[] = {{&d->q_lengths, &d->q_offsets, "q_offsets", d->max_q_len, "max_q_len"},
                  {&d->kv_lengths, &d->kv_offsets, "kv_offsets", d->max_kv_len, "max_kv_len"}};
     for (int i = 0; i < 2; ++i) {
-        if (is_list(sides[i].lengths) && is_list(sides[i].offsets))
+        if (vka__is_list(sides[i].lengths) && vka__is_list(sides[i].offsets))
             return vka__call_fail(c, VKA_INVALID, sides[i].name, "there are lengths as well; one of them, please");
-        if (sides[i].most && !is_list(sides[i].lengths) && !is_list(sides[i].offsets))
+        if (sides[i].most && !vka__is_list(sides[i].lengths) && !vka__is_list(sides[i].offsets))
             return vka__call_fail(c, VKA_INVALID, sides[i].bound, "is %u, but there are neither lengths nor offsets",
                                   sides[i].most);
     }
-    bool offsets = is_list(&d->q_offsets) || is_list(&d->kv_offsets);
+    bool offsets = vka__is_list(&d->q_offsets) || vka__is_list(&d->kv_offsets);
     if (offsets != (d->sequences != 0))
         return vka__call_fail(c, VKA_INVALID, "sequences", "is %u, but there are %s", d->sequences,
                               offsets ? "offsets, which count them" : "no offsets");
@@ -59,7 +55,7 @@ static vka_status check_ranks(const vka__call *c) {
 static vka_status measure_batch(vka__call *c) {
     const vka_attention_desc *d = desc_of(c);
     vka__attention_problem *p = problem_of(c);
-    bool q_packed = is_list(&d->q_offsets), kv_packed = is_list(&d->kv_offsets),
+    bool q_packed = vka__is_list(&d->q_offsets), kv_packed = vka__is_list(&d->kv_offsets),
          paged = vka__is_present(&d->page_table);
     p->batch = q_packed ? d->sequences : d->q.shape[0];
     if (q_packed && d->q.shape[0] != 1)
@@ -112,10 +108,10 @@ static vka_status measure_lengths(vka__call *c) {
                               MAX_SEQUENCE);
     p->q_len = d->max_q_len ? vka__min_u32(d->max_q_len, d->q.shape[2]) : d->q.shape[2];
     p->kv_len = d->max_kv_len ? vka__min_u32(d->max_kv_len, (uint32_t)keys) : (uint32_t)keys;
-    p->options |= is_list(&d->q_lengths) ? VKA_FLAG_Q_LENGTHS : 0;
-    p->options |= is_list(&d->q_offsets) ? VKA_FLAG_Q_OFFSETS : 0;
-    p->options |= is_list(&d->kv_lengths) ? VKA_FLAG_KV_LENGTHS : 0;
-    p->options |= is_list(&d->kv_offsets) ? VKA_FLAG_KV_OFFSETS : 0;
+    p->options |= vka__is_list(&d->q_lengths) ? VKA_FLAG_Q_LENGTHS : 0;
+    p->options |= vka__is_list(&d->q_offsets) ? VKA_FLAG_Q_OFFSETS : 0;
+    p->options |= vka__is_list(&d->kv_lengths) ? VKA_FLAG_KV_LENGTHS : 0;
+    p->options |= vka__is_list(&d->kv_offsets) ? VKA_FLAG_KV_OFFSETS : 0;
     return VKA_OK;
 }
 
@@ -139,27 +135,6 @@ vka_status vka__attention_sizes_of(vka__call *c) {
 
 /* ---- lists ------------------------------------------------------------------------------------------------------ */
 
-/* Host values, which are known now: a wrong one is a mistake and not data. */
-static vka_status check_values(const vka__call *c, const char *name, const int32_t *x, uint32_t batch, bool offsets,
-                               uint32_t rows, uint32_t most) {
-    for (uint32_t b = 0; b < batch; ++b) {
-        int64_t begin = offsets ? x[b] : 0, end = offsets ? x[b + 1] : x[b];
-        if (begin < 0 || end < begin || end > rows)
-            return vka__call_fail(c, VKA_INVALID, name, "sequence %u is %lld .. %lld of %u rows", b, (long long)begin,
-                                  (long long)end, rows);
-        if (end - begin > most)
-            return vka__call_fail(c, VKA_INVALID, name, "sequence %u has %lld rows, but at most %u were announced", b,
-                                  (long long)(end - begin), most);
-    }
-    return VKA_OK;
-}
-
-static vka_status check_list(const vka__call *c, uint32_t arg, bool offsets, uint32_t rows, uint32_t most) {
-    const int32_t *values = c->source[arg].values;
-    return values ? check_values(c, c->op->args[arg].name, values, vka__call_letter(c, 'S'), offsets, rows, most)
-                  : VKA_OK;
-}
-
 static vka_status check_all_lists(vka__call *c) {
     const vka_attention_desc *d = desc_of(c);
     vka__attention_problem *p = problem_of(c);
@@ -176,7 +151,7 @@ static vka_status check_all_lists(vka__call *c) {
                  {VKA__ATTENTION_KV_OFFSETS, true, keys, p->kv_len, &p->kv_list}};
     vka_status status = VKA_OK;
     for (int i = 0; i < 4 && status == VKA_OK; ++i) {
-        status = check_list(c, lists[i].arg, lists[i].offsets, lists[i].rows, lists[i].most);
+        status = vka__call_check_list(c, lists[i].arg, lists[i].offsets, p->batch, lists[i].rows, lists[i].most);
         if (vka__call_has(c, lists[i].arg)) {
             *lists[i].view = c->view[lists[i].arg];
             p->device_lengths = p->device_lengths || !c->source[lists[i].arg].values;
@@ -346,11 +321,8 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
         [VKA__ATTENTION_SCORES] = &p->scores,
         [VKA__ATTENTION_PERMUTATION] = &p->permutation,
     };
-    for (uint32_t i = 0; i <= VKA__ATTENTION_PERMUTATION; ++i) {
+    for (uint32_t i = 0; i <= VKA__ATTENTION_PERMUTATION; ++i)
         *views[i] = c->view[i];
-        if (c->op->args[i].flags & VKA__PER_ROW)
-            vka__view_append_one(views[i]);
-    }
 }
 
 vka_status vka__attention_check(vka__call *c) {

@@ -148,10 +148,7 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
     if (plan->params.splits > 1)
         plan->workspace_bytes = vka__align_up(4 * workspace_floats(plan, slice_batches, p->v.shape[3]), 256);
     plan->params.ws_stats = slice_batches * plan->params.ws_rows * plan->params.splits * p->v.shape[3];
-    memcpy(plan->main_grid.limit, caps->max_groups, sizeof plan->main_grid.limit);
-    plan->main_grid.groups[0] = plan->tiles * plan->splits;
-    plan->main_grid.groups[1] = plan->heads;
-    plan->main_grid.groups[2] = slice_batches;
+    plan->main_grid = vka__grid_of(caps, plan->tiles * plan->splits, plan->heads, slice_batches);
     vka__grid_cap(&plan->main_grid, most_groups(caps, p, plan));
     plan->main_chunks = vka__grid_chunks(&plan->main_grid);
     plan->merge_chunks = 0;
@@ -168,15 +165,13 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
         plan->main.spec[VKA_SPEC_FLAGS] &
         (VKA_FLAG_LSE | VKA_FLAG_SPLIT | VKA_FLAG_PARTS | p->options | VKA_FLAG_STATS | VKA_FLAG_SINKS);
     plan->merge.spec[VKA_SPEC_TYPES] = plan->main.spec[VKA_SPEC_TYPES] & 15u << 4 * VKA_ROLE_OUT;
-    memcpy(plan->merge_grid.limit, caps->max_groups, sizeof plan->merge_grid.limit);
     if (p->pattern) { /* says how many splits a tile has */
         plan->merge.spec[VKA_SPEC_BR] = plan->main.spec[VKA_SPEC_BR];
         plan->merge.spec[VKA_SPEC_MAP] = plan->main.spec[VKA_SPEC_MAP];
         plan->merge.spec[VKA_SPEC_FLAGS] |= plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
     }
-    plan->merge_grid.groups[0] = (uint32_t)(((uint64_t)plan->part_rows * p->v.shape[3] + t - 1) / t);
-    plan->merge_grid.groups[1] = slice_q_heads;
-    plan->merge_grid.groups[2] = slice_batches;
+    uint32_t groups = (uint32_t)(((uint64_t)plan->part_rows * p->v.shape[3] + t - 1) / t);
+    plan->merge_grid = vka__grid_of(caps, groups, slice_q_heads, slice_batches);
     plan->merge_chunks = vka__grid_chunks(&plan->merge_grid);
 }
 
@@ -224,10 +219,7 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     spec[VKA_SPEC_FLAGS] = (plan->main.spec[VKA_SPEC_FLAGS] | VKA_FLAG_SPLIT) & keep;
     spec[VKA_SPEC_TYPES] &= ~(15u << 4 * VKA_ROLE_OUT);
     spec[VKA_SPEC_TYPES] |= (uint32_t)p->scores.dtype << 4 * VKA_ROLE_OUT;
-    memcpy(plan->scores_grid.limit, caps->max_groups, sizeof plan->scores_grid.limit);
-    plan->scores_grid.groups[0] = vka__div_up((uint32_t)items, t);
-    plan->scores_grid.groups[1] = slice_q_heads;
-    plan->scores_grid.groups[2] = slice_batches;
+    plan->scores_grid = vka__grid_of(caps, vka__div_up((uint32_t)items, t), slice_q_heads, slice_batches);
     plan->scores_chunks = vka__grid_chunks(&plan->scores_grid);
     return true;
 }

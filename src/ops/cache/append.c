@@ -1,48 +1,66 @@
-/* vka_cache_append: its description and checks.
+/* vka_cache_append: a kernel for keys, one for values, and one for the new lengths.
  * SPDX-License-Identifier: MIT */
-#include "ops/cache/cache.h"
+#include <vkattn/cache.h>
 
-enum { K = VKA__CACHE_K, K_CACHE, K_SCALE, V, V_CACHE, V_SCALE, PAGES, LENGTHS, OFFSETS, NEW, COS, SIN, ARGS };
+#include "ops/rope/options.h"
+
+/* The tensors. Behind the new keys, and the new values, lie their cache and its scales. */
+enum { K, K_CACHE, K_SCALE, V, V_CACHE, V_SCALE, PAGES, LENGTHS, OFFSETS, NEW, COS, SIN, ARGS };
+enum { CACHE = K_CACHE - K, SCALE = K_SCALE - K };
 enum { ROPE_THETA, ROPE_FREQUENCY_SCALE, NUMBERS };
+enum { SEQUENCES, HEADS, TOKENS }; /* dimensions of what is appended */
 
 #define DESC(field) offsetof(vka_cache_append_desc, field)
 #define I32         VKA__TYPE(VKA_I32)
-#define F32         VKA__TYPE(VKA_F32)
 /* Tokens are counted in 32-bit integers with room to add. */
 #define MAX_TOKENS (1 << 28)
 
 /* S: sequences of the new tokens, 1 where they are packed. B: sequences. E: B + 1. C and W: sequences, or pages of keys
  * and of values. P: capacity, or tokens of a page. Words of a cache that are partly somebody else's are read, too. */
-#define TENSOR(name, shape, field, types, flags_, access_)                                                             \
-    { name, shape, DESC(field), VKA__NONE, types, .flags = flags_, .access = access_, .extent = VKA__CUSTOM }
+#define TENSOR(field, shape, types, f, a, b, e)                                                                        \
+    { #field, shape, DESC(field), VKA__NONE, types, .flags = f, .access = a, .binding = b, .extent = e }
 static const vka__arg args[ARGS] = {
-    [K] = TENSOR("k", "S H T D", k, VKA__FLOATS, 0, VKA__READ),
-    [K_CACHE] = TENSOR("k_cache", "C H P D", k_cache, VKA__CACHES, 0, VKA__READ_WRITE),
-    [K_SCALE] = TENSOR("k_scale", "C H P", k_scale, F32, VKA__PER_ROW, VKA__WRITE),
-    [V] = TENSOR("v", "S H T V", v, VKA__FLOATS, 0, VKA__READ),
-    [V_CACHE] = TENSOR("v_cache", "W H P V", v_cache, VKA__CACHES, 0, VKA__READ_WRITE),
-    [V_SCALE] = TENSOR("v_scale", "W H P", v_scale, F32, VKA__PER_ROW, VKA__WRITE),
-    [PAGES] = TENSOR("page_table", "B M", page_table, I32, 0, VKA__READ),
-    [LENGTHS] = TENSOR("lengths", "B", lengths, I32, VKA__LIST, VKA__READ),
-    [OFFSETS] = TENSOR("offsets", "E", offsets, I32, VKA__LIST, VKA__READ),
-    [NEW] = TENSOR("new_lengths", "B", new_lengths, I32, 0, VKA__WRITE),
-    [COS] = TENSOR("rope.cos", NULL, rope.cos, VKA__FLOATS, 0, VKA__READ),
-    [SIN] = TENSOR("rope.sin", NULL, rope.sin, VKA__FLOATS, 0, VKA__READ),
+    [K] = TENSOR(k, "S H T D", VKA__FLOATS, 0, VKA__READ, VKA_BIND_X, VKA__CUSTOM),
+    [K_CACHE] = TENSOR(k_cache, "C H P D", VKA__CACHES, 0, VKA__READ_WRITE, VKA_BIND_CACHE, VKA__CUSTOM),
+    [K_SCALE] = TENSOR(k_scale, "C H P", VKA__TYPE(VKA_F32), VKA__PER_ROW, VKA__WRITE, VKA_BIND_SCALE, VKA__CUSTOM),
+    [V] = TENSOR(v, "S H T V", VKA__FLOATS, 0, VKA__READ, VKA_BIND_X, VKA__CUSTOM),
+    [V_CACHE] = TENSOR(v_cache, "W H P V", VKA__CACHES, 0, VKA__READ_WRITE, VKA_BIND_CACHE, VKA__CUSTOM),
+    [V_SCALE] = TENSOR(v_scale, "W H P", VKA__TYPE(VKA_F32), VKA__PER_ROW, VKA__WRITE, VKA_BIND_SCALE, VKA__CUSTOM),
+    [PAGES] = TENSOR(page_table, "B M", I32, 0, VKA__READ, VKA_BIND_PAGE_TABLE, VKA__ALL),
+    [LENGTHS] = TENSOR(lengths, "B", I32, VKA__LIST, VKA__READ, VKA_BIND_LENGTHS, VKA__ALL),
+    [OFFSETS] = TENSOR(offsets, "E", I32, VKA__LIST, VKA__READ, VKA_BIND_OFFSETS, VKA__ALL),
+    [NEW] = TENSOR(new_lengths, "B", I32, 0, VKA__WRITE, VKA_BIND_NEW, VKA__ALL),
+    [COS] = TENSOR(rope.cos, NULL, VKA__FLOATS, 0, VKA__READ, VKA_BIND_COS, VKA__ALL),
+    [SIN] = TENSOR(rope.sin, NULL, VKA__FLOATS, 0, VKA__READ, VKA_BIND_SIN, VKA__ALL),
 };
 
 static const vka__limit limits[] = {{'D', 1, 1024}, {'V', 1, 1024}, {0}};
-
 static const vka__number numbers[NUMBERS] = {
     [ROPE_THETA] = VKA__ROPE_THETA("rope.theta", DESC(rope.theta)),
     [ROPE_FREQUENCY_SCALE] = VKA__ROPE_FREQUENCY_SCALE("rope.frequency_scale", DESC(rope.frequency_scale)),
 };
 
-static const vka_cache_append_desc *desc_of(const vka__call *c) {
-    return VKA__DESC(c, vka_cache_append_desc);
-}
+/* A kernel for keys or values. A dispatch does a box of (sequence, head, new token) for a range of places. */
+typedef struct pass {
+    vka__rows rows;
+    uint32_t places;        /* pages, or tokens that a sequence has room for     */
+    uint32_t range, ranges; /* places of a dispatch; how many ranges there are   */
+    uint32_t key;           /* among the call's                                  */
+    uint64_t dispatches;
+} pass;
 
-static bool is_list(const vka_integers *list) {
-    return list->values || vka__is_present(&list->tensor);
+typedef struct state {
+    uint32_t shape[3]; /* sequences, heads, and the most new tokens of a sequence */
+    uint32_t capacity;
+    uint32_t page; /* rows of a page; 0: not paged */
+    vka__rope rope;
+    pass keys, values;
+    uint32_t advance_key;    /* of the kernel that writes new lengths */
+    uint32_t advance_groups; /* 0: not wanted */
+} state;
+
+static const state *state_of(const vka__call *c) {
+    return (const state *)(const void *)c->state;
 }
 
 /* Keys, or values if there are no keys. */
@@ -50,52 +68,46 @@ static uint32_t first_side(const vka__call *c) {
     return vka__call_has(c, K) ? K : V;
 }
 
-vka__rotated vka__cache_rotated(const vka__call *c) {
-    const vka_tensor *k = vka__call_tensor(c, K);
-    return (vka__rotated){k->shape[0], k->shape[2], k->shape[3], "rope", COS, SIN};
-}
-
 /* ---- sizes ----------------------------------------------------------------------------------------------------- */
 
-/* Which of new rows, cache and scale are there. */
-static vka_status check_presence(const vka__call *c, uint32_t side) {
-    bool present = vka__call_has(c, side), i8 = vka__call_has(c, side + 1) && c->view[side + 1].dtype == VKA_I8;
-    if (vka__call_has(c, side + 1) != present)
-        return present
-                   ? vka__call_fail(c, VKA_INVALID, args[side + 1].name, "is required with %s", args[side].name)
-                   : vka__call_fail(c, VKA_INVALID, args[side + 1].name, "there is no %s to append", args[side].name);
-    if (vka__call_has(c, side + 2) != i8)
-        return i8 ? vka__call_fail(c, VKA_INVALID, args[side + 2].name, "is required with an i8 cache")
-                  : vka__call_fail(c, VKA_INVALID, args[side + 2].name, "only i8 caches have scales of their own");
-    for (uint32_t i = side; i < side + 2 && present; ++i)
+/* Which of new rows `x`, their cache and its scales are there. */
+static vka_status check_presence(const vka__call *c, uint32_t x) {
+    bool present = vka__call_has(c, x), i8 = c->view[x + CACHE].dtype == VKA_I8;
+    if (vka__call_has(c, x + CACHE) != present)
+        return vka__call_fail(c, VKA_INVALID, args[x + CACHE].name,
+                              present ? "is required with %s" : "there is no %s to append", args[x].name);
+    if (vka__call_has(c, x + SCALE) != i8)
+        return vka__call_fail(c, VKA_INVALID, args[x + SCALE].name,
+                              i8 ? "is required with an i8 cache" : "only i8 caches have scales of their own");
+    for (uint32_t i = x; i <= x + CACHE && present; ++i)
         if (vka__call_tensor(c, i)->rank != 4)
             return vka__call_fail(c, VKA_INVALID, args[i].name, "rank is %u, but must be 4: [%s]",
-                                  vka__call_tensor(c, i)->rank, i == side ? "B, H, N, D" : "B, H, capacity, D");
+                                  vka__call_tensor(c, i)->rank, i == x ? "B, H, N, D" : "B, H, capacity, D");
     return VKA_OK;
 }
 
-static vka_status measure_pages(vka__call *c, vka__cache *p) {
-    uint32_t cache = first_side(c) + 1;
-    const vka_tensor *t = vka__call_tensor(c, cache), *table = vka__call_tensor(c, PAGES);
-    p->capacity = t->shape[2];
+static vka_status measure_pages(vka__call *c, state *s) {
+    uint32_t cache = first_side(c) + CACHE;
+    const vka_tensor *table = vka__call_tensor(c, PAGES);
+    s->capacity = vka__call_tensor(c, cache)->shape[2];
     if (!vka__call_has(c, PAGES))
         return VKA_OK;
-    p->page = t->shape[2];
-    if (!p->page || p->page % 8)
+    s->page = s->capacity;
+    if (!s->page || s->page % 8)
         return vka__call_fail(c, VKA_INVALID, args[cache].name,
-                              "shape[2], the page size, is %u, but must be a multiple of 8", p->page);
+                              "shape[2], the page size, is %u, but must be a multiple of 8", s->page);
     if (table->rank != 2)
         return vka__call_fail(c, VKA_INVALID, "page_table", "rank is %u, but must be 2", table->rank);
-    if (table->shape[1] > MAX_TOKENS / p->page)
+    if (table->shape[1] > MAX_TOKENS / s->page)
         return vka__call_fail(c, VKA_UNSUPPORTED, "page_table", "its pages have more than %d tokens", MAX_TOKENS);
-    p->capacity = table->shape[1] * p->page;
+    s->capacity = table->shape[1] * s->page;
     return VKA_OK;
 }
 
 static vka_status sizes(vka__call *c) {
-    const vka_cache_append_desc *d = desc_of(c);
-    vka__cache *p = VKA__STATE(c, vka__cache);
-    bool packed = is_list(&d->offsets);
+    const vka_cache_append_desc *d = VKA__DESC(c, vka_cache_append_desc);
+    state *s = VKA__STATE(c, state);
+    bool packed = vka__is_list(&d->offsets);
     if (!vka__call_has(c, K) && !vka__call_has(c, V))
         return vka__call_fail(c, VKA_INVALID, "k", "neither keys nor values are there");
     vka_status status = check_presence(c, K);
@@ -108,86 +120,253 @@ static vka_status sizes(vka__call *c) {
                               packed ? "offsets, which count them" : "no offsets");
     if (d->max_len && !packed)
         return vka__call_fail(c, VKA_INVALID, "max_len", "is %u, but there are no offsets", d->max_len);
-    const vka_tensor *x = vka__call_tensor(c, first_side(c));
-    p->sequences = packed ? d->sequences : x->shape[0];
-    p->heads = x->shape[1];
-    p->tokens = d->max_len ? vka__min_u32(d->max_len, x->shape[2]) : x->shape[2];
-    vka__call_bind_letter(c, 'B', p->sequences);
-    vka__call_bind_letter(c, 'E', p->sequences + 1);
-    vka__call_bind_letter(c, 'S', packed ? 1 : p->sequences);
+    const uint32_t *x = vka__call_tensor(c, first_side(c))->shape, sequences = packed ? d->sequences : x[0];
+    s->shape[SEQUENCES] = sequences;
+    s->shape[HEADS] = x[1];
+    s->shape[TOKENS] = d->max_len ? vka__min_u32(d->max_len, x[2]) : x[2];
+    vka__call_bind_letter(c, 'B', sequences);
+    vka__call_bind_letter(c, 'E', sequences + 1);
+    vka__call_bind_letter(c, 'S', packed ? 1 : sequences);
     if (!vka__call_has(c, PAGES)) {
-        vka__call_bind_letter(c, 'C', p->sequences);
-        vka__call_bind_letter(c, 'W', p->sequences);
+        vka__call_bind_letter(c, 'C', sequences);
+        vka__call_bind_letter(c, 'W', sequences);
     }
-    return measure_pages(c, p);
+    return measure_pages(c, s);
 }
 
 /* ---- what the host knows --------------------------------------------------------------------------------------- */
 
-/* Host values, which are known now: a wrong one is a mistake and not data. */
-static vka_status check_offsets(const vka__call *c, const vka__cache *p) {
-    const int32_t *x = c->source[OFFSETS].values;
-    uint32_t rows = vka__call_letter(c, 'T');
-    for (uint32_t b = 0; x && b < p->sequences; ++b) {
-        if (x[b] < 0 || x[b + 1] < x[b] || (uint32_t)x[b + 1] > rows)
-            return vka__call_fail(c, VKA_INVALID, "offsets", "sequence %u is %d .. %d of %u rows", b, x[b], x[b + 1],
-                                  rows);
-        if ((uint32_t)(x[b + 1] - x[b]) > p->tokens)
-            return vka__call_fail(c, VKA_INVALID, "offsets", "sequence %u has %d rows, but at most %u were announced",
-                                  b, x[b + 1] - x[b], p->tokens);
-    }
-    return VKA_OK;
-}
-
-/* New tokens of a sequence whose lengths and offsets the host knows. */
-static uint32_t new_tokens(const vka__call *c, const vka__cache *p, uint32_t sequence) {
-    const int32_t *offset = c->source[OFFSETS].values;
-    return offset ? (uint32_t)(offset[sequence + 1] - offset[sequence]) : p->tokens;
-}
-
-/* Do the tokens fit the cache, and can their positions be counted? The kernel drops, or clamps, what only the device
- * knows. */
-static vka_status check_lengths(const vka__call *c, const vka__cache *p) {
-    const int32_t *length = c->source[LENGTHS].values;
+/* Do the tokens fit the cache, and have they positions? What only the device knows, the kernel drops, or clamps. */
+static vka_status check_lengths(const vka__call *c, const state *s) {
+    const int32_t *length = c->source[LENGTHS].values, *offset = c->source[OFFSETS].values;
     if (c->source[LENGTHS].buffer || c->source[OFFSETS].buffer)
         return VKA_OK;
     vka_status status = VKA_OK;
-    for (uint32_t b = 0; b < p->sequences && status == VKA_OK; ++b) {
-        int64_t have = length ? length[b] : 0, more = new_tokens(c, p, b);
-        if (have < 0 || have + more > p->capacity)
+    for (uint32_t b = 0; b < s->shape[SEQUENCES] && status == VKA_OK; ++b) {
+        int64_t have = length ? length[b] : 0;
+        int64_t more = offset ? (int64_t)offset[b + 1] - offset[b] : s->shape[TOKENS];
+        if (have < 0 || have + more > s->capacity)
             return vka__call_fail(c, VKA_INVALID, "lengths", "sequence %u: %lld and %lld new tokens, but room for %u",
-                                  b, (long long)have, (long long)more, p->capacity);
-        if (p->rope.enabled)
-            status = vka__rope_check_reach(c, "rope.position_offset", &p->rope, have, (uint32_t)more);
+                                  b, (long long)have, (long long)more, s->capacity);
+        if (s->rope.enabled)
+            status = vka__rope_check_reach(c, "rope.position_offset", &s->rope, have, (uint32_t)more);
     }
     return status;
 }
 
-static vka_status check_sizes(const vka__call *c, const vka__cache *p) {
-    uint32_t first = first_side(c), rows = vka__call_letter(c, 'T');
-    if (rows > MAX_TOKENS || p->capacity > MAX_TOKENS)
-        return vka__call_fail(c, VKA_UNSUPPORTED, args[rows > MAX_TOKENS ? first : first + 1].name,
-                              "shape[2] is above %d", MAX_TOKENS);
-    if ((uint64_t)p->sequences * p->heads > UINT32_MAX / vka__max_u32(p->tokens, 1))
-        return vka__call_fail(c, VKA_UNSUPPORTED, args[first].name, "has more than 2^32 - 1 rows");
-    return VKA_OK;
+static vka_status check_rope(const vka__call *c, vka__rope *rope) {
+    const vka_cache_append_desc *d = VKA__DESC(c, vka_cache_append_desc);
+    const uint32_t *k = d->k.shape;
+    const vka__rotated rotated = {k[0], k[2], k[3], "rope", COS, SIN, ROPE_THETA, ROPE_FREQUENCY_SCALE};
+    if (d->rotate && !vka__call_has(c, K))
+        return vka__call_fail(c, VKA_INVALID, "rotate", "there is no k");
+    return d->rotate ? vka__rope_check(c, &d->rope, &rotated, rope) : VKA_OK;
 }
 
 static vka_status check(vka__call *c) {
-    vka__cache *p = VKA__STATE(c, vka__cache);
-    const vka__rotated rotated = vka__cache_rotated(c);
-    vka_status status = check_sizes(c, p);
+    state *s = VKA__STATE(c, state);
+    uint32_t first = first_side(c), rows = vka__call_letter(c, 'T');
+    if (rows > MAX_TOKENS || s->capacity > MAX_TOKENS)
+        return vka__call_fail(c, VKA_UNSUPPORTED, args[rows > MAX_TOKENS ? first : first + CACHE].name,
+                              "shape[2] is above %d", MAX_TOKENS);
+    vka_status status = vka__call_check_rows(c, first, s->shape);
     if (status == VKA_OK)
-        status = check_offsets(c, p);
-    if (status == VKA_OK && desc_of(c)->rotate && !vka__call_has(c, K))
-        status = vka__call_fail(c, VKA_INVALID, "rotate", "there is no k");
-    if (status == VKA_OK && desc_of(c)->rotate)
-        status = vka__rope_check(c, &desc_of(c)->rope, &rotated, &p->rope);
-    p->rope.theta = c->number[ROPE_THETA];
-    p->rope.frequency_scale = c->number[ROPE_FREQUENCY_SCALE];
-    return status == VKA_OK ? check_lengths(c, p) : status;
+        status = vka__call_check_list(c, OFFSETS, true, s->shape[SEQUENCES], rows, s->shape[TOKENS]);
+    if (status == VKA_OK)
+        status = check_rope(c, &s->rope);
+    return status == VKA_OK ? check_lengths(c, s) : status;
 }
 
-VKA__OPERATION(cache_append, .params_size = sizeof(vka_cache_params), .state_size = sizeof(vka__cache),
-               .limits = limits, .sizes = sizes, .check = check, .plan = vka__cache_plan,
-               .dispatch = vka__cache_dispatch, .explain = vka__cache_explain);
+/* ---- kernels --------------------------------------------------------------------------------------------------- */
+
+static bool rotates(const vka__call *c, uint32_t x) {
+    return x == K && state_of(c)->rope.enabled;
+}
+
+static uint32_t list_flags(const vka__call *c) {
+    return (vka__call_has(c, LENGTHS) ? VKA_FLAG_LENGTHS : 0) | (vka__call_has(c, OFFSETS) ? VKA_FLAG_OFFSETS : 0);
+}
+
+static uint32_t flags_of(const vka__call *c, uint32_t x) {
+    const vka__rope *rope = &state_of(c)->rope;
+    bool x_vec4 = vka__view_vec4(&c->view[x]), cache_vec4 = vka__view_vec4(&c->view[x + CACHE]);
+    uint32_t flags = list_flags(c) | (x_vec4 ? VKA_FLAG_X_VEC4 : 0) | (cache_vec4 ? VKA_FLAG_CACHE_VEC4 : 0);
+    if (rotates(c, x))
+        flags |= vka__rope_flags(rope) | (x_vec4 && rope->pairs % 4 == 0 ? VKA_FLAG_ROPE_VEC4 : 0);
+    return flags;
+}
+
+/* A team for each row, of as many invocations as the row has vectors. CPUs gain nothing from neighbours. */
+static void choose_kernel(vka__call *c, uint32_t x, pass *p) {
+    uint32_t cols = c->view[x + CACHE].shape[3];
+    bool cpu = c->caps->type == VKA_DEVICE_CPU;
+    uint32_t most = vka__min_u32(cpu ? 8 : 128, c->caps->max_invocations),
+             team = cpu ? 1 : vka__min_u32(vka__div_up(cols, 4), most);
+    p->rows = vka__rows_of(state_of(c)->shape, 1, most / team);
+    p->key = c->key_count;
+    vka__pipeline_key *key = vka__call_add_key(c, VKA__cache_append, p->rows.group * team);
+    key->spec[VKA_SPEC_TC] = team;
+    key->spec[VKA_SPEC_D] = cols;
+    key->spec[VKA_SPEC_PAGE] = state_of(c)->page;
+    key->spec[VKA_SPEC_FLAGS] = flags_of(c, x);
+    key->spec[VKA_SPEC_TYPES] = vka__call_type(c, x, VKA_ROLE_X) | vka__call_type(c, x + CACHE, VKA_ROLE_CACHE) |
+                                (rotates(c, x) ? vka__call_type(c, COS, VKA_ROLE_TABLE) : 0);
+}
+
+/* ---- boxes ------------------------------------------------------------------------------------------------------ */
+
+/* What is bound for a box and a range: of new rows, where packed ones of all sequences lie together, and of a cache,
+ * or its scales. */
+typedef struct bound {
+    uint32_t x[3], cache[3];
+} bound;
+
+static bound begin_of(const vka__call *c, const uint32_t box[3], uint32_t range) {
+    bool packed = vka__call_has(c, OFFSETS), paged = state_of(c)->page;
+    return (bound){.x = {packed ? 0 : box[0], box[1], packed ? 0 : box[2]},
+                   .cache = {paged ? range : box[0], box[1], paged ? 0 : range}};
+}
+
+static bound size_of(const vka__call *c, const uint32_t box[3], uint32_t range) {
+    bool packed = vka__call_has(c, OFFSETS);
+    uint32_t page = state_of(c)->page;
+    return (bound){.x = {packed ? 1 : box[0], box[1], packed ? vka__call_letter(c, 'T') : box[2]},
+                   .cache = {page ? range : box[0], box[1], page ? page : range}};
+}
+
+/* Shortens the box until a binding sees it of new rows. */
+static bool cut_rows(const vka__call *c, const vka__view *x, uint32_t box[3]) {
+    bound size = size_of(c, box, 0);
+    if (!vka__call_has(c, OFFSETS))
+        return vka__cut_to_binding(c->caps, x, VKA__DIMS_ALL, box);
+    bool fits = vka__cut_to_binding(c->caps, x, 1u << HEADS, size.x);
+    box[1] = size.x[1];
+    return fits;
+}
+
+/* Likewise of a cache or its scales: whole pages, or all tokens of a sequence unless those of one head are too many. */
+static bool cut_cache(const vka__call *c, const vka__view *cache, pass *p) {
+    uint32_t page = state_of(c)->page, *box = p->rows.part;
+    bound size = size_of(c, box, p->range);
+    if (!cache->present)
+        return true;
+    bool fits = vka__cut_to_binding(c->caps, cache, 1u << SEQUENCES | 1u << HEADS, size.cache) ||
+                (!page && vka__cut_to_binding(c->caps, cache, VKA__DIMS_ALL, size.cache));
+    box[0] = page ? box[0] : size.cache[0];
+    box[1] = size.cache[1];
+    p->range = size.cache[page ? 0 : 2];
+    return fits;
+}
+
+static bool choose_boxes(vka__call *c, uint32_t x, pass *p) {
+    const state *s = state_of(c);
+    p->range = p->places = c->view[x + CACHE].shape[s->page ? 0 : 2];
+    if (!cut_rows(c, &c->view[x], p->rows.part))
+        return vka__refuse_span(c->caps, args[x].name, vka__call_has(c, OFFSETS) ? "one head" : "one row", &c->refusal);
+    for (uint32_t i = x + CACHE; i <= x + SCALE; ++i)
+        if (!cut_cache(c, &c->view[i], p))
+            return vka__refuse_span(c->caps, args[i].name, s->page ? "one page" : "one key", &c->refusal);
+    vka__rows_cut(c->caps, &p->rows);
+    p->ranges = vka__div_up(p->places, p->range);
+    p->range = vka__div_up(p->places, p->ranges);
+    p->dispatches = vka__volume(p->rows.parts) * p->ranges;
+    return true;
+}
+
+/* ---- plan ------------------------------------------------------------------------------------------------------- */
+
+static bool plan_side(vka__call *c, uint32_t x, pass *p) {
+    vka_cache_params *params = VKA__PARAMS(c, vka_cache_params);
+    const vka__view *v = &c->view[x];
+    if (!state_of(c)->shape[TOKENS] || !vka__view_extent(&v[0], 0) || !vka__view_extent(&v[CACHE], 0))
+        return true; /* nothing to store, or nowhere */
+    choose_kernel(c, x, p);
+    if (!choose_boxes(c, x, p))
+        return false;
+    const bound size = size_of(c, p->rows.part, p->range);
+    params->x[x == V] = vka__box_strides(&v[0], size.x);
+    params->cache[x == V] = vka__box_strides(&v[CACHE], size.cache);
+    params->scale[x == V] = vka__box_strides(&v[SCALE], size.cache);
+    params->rows = v->shape[2];
+    return true;
+}
+
+static void plan_advance(vka__call *c, state *s) {
+    uint32_t group = vka__min_u32(64, c->caps->max_invocations);
+    s->advance_key = c->key_count;
+    vka__call_add_key(c, VKA__cache_lengths, group)->spec[VKA_SPEC_FLAGS] = list_flags(c);
+    s->advance_groups = vka__min_u32(vka__div_up(s->shape[SEQUENCES], group), c->caps->max_groups[0]);
+}
+
+static bool plan(vka__call *c) {
+    state *s = VKA__STATE(c, state);
+    vka_cache_params *params = VKA__PARAMS(c, vka_cache_params);
+    if (!s->shape[SEQUENCES])
+        return true;
+    if (!vka__call_sees_whole(c) || !plan_side(c, K, &s->keys) || !plan_side(c, V, &s->values))
+        return false;
+    if (vka__call_has(c, NEW))
+        plan_advance(c, s);
+    vka__rope_fill(c, &s->rope, &params->rope);
+    params->capacity = s->capacity;
+    params->sequences = s->shape[SEQUENCES];
+    params->tokens = s->shape[TOKENS];
+    params->length_step = (uint32_t)c->view[LENGTHS].stride[3];
+    params->offset_step = (uint32_t)c->view[OFFSETS].stride[3];
+    params->new_step = (uint32_t)c->view[NEW].stride[3];
+    params->page_row = (uint32_t)c->view[PAGES].stride[2];
+    params->page_step = (uint32_t)c->view[PAGES].stride[3];
+    c->dispatches = s->keys.dispatches + s->values.dispatches + (s->advance_groups > 0);
+    return true;
+}
+
+/* ---- dispatches ------------------------------------------------------------------------------------------------- */
+
+static void dispatch_side(const vka__call *c, uint32_t x, const pass *p, uint64_t index, vka__dispatch *out) {
+    uint32_t box[3], box_size[3], first = (uint32_t)(index % p->ranges) * p->range;
+    vka__rows_at(&p->rows, index / p->ranges, box, box_size, out);
+    out->key = p->key;
+    out->push.h0 = x == V;
+    out->push.y0 = first;
+    out->push.z0 = vka__min_u32(p->range, p->places - first);
+    const bound begin = begin_of(c, box, first), size = size_of(c, box_size, out->push.z0);
+    vka__call_bind_box(c, x, begin.x, size.x, out);
+    vka__call_bind_box(c, x + CACHE, begin.cache, size.cache, out);
+    vka__call_bind_box(c, x + SCALE, begin.cache, size.cache, out);
+    vka__call_bind_whole(c, 1u << PAGES | 1u << LENGTHS | 1u << OFFSETS | (rotates(c, x) ? 1u << COS | 1u << SIN : 0),
+                         out);
+}
+
+static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
+    const state *s = state_of(c);
+    uint64_t keys = s->keys.dispatches;
+    if (index < keys) {
+        dispatch_side(c, K, &s->keys, index, out);
+    } else if (index - keys < s->values.dispatches) {
+        dispatch_side(c, V, &s->values, index - keys, out);
+    } else {
+        out->key = s->advance_key;
+        out->groups[0] = s->advance_groups;
+        out->groups[1] = out->groups[2] = 1;
+        vka__call_bind_whole(c, 1u << LENGTHS | 1u << OFFSETS | 1u << NEW, out);
+    }
+}
+
+static void explain_side(const vka__call *c, const char *name, const pass *p, vka__text *text) {
+    const uint32_t *spec = c->key[p->key].spec, flags = spec[VKA_SPEC_FLAGS];
+    if (!p->dispatches)
+        return;
+    vka__say(text, "%s_workgroup: %u\n%s_team: %u\n", name, spec[VKA_SPEC_GROUP_SIZE], name, spec[VKA_SPEC_TC]);
+    vka__say(text, "%s_vector_loads: %s\n%s_vector_stores: %s\n", name, vka__yes(flags & VKA_FLAG_X_VEC4), name,
+             vka__yes(flags & VKA_FLAG_CACHE_VEC4));
+    vka__say(text, "%s_dispatches: %llu\n", name, (unsigned long long)p->dispatches);
+}
+
+static void explain(const vka__call *c, vka__text *text) {
+    explain_side(c, "k", &state_of(c)->keys, text);
+    explain_side(c, "v", &state_of(c)->values, text);
+    vka__say(text, "new_lengths: %s\n", vka__yes(vka__call_has(c, NEW)));
+}
+
+VKA__OPERATION(cache_append, .params_size = sizeof(vka_cache_params), .state_size = sizeof(state), .limits = limits,
+               .sizes = sizes, .check = check, .plan = plan, .dispatch = dispatch, .explain = explain);

@@ -33,9 +33,7 @@ static const vka__limit limits[] = {{'D', 1, UINT32_MAX}, {0}};
 static uint32_t choose_group(const vka__call *c, uint32_t *group) {
     bool cpu = c->caps->type == VKA_DEVICE_CPU;
     uint32_t team = 1;
-    *group = cpu ? 8 : 128;
-    while (*group > c->caps->max_invocations)
-        *group /= 2;
+    *group = vka__group_size(c->caps, cpu ? 8 : 128);
     while (!cpu && team < *group && team < vka__div_up(c->view[OUT].shape[3], 4))
         team *= 2;
     return *group / team;
@@ -47,9 +45,8 @@ static bool plan(vka__call *c) {
     vka__pipeline_key *key = vka__call_add_key(c, VKA__attention_merge_parts, group);
     key->spec[VKA_SPEC_TC] = group / rows;
     key->spec[VKA_SPEC_FLAGS] = (vec4 ? VKA_FLAG_VEC4 : 0) | (vka__call_has(c, LSE) ? VKA_FLAG_LSE : 0);
-    key->spec[VKA_SPEC_TYPES] = (uint32_t)c->view[A].dtype << 4 * VKA_ROLE_A |
-                                (uint32_t)c->view[B].dtype << 4 * VKA_ROLE_B |
-                                (uint32_t)c->view[OUT].dtype << 4 * VKA_ROLE_OUT;
+    key->spec[VKA_SPEC_TYPES] =
+        vka__call_type(c, A, VKA_ROLE_A) | vka__call_type(c, B, VKA_ROLE_B) | vka__call_type(c, OUT, VKA_ROLE_OUT);
     VKA__PARAMS(c, vka_merge_params)->cols = c->view[OUT].shape[3];
     return vka__rows_plan(c, OUT, 1, rows);
 }

@@ -4,7 +4,7 @@
 vka_status vka__norm_check(vka__call *c) {
     if (vka__call_has(c, VKA__NORM_SUM) && !vka__call_has(c, VKA__NORM_RESIDUAL))
         return vka__call_fail(c, VKA_INVALID, "sum", "needs residual");
-    return vka__call_check_rows(c, VKA__NORM_X);
+    return vka__call_check_rows(c, VKA__NORM_X, c->view[VKA__NORM_X].shape);
 }
 
 static uint32_t flags_of(const vka__call *c) {
@@ -50,12 +50,11 @@ static uint32_t plan_group(vka__call *c) {
 
 bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
     const vka__view *x = &c->view[VKA__NORM_X], *weight = &c->view[VKA__NORM_WEIGHT];
-    const vka__view *parameter = weight->present ? weight : &c->view[bias];
     vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
     uint32_t group_rows = is_lane(c) ? plan_lane(c) : plan_group(c);
     c->key[0].spec[VKA_SPEC_FLAGS] = flags_of(c) | flags;
-    c->key[0].spec[VKA_SPEC_TYPES] = (uint32_t)x->dtype << 4 * VKA_ROLE_X | (uint32_t)parameter->dtype
-                                                                                << 4 * VKA_ROLE_TABLE;
+    c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, VKA__NORM_X, VKA_ROLE_X) |
+                                     vka__call_type(c, weight->present ? VKA__NORM_WEIGHT : bias, VKA_ROLE_TABLE);
     params->weight_stride = (uint32_t)weight->stride[3];
     params->bias_stride = (uint32_t)c->view[bias].stride[3];
     params->cols = x->shape[3];

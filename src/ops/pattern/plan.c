@@ -20,18 +20,9 @@ static vka__view words_of(uint32_t source, uint64_t count) {
 /* No dispatch may last long, even if all tiles were live. */
 static vka__grid plan_grid(const vka_device_caps *caps, const vka_pattern_info *info) {
     uint64_t words = (uint64_t)info->tile_columns * info->query_tile * (info->key_tile / 32);
-    vka__grid grid = {.groups = {info->tile_rows, info->heads, 1}};
-    memcpy(grid.limit, caps->max_groups, sizeof grid.limit);
+    vka__grid grid = vka__grid_of(caps, info->tile_rows, info->heads, 1);
     vka__grid_cap(&grid, vka__max_u64(vka__dispatch_ops(caps) / (words * OPS_OF_WORD), 1));
     return grid;
-}
-
-/* A power of two. CPUs: a few lanes. GPUs: many, as a row of global queries is long, and one workgroup does it. */
-static uint32_t group_size(const vka_device_caps *caps) {
-    uint32_t size = caps->type == VKA_DEVICE_CPU ? 8 : 256;
-    while (size > caps->max_invocations)
-        size /= 2;
-    return size;
 }
 
 vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_program *program,
@@ -49,7 +40,8 @@ vka_status vka__plan_pattern(const vka_device_caps *caps, const vka__pattern_pro
     if (!vka__sees_all(caps, &pass->program, "terms", refusal) || !vka__sees_all(caps, &pass->rows, "terms", refusal))
         return VKA_UNSUPPORTED;
     pass->key.kernel = VKA__pattern_build;
-    pass->key.spec[VKA_SPEC_GROUP_SIZE] = group_size(caps);
+    /* CPUs: a few lanes. GPUs: many, as a row of global queries is long, and one workgroup does it. */
+    pass->key.spec[VKA_SPEC_GROUP_SIZE] = vka__group_size(caps, caps->type == VKA_DEVICE_CPU ? 8 : 256);
     pass->grid = plan_grid(caps, info);
     return VKA_OK;
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/relative/relative.h"
 
-#include <string.h>
-
 vka_status vka__relative_check_zero(const vka__call *c, uint32_t zero) {
     uint32_t columns = vka__call_letter(c, 'L');
     return zero < columns
@@ -16,12 +14,10 @@ bool vka__relative_plan(vka__call *c, vka__kernel kernel) {
     uint32_t group = vka__min_u32(c->caps->type == VKA_DEVICE_CPU ? 8 : 64, c->caps->max_invocations);
     if (!out->shape[2])
         return true;
-    for (uint32_t i = 0; i < c->op->arg_count; ++i)
-        if (!vka__sees_all(c->caps, &c->view[i], c->op->args[i].name, &c->refusal))
-            return false;
+    if (!vka__call_sees_whole(c))
+        return false;
     vka__call_add_key(c, kernel, group);
-    *grid = (vka__grid){.groups = {vka__div_up(out->shape[3], group), out->shape[2], 1}};
-    memcpy(grid->limit, c->caps->max_groups, sizeof grid->limit);
+    *grid = vka__grid_of(c->caps, vka__div_up(out->shape[3], group), out->shape[2], 1);
     c->dispatches = vka__grid_chunks(grid);
     return true;
 }
@@ -29,10 +25,7 @@ bool vka__relative_plan(vka__call *c, vka__kernel kernel) {
 void vka__relative_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     const vka__relative_grid *state = (const vka__relative_grid *)(const void *)c->state;
     uint32_t first[3];
-    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
-        const vka__arg *a = &c->op->args[i];
-        vka__bind_all(c->caps, &c->view[i], a->binding, (vka__access)a->access, out);
-    }
+    vka__call_bind_whole(c, ~0u, out);
     vka__grid_chunk(&state->grid, index, first, out->groups);
     out->push.x0 = first[0];
     out->push.y0 = first[1];

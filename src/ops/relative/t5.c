@@ -100,7 +100,7 @@ static bool plan(vka__call *c) {
     };
     if (!vka__relative_plan(c, VKA__relative_bias_t5))
         return false;
-    c->key[0].spec[VKA_SPEC_TYPES] = (uint32_t)table->dtype << 4 * VKA_ROLE_BIAS_TABLE;
+    c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, TABLE, VKA_ROLE_BIAS_TABLE);
     return true;
 }
 

@@ -53,6 +53,10 @@ vka_status vka__rope_check(const vka__call *c, const vka_rope_options *o, const 
     rope->tables = vka__call_has(c, r->cos) || vka__call_has(c, r->sin);
     rope->pairs = dims / 2;
     rope->offset = o->position_offset;
+    rope->theta = c->number[r->theta];
+    rope->frequency_scale = c->number[r->frequency_scale];
+    rope->cos = r->cos;
+    rope->sin = r->sin;
     if (!rope->tables && dims / 2 > VKA_ROPE_MAX_PAIRS)
         return FAIL("dims", "is %u, but at most %d without tables", dims, 2 * VKA_ROPE_MAX_PAIRS);
     return rope->tables ? check_tables(c, r, rope) : VKA_OK;
@@ -87,17 +91,16 @@ static void put_digit(vka_digits *digits, uint32_t i, double fraction, double un
     }
 }
 
-void vka__rope_fill(const vka__call *call, const vka__rope *rope, const vka__rotated *rotated,
-                    vka_rope_params *params) {
+void vka__rope_fill(const vka__call *call, const vka__rope *rope, vka_rope_params *params) {
     static const double turn = 6.283185307179586;
     *params = (vka_rope_params){.pairs = rope->pairs, .offset = rope->offset};
     if (!rope->enabled)
         return;
     if (rope->tables) {
-        const uint64_t *c = call->view[rotated->cos].stride, *s = call->view[rotated->sin].stride;
+        const uint64_t *c = call->view[rope->cos].stride, *s = call->view[rope->sin].stride;
         params->cos_ = (vka_strides){.b = (uint32_t)c[1], .n = (uint32_t)c[2], .d = (uint32_t)c[3]};
         params->sin_ = (vka_strides){.b = (uint32_t)s[1], .n = (uint32_t)s[2], .d = (uint32_t)s[3]};
-        params->table_rows = call->view[rotated->cos].shape[2];
+        params->table_rows = call->view[rope->cos].shape[2];
         return;
     }
     for (uint32_t i = 0; i < VKA_ROPE_DIGITS; ++i) {

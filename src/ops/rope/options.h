@@ -17,14 +17,15 @@ typedef struct vka__rope {
     double theta;    /* as applied, of frequency_scale, too                */
     double frequency_scale;
     int32_t offset;
+    uint32_t cos, sin; /* the tensors of the tables                        */
 } vka__rope;
 
-/* Rows that are rotated, [batch, .., rows, cols], and where the options are: what the log calls their structure, and
- * the tensors of the tables. */
+/* Rows that are rotated, [batch, .., rows, cols], and where the options are: what the log calls their structure, the
+ * tensors of the tables, and two of the operation's numbers. */
 typedef struct vka__rotated {
     uint32_t batch, rows, cols;
     const char *prefix;
-    uint32_t cos, sin;
+    uint32_t cos, sin, theta, frequency_scale;
 } vka__rotated;
 
 /* theta and frequency_scale as numbers of an operation. */
@@ -33,7 +34,7 @@ typedef struct vka__rotated {
 #define VKA__ROPE_FREQUENCY_SCALE(name, desc)                                                                          \
     { name, desc, VKA__NUMBER_F32, true, 1e-30, 1, 1, NULL }
 
-/* What the tables of tensors and numbers can't say; fills in all but those two numbers. */
+/* What the tables of tensors and numbers can't say. Fills in all of `rope`. */
 vka_status vka__rope_check(const vka__call *call, const vka_rope_options *options, const vka__rotated *rotated,
                            vka__rope *rope);
 
@@ -43,6 +44,6 @@ vka_status vka__rope_check_reach(const vka__call *call, const char *field, const
 
 /* Flags of a kernel that rotates. */
 uint32_t vka__rope_flags(const vka__rope *rope);
-void vka__rope_fill(const vka__call *call, const vka__rope *rope, const vka__rotated *rotated, vka_rope_params *params);
+void vka__rope_fill(const vka__call *call, const vka__rope *rope, vka_rope_params *params);
 
 #endif

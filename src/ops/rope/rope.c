@@ -30,11 +30,6 @@ static const vka__number numbers[NUMBERS] = {
     [FREQUENCY_SCALE] = VKA__ROPE_FREQUENCY_SCALE("options.frequency_scale", DESC(options.frequency_scale)),
 };
 
-static vka__rotated rotated_of(const vka__call *c) {
-    const uint32_t *shape = c->view[X].shape;
-    return (vka__rotated){shape[0], shape[2], shape[3], "options", COS, SIN};
-}
-
 /* Positions that the host knows must be such; those of the device are clamped. */
 static vka_status check_reach(const vka__call *c, const vka__rope *rope) {
     const int32_t *first = c->source[POSITIONS].values;
@@ -51,14 +46,13 @@ static vka_status check_reach(const vka__call *c, const vka__rope *rope) {
 
 static vka_status check(vka__call *c) {
     vka__rope *rope = VKA__STATE(c, vka__rope);
-    const vka__rotated rotated = rotated_of(c);
+    const uint32_t *shape = c->view[X].shape;
+    const vka__rotated rotated = {shape[0], shape[2], shape[3], "options", COS, SIN, THETA, FREQUENCY_SCALE};
     if (vka__call_has(c, POSITIONS) && vka__call_has(c, ROW_POSITIONS))
         return vka__call_fail(c, VKA_INVALID, "row_positions", "there are positions as well");
-    vka_status status = vka__call_check_rows(c, X);
+    vka_status status = vka__call_check_rows(c, X, shape);
     if (status == VKA_OK)
         status = vka__rope_check(c, &VKA__DESC(c, vka_rope_desc)->options, &rotated, rope);
-    rope->theta = c->number[THETA];
-    rope->frequency_scale = c->number[FREQUENCY_SCALE];
     return status == VKA_OK ? check_reach(c, rope) : status;
 }
 
@@ -70,20 +64,18 @@ static bool is_vec4(const vka__call *c, const vka__rope *rope) {
 
 static bool plan(vka__call *c) {
     const vka__rope *rope = VKA__STATE(c, vka__rope);
-    const vka__rotated rotated = rotated_of(c);
     const vka__view *list = &c->view[POSITIONS], *rows = &c->view[ROW_POSITIONS];
     vka_rotate_params *params = VKA__PARAMS(c, vka_rotate_params);
     uint32_t group = vka__min_u32(c->caps->type == VKA_DEVICE_CPU ? 8 : 64, c->caps->max_invocations);
     vka__pipeline_key *key = vka__call_add_key(c, VKA__rope, group);
     key->spec[VKA_SPEC_FLAGS] = vka__rope_flags(rope) | (list->present || rows->present ? VKA_FLAG_POSITIONS : 0) |
                                 (is_vec4(c, rope) ? VKA_FLAG_ROPE_VEC4 : 0);
-    key->spec[VKA_SPEC_TYPES] = (uint32_t)c->view[X].dtype << 4 * VKA_ROLE_X |
-                                (uint32_t)c->view[OUT].dtype << 4 * VKA_ROLE_CACHE |
-                                (uint32_t)c->view[COS].dtype << 4 * VKA_ROLE_TABLE;
-    vka__rope_fill(c, rope, &rotated, &params->rope);
-    params->cols = rotated.cols;
+    key->spec[VKA_SPEC_TYPES] = vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, OUT, VKA_ROLE_CACHE) |
+                                vka__call_type(c, COS, VKA_ROLE_TABLE);
+    vka__rope_fill(c, rope, &params->rope);
+    params->cols = c->view[X].shape[3];
     params->units =
-        vka__div_up(rope->pairs, VKA_ROPE_UNIT / 2) + vka__div_up(rotated.cols - 2 * rope->pairs, VKA_ROPE_UNIT);
+        vka__div_up(rope->pairs, VKA_ROPE_UNIT / 2) + vka__div_up(params->cols - 2 * rope->pairs, VKA_ROPE_UNIT);
     params->position_b = (uint32_t)(list->present ? list->stride[3] : rows->stride[2]);
     params->position_n = (uint32_t)rows->stride[3];
     return vka__rows_plan(c, X, params->units, group);
