@@ -1,4 +1,5 @@
-/* One legal call of every operation, with all tensors that go together and sizes that are no round numbers.
+/* One legal call of every operation, with all tensors that go together and sizes that are no round numbers: in
+ * ops/<operation>/sample.c, which CMake finds. src/ops.def says which there are.
  * SPDX-License-Identifier: MIT */
 #ifndef VKATTN_TEST_SAMPLES_H
 #define VKATTN_TEST_SAMPLES_H
@@ -16,5 +17,22 @@ typedef struct op_sample {
 #define VKA_OP(name, NAME) extern const op_sample sample_##name;
 #include "ops.def"
 #undef VKA_OP
+
+/* Defines the sample of vka_<name>. Above it stands
+ *     static vka_<name>_desc describe(void) */
+#define OP_SAMPLE(name, integer)                                                                                       \
+    static void describe_into(void *desc) {                                                                            \
+        *(vka_##name##_desc *)desc = describe();                                                                       \
+    }                                                                                                                  \
+    const op_sample sample_##name = {&vka__op_##name, describe_into, integer};
+
+/* Small numbers, all of them legal lengths, positions and pages here. */
+int32_t sample_few(const char *name, uint32_t index);
+
+/* Tensors without a buffer. */
+#define T1(dtype, ...) vka_tensor_1d(NULL, dtype, __VA_ARGS__)
+#define T2(dtype, ...) vka_tensor_2d(NULL, dtype, __VA_ARGS__)
+#define T3(dtype, ...) vka_tensor_3d(NULL, dtype, __VA_ARGS__)
+#define T4(dtype, ...) vka_tensor_4d(NULL, dtype, __VA_ARGS__)
 
 #endif
