@@ -58,7 +58,7 @@ norm_problem norm_make(context *c, norm_case n, uint64_t seed) {
     tensor_upload(&p.bias);
     p.x_values = copy(&p.x);
     p.residual_values = copy(&p.residual);
-    p.ref = (ref_layer_norm){
+    p.ref = (ref_norm){
         .rows = p.rows,
         .cols = p.cols,
         .x = p.x_values,
@@ -138,8 +138,8 @@ static void add_row(norm_problem *p, uint32_t row, norm_errors *e) {
     double *ref = malloc(2 * sizeof *ref * p->cols), *ref_sum = ref + p->cols, mean, inv_std;
     float *naive = malloc(2 * sizeof *naive * p->cols), *naive_sum = naive + p->cols, naive_mean, naive_inv_std;
     cr_assert(ref && naive);
-    ref_layer_norm_row(&p->ref, p->n.dtype, row, ref, ref_sum, &mean, &inv_std);
-    ref_layer_norm_naive_row(&p->ref, p->n.dtype, row, naive, naive_sum, &naive_mean, &naive_inv_std);
+    ref_norm_row(&p->ref, p->n.dtype, row, ref, ref_sum, &mean, &inv_std);
+    ref_norm_naive_row(&p->ref, p->n.dtype, row, naive, naive_sum, &naive_mean, &naive_inv_std);
     const tensor *out = out_of(p), *sum = sum_of(p);
     for (uint32_t i = 0; i < p->cols; i++) {
         ref_error_add(&e->out, out->values[first + i], naive[i], ref[i]);

@@ -39,7 +39,7 @@ typedef struct norm_problem {
     uint32_t rows, cols;
     tensor x, out, weight, bias, residual, sum, mean, inv_std;
     float *x_values, *residual_values; /* as uploaded: outputs may overwrite them */
-    ref_layer_norm ref;
+    ref_norm ref;
 } norm_problem;
 
 norm_problem norm_make(context *c, norm_case n, uint64_t seed);

@@ -50,7 +50,7 @@ static void compare(norm_problem *p, const extreme *e, const plain_rows *plain, 
     ref_error out_error = {0}, std_error = {0}, mean_error = {0};
     double unit = ldexp(1, e->exponent), *ref = malloc(sizeof *ref * e->cols);
     float *naive = malloc(sizeof *naive * e->cols);
-    ref_layer_norm easy = p->ref;
+    ref_norm easy = p->ref;
     easy.x = plain->x;
     easy.residual = p->n.residual ? plain->residual : NULL;
     easy.epsilon = p->ref.epsilon / unit / unit;
@@ -58,8 +58,8 @@ static void compare(norm_problem *p, const extreme *e, const plain_rows *plain, 
     for (uint32_t row = 0; row < ROWS; row++) {
         double mean, inv_std;
         float naive_mean, naive_inv_std;
-        ref_layer_norm_row(&p->ref, e->dtype, row, ref, NULL, &mean, &inv_std);
-        ref_layer_norm_naive_row(&easy, e->dtype, row, naive, NULL, &naive_mean, &naive_inv_std);
+        ref_norm_row(&p->ref, e->dtype, row, ref, NULL, &mean, &inv_std);
+        ref_norm_naive_row(&easy, e->dtype, row, naive, NULL, &naive_mean, &naive_inv_std);
         for (uint32_t i = 0; i < e->cols; i++) {
             ref_error_add(&out_error, p->out.values[row * e->cols + i], naive[i], ref[i]);
         }

@@ -121,17 +121,33 @@ Test(reference, integers) {
 
 Test(reference, layer_norm) {
     static const float x[4] = {1, 2, 3, 6}, w[4] = {1, 1, 2, 1}, b[4] = {0, 0, 0, 10};
-    ref_layer_norm n = {.rows = 1, .cols = 4, .x = x, .weight = w, .bias = b, .epsilon = 0.5};
+    ref_norm n = {.rows = 1, .cols = 4, .x = x, .weight = w, .bias = b, .epsilon = 0.5};
     double out[4], mean, inv_std;
     float naive[4], naive_mean, naive_inv_std;
-    ref_layer_norm_row(&n, VKA_F32, 0, out, NULL, &mean, &inv_std);
+    ref_norm_row(&n, VKA_F32, 0, out, NULL, &mean, &inv_std);
     cr_expect_float_eq(mean, 3, 1e-15);
     cr_expect_float_eq(inv_std, 0.5, 1e-15); /* variance 3.5 */
     cr_expect_float_eq(out[0], -1, 1e-15);
     cr_expect_float_eq(out[2], 0, 1e-15);
     cr_expect_float_eq(out[3], 11.5, 1e-15);
-    ref_layer_norm_naive_row(&n, VKA_F32, 0, naive, NULL, &naive_mean, &naive_inv_std);
+    ref_norm_naive_row(&n, VKA_F32, 0, naive, NULL, &naive_mean, &naive_inv_std);
     cr_expect_float_eq(naive[3], 11.5, 1e-5);
+}
+
+Test(reference, rms_norm) {
+    static const float x[4] = {1, -1, 3, 1}, w[4] = {0, 0, 1, -2};
+    ref_norm n = {.rows = 1, .cols = 4, .x = x, .weight = w, .rms = true, .zero_centred = true, .epsilon = 1};
+    double out[4], mean, inv_rms;
+    float naive[4], naive_mean, naive_inv_rms;
+    ref_norm_row(&n, VKA_F32, 0, out, NULL, &mean, &inv_rms);
+    cr_expect_float_eq(inv_rms, 0.5, 1e-15); /* mean of squares 3 */
+    cr_expect_float_eq(out[1], -0.5, 1e-15);
+    cr_expect_float_eq(out[2], 3, 1e-15);
+    cr_expect_float_eq(out[3], -0.5, 1e-15);
+    ref_norm_naive_row(&n, VKA_F32, 0, naive, NULL, &naive_mean, &naive_inv_rms);
+    cr_expect_float_eq(naive_inv_rms, 0.5, 1e-5);
+    cr_expect_float_eq(naive[2], 3, 1e-5);
+    cr_expect_float_eq(naive[3], -0.5, 1e-5);
 }
 
 Test(reference, rule) {

@@ -19,18 +19,18 @@ static vka_tensor heads_of(const transformer *t, const tensor *x) {
 
 static void norm_reference(transformer *t, const float *x, const float *residual) {
     uint32_t width = t->heads * t->dim;
-    ref_layer_norm norm = {.rows = t->n,
-                           .cols = width,
-                           .x = x,
-                           .residual = residual,
-                           .round_sum = residual != NULL,
-                           .epsilon = (double)1e-5f};
+    ref_norm norm = {.rows = t->n,
+                     .cols = width,
+                     .x = x,
+                     .residual = residual,
+                     .round_sum = residual != NULL,
+                     .epsilon = (double)1e-5f};
     for (uint32_t row = 0; row < t->n; row++) {
         size_t first = (size_t)row * width;
         double mean, inv_std;
         float naive_mean, naive_inv_std;
-        ref_layer_norm_row(&norm, t->x.view.dtype, row, t->ref + first, NULL, &mean, &inv_std);
-        ref_layer_norm_naive_row(&norm, t->x.view.dtype, row, t->naive + first, NULL, &naive_mean, &naive_inv_std);
+        ref_norm_row(&norm, t->x.view.dtype, row, t->ref + first, NULL, &mean, &inv_std);
+        ref_norm_naive_row(&norm, t->x.view.dtype, row, t->naive + first, NULL, &naive_mean, &naive_inv_std);
     }
 }
 

@@ -18,7 +18,7 @@ static vka_layer_norm_desc describe(const bench_problem *p) {
 
 static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
     const bench_case *c = p->c;
-    ref_layer_norm n = {
+    ref_norm n = {
         .rows = c->rows,
         .cols = c->cols,
         .x = p->tensors[BENCH_X].host,
@@ -30,8 +30,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
     };
     double mean, inv_std;
     float naive_mean, naive_inv_std;
-    ref_layer_norm_row(&n, c->dtype, (uint32_t)row, out->ref[0], out->ref[1], &mean, &inv_std);
-    ref_layer_norm_naive_row(&n, c->dtype, (uint32_t)row, out->naive[0], out->naive[1], &naive_mean, &naive_inv_std);
+    ref_norm_row(&n, c->dtype, (uint32_t)row, out->ref[0], out->ref[1], &mean, &inv_std);
+    ref_norm_naive_row(&n, c->dtype, (uint32_t)row, out->naive[0], out->naive[1], &naive_mean, &naive_inv_std);
 }
 
 BENCH_OPERATION(layer_norm, BENCH_NORM, .title = "layer norm", .word = "norm ", .group = "Layer norm",

@@ -106,23 +106,26 @@ double ref_attention_keep(const ref_attention *a, uint32_t b, uint32_t h, uint32
  * to the head is not there: an alternative that begins with it is none for this head. */
 bool ref_pattern_sees(const vka_pattern_desc *d, uint32_t head, int64_t p, int64_t j);
 
-typedef struct ref_layer_norm {
+/* Layer norm, or RMS norm. */
+typedef struct ref_norm {
     uint32_t rows, cols;
     const float *x;        /* [rows, cols]           */
     const float *weight;   /* [cols] or NULL         */
     const float *bias;     /* [cols] or NULL         */
     const float *residual; /* [rows, cols] or NULL   */
     bool round_sum;        /* y = x + residual is rounded to storage before it is normalised */
+    bool rms;              /* the mean is not subtracted: it counts as 0    */
+    bool zero_centred;     /* 1 is added to the weight                      */
     double epsilon;        /* as applied: never 0    */
-} ref_layer_norm;
+} ref_norm;
 
 /* One row in float64: out [cols], sum [cols] (x + residual; may be NULL), *mean, *inv_std. */
-void ref_layer_norm_row(const ref_layer_norm *n, vka_dtype dtype, uint32_t row, double *out, double *sum, double *mean,
-                        double *inv_std);
+void ref_norm_row(const ref_norm *n, vka_dtype dtype, uint32_t row, double *out, double *sum, double *mean,
+                  double *inv_std);
 
 /* The same with f32 arithmetic (two passes) and outputs rounded to storage. sum may be NULL. */
-void ref_layer_norm_naive_row(const ref_layer_norm *n, vka_dtype dtype, uint32_t row, float *out, float *sum,
-                              float *mean, float *inv_std);
+void ref_norm_naive_row(const ref_norm *n, vka_dtype dtype, uint32_t row, float *out, float *sum, float *mean,
+                        float *inv_std);
 
 /* One row of two attentions over different keys. */
 typedef struct ref_merge {
