@@ -6,15 +6,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void describe_layer_norm(void *desc, const vka_layer_norm_desc *from, bool zero_centred) {
+    (void)zero_centred;
+    *(vka_layer_norm_desc *)desc = *from;
+}
+
+const norm_op norm_op_layer_norm = {.op = &vka__op_layer_norm, .describe = describe_layer_norm};
+
+norm_description norm_describe(const norm_op *op, const vka_layer_norm_desc *from, bool zero_centred) {
+    norm_description d = {.bytes = {0}};
+    op->describe(d.bytes, from, zero_centred);
+    return d;
+}
+
 static const char *describe(const norm_problem *p, char *text, size_t size) {
     const norm_case *n = &p->n;
-    snprintf(text, size,
-             "%s: %s rank %u %ux%u order %s+%u affine %d:%s%s%s%s%s%s alias %d center %g epsilon %g, VKATTN_SEED=%llu",
-             p->c->config->name, dtype_name(n->dtype), n->rank, p->rows, p->cols,
-             n->layout.order ? n->layout.order : "dense", n->layout.pad, n->affine, n->weight ? " weight" : "",
-             n->bias ? " bias" : "", n->residual ? " residual" : "", n->sum ? " sum" : "", n->mean ? " mean" : "",
-             n->inv_std ? " inv_std" : "", n->alias, (double)n->center, (double)n->epsilon,
-             (unsigned long long)p->seed);
+    snprintf(
+        text, size,
+        "%s, %s: %s rank %u %ux%u order %s+%u affine %d:%s%s%s%s%s%s%s alias %d center %g epsilon %g, VKATTN_SEED=%llu",
+        n->op->op->name, p->c->config->name, dtype_name(n->dtype), n->rank, p->rows, p->cols,
+        n->layout.order ? n->layout.order : "dense", n->layout.pad, n->affine, n->weight ? " weight" : "",
+        n->zero_centred ? " zero-centred" : "", n->bias ? " bias" : "", n->residual ? " residual" : "",
+        n->sum ? " sum" : "", n->mean ? " mean" : "", n->inv_std ? " inv_std" : "", n->alias, (double)n->center,
+        (double)n->epsilon, (unsigned long long)p->seed);
     return text;
 }
 
@@ -42,6 +56,10 @@ static void make_tensors(norm_problem *p) {
 }
 
 norm_problem norm_make(context *c, norm_case n, uint64_t seed) {
+    n.op = n.op ? n.op : &norm_op_layer_norm;
+    n.bias = n.bias && !n.op->rms;
+    n.mean = n.mean && !n.op->rms;
+    n.zero_centred = n.zero_centred && n.op->rms && n.weight;
     n.dtype = n.dtype ? n.dtype : VKA_F32;
     n.affine = n.affine ? n.affine : n.dtype;
     norm_problem p = {.c = c, .n = n, .seed = seed, .rows = 1, .cols = n.shape[n.rank - 1]};
@@ -66,6 +84,8 @@ norm_problem norm_make(context *c, norm_case n, uint64_t seed) {
         .bias = n.bias ? p.bias.values : NULL,
         .residual = n.residual ? p.residual_values : NULL,
         .round_sum = n.sum,
+        .rms = n.op->rms,
+        .zero_centred = n.zero_centred,
         .epsilon = n.epsilon != 0 ? (double)n.epsilon : (double)1e-5f,
     };
     return p;
@@ -127,6 +147,18 @@ vka_layer_norm_desc norm_desc(const norm_problem *constant) {
         }
     }
     return desc;
+}
+
+vka_status norm_prepare(const norm_problem *p, const vka_layer_norm_desc *desc) {
+    const vka__op *op = p->n.op->op;
+    norm_description d = norm_describe(p->n.op, desc, p->n.zero_centred);
+    return vka__op_prepare(op, p->c->device, d.bytes, op->desc_size);
+}
+
+vka_status norm_record(const norm_problem *p, const vka_layer_norm_desc *desc) {
+    const vka__op *op = p->n.op->op;
+    norm_description d = norm_describe(p->n.op, desc, p->n.zero_centred);
+    return vka__op_record(op, p->c->recorder, d.bytes, op->desc_size);
 }
 
 typedef struct norm_errors {
@@ -205,7 +237,7 @@ void norm_execute(norm_problem *p, vka_norm_path path) {
     tensor_upload(&p->residual);
     desc.path = path;
     EXPECT_OK(vka_recorder_begin(p->c->recorder));
-    EXPECT_OK(vka_layer_norm(p->c->recorder, &desc));
+    EXPECT_OK(norm_record(p, &desc));
     context_finish(p->c);
 }
 

@@ -1,109 +1,13 @@
-/* Plans of layer normalisations for devices that are not here: every dispatch keeps to the device's limits and finds
- * its rows in every tensor, and together they do every row once. SPDX-License-Identifier: MIT */
+/* Plans of layer norms for devices that are not here: every dispatch keeps to the device's limits and finds its rows in
+ * every tensor, and together they do every row once. SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
-#include <string.h>
 
-#include <vkattn/norm.h>
-
+#include "norm_suite.h"
 #include "plan_check.h"
 #include "plan_view.h"
 #include "support/tensor.h"
 
-static vka_tensor maybe(ref_rng *rng, vka_dtype dtype, uint32_t rank, const uint32_t shape[4]) {
-    vka__view v = random_view(rng, dtype, shape[0], shape[1], shape[2], shape[3]);
-    return ref_rng_below(rng, 2) ? tensor_of(&v, rank) : (vka_tensor){0};
-}
-
-/* [a, b, c] for what has one number for each row. */
-static vka_tensor maybe_statistics(ref_rng *rng, const uint32_t shape[4]) {
-    return maybe(rng, VKA_F32, 3, (const uint32_t[4]){1, shape[0], shape[1], shape[2]});
-}
-
-static vka_layer_norm_desc random_norm(ref_rng *rng) {
-    vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)], affine = ref_rng_below(rng, 2) ? VKA_F32 : dtype;
-    uint32_t a = ONE_OF(rng, 1, 1, 2, 5), b = ONE_OF(rng, 1, 3, 64), c = ONE_OF(rng, 1, 2, 77, 3000);
-    uint32_t cols = ONE_OF(rng, 1, 2, 3, 7, 8, 31, 64, 127, 768, 1024, 4095, 5000, 65536);
-    const uint32_t shape[4] = {a, b, c, cols}, row[4] = {1, 1, 1, cols};
-    vka__view x = random_view(rng, dtype, a, b, c, cols), out = random_view(rng, dtype, a, b, c, cols);
-    vka_layer_norm_desc p = {.x = tensor_of(&x, 4),
-                             .out = tensor_of(&out, 4),
-                             .weight = maybe(rng, affine, 1, row),
-                             .bias = maybe(rng, affine, 1, row),
-                             .residual = maybe(rng, dtype, 4, shape),
-                             .mean = maybe_statistics(rng, shape),
-                             .inv_std = maybe_statistics(rng, shape),
-                             .path = (vka_norm_path)ref_rng_below(rng, 3)};
-    p.sum = p.residual.dtype ? maybe(rng, dtype, 4, shape) : (vka_tensor){0};
-    return p;
-}
-
-/* ---- what holds for every plan ---------------------------------------------------------------------------------- */
-
-/* Types of rows and of weights. */
-static void check_types(const device *d, const vka__pipeline_key *key, const vka_layer_norm_desc *p) {
-    uint32_t types = key->spec[VKA_SPEC_TYPES];
-    cr_assert_eq(types >> 4 * VKA_ROLE_X & 15, p->x.dtype, "%s", d->name);
-    cr_assert_eq(types >> 4 * VKA_ROLE_TABLE & 15, p->weight.dtype ? p->weight.dtype : p->bias.dtype, "%s", d->name);
-}
-
-static bool is_lane(const vka__call *c) {
-    return strstr(vka__kernel_name((vka__kernel)c->key[0].kernel), "lane");
-}
-
-static uint64_t check_norm(const device *d, const vka_layer_norm_desc *p, bool all) {
-    vka__call c;
-    if (!PLAN(&c, layer_norm, &d->caps, p)) {
-        uint64_t rows = 0;
-        static const char *const names[] = {"x", "out", "sum", "residual"};
-        for (int i = 0; i < 4; i++) {
-            const vka__view *v = view_named(&c, names[i]);
-            rows += v->present ? vka__view_extent(v, 3) * 8 : 0;
-        }
-        cr_assert_gt(rows + 1024, d->caps.storage_range, "%s refuses %s: %s", d->name, c.refusal.field,
-                     c.refusal.reason);
-        return 0;
-    }
-    check_key(d, &c.key[0], is_lane(&c) ? 0 : 8 * c.key[0].spec[VKA_SPEC_GROUP_SIZE]);
-    check_types(d, &c.key[0], p);
-    return check_rows(d, &c, all);
-}
-
-/* ---- any problem ------------------------------------------------------------------------------------------------ */
-
-Test(plan_norm, norm_keeps_to_limits) {
-    ref_rng rng = ref_rng_seed(test_seed());
-    for (int i = 0; i < 4000; i++) {
-        vka_layer_norm_desc p = random_norm(&rng);
-        for (size_t d = 0; d < DEVICES; d++) {
-            check_norm(&devices[d], &p, false);
-        }
-    }
-}
-
-/* The same device, with dispatches of a few groups. */
-Test(plan_norm, norm_in_small_dispatches) {
-    ref_rng rng = ref_rng_seed(test_seed());
-    for (int i = 0; i < 500; i++) {
-        vka_layer_norm_desc p = random_norm(&rng);
-        for (size_t d = 0; d < DEVICES; d++) {
-            device few = devices[d];
-            few.caps.max_groups[0] = 1 + ref_rng_below(&rng, 2000);
-            check_norm(&few, &p, false);
-        }
-    }
-}
-
-Test(plan_norm, norm_by_device) {
-    ref_rng rng = ref_rng_seed(1);
-    for (size_t i = 0; i < DEVICES; i++) {
-        vka_layer_norm_desc p = random_norm(&rng);
-        vka__call c;
-        p.path = VKA_NORM_PATH_AUTO;
-        if (PLAN(&c, layer_norm, &devices[i].caps, &p)) {
-            cr_expect_eq(is_lane(&c), devices[i].caps.type == VKA_DEVICE_CPU, "%s", devices[i].name);
-        }
-    }
-}
+NORM_PLAN_TESTS(plan_norm, &norm_op_layer_norm)
 
 /* ---- beyond a binding ------------------------------------------------------------------------------------------- */
 
@@ -142,7 +46,7 @@ Test(plan_norm, norm_beyond_a_binding) {
                                  .out = in_order(cases[i].dtype, 4, n, cases[i].order),
                                  .weight = in_order(VKA_F32, 1, cols, "0123"),
                                  .mean = in_order(VKA_F32, 3, one, "0123")};
-        uint64_t count = check_norm(&d, &p, true);
+        uint64_t count = norm_check_plan(&norm_op_layer_norm, &d, &p, true);
         cr_expect(count >= cases[i].least && count <= cases[i].most, "case %zu: %llu dispatches", i,
                   (unsigned long long)count);
     }
@@ -158,7 +62,7 @@ Test(plan_norm, norm_beyond_a_binding_in_two_orders) {
         for (int out = 0; out < 6; out++) {
             vka_layer_norm_desc p = {.x = in_order(VKA_F32, 4, shape, orders[x]),
                                      .out = in_order(VKA_F32, 4, shape, orders[out])};
-            uint64_t count = check_norm(&d, &p, true);
+            uint64_t count = norm_check_plan(&norm_op_layer_norm, &d, &p, true);
             cr_expect(count && count <= (x == out ? 2 * bytes / range : 400), "x %s, out %s: %llu dispatches",
                       orders[x], orders[out], (unsigned long long)count);
         }
