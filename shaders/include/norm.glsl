@@ -198,6 +198,8 @@ void store_scaled_values(Row row, uint first, uint step, Centre centre, float in
 void store_statistics(Row row, Centre centre, float inverse, float scale) {
     if (has(VKA_FLAG_MEAN))
         mean_put(row.mean, (is_nonfinite(centre.rest) ? centre.near : centre.near + centre.rest) / scale);
+    // 0 stands for values that are all alike; but of root mean squares it is that of an infinite one.
+    bool alike = inverse == 0.0 && !has(VKA_FLAG_RMS);
     if (has(VKA_FLAG_INV_STD))
-        inv_std_put(row.inv_std, inverse == 0.0 ? inverse_of(0.0) : inverse * scale);
+        inv_std_put(row.inv_std, alike ? inverse_of(0.0) : inverse * scale);
 }
