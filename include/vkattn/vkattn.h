@@ -450,17 +450,23 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
 
 /* ---- operations ------------------------------------------------------------------------------------------------- */
 
-/* Every operation, with the header that has its description. Numbers never change. */
+/* Every operation: X(NAME, value, name). vka_<name>_desc is its description, and what vka_<name> does is said where it
+ * stands. Values never change. */
+#define VKA_OPERATIONS(X)                                                                                              \
+    X(ATTENTION, 1, attention)                                                                                         \
+    X(ATTENTION_MERGE, 2, attention_merge)                                                                             \
+    X(LAYER_NORM, 3, layer_norm)                                                                                       \
+    X(ROPE, 4, rope)                                                                                                   \
+    X(CACHE_APPEND, 5, cache_append)                                                                                   \
+    X(RELATIVE_BIAS_T5, 6, relative_bias_t5)                                                                           \
+    X(RELATIVE_BIAS_SPAN, 7, relative_bias_span)                                                                       \
+    X(LSH_SORT, 8, lsh_sort)
+
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,
-    VKA_OPERATION_ATTENTION = 1,          /* vka_attention_desc           attention.h */
-    VKA_OPERATION_ATTENTION_MERGE = 2,    /* vka_attention_merge_desc     merge.h     */
-    VKA_OPERATION_LAYER_NORM = 3,         /* vka_layer_norm_desc          norm.h      */
-    VKA_OPERATION_ROPE = 4,               /* vka_rope_desc                rope.h      */
-    VKA_OPERATION_CACHE_APPEND = 5,       /* vka_cache_append_desc        cache.h     */
-    VKA_OPERATION_RELATIVE_BIAS_T5 = 6,   /* vka_relative_bias_t5_desc    relative.h  */
-    VKA_OPERATION_RELATIVE_BIAS_SPAN = 7, /* vka_relative_bias_span_desc  relative.h  */
-    VKA_OPERATION_LSH_SORT = 8,           /* vka_lsh_sort_desc            lsh.h       */
+#define X(NAME, value, name) VKA_OPERATION_##NAME = value,
+    VKA_OPERATIONS(X)
+#undef X
 } vka_operation;
 
 /* What recording an operation takes. */

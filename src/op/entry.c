@@ -102,9 +102,9 @@ vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *de
 /* ---- by number -------------------------------------------------------------------------------------------------- */
 
 static const vka__op *const operations[] = {
-#define VKA_OP(name, NAME) [VKA_OPERATION_##NAME] = &vka__op_##name,
-#include "ops.def"
-#undef VKA_OP
+#define X(NAME, value, name) [value] = &vka__op_##name,
+    VKA_OPERATIONS(X)
+#undef X
 };
 
 static const vka__op *find(vka_device *device, const char *function, vka_operation operation) {

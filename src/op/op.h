@@ -228,9 +228,9 @@ void vka__rows_at(const vka__rows *rows, uint64_t index, uint32_t begin[3], uint
                    "a call has room for it")
 
 /* All operations. */
-#define VKA_OP(name, NAME) extern const vka__op vka__op_##name;
-#include "ops.def"
-#undef VKA_OP
+#define X(NAME, value, name) extern const vka__op vka__op_##name;
+VKA_OPERATIONS(X)
+#undef X
 
 vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size);
 vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size);

@@ -545,9 +545,9 @@ static void check_contract(const op_sample *s) {
     context_close(&f.c);
 }
 
-#define VKA_OP(name, NAME)                                                                                             \
+#define X(NAME, value, name)                                                                                           \
     Test(contract, name) {                                                                                             \
         check_contract(&sample_##name);                                                                                \
     }
-#include "ops.def"
-#undef VKA_OP
+VKA_OPERATIONS(X)
+#undef X

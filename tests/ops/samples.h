@@ -1,5 +1,5 @@
 /* One legal call of every operation, with all tensors that go together and sizes that are no round numbers: in
- * ops/<operation>/sample.c, which CMake finds. src/ops.def says which there are.
+ * ops/<operation>/sample.c, which CMake finds. VKA_OPERATIONS says which there are.
  * SPDX-License-Identifier: MIT */
 #ifndef VKATTN_TEST_SAMPLES_H
 #define VKATTN_TEST_SAMPLES_H
@@ -14,9 +14,9 @@ typedef struct op_sample {
     int32_t (*integer)(const char *name, uint32_t index);
 } op_sample;
 
-#define VKA_OP(name, NAME) extern const op_sample sample_##name;
-#include "ops.def"
-#undef VKA_OP
+#define X(NAME, value, name) extern const op_sample sample_##name;
+VKA_OPERATIONS(X)
+#undef X
 
 /* Defines the sample of vka_<name>. Above it stands
  *     static vka_<name>_desc describe(void) */
