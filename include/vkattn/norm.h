@@ -30,6 +30,19 @@ typedef struct vka_layer_norm_desc {
     vka_norm_path path;
 } vka_layer_norm_desc;
 
+/* Root mean square normalisation over the last dimension. All tensors have x's shape unless said otherwise. */
+typedef struct vka_rms_norm_desc {
+    vka_tensor x;        /* required: [.., C]; f32, f16 or bf16; rank 1 to 4; C is 1 .. 65536                     */
+    vka_tensor out;      /* required: same type; may be the very same view as x, residual or sum                  */
+    vka_tensor weight;   /* optional: [C], same type or f32; absent = 1                                           */
+    vka_tensor residual; /* optional: same type; y = x + residual is normalised instead of x                      */
+    vka_tensor sum;      /* optional: receives y, same type; needs residual; may be the same view as x or residual */
+    vka_tensor inv_rms;  /* optional: f32, x's shape without the last dimension (rank 1 with x: [1])              */
+    float epsilon;       /* added to the mean square: 0 = 1e-5, or 1e-30 and more; others are refused             */
+    vka_norm_path path;
+    bool zero_centred; /* multiplies by 1 + weight (Gemma); needs weight                                        */
+} vka_rms_norm_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -45,5 +58,14 @@ typedef struct vka_layer_norm_desc {
  * @return VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(layer_norm, LAYER_NORM)
+
+/* out = y * inv_rms * weight, inv_rms = 1 / sqrt(mean(y * y) + epsilon), y = x + residual (Zhang and Sennrich 2019); no
+ * mean is subtracted. Squares are summed in f32, and finite values up to the largest come out as in float64, as those
+ * of vka_layer_norm; y is rounded as there. A row with an infinity has inv_rms = 0: its finite values become 0.
+ *
+ *     vka_rms_norm(recorder, &(vka_rms_norm_desc){.x = x, .out = y, .weight = w, .epsilon = 1e-6f});
+ *
+ * Records and returns; the rest as vka_layer_norm. Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(rms_norm, RMS_NORM)
 
 #endif

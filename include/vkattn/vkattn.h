@@ -460,7 +460,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(CACHE_APPEND, 5, cache_append)                                                                                   \
     X(RELATIVE_BIAS_T5, 6, relative_bias_t5)                                                                           \
     X(RELATIVE_BIAS_SPAN, 7, relative_bias_span)                                                                       \
-    X(LSH_SORT, 8, lsh_sort)
+    X(LSH_SORT, 8, lsh_sort)                                                                                           \
+    X(RMS_NORM, 9, rms_norm)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,
