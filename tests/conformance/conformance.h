@@ -119,5 +119,6 @@ bool compare(const case_tensor *want, vka_dtype dtype, const void *got, result *
 /* Each runs a loaded case and compares all its outputs. */
 void run_attention(gpu *g, const onnx_case *c, result *r);
 void run_layer_norm(gpu *g, const onnx_case *c, result *r);
+void run_rms_norm(gpu *g, const onnx_case *c, result *r);
 
 #endif

@@ -31,6 +31,7 @@ static const operation operations[] = {
       "left_window_size", "right_window_size"},
      run_attention},
     {"LayerNormalization", 17, 3, 3, {"axis", "epsilon", "stash_type"}, run_layer_norm},
+    {"RMSNormalization", 23, 2, 1, {"axis", "epsilon", "stash_type"}, run_rms_norm},
 };
 
 static const operation *find_operation(const char *name) {

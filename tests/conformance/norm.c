@@ -1,8 +1,7 @@
-/* ONNX LayerNormalization, opset 17 on (onnx/defs/nn/defs.cc), as one vka_layer_norm over [rows, columns].
- * SPDX-License-Identifier: MIT */
+/* ONNX LayerNormalization, opset 17 on, as one vka_layer_norm over [rows, columns], and RMSNormalization, opset 23 on,
+ * which has less of the same, as one vka_rms_norm (onnx/defs/nn/defs.cc). SPDX-License-Identifier: MIT */
 #include <vkattn/norm.h>
 
-#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,8 +102,8 @@ static bool describe(problem *p) {
         !upload_weight(p, &p->c->inputs[IN_SCALE], &d->weight) || !upload_weight(p, &p->c->inputs[IN_BIAS], &d->bias)) {
         return false;
     }
-    if (d->epsilon == 0) { /* the library's default; no epsilon is as close to 0 as this one */
-        d->epsilon = FLT_MIN;
+    if (d->epsilon == 0) { /* would be the library's default; it takes no other epsilon as close to 0 as this one */
+        d->epsilon = 1e-30f;
     }
     uint32_t rows = (uint32_t)p->rows, columns = (uint32_t)p->columns;
     size_t size = x->count * x->type->size;
@@ -119,14 +118,28 @@ static bool describe(problem *p) {
     return true;
 }
 
-void run_layer_norm(gpu *g, const onnx_case *c, result *r) {
+static vka_status record_rms_norm(vka_recorder *recorder, const vka_layer_norm_desc *d) {
+    return vka_rms_norm(recorder,
+                        &(vka_rms_norm_desc){.x = d->x, .out = d->out, .weight = d->weight, .epsilon = d->epsilon});
+}
+
+static void run(gpu *g, const onnx_case *c, result *r,
+                vka_status (*record)(vka_recorder *recorder, const vka_layer_norm_desc *d)) {
     problem p = {.g = g, .c = c, .r = r};
     const case_tensor *want = c->outputs;
     gpu_begin(g);
-    if (describe(&p) && gpu_run(g, vka_layer_norm(g->recorder, &p.desc), r)) {
+    if (describe(&p) && gpu_run(g, record(g->recorder, &p.desc), r)) {
         bool ok = gpu_check(g, p.desc.out.buffer, p.desc.out.dtype, &want[OUT_Y], r);
         ok = ok && gpu_check(g, p.desc.mean.buffer, VKA_F32, &want[OUT_MEAN], r);
         (void)(ok && gpu_check(g, p.desc.inv_std.buffer, VKA_F32, &want[OUT_INV_STD], r));
     }
     gpu_end(g);
+}
+
+void run_layer_norm(gpu *g, const onnx_case *c, result *r) {
+    run(g, c, r, vka_layer_norm);
+}
+
+void run_rms_norm(gpu *g, const onnx_case *c, result *r) {
+    run(g, c, r, record_rms_norm);
 }
