@@ -70,7 +70,7 @@ def ggml_arguments(c):
         if c["dtype"] == "f32" and not c["residual"]:
             return f"layer_norm {c['rows']} {c['cols']}"
         return None
-    if windowed(c) or c["dtype"] != "f16" or c["head_dim"] != c["value_dim"]:
+    if c["op"] != "attention" or windowed(c) or c["dtype"] != "f16" or c["head_dim"] != c["value_dim"]:
         return None
     mask = "causal" if c["causal"] else "full"
     return "attention " + " ".join(str(c[n]) for n in ("batch", "heads", "kv_heads", "q_len", "kv_len", "head_dim")) + f" {mask}"
