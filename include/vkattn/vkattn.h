@@ -408,7 +408,8 @@ VKA_API vka_status vka_recorder_begin(vka_recorder *recorder);
 
 /* Ends recording and submits to the device's queue. May be called again after a submission, without recording anew:
  * the same commands run again; the call then first waits for the previous run, so it is the one call of a recorder
- * besides vka_recorder_begin and _wait that may wait. VKA_INVALID when nothing was begun; VKA_DEVICE_LOST. */
+ * besides vka_recorder_begin and _wait that may wait. With semaphores and a fence of the app: vka_recorder_submit_vk
+ * (vkattn/vulkan.h). VKA_INVALID when nothing was begun; VKA_DEVICE_LOST. */
 VKA_API vka_status vka_recorder_submit(vka_recorder *recorder);
 
 /* Waits for the last submission. timeout in nanoseconds, VKA_FOREVER waits without limit.

@@ -33,6 +33,9 @@
  *  The library binds a compute pipeline and descriptor set 0 at VK_PIPELINE_BIND_POINT_COMPUTE and sets push
  *  constants: bind your own again afterwards. It touches nothing else in the command buffer.
  *
+ *  Work that the library submits itself is put in order with other queues, and with the app's frames, by semaphores:
+ *  vka_recorder_submit_vk.
+ *
  * LIFETIME
  *
  *  Your instance, device, queue and buffers stay yours and must outlive the library's objects made from them. */
@@ -77,6 +80,7 @@ typedef struct vka_vulkan_optional_features {
     /* VkPhysicalDeviceBufferDeviceAddressFeatures.bufferDeviceAddress: matrix_block_loads needs it. Buffers need no
      * usage flag. */
     bool buffer_device_address;
+    bool timeline_semaphore; /* VkPhysicalDeviceTimelineSemaphoreFeatures.timelineSemaphore: vka_recorder_submit_vk  */
 } vka_vulkan_optional_features;
 
 /* Room for the feature structures of vka_vulkan_features. */
@@ -109,7 +113,7 @@ typedef struct vka_import_desc {
     VkPhysicalDevice physical_device; /* required                                                                 */
     VkDevice device;                  /* required                                                                 */
     uint32_t queue_family;            /* of the command buffers to be wrapped; must have compute                  */
-    VkQueue queue; /* optional, of that family. Only used by vka_recorder_submit, vka_buffer_write and _read;     */
+    VkQueue queue; /* optional, of that family. Only used by vka_recorder_submit(_vk), vka_buffer_write and _read; */
                    /*   without it these return VKA_INVALID where they would submit                               */
     /* Called around every use of the queue; both or none. None: the app keeps its own submits out of the way. */
     void (*lock_queue)(void *user);
@@ -150,6 +154,47 @@ VKA_API vka_status vka_recorder_wrap(vka_recorder *recorder, VkCommandBuffer com
 
 /* Ends it; the command buffer stays in the recording state. VKA_INVALID when nothing is wrapped. */
 VKA_API vka_status vka_recorder_unwrap(vka_recorder *recorder);
+
+/* ---- submitting with semaphores and a fence --------------------------------------------------------------------- */
+
+/* Semaphores that one submission can wait for, and as many that it can signal. */
+#define VKA_MAX_SEMAPHORES 16
+
+/* What a submission waits for and signals. Zero: nothing. The arrays have as many entries as their count says, may be
+ * NULL when it is 0, and may die when the call returns; the semaphores and the fence are the app's and must live until
+ * the submission has completed. Binary and timeline semaphores may be mixed. */
+typedef struct vka_submit_desc {
+    uint32_t wait_count; /* at most VKA_MAX_SEMAPHORES                                                             */
+    const VkSemaphore *wait_semaphores;
+    const uint64_t *wait_values; /* that timeline semaphores must reach; ignored for binary ones. NULL: all binary   */
+    /* The stages that wait; no entry is 0. Kernels run at VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT, vka_copy and vka_fill
+     * at VK_PIPELINE_STAGE_TRANSFER_BIT. NULL: both, so that no command starts before. */
+    const VkPipelineStageFlags *wait_stages;
+    uint32_t signal_count; /* at most VKA_MAX_SEMAPHORES                                                           */
+    const VkSemaphore *signal_semaphores;
+    const uint64_t *signal_values; /* that timeline semaphores get; ignored for binary ones. NULL: all binary        */
+    VkFence fence; /* signalled when the submission has completed; unsignalled before, and in no other submission that
+                    * has not completed. VK_NULL_HANDLE: none                                                      */
+} vka_submit_desc;
+
+/* vka_recorder_submit that waits for semaphores before its commands, and signals semaphores and a fence when they have
+ * completed. vka_recorder_wait works as after vka_recorder_submit, whether or not there is a fence. A NULL description
+ * is vka_recorder_submit.
+ *
+ * The same recording may be submitted again, with other semaphores or values: the call then first waits, on the host,
+ * for the previous run. So do vka_recorder_begin and vka_recorder_destroy: what that run waits for must not depend on
+ * the calling thread any more.
+ *
+ * Inputs that other queues or submissions wrote are visible once a semaphore was waited for that they signal; results
+ * are visible to who waits for a semaphore or a fence from here, and to the host. Buffers that another queue family
+ * uses need VK_SHARING_MODE_CONCURRENT; the library transfers no ownership.
+ *
+ * VKA_OK; VKA_INVALID (nothing was begun; a device imported without a queue; a count without its array, a NULL
+ * semaphore, a stage of 0); VKA_UNSUPPORTED (values on a device without `timeline_semaphore`); VKA_OUT_OF_MEMORY;
+ * VKA_DEVICE_LOST. On failure nothing was submitted and no semaphore is waited for or signalled. One exception: when
+ * only signalling `fence` fails, which the log then says, the commands are submitted without it and vka_recorder_wait
+ * waits for them. */
+VKA_API vka_status vka_recorder_submit_vk(vka_recorder *recorder, const vka_submit_desc *desc);
 
 /* The library's own handles, for tools and for mixing own commands into a recorder's command buffer. */
 VKA_API VkDevice vka_device_vk(const vka_device *device);

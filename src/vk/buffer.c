@@ -239,8 +239,8 @@ static vka_status copy_and_wait(vka_device *d, const char *item, VkBuffer dst, u
         d->vk.vkResetCommandBuffer(cmd, 0);
         return vka__vk_status(&d->ctx, result, item, "vkEndCommandBuffer");
     }
-    vka_status status = vka__queue_submit(d, item, cmd, d->transfer_fence);
-    d->transfer_busy = status == VKA_OK;
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
+    vka_status status = vka__queue_submit(d, item, &submit, d->transfer_fence, VK_NULL_HANDLE, &d->transfer_busy);
     return status == VKA_OK ? settle(d, item) : status;
 }
 

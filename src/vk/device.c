@@ -269,6 +269,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
     d->uniform_align = physical->uniform_align;
     d->max_buffer = physical->max_buffer;
     d->full_subgroups = physical->optional.compute_full_subgroups;
+    d->timeline_semaphore = physical->optional.timeline_semaphore;
     if (d->owned)
         d->queue_family = physical->queue_family;
     vka__load_device_table(&d->instance, d->handle, &d->vk);
@@ -387,14 +388,21 @@ static void unlock_queue(vka_device *d) {
     vka__unlock(&d->queue_mutex);
 }
 
-vka_status vka__queue_submit(vka_device *d, const char *item, VkCommandBuffer cmd, VkFence fence) {
+vka_status vka__queue_submit(vka_device *d, const char *item, const VkSubmitInfo *submit, VkFence fence, VkFence second,
+                             bool *submitted) {
+    *submitted = false;
     if (!d->queue)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the device was imported without a queue");
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &cmd};
     lock_queue(d);
-    VkResult result = d->vk.vkQueueSubmit(d->queue, 1, &submit, fence);
+    VkResult result = d->vk.vkQueueSubmit(d->queue, 1, submit, fence);
+    *submitted = result == VK_SUCCESS;
+    /* A fence covers all that was submitted to the queue before it. Within the same lock: other work in between, which
+     * may wait for what the app does after this fence, would hold it up. */
+    if (*submitted && second)
+        result = d->vk.vkQueueSubmit(d->queue, 0, NULL, second);
     unlock_queue(d);
-    return vka__vk_status(&d->ctx, result, item, "vkQueueSubmit");
+    return vka__vk_status(&d->ctx, result, item,
+                          *submitted ? "vkQueueSubmit for the fence alone, behind the commands" : "vkQueueSubmit");
 }
 
 void vka__queue_finish(vka_device *d, VkFence fence) {

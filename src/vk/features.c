@@ -15,6 +15,7 @@ typedef struct structures {
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV matrix2;
     VkPhysicalDeviceBufferDeviceAddressFeatures addresses;
     VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE mixed_dot;
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline;
 #ifdef VK_KHR_shader_bfloat16
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
 #endif
@@ -66,6 +67,8 @@ const void *vka_vulkan_features(const vka_vulkan_optional_features *w, vka_vulka
                       .bufferDeviceAddress = w->buffer_device_address},
         .mixed_dot = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_MIXED_FLOAT_DOT_PRODUCT_FEATURES_VALVE,
                       .shaderMixedFloatDotProductFloat16AccFloat32 = w->mixed_float_dot},
+        .timeline = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES,
+                     .timelineSemaphore = w->timeline_semaphore},
 #ifdef VK_KHR_shader_bfloat16
         .bf16 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
                  .shaderBFloat16Type = w->shader_bfloat16,
@@ -83,6 +86,7 @@ const void *vka_vulkan_features(const vka_vulkan_optional_features *w, vka_vulka
     chain_if(wants_matrix2(w), &next, &out->matrix2);
     chain_if(w->buffer_device_address, &next, &out->addresses);
     chain_if(w->mixed_float_dot, &next, &out->mixed_dot);
+    chain_if(w->timeline_semaphore, &next, &out->timeline);
 #ifdef VK_KHR_shader_bfloat16
     chain_if(w->shader_bfloat16 || w->matrix_bfloat16, &next, &out->bf16);
 #endif

@@ -27,6 +27,7 @@ typedef struct features {
     VkPhysicalDeviceVulkanMemoryModelFeatures memory_model;
     VkPhysicalDeviceMaintenance4Features maintenance4;
     VkPhysicalDeviceShaderMixedFloatDotProductFeaturesVALVE mixed_dot;
+    VkPhysicalDeviceTimelineSemaphoreFeatures timeline;
 } features;
 
 static bool has_extension(const VkExtensionProperties *list, uint32_t count, const char *name) {
@@ -147,7 +148,7 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
 
 /* Extensions, or versions, that bring feature structures. */
 typedef struct offered {
-    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16, mixed_dot;
+    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16, mixed_dot, timeline;
 } offered;
 
 static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
@@ -158,7 +159,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
                   .size_control.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES,
                   .memory_model.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES,
                   .maintenance4.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
-                  .mixed_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_MIXED_FLOAT_DOT_PRODUCT_FEATURES_VALVE};
+                  .mixed_dot.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_MIXED_FLOAT_DOT_PRODUCT_FEATURES_VALVE,
+                  .timeline.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_TIMELINE_SEMAPHORE_FEATURES};
     chain(&f.base.pNext, &f.storage16);
     if (o->float16)
         chain(&f.base.pNext, &f.float16);
@@ -170,6 +172,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
         chain(&f.base.pNext, &f.maintenance4);
     if (o->mixed_dot)
         chain(&f.base.pNext, &f.mixed_dot);
+    if (o->timeline)
+        chain(&f.base.pNext, &f.timeline);
     in->GetPhysicalDeviceFeatures2(handle, &f.base);
     optional->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
     optional->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
@@ -180,6 +184,7 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
     optional->vulkan_memory_model = f.memory_model.vulkanMemoryModel && f.memory_model.vulkanMemoryModelDeviceScope;
     optional->maintenance4 = f.maintenance4.maintenance4;
+    optional->timeline_semaphore = f.timeline.timelineSemaphore;
     if (o->matrix)
         vka__matrix_query(in, handle, o->matrix2, o->bf16, caps, optional);
     vka__matrix_restrict(optional, caps);
@@ -219,6 +224,7 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
 #endif
         .mixed_dot =
             offers(optional, api, UINT32_MAX, list, count, VK_VALVE_SHADER_MIXED_FLOAT_DOT_PRODUCT_EXTENSION_NAME),
+        .timeline = offers(optional, api, VK_API_VERSION_1_2, list, count, VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME),
     };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
     offers(optional, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");

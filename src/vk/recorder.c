@@ -1,4 +1,4 @@
-/* Recorders: creation, memory, begin and end, submission, timestamps.
+/* Recorders: creation, memory, begin and end, timestamps.
  * SPDX-License-Identifier: MIT */
 #include "vk/recorder.h"
 
@@ -241,17 +241,7 @@ vka_device *vka__recorder_device(const vka_recorder *recorder) {
     return recorder->device;
 }
 
-/* Work stays pending when waiting for it fails, unless the device is gone: its memory is still in use. */
-static vka_status wait_pending(vka_recorder *r, const char *item, uint64_t timeout) {
-    if (!r->pending)
-        return VKA_OK;
-    vka_device *d = r->device;
-    VkResult result = d->vk.vkWaitForFences(d->handle, 1, &r->fence, VK_TRUE, timeout);
-    r->pending = result != VK_SUCCESS && result != VK_ERROR_DEVICE_LOST;
-    return vka__vk_status(&d->ctx, result, item, "vkWaitForFences");
-}
-
-/* ---- begin, end, submit ---------------------------------------------------------------------------------------- */
+/* ---- begin, wrap, unwrap --------------------------------------------------------------------------------------- */
 
 static void reset_queries(vka_recorder *r) {
     if (r->query_count)
@@ -265,7 +255,7 @@ vka_status vka_recorder_begin(vka_recorder *r) {
     vka_device *d = r->device;
     if (r->state == VKA__RECORDING || r->state == VKA__WRAPPED)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the recorder is recording already");
-    vka_status status = wait_pending(r, item, VKA_FOREVER);
+    vka_status status = vka__recorder_finish(r, item, VKA_FOREVER);
     if (status != VKA_OK)
         return status;
     reset(r);
@@ -282,39 +272,6 @@ vka_status vka_recorder_begin(vka_recorder *r) {
     return VKA_OK;
 }
 
-vka_status vka_recorder_submit(vka_recorder *r) {
-    static const char item[] = "vka_recorder_submit";
-    if (!r)
-        return VKA_INVALID;
-    vka_device *d = r->device;
-    if (r->state != VKA__RECORDING && r->state != VKA__EXECUTABLE)
-        return vka__fail(&d->ctx, VKA_INVALID, item, "nothing was recorded with vka_recorder_begin");
-    if (r->state == VKA__RECORDING) {
-        vka__recorder_barrier(r, VKA__FOR_HOST);
-        VkResult result = d->vk.vkEndCommandBuffer(r->own_cmd);
-        r->state = result == VK_SUCCESS ? VKA__EXECUTABLE : VKA__IDLE;
-        if (result != VK_SUCCESS) {
-            d->vk.vkResetCommandBuffer(r->own_cmd, 0);
-            return vka__vk_status(&d->ctx, result, item, "vkEndCommandBuffer");
-        }
-    }
-    /* One fence and one set of timestamps: a submission ends before the next one of the same commands. */
-    vka_status status = wait_pending(r, item, VKA_FOREVER);
-    if (status != VKA_OK)
-        return status;
-    VkResult result = d->vk.vkResetFences(d->handle, 1, &r->fence);
-    if (result != VK_SUCCESS)
-        return vka__vk_status(&d->ctx, result, item, "vkResetFences");
-    status = vka__queue_submit(d, item, r->own_cmd, r->fence);
-    r->pending = status == VKA_OK;
-    r->ran = r->ran || r->pending;
-    return status;
-}
-
-vka_status vka_recorder_wait(vka_recorder *r, uint64_t timeout) {
-    return r ? wait_pending(r, "vka_recorder_wait", timeout) : VKA_INVALID;
-}
-
 vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
     static const char item[] = "vka_recorder_wrap";
     if (!r)
@@ -324,7 +281,7 @@ vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
         return vka__fail(ctx, VKA_INVALID, item, "the recorder is recording already");
     if (!command_buffer)
         return vka__fail(ctx, VKA_INVALID, "vka_recorder_wrap.command_buffer", "is required");
-    vka_status status = wait_pending(r, item, VKA_FOREVER);
+    vka_status status = vka__recorder_finish(r, item, VKA_FOREVER);
     if (status != VKA_OK)
         return status;
     reset(r);

@@ -1,4 +1,4 @@
-/* The recorder's inside, shared by recorder.c (life, submission) and record.c (commands).
+/* The recorder's inside, shared by recorder.c (life), submit.c (submission) and record.c (commands).
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_RECORDER_H
 #define VKA_RECORDER_H
@@ -56,6 +56,9 @@ struct vka_recorder {
  * nothing on failure. */
 vka_status vka__recorder_reserve(vka_recorder *r, const char *item, uint64_t count, uint64_t scratch_bytes,
                                  uint64_t value_bytes);
+
+/* Waits until the submitted work, if any, has completed. */
+vka_status vka__recorder_finish(vka_recorder *r, const char *item, uint64_t timeout);
 
 /* Makes everything recorded or submitted so far visible to later kernels and copies, or to the host after a wait. */
 typedef enum vka__barrier_target { VKA__FOR_KERNELS, VKA__FOR_HOST } vka__barrier_target;

@@ -76,7 +76,8 @@ struct vka_device {
     vka_device_caps caps;
     uint32_t uniform_align;
     uint64_t max_buffer;
-    bool full_subgroups; /* computeFullSubgroups is enabled */
+    bool full_subgroups;     /* computeFullSubgroups is enabled */
+    bool timeline_semaphore; /* timelineSemaphore is enabled    */
     uint32_t queue_family;
     VkQueue queue; /* VK_NULL_HANDLE: none was given */
     vka__mutex queue_mutex;
@@ -177,8 +178,11 @@ vka_status vka__pipeline_get(vka_device *device, const char *item, const vka__pi
 /* The compiled pipelines in the order of their first use; VK_NULL_HANDLE behind the last one. */
 VkPipeline vka__pipeline_at(vka_device *device, uint32_t index);
 
-/* Queue access, serialised. */
-vka_status vka__queue_submit(vka_device *device, const char *item, VkCommandBuffer cmd, VkFence fence);
+/* Queue access, serialised. One fence is all that a submission signals, so a second one, of the app, is signalled by an
+ * empty submission that follows at once; VK_NULL_HANDLE: none. *submitted: the first one is under way, although the
+ * second may have failed. */
+vka_status vka__queue_submit(vka_device *device, const char *item, const VkSubmitInfo *submit, VkFence fence,
+                             VkFence second, bool *submitted);
 /* Before the memory of a submission is freed: a wait for its fence that fails says nothing about it, the queue does. */
 void vka__queue_finish(vka_device *device, VkFence fence);
 
