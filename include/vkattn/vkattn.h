@@ -33,8 +33,8 @@
  *  - In a description every field left at zero is a safe, documented default. Required enumerations have
  *    0 = invalid, so that a forgotten one is an error and not a surprise.
  *  - Functions that can fail return a vka_status. The reason goes, as one line, to the log callback of the device.
- *    The library never prints, exits or aborts. Where the device, recorder or buffer of a call is NULL there is no
- *    callback to tell: the status, VKA_INVALID, is all.
+ *    The library never prints, exits or aborts. vka_last_error has that line too, also where the device, recorder or
+ *    buffer of a call is NULL, so that there is no callback to tell.
  *  - When recording fails, nothing has been recorded, and the recorder is as usable as before.
  *  - Recording an operation never submits and never waits. It allocates nothing when the operation was prepared
  *    (vka_<op>_prepare) and the recorder has room (vka_recorder_desc).
@@ -124,6 +124,13 @@ typedef struct vka_log {
     void *user;          /* passed to fn */
     vka_log_level level; /* most detailed level wanted; 0 = VKA_LOG_WARNING */
 } vka_log;
+
+/* Why the last call that failed on this thread did: the log's line of it as "item: message", for instance
+ * "vka_buffer_create.size: is 0, but must be 1 or more", whether or not anybody logs. Calls whose device, recorder or
+ * buffer is NULL have one too. "" when no call of this thread has failed; calls that succeed, and a VKA_TIMEOUT, leave
+ * it as it is. Never NULL; lines beyond 639 bytes are cut. Valid until the next call that fails on this thread, and no
+ * longer than the thread. Threads: any, each has its own. */
+VKA_API const char *vka_last_error(void);
 
 /* Callbacks for the library's own host memory (drivers and the device memory allocator keep using malloc); both
  * functions or none. Zero: realloc and free. Called from any thread. */

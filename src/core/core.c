@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/core.h"
 
+#include "core/sync.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,26 +53,34 @@ void vka__free(const vka__context *ctx, void *memory) {
         ctx->allocator.release(ctx->allocator.user, memory);
 }
 
-static void log_args(const vka__context *ctx, vka_log_level level, const char *item, const char *format, va_list args) {
-    if (!ctx->log.fn || level > ctx->log.level)
-        return;
-    char message[512];
-    vsnprintf(message, sizeof message, format, args);
-    ctx->log.fn(ctx->log.user, level, item, message);
+static void send(const vka__context *ctx, vka_log_level level, const char *item, const char *message) {
+    if (ctx && ctx->log.fn && level <= ctx->log.level)
+        ctx->log.fn(ctx->log.user, level, item, message);
 }
 
 void vka__log(const vka__context *ctx, vka_log_level level, const char *item, const char *format, ...) {
+    char message[512];
     va_list args;
     va_start(args, format);
-    log_args(ctx, level, item, format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    send(ctx, level, item, message);
+}
+
+static VKA_THREAD_LOCAL char last_error[640];
+
+const char *vka_last_error(void) {
+    return last_error;
 }
 
 vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...) {
+    char message[512];
     va_list args;
     va_start(args, format);
-    log_args(ctx, VKA_LOG_ERROR, item, format, args);
+    vsnprintf(message, sizeof message, format, args);
     va_end(args);
+    snprintf(last_error, sizeof last_error, "%s: %s", item, message);
+    send(ctx, VKA_LOG_ERROR, item, message);
     return status;
 }
 

@@ -28,7 +28,8 @@ void vka__free(const vka__context *ctx, void *memory);
 
 void vka__log(const vka__context *ctx, vka_log_level level, const char *item, const char *format, ...) VKA_PRINTF(4, 5);
 
-/* Logs an error and returns the status, so that a failing check is one line. */
+/* Logs an error, keeps it for vka_last_error, and returns the status, so that a failing check is one line. `ctx` NULL:
+ * a call without a device, of which nobody can be told. */
 vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...)
     VKA_PRINTF(4, 5);
 

@@ -1,7 +1,15 @@
-/* Mutex and condition variable over what the platform has: C11 threads are missing on macOS and MinGW.
+/* Mutex, condition variable and variables of a thread over what the platform has: C11 threads are missing on macOS and
+ * MinGW.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_SYNC_H
 #define VKA_SYNC_H
+
+/* Clang and GCC have C11's keyword on every platform, whatever __STDC_NO_THREADS__ says of the functions. */
+#if defined(_MSC_VER) && !defined(__clang__)
+#    define VKA_THREAD_LOCAL __declspec(thread)
+#else
+#    define VKA_THREAD_LOCAL _Thread_local
+#endif
 
 #ifdef _WIN32
 #    ifndef WIN32_LEAN_AND_MEAN

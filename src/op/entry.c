@@ -5,11 +5,11 @@
 
 #include "op/call.h"
 
-/* "function_suffix.argument must not be NULL" */
+/* "function_suffix.argument must not be NULL"; `device` is NULL where that is what is missing. */
 static vka_status missing(const vka__op *op, vka_device *device, const char *argument) {
     char item[96];
-    snprintf(item, sizeof item, "%s_%s", op->name, argument);
-    return vka__fail(vka__device_context(device), VKA_INVALID, item, "must not be NULL");
+    snprintf(item, sizeof item, "%s%s", op->name, argument);
+    return vka__fail(device ? vka__device_context(device) : NULL, VKA_INVALID, item, "must not be NULL");
 }
 
 static void dispatch_at(const void *user, uint64_t index, vka__dispatch *out) {
@@ -44,7 +44,7 @@ static vka__commands commands_of(const vka__call *c) {
 vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size) {
     vka__call call;
     if (!recorder)
-        return VKA_INVALID;
+        return missing(op, NULL, ".recorder");
     vka_status status = vka__call_begin(&call, op, vka__recorder_device(recorder), false, desc, size);
     if (status != VKA_OK)
         return status;
@@ -55,7 +55,7 @@ vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void 
 vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size) {
     vka__call call;
     if (!device)
-        return VKA_INVALID;
+        return missing(op, NULL, "_prepare.device");
     vka_status status = vka__call_begin(&call, op, device, true, desc, size);
     return status == VKA_OK ? vka__prepare(device, op->name, call.key, call.key_count) : status;
 }
@@ -64,9 +64,9 @@ vka_status vka__op_requirements(const vka__op *op, vka_device *device, const voi
                                 vka_requirements *requirements, size_t requirements_size) {
     vka__call call;
     if (!device)
-        return VKA_INVALID;
+        return missing(op, NULL, "_requirements.device");
     if (!requirements)
-        return missing(op, device, "requirements.requirements");
+        return missing(op, device, "_requirements.requirements");
     memset(requirements, 0, requirements_size);
     vka_status status = vka__call_begin(&call, op, device, true, desc, size);
     if (status != VKA_OK)
@@ -85,9 +85,9 @@ vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *de
                            size_t capacity, size_t *length) {
     vka__call call;
     if (!device)
-        return VKA_INVALID;
+        return missing(op, NULL, "_explain.device");
     if (!text && capacity)
-        return missing(op, device, "explain.text");
+        return missing(op, device, "_explain.text");
     if (capacity)
         text[0] = 0;
     vka__text out = {text, capacity, 0};
@@ -111,8 +111,9 @@ static const vka__op *find(vka_device *device, const char *function, vka_operati
     const vka__op *op = (unsigned)operation < sizeof operations / sizeof *operations ? operations[operation] : NULL;
     char item[96];
     snprintf(item, sizeof item, "%s.operation", function);
-    if (!op && device)
-        vka__fail(vka__device_context(device), VKA_INVALID, item, "%d is not a vka_operation", (int)operation);
+    if (!op)
+        vka__fail(device ? vka__device_context(device) : NULL, VKA_INVALID, item, "%d is not a vka_operation",
+                  (int)operation);
     return op;
 }
 

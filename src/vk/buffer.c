@@ -45,7 +45,7 @@ vka_status vka_buffer_create_sized(vka_device *device, const vka_buffer_desc *de
     if (buffer)
         *buffer = NULL;
     if (!device)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_buffer_create.device", "must not be NULL");
     const vka__context *ctx = &device->ctx;
     if (!buffer)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_create.buffer", "must not be NULL");
@@ -73,7 +73,7 @@ vka_status vka_buffer_wrap(vka_device *device, VkBuffer handle, uint64_t offset,
     if (wrapped)
         *wrapped = NULL;
     if (!device)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_buffer_wrap.device", "must not be NULL");
     const vka__context *ctx = &device->ctx;
     if (!wrapped)
         return vka__fail(ctx, VKA_INVALID, "vka_buffer_wrap.wrapped", "must not be NULL");
@@ -300,7 +300,7 @@ static vka_status check_copy(const vka_buffer *b, const char *function, uint64_t
 vka_status vka_buffer_write(vka_buffer *b, uint64_t offset, const void *data, uint64_t size) {
     static const char item[] = "vka_buffer_write";
     if (!b)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_buffer_write.buffer", "must not be NULL");
     vka_status status = check_copy(b, item, offset, data, size);
     if (status != VKA_OK || !size)
         return status;
@@ -314,7 +314,7 @@ vka_status vka_buffer_write(vka_buffer *b, uint64_t offset, const void *data, ui
 vka_status vka_buffer_read(vka_buffer *b, uint64_t offset, void *data, uint64_t size) {
     static const char item[] = "vka_buffer_read";
     if (!b)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_buffer_read.buffer", "must not be NULL");
     vka_status status = check_copy(b, item, offset, data, size);
     if (status != VKA_OK || !size)
         return status;

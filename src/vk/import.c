@@ -5,22 +5,28 @@
 vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, VkInstance instance, uint32_t api_version,
                             VkPhysicalDevice physical_device, vka_vulkan_optional_features *optional) {
     if (!optional)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_vulkan_query.optional", "must not be NULL");
     *optional = (vka_vulkan_optional_features){0};
-    if (!get_instance_proc_addr || !instance || !physical_device)
-        return VKA_INVALID;
+    const char *missing = !get_instance_proc_addr ? "vka_vulkan_query.get_instance_proc_addr"
+                          : !instance             ? "vka_vulkan_query.instance"
+                          : !physical_device      ? "vka_vulkan_query.physical_device"
+                                                  : NULL;
+    if (missing)
+        return vka__fail(NULL, VKA_INVALID, missing, "must not be NULL");
     vka__context ctx;
     vka__context_init(&ctx, "vka_vulkan_query", &(vka_log){0}, &(vka_allocator){0});
     vka__instance in;
     vka_status status =
         vka__instance_import(&ctx, "vka_vulkan_query", get_instance_proc_addr, instance, api_version, &in);
+    if (status != VKA_OK)
+        return status;
     vka__physical physical;
     const char *why;
-    if (status == VKA_OK)
-        status = vka__physical_query(&ctx, &in, physical_device, &physical, &why);
-    if (status == VKA_OK)
-        *optional = physical.optional;
-    return status;
+    status = vka__physical_query(&ctx, &in, physical_device, &physical, &why);
+    if (status != VKA_OK)
+        return vka__fail(&ctx, status, "vka_vulkan_query.physical_device", "%s", why);
+    *optional = physical.optional;
+    return VKA_OK;
 }
 
 static vka_status check_import(const vka__context *ctx, const vka_import_desc *desc) {
@@ -103,7 +109,7 @@ vka_status vka__device_import(const vka_import_desc *desc, size_t desc_size, vka
     if (device)
         *device = NULL;
     if (!desc)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_device_import.desc", "must not be NULL");
     vka_import_desc own;
     vka__context ctx;
     bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);

@@ -89,7 +89,7 @@ static const void *open_blob(const vka_device *d, const void *blob, size_t size,
 vka_status vka_device_save_cache(vka_device *d, void *data, size_t *size) {
     static const char item[] = "vka_device_save_cache";
     if (!d)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_device_save_cache.device", "must not be NULL");
     if (!size)
         return vka__fail(&d->ctx, VKA_INVALID, "vka_device_save_cache.size", "must not be NULL");
     size_t inner = 0;

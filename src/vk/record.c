@@ -248,7 +248,7 @@ static vka_status check_copy(const vka_recorder *r, const vka_buffer *dst, uint6
 
 vka_status vka_fill(vka_recorder *r, vka_buffer *buffer, uint64_t offset, uint64_t size, uint32_t value) {
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_fill.recorder", "must not be NULL");
     bool inside = buffer && offset <= buffer->bytes && size <= buffer->bytes - offset;
     const struct rule rules[] = {
         {r->state == VKA__RECORDING || r->state == VKA__WRAPPED, "vka_fill", "the recorder is not recording"},
@@ -271,7 +271,7 @@ vka_status vka_fill(vka_recorder *r, vka_buffer *buffer, uint64_t offset, uint64
 vka_status vka_copy(vka_recorder *r, vka_buffer *dst, uint64_t dst_offset, vka_buffer *src, uint64_t src_offset,
                     uint64_t size) {
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_copy.recorder", "must not be NULL");
     vka_status status = check_copy(r, dst, dst_offset, src, src_offset, size);
     if (status != VKA_OK || !size)
         return status;

@@ -177,7 +177,7 @@ vka_status vka_recorder_create_sized(vka_device *device, const vka_recorder_desc
     if (recorder)
         *recorder = NULL;
     if (!device)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_create.device", "must not be NULL");
     if (!recorder)
         return vka__fail(&device->ctx, VKA_INVALID, "vka_recorder_create.recorder", "must not be NULL");
     vka_recorder_desc d;
@@ -251,7 +251,7 @@ static void reset_queries(vka_recorder *r) {
 vka_status vka_recorder_begin(vka_recorder *r) {
     static const char item[] = "vka_recorder_begin";
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_begin.recorder", "must not be NULL");
     vka_device *d = r->device;
     if (r->state == VKA__RECORDING || r->state == VKA__WRAPPED)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the recorder is recording already");
@@ -275,7 +275,7 @@ vka_status vka_recorder_begin(vka_recorder *r) {
 vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
     static const char item[] = "vka_recorder_wrap";
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_wrap.recorder", "must not be NULL");
     const vka__context *ctx = &r->device->ctx;
     if (r->state == VKA__RECORDING || r->state == VKA__WRAPPED)
         return vka__fail(ctx, VKA_INVALID, item, "the recorder is recording already");
@@ -293,7 +293,7 @@ vka_status vka_recorder_wrap(vka_recorder *r, VkCommandBuffer command_buffer) {
 
 vka_status vka_recorder_unwrap(vka_recorder *r) {
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_unwrap.recorder", "must not be NULL");
     if (r->state != VKA__WRAPPED)
         return vka__fail(&r->device->ctx, VKA_INVALID, "vka_recorder_unwrap", "no command buffer is wrapped");
     r->cmd = VK_NULL_HANDLE;
@@ -311,7 +311,7 @@ VkCommandBuffer vka_recorder_vk(const vka_recorder *r) {
 vka_status vka_recorder_timestamp(vka_recorder *r, uint32_t index) {
     static const char item[] = "vka_recorder_timestamp";
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_timestamp.recorder", "must not be NULL");
     const vka__context *ctx = &r->device->ctx;
     if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
         return vka__fail(ctx, VKA_INVALID, item, "the recorder is not recording");
@@ -328,7 +328,7 @@ vka_status vka_recorder_timestamp(vka_recorder *r, uint32_t index) {
 vka_status vka_recorder_read_timestamps(vka_recorder *r, uint64_t *nanoseconds, uint32_t count) {
     static const char item[] = "vka_recorder_read_timestamps";
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_read_timestamps.recorder", "must not be NULL");
     vka_device *d = r->device;
     bool readable = count <= r->query_count && (nanoseconds || !count) && r->ran && !r->pending;
     for (uint32_t i = 0; readable && i < count; ++i)

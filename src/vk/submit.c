@@ -13,7 +13,9 @@ vka_status vka__recorder_finish(vka_recorder *r, const char *item, uint64_t time
 }
 
 vka_status vka_recorder_wait(vka_recorder *r, uint64_t timeout) {
-    return r ? vka__recorder_finish(r, "vka_recorder_wait", timeout) : VKA_INVALID;
+    if (!r)
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_wait.recorder", "must not be NULL");
+    return vka__recorder_finish(r, "vka_recorder_wait", timeout);
 }
 
 static vka_status end_recording(vka_recorder *r, const char *item) {
@@ -47,7 +49,7 @@ static vka_status submit(vka_recorder *r, const char *item, const VkSubmitInfo *
 
 vka_status vka_recorder_submit(vka_recorder *r) {
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_submit.recorder", "must not be NULL");
     VkSubmitInfo info = {
         .sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .commandBufferCount = 1, .pCommandBuffers = &r->own_cmd};
     return submit(r, "vka_recorder_submit", &info, VK_NULL_HANDLE);
@@ -102,7 +104,7 @@ static vka_status check_desc(const vka_device *d, const vka_submit_desc *s) {
 
 vka_status vka_recorder_submit_vk(vka_recorder *r, const vka_submit_desc *desc) {
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_submit_vk.recorder", "must not be NULL");
     const vka_submit_desc s = desc ? *desc : (vka_submit_desc){0};
     vka_status status = check_desc(r->device, &s);
     if (status != VKA_OK)

@@ -32,7 +32,7 @@ static void bind_scratch(vka_recorder *r) {
 vka_status vka_recorder_warm_up(vka_recorder *r) {
     static const char item[] = "vka_recorder_warm_up";
     if (!r)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_recorder_warm_up.recorder", "must not be NULL");
     vka_device *d = r->device;
     if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
         return vka__fail(&d->ctx, VKA_INVALID, item, "the recorder is not recording");

@@ -343,6 +343,14 @@ static void check_numbers(fixture *f) {
 
 /* ---- arguments ------------------------------------------------------------------------------------------------- */
 
+/* Nobody can be told, but vka_last_error knows. */
+static void expect_missing(const vka__op *op, vka_status status, const char *argument) {
+    char text[128];
+    snprintf(text, sizeof text, "%s%s: must not be NULL", op->name, argument);
+    cr_expect_eq(status, VKA_INVALID);
+    cr_expect_str_eq(vka_last_error(), text);
+}
+
 static void check_arguments(fixture *f) {
     const void *desc = f->good.bytes;
     const vka__op *op = f->op;
@@ -356,10 +364,10 @@ static void check_arguments(fixture *f) {
     EXPECT_FAILURE(vka__op_explain(op, f->c.device, NULL, op->desc_size, text, 64, &length), VKA_INVALID, item);
     EXPECT_FAILURE(vka__op_requirements(op, f->c.device, desc, op->desc_size, NULL, sizeof need), VKA_INVALID, ".");
     EXPECT_FAILURE(vka__op_explain(op, f->c.device, desc, op->desc_size, NULL, 64, &length), VKA_INVALID, ".");
-    cr_expect_eq(vka__op_record(op, NULL, desc, op->desc_size), VKA_INVALID);
-    cr_expect_eq(vka__op_prepare(op, NULL, desc, op->desc_size), VKA_INVALID);
-    cr_expect_eq(vka__op_requirements(op, NULL, desc, op->desc_size, &need, sizeof need), VKA_INVALID);
-    cr_expect_eq(vka__op_explain(op, NULL, desc, op->desc_size, text, 64, &length), VKA_INVALID);
+    expect_missing(op, vka__op_record(op, NULL, desc, op->desc_size), ".recorder");
+    expect_missing(op, vka__op_prepare(op, NULL, desc, op->desc_size), "_prepare.device");
+    expect_missing(op, vka__op_requirements(op, NULL, desc, op->desc_size, &need, sizeof need), "_requirements.device");
+    expect_missing(op, vka__op_explain(op, NULL, desc, op->desc_size, text, 64, &length), "_explain.device");
     f->checks += 10;
 }
 

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "fields.h"
 #include "intercept.h"
@@ -181,6 +182,10 @@ void expect_failure_(vka_status got, vka_status wanted, const char *item, const 
     cr_expect(errors == 0 || log_item_matches(error.item, item), "%s:%d: %s blames \"%s\" (%s), not \"%s\"", file, line,
               call, error.item, error.message, item);
     cr_expect(errors == 0 || error.message[0], "%s:%d: %s logs an empty message", file, line, call);
+    char text[sizeof error.item + sizeof error.message + 2];
+    snprintf(text, sizeof text, "%s: %s", error.item, error.message);
+    cr_expect(errors == 0 || !strcmp(vka_last_error(), text), "%s:%d: %s logs \"%s\", but vka_last_error says \"%s\"",
+              file, line, call, text, vka_last_error());
     cr_expect(errors == 0 || fields_exist(error.item), "%s:%d: %s blames \"%s\", which no header has", file, line, call,
               error.item);
 }

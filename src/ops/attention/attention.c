@@ -98,7 +98,7 @@ vka_status vka_attention_candidates_sized(vka_device *device, const vka_attentio
                                           uint32_t *count) {
     static const char item[] = "vka_attention_candidates";
     if (!device)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_attention_candidates.device", "must not be NULL");
     if (!count || (!candidates && capacity))
         return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_candidates.count",
                          "and the list must not be NULL");

@@ -258,7 +258,7 @@ vka_status vka_pattern_parse(const vka_device *device, const void *data, size_t 
 
 vka_status vka_pattern_save(const vka_pattern *pattern, void *data, size_t *size) {
     if (!pattern)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_pattern_save.pattern", "must not be NULL");
     const vka__context *ctx = vka__device_context(vka__pattern_device(pattern));
     const vka__pattern_shape *s = vka__pattern_shape_of(pattern);
     if (!size)

@@ -129,7 +129,7 @@ vka_status vka_pattern_create_sized(vka_device *device, const vka_pattern_desc *
     if (pattern)
         *pattern = NULL;
     if (!device)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_pattern_create.device", "must not be NULL");
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_pattern_create"};
     vka_pattern_desc own;
     vka_pattern_term terms[VKA_MAX_PATTERN_TERMS];
@@ -147,7 +147,7 @@ vka_status vka_pattern_load(vka_device *device, const void *data, size_t size, v
     if (pattern)
         *pattern = NULL;
     if (!device)
-        return VKA_INVALID;
+        return vka__fail(NULL, VKA_INVALID, "vka_pattern_load.device", "must not be NULL");
     const vka__check c = {vka__device_context(device), device, vka_device_get_caps(device), "vka_pattern_load"};
     vka__pattern_shape shape;
     const uint32_t *words;
