@@ -248,6 +248,10 @@ typedef struct vka_device_desc {
     const char *tuning_file;
     /* PFN_vkGetInstanceProcAddr as a general function pointer; NULL = the system's loader, opened at run time. */
     void (*get_instance_proc_addr)(void);
+    /* Puts each recorded operation, vka_copy and vka_fill among them, between labels of VK_EXT_debug_utils with its
+     * name, "vka_attention", for captures of RenderDoc, Nsight or RGP. Where the loader lacks the extension there are
+     * none, and a warning. */
+    bool debug_labels;
 } vka_device_desc;
 
 /* Lists the devices that vka_device_create could use, best first.

@@ -54,7 +54,7 @@ static vka_status list_physical(const vka__context *ctx, const char *item, const
 }
 
 static vka_status open_instance(const vka__context *ctx, const char *item, const vka_device_desc *desc,
-                                vka__instance *instance) {
+                                bool debug_labels, vka__instance *instance) {
     PFN_vkGetInstanceProcAddr get = (PFN_vkGetInstanceProcAddr)desc->get_instance_proc_addr;
     if (!get)
         get = vka__system_loader();
@@ -62,7 +62,7 @@ static vka_status open_instance(const vka__context *ctx, const char *item, const
         return vka__fail(
             ctx, VKA_NO_DEVICE, item,
             "no Vulkan loader is installed: it comes with a GPU's driver, or alone (libvulkan1 on Debian)");
-    return vka__instance_create(ctx, item, get, instance);
+    return vka__instance_create(ctx, item, get, debug_labels, instance);
 }
 
 vka_status vka_device_enumerate_sized(const vka_device_desc *desc, size_t desc_size, vka_device_caps *caps,
@@ -81,7 +81,7 @@ vka_status vka_device_enumerate_sized(const vka_device_desc *desc, size_t desc_s
                          "must not be NULL");
     *count = 0;
     vka__instance instance;
-    status = open_instance(&ctx, item, &own, &instance);
+    status = open_instance(&ctx, item, &own, false, &instance);
     if (status != VKA_OK)
         return status;
     vka__physical *list;
@@ -148,7 +148,7 @@ vka_device *vka__device_new(const vka__context *ctx, const char *item, vka_statu
 
 /* Instance, physical device and VkDevice of a device of its own. */
 static vka_status open_own(vka_device *d, const char *item, const vka_device_desc *desc, vka__physical *chosen) {
-    vka_status status = open_instance(&d->ctx, item, desc, &d->instance);
+    vka_status status = open_instance(&d->ctx, item, desc, desc->debug_labels, &d->instance);
     if (status != VKA_OK)
         return status;
     vka__physical *list;

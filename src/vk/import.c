@@ -75,6 +75,9 @@ static vka_status import(const vka__context *ctx, const vka_import_desc *desc, v
         return status;
     status =
         vka__instance_import(ctx, item, desc->get_instance_proc_addr, desc->instance, desc->api_version, &d->instance);
+    if (status == VKA_OK && desc->debug_labels && !vka__instance_load_labels(&d->instance))
+        status = vka__fail(ctx, VKA_INVALID, "vka_device_import.debug_labels",
+                           "the instance does not have VK_EXT_debug_utils enabled");
     vka__physical physical;
     const char *why;
     if (status == VKA_OK) {

@@ -57,8 +57,30 @@ static vka_status find_instance_extension(const vka__context *ctx, const char *i
     return VKA_OK;
 }
 
+/* The extensions that there are of those that the library wants; *labels: what gives labels, if it was wanted. */
+static vka_status add_instance_extensions(const vka__context *ctx, const char *item,
+                                          PFN_vkGetInstanceProcAddr get_proc_addr, bool *labels,
+                                          const char *extensions[2], VkInstanceCreateInfo *info) {
+    /* Without it loaders hide drivers that are not fully conformant, MoltenVK for one. */
+    static const char portability[] = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
+    bool portable;
+    vka_status status = find_instance_extension(ctx, item, get_proc_addr, portability, &portable);
+    if (status == VKA_OK && *labels)
+        status = find_instance_extension(ctx, item, get_proc_addr, VK_EXT_DEBUG_UTILS_EXTENSION_NAME, labels);
+    if (status != VKA_OK)
+        return status;
+    info->ppEnabledExtensionNames = extensions;
+    if (portable) {
+        info->flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
+        extensions[info->enabledExtensionCount++] = portability;
+    }
+    if (*labels)
+        extensions[info->enabledExtensionCount++] = VK_EXT_DEBUG_UTILS_EXTENSION_NAME;
+    return VKA_OK;
+}
+
 vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
-                                vka__instance *instance) {
+                                bool debug_labels, vka__instance *instance) {
     *instance = (vka__instance){0};
     PFN_vkCreateInstance create = (PFN_vkCreateInstance)get_proc_addr(NULL, "vkCreateInstance");
     PFN_vkEnumerateInstanceVersion get_version =
@@ -74,17 +96,11 @@ vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_v
         .apiVersion = version,
     };
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app};
-    /* Without it loaders hide drivers that are not fully conformant, MoltenVK for one. */
-    static const char *const portability = VK_KHR_PORTABILITY_ENUMERATION_EXTENSION_NAME;
-    bool found;
-    vka_status status = find_instance_extension(ctx, item, get_proc_addr, portability, &found);
+    const char *extensions[2];
+    bool labels = debug_labels;
+    vka_status status = add_instance_extensions(ctx, item, get_proc_addr, &labels, extensions, &info);
     if (status != VKA_OK)
         return status;
-    if (found) {
-        info.flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
-        info.enabledExtensionCount = 1;
-        info.ppEnabledExtensionNames = &portability;
-    }
     VkInstance handle;
     VkResult result = create(&info, NULL, &handle);
     /* The loader's own way of saying that there is no driver at all. */
@@ -98,7 +114,21 @@ vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_v
     instance->owned = true;
     if (status != VKA_OK)
         vka__instance_destroy(instance);
+    else if (debug_labels && !(labels && vka__instance_load_labels(instance)))
+        vka__log(ctx, VKA_LOG_WARNING, "vka_device_create.debug_labels",
+                 "the Vulkan loader does not offer VK_EXT_debug_utils: there are no labels");
     return status;
+}
+
+bool vka__instance_load_labels(vka__instance *instance) {
+    instance->CmdBeginDebugUtilsLabelEXT =
+        (PFN_vkCmdBeginDebugUtilsLabelEXT)instance->get_proc_addr(instance->handle, "vkCmdBeginDebugUtilsLabelEXT");
+    instance->CmdEndDebugUtilsLabelEXT =
+        (PFN_vkCmdEndDebugUtilsLabelEXT)instance->get_proc_addr(instance->handle, "vkCmdEndDebugUtilsLabelEXT");
+    bool complete = instance->CmdBeginDebugUtilsLabelEXT && instance->CmdEndDebugUtilsLabelEXT;
+    if (!complete)
+        instance->CmdBeginDebugUtilsLabelEXT = NULL;
+    return complete;
 }
 
 void vka__instance_destroy(vka__instance *instance) {

@@ -45,6 +45,20 @@ void vka__recorder_barrier(vka_recorder *r, vka__barrier_target target) {
                                        NULL, 0, NULL);
 }
 
+void vka__label_begin(const vka_recorder *r, const char *name) {
+    const vka__instance *in = &r->device->instance;
+    if (!in->CmdBeginDebugUtilsLabelEXT)
+        return;
+    const VkDebugUtilsLabelEXT label = {.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_LABEL_EXT, .pLabelName = name};
+    in->CmdBeginDebugUtilsLabelEXT(r->cmd, &label);
+}
+
+void vka__label_end(const vka_recorder *r) {
+    const vka__instance *in = &r->device->instance;
+    if (in->CmdBeginDebugUtilsLabelEXT)
+        in->CmdEndDebugUtilsLabelEXT(r->cmd);
+}
+
 /* Where the recorder placed what the sources of an operation name. */
 typedef struct placed {
     const vka_buffer *buffer;
@@ -205,11 +219,13 @@ vka_status vka__record(vka_recorder *r, const vka__commands *op) {
         return status;
     placed at[VKA__MAX_SOURCES];
     place_sources(r, op, at);
+    vka__label_begin(r, op->item);
     for (uint64_t i = 0; i < op->dispatches; ++i) {
         vka__dispatch dispatch;
         op->dispatch(op->user, i, &dispatch);
         record_dispatch(r, op, at, &dispatch, pipelines);
     }
+    vka__label_end(r);
     return VKA_OK;
 }
 
@@ -262,9 +278,11 @@ vka_status vka_fill(vka_recorder *r, vka_buffer *buffer, uint64_t offset, uint64
         return status;
     uint64_t begin = buffer->base + offset;
     const vka__range range = {(uint64_t)buffer->handle, begin, begin + size, true};
+    vka__label_begin(r, "vka_fill");
     if (vka__hazards_add(&r->hazards, &range, 1))
         vka__recorder_barrier(r, VKA__FOR_KERNELS);
     r->device->vk.vkCmdFillBuffer(r->cmd, buffer->handle, begin, size, value);
+    vka__label_end(r);
     return VKA_OK;
 }
 
@@ -280,8 +298,10 @@ vka_status vka_copy(vka_recorder *r, vka_buffer *dst, uint64_t dst_offset, vka_b
         {(uint64_t)src->handle, region.srcOffset, region.srcOffset + size, false},
         {(uint64_t)dst->handle, region.dstOffset, region.dstOffset + size, true},
     };
+    vka__label_begin(r, "vka_copy");
     if (vka__hazards_add(&r->hazards, ranges, 2))
         vka__recorder_barrier(r, VKA__FOR_KERNELS);
     r->device->vk.vkCmdCopyBuffer(r->cmd, src->handle, dst->handle, 1, &region);
+    vka__label_end(r);
     return VKA_OK;
 }

@@ -64,6 +64,10 @@ vka_status vka__recorder_finish(vka_recorder *r, const char *item, uint64_t time
 typedef enum vka__barrier_target { VKA__FOR_KERNELS, VKA__FOR_HOST } vka__barrier_target;
 void vka__recorder_barrier(vka_recorder *r, vka__barrier_target target);
 
+/* A label around the commands of an operation, where the device has labels. Between the two nothing can fail. */
+void vka__label_begin(const vka_recorder *r, const char *name);
+void vka__label_end(const vka_recorder *r);
+
 /* Page and index within the page of a dispatch. */
 vka__page *vka__recorder_slot(vka_recorder *r, uint32_t dispatch, uint32_t *index);
 

@@ -49,6 +49,8 @@ typedef struct vka__instance {
     VkInstance handle;
     uint32_t api_version;
     bool owned;
+    PFN_vkCmdBeginDebugUtilsLabelEXT CmdBeginDebugUtilsLabelEXT; /* both or none: no labels */
+    PFN_vkCmdEndDebugUtilsLabelEXT CmdEndDebugUtilsLabelEXT;
 #define X(name) PFN_vk##name name;
     VKA_INSTANCE_FUNCTIONS(X)
 #undef X
@@ -126,9 +128,11 @@ vka_status vka__vk_status(const vka__context *ctx, VkResult result, const char *
 /* loader.c */
 PFN_vkGetInstanceProcAddr vka__system_loader(void);
 vka_status vka__instance_create(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
-                                vka__instance *instance);
+                                bool debug_labels, vka__instance *instance);
 vka_status vka__instance_import(const vka__context *ctx, const char *item, PFN_vkGetInstanceProcAddr get_proc_addr,
                                 VkInstance handle, uint32_t api_version, vka__instance *instance);
+/* Loads what puts labels around operations; false: VK_EXT_debug_utils is not enabled. */
+bool vka__instance_load_labels(vka__instance *instance);
 void vka__instance_destroy(vka__instance *instance);
 void vka__load_device_table(const vka__instance *instance, VkDevice device, struct VolkDeviceTable *table);
 

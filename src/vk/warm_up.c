@@ -43,6 +43,7 @@ vka_status vka_recorder_warm_up(vka_recorder *r) {
     if (status != VKA_OK)
         return status;
     const vka_push push = {0};
+    vka__label_begin(r, item);
     bind_scratch(r);
     d->vk.vkCmdPushConstants(r->cmd, d->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof push, &push);
     for (uint32_t i = 0; pipeline; pipeline = vka__pipeline_at(d, ++i)) {
@@ -51,5 +52,6 @@ vka_status vka_recorder_warm_up(vka_recorder *r) {
         d->vk.vkCmdDispatch(r->cmd, 0, 0, 0);
     }
     vka__recorder_barrier(r, VKA__FOR_KERNELS);
+    vka__label_end(r);
     return VKA_OK;
 }
