@@ -83,7 +83,7 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL watching(VkInstance instance, co
 
 static void open_labelled(context *c, bool labels) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     desc.get_instance_proc_addr = (intercept_function)watching;
     desc.debug_labels = labels;
     *c = (context){.config = &config_real};
@@ -247,7 +247,7 @@ Test(labels, loader_without) {
 /* Listing devices makes no labels, and has nothing to say about them. */
 Test(labels, not_for_lists) {
     context_require_device();
-    vka_device_desc desc = context_desc(&config_real);
+    vka_device_desc desc = context_desc();
     uint32_t count = 0;
     hidden = true;
     desc.get_instance_proc_addr = (intercept_function)watching;
