@@ -60,7 +60,7 @@ Test(growth, requirements) {
     context_open(&c, &config_real);
     attention_case a = small;
     a.batch = 3;
-    a.kv_list = (list){LIST_LENGTHS, .tensor = false}; /* host values */
+    a.kv_list.kind = LIST_LENGTHS; /* host values */
     attention_problem p = attention_make(&c, a, test_seed());
     vka_attention_desc desc = attention_desc(&p);
     desc.splits = 2;

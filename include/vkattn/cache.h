@@ -55,8 +55,8 @@ typedef struct vka_cache_append_desc {
  *
  * Tokens that would lie beyond the capacity are refused when lengths (and offsets) come from the host, and dropped when
  * a tensor has them; lengths from a tensor that are negative count as 0. Tokens whose page does not exist are dropped:
- * nothing is ever written outside of the pages that the table names. Two tokens must not share a place: no page may
- * serve two sequences at the places that are appended to.
+ * nothing is ever written outside of the pages that the table names. Two tokens must not share a row: no page may
+ * serve two sequences at the rows that are appended to.
  *
  * Quantisation is symmetric: of a token's head (i8) or of a block of 32 channels (q8_0), in f32,
  *   scale = max|x| * (1 / 127), rounded to f16 for q8_0, at most 65504 there

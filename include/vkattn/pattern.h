@@ -193,6 +193,13 @@ VKA_API bool vka_pattern_map_sees(const vka_pattern_map *map, uint32_t head, uin
 
 #ifdef __cplusplus
 }
+
+extern "C++" {
+static inline vka_status vka_pattern_create(vka_device *device_, const vka_pattern_desc &desc_,
+                                            vka_pattern **pattern_) {
+    return vka_pattern_create(device_, &desc_, pattern_);
+}
+}
 #endif
 
 #endif

@@ -45,7 +45,7 @@
  *  - Destroying NULL is allowed. Destroy children (buffers, recorders, patterns) before their device.
  *  - Descriptions grow at their end, and functions that take one know its size: an app that was compiled with an older
  *    header gets what it got before from a newer library. A newer header with an older library: VKA_UNSUPPORTED, if a
- *    field is not 0 that the library does not have. (docs/api-stability.md)
+ *    field is not 0 that the library does not have, whatever call it is. (docs/api-stability.md)
  *  - Shapes are counted in elements, strides in elements, offsets and sizes in bytes, times in nanoseconds.
  *
  * THREADS
@@ -128,8 +128,8 @@ typedef struct vka_log {
 /* Why the last call that failed on this thread did: the log's line of it as "item: message", for instance
  * "vka_buffer_create.size: is 0, but must be 1 or more", whether or not anybody logs. Calls whose device, recorder or
  * buffer is NULL have one too. "" when no call of this thread has failed; calls that succeed, and a VKA_TIMEOUT, leave
- * it as it is. Never NULL; lines beyond 639 bytes are cut. Valid until the next call that fails on this thread, and no
- * longer than the thread. Threads: any, each has its own. */
+ * it as it is. Never NULL; messages beyond 511 bytes are cut. Valid until the next call that fails on this thread, and
+ * no longer than the thread. Threads: any, each has its own. */
 VKA_API const char *vka_last_error(void);
 
 /* Callbacks for the library's own host memory (drivers and the device memory allocator keep using malloc); both
@@ -260,9 +260,10 @@ typedef struct vka_device_desc {
  *   caps   receives up to `capacity` entries; may be NULL when capacity is 0
  *   count  receives the number of devices, which may exceed the capacity
  *
- * The other function has the distance of entries, and the size of a description, as arguments.
+ * vka_device_enumerate_sized takes the sizes of a description and of an entry of caps.
  *
- * VKA_OK (also with zero devices), VKA_NO_DEVICE (no loader), VKA_OUT_OF_MEMORY. Threads: any. */
+ * VKA_OK (also with zero devices); VKA_INVALID; VKA_NO_DEVICE (no loader); VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR.
+ * Threads: any. */
 static inline vka_status vka_device_enumerate(const vka_device_desc *desc, vka_device_caps *caps, uint32_t capacity,
                                               uint32_t *count);
 VKA_API vka_status vka_device_enumerate_sized(const vka_device_desc *desc, size_t desc_size, vka_device_caps *caps,
@@ -281,7 +282,8 @@ VKA_API vka_status vka_device_create_sized(const vka_device_desc *desc, size_t d
  * use the device. */
 VKA_API void vka_device_destroy(vka_device **device);
 
-/* The capabilities that plans are made from; lives as long as the device. Threads: any. */
+/* The capabilities that plans are made from; lives as long as the device. Fields that are newer than vka_version() are
+ * not there. Threads: any. */
 VKA_API const vka_device_caps *vka_device_get_caps(const vka_device *device);
 
 /* Copies the compiled pipelines as a blob for vka_device_desc.cache. With data == NULL only *size is set, to the
@@ -418,9 +420,9 @@ VKA_API void vka_recorder_destroy(vka_recorder **recorder);
 VKA_API vka_status vka_recorder_begin(vka_recorder *recorder);
 
 /* Ends recording and submits to the device's queue. May be called again after a submission, without recording anew:
- * the same commands run again; the call then first waits for the previous run, so it is the one call of a recorder
- * besides vka_recorder_begin and _wait that may wait. With semaphores and a fence of the app: vka_recorder_submit_vk
- * (vkattn/vulkan.h). VKA_INVALID when nothing was begun; VKA_DEVICE_LOST. */
+ * the same commands run again; the call then first waits for the previous run. Of a recorder's calls
+ * vka_recorder_begin, _wrap, _submit, _wait and _destroy may wait. With semaphores and a fence of the app:
+ * vka_recorder_submit_vk (vkattn/vulkan.h). VKA_INVALID when nothing was begun; VKA_DEVICE_LOST. */
 VKA_API vka_status vka_recorder_submit(vka_recorder *recorder);
 
 /* Waits for the last submission. timeout in nanoseconds, VKA_FOREVER waits without limit.

@@ -81,6 +81,7 @@ typedef struct vka_vulkan_optional_features {
      * usage flag. */
     bool buffer_device_address;
     bool timeline_semaphore; /* VkPhysicalDeviceTimelineSemaphoreFeatures.timelineSemaphore: vka_recorder_submit_vk  */
+    bool reserved[32];       /* for features to come; false */
 } vka_vulkan_optional_features;
 
 /* Room for the feature structures of vka_vulkan_features. */
@@ -183,8 +184,9 @@ typedef struct vka_submit_desc {
  * is vka_recorder_submit.
  *
  * The same recording may be submitted again, with other semaphores or values: the call then first waits, on the host,
- * for the previous run. So do vka_recorder_begin and vka_recorder_destroy: what that run waits for must not depend on
- * the calling thread any more.
+ * for the previous run. So do vka_recorder_begin, _wrap and _destroy. None of them may be called from the thread that
+ * has yet to signal, or to submit, what that run waits for: it would wait for ever. The same holds for vka_buffer_write
+ * and _read and vka_pattern_create, which may submit behind it to the same queue, and for vka_device_destroy.
  *
  * Inputs that other queues or submissions wrote are visible once a semaphore was waited for that they signal; results
  * are visible to who waits for a semaphore or a fence from here, and to the host. Buffers that another queue family
@@ -195,7 +197,10 @@ typedef struct vka_submit_desc {
  * VKA_DEVICE_LOST. On failure nothing was submitted and no semaphore is waited for or signalled. One exception: when
  * only signalling `fence` fails, which the log then says, the commands are submitted without it and vka_recorder_wait
  * waits for them. */
-VKA_API vka_status vka_recorder_submit_vk(vka_recorder *recorder, const vka_submit_desc *desc);
+VKA_API vka_status vka_recorder_submit_vk_sized(vka_recorder *recorder, const vka_submit_desc *desc, size_t desc_size);
+static inline vka_status vka_recorder_submit_vk(vka_recorder *recorder_, const vka_submit_desc *desc_) {
+    return vka_recorder_submit_vk_sized(recorder_, desc_, sizeof *desc_);
+}
 
 /* The library's own handles, for tools and for mixing own commands into a recorder's command buffer. */
 VKA_API VkDevice vka_device_vk(const vka_device *device);
@@ -206,6 +211,15 @@ VKA_API VkBuffer vka_buffer_vk(const vka_buffer *buffer);
 VKA_API VkCommandBuffer vka_recorder_vk(const vka_recorder *recorder);
 
 #ifdef __cplusplus
+}
+
+extern "C++" {
+static inline vka_status vka_device_import(const vka_import_desc &desc_, vka_device **device_) {
+    return vka_device_import(&desc_, device_);
+}
+static inline vka_status vka_recorder_submit_vk(vka_recorder *recorder_, const vka_submit_desc &desc_) {
+    return vka_recorder_submit_vk(recorder_, &desc_);
+}
 }
 #endif
 

@@ -100,7 +100,7 @@ vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc,
     if (vka__copy_desc(desc, size, from, from_size))
         return VKA_OK;
     char field[96];
-    snprintf(field, sizeof field, "%s.desc", item);
+    snprintf(field, sizeof field, "%s%s", item, strchr(item, '.') ? "" : ".desc");
     return vka__fail(ctx, VKA_UNSUPPORTED, field,
                      "of %zu bytes uses fields that this version of the library, which knows %zu, lacks", from_size,
                      size);

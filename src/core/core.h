@@ -35,7 +35,8 @@ vka_status vka__fail(const vka__context *ctx, vka_status status, const char *ite
 
 /* Descriptions grow at their end. Copies one of `from_size` bytes, or none (NULL), into ours of `size`: what a program
  * that is older than the library does not know becomes 0. What a newer one knows and the library does not must be 0:
- * otherwise an error is logged and VKA_UNSUPPORTED returned. */
+ * otherwise an error is logged and VKA_UNSUPPORTED returned. `item`: a function, or
+ * function.field where it is no "desc". */
 vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
                           size_t from_size);
 /* The same without a context, before there is one. */

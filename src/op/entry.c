@@ -130,12 +130,18 @@ vka_status vka_operation_prepare(vka_device *device, vka_operation operation, co
 
 vka_status vka_operation_requirements(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
                                       vka_requirements *requirements, size_t requirements_size) {
+    if (requirements)
+        memset(requirements, 0, requirements_size);
     const vka__op *op = find(device, "vka_operation_requirements", operation);
     return op ? vka__op_requirements(op, device, desc, desc_size, requirements, requirements_size) : VKA_INVALID;
 }
 
 vka_status vka_operation_explain(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
                                  char *text, size_t capacity, size_t *length) {
+    if (text && capacity)
+        text[0] = 0;
+    if (length)
+        *length = 0;
     const vka__op *op = find(device, "vka_operation_explain", operation);
     return op ? vka__op_explain(op, device, desc, desc_size, text, capacity, length) : VKA_INVALID;
 }

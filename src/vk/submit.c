@@ -102,11 +102,13 @@ static vka_status check_desc(const vka_device *d, const vka_submit_desc *s) {
     return status;
 }
 
-vka_status vka_recorder_submit_vk(vka_recorder *r, const vka_submit_desc *desc) {
+vka_status vka_recorder_submit_vk_sized(vka_recorder *r, const vka_submit_desc *desc, size_t desc_size) {
     if (!r)
         return vka__fail(NULL, VKA_INVALID, "vka_recorder_submit_vk.recorder", "must not be NULL");
-    const vka_submit_desc s = desc ? *desc : (vka_submit_desc){0};
-    vka_status status = check_desc(r->device, &s);
+    vka_submit_desc s;
+    vka_status status = vka__read_desc(&r->device->ctx, "vka_recorder_submit_vk", &s, sizeof s, desc, desc_size);
+    if (status == VKA_OK)
+        status = check_desc(r->device, &s);
     if (status != VKA_OK)
         return status;
     VkPipelineStageFlags everything[VKA_MAX_SEMAPHORES];

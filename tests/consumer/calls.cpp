@@ -32,5 +32,8 @@ vka_status record(vka_device *device, vka_recorder *recorder, vka_tensor x) {
     if (status == VKA_OK)
         status = vka_buffer_create(device, {.size = need.workspace_bytes}, &buffer);
 #endif
+    vka_pattern *pattern;
+    if (status == VKA_OK)
+        status = vka_pattern_create(device, vka_pattern_desc(), &pattern);
     return status == VKA_OK ? vka_attention(recorder, &attention) : status;
 }

@@ -353,9 +353,9 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
 }
 
 static void explain_side(const vka__call *c, const char *name, const pass *p, vka__text *text) {
-    const uint32_t *spec = c->key[p->key].spec, flags = spec[VKA_SPEC_FLAGS];
     if (!p->dispatches)
         return;
+    const uint32_t *spec = c->key[p->key].spec, flags = spec[VKA_SPEC_FLAGS];
     vka__say(text, "%s_workgroup: %u\n%s_team: %u\n", name, spec[VKA_SPEC_GROUP_SIZE], name, spec[VKA_SPEC_TC]);
     vka__say(text, "%s_vector_loads: %s\n%s_vector_stores: %s\n", name, vka__yes(flags & VKA_FLAG_X_VEC4), name,
              vka__yes(flags & VKA_FLAG_CACHE_VEC4));

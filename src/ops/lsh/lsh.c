@@ -8,7 +8,7 @@
 
 enum { X, ROTATIONS, LENGTHS, PERMUTATION, BUCKETS, KEYS, ARGS };
 enum { EPSILON, NUMBERS };
-/* Three kernels, each on all rows (round, entry, head) of a slice: one hashes and counts, one turns counts into places,
+/* Three kernels, each on all rows (round, entry, head) of a slice: one hashes and counts, one turns counts into slots,
  * one puts tokens there. Their pipelines have the same numbers. */
 enum { HASH, OFFSETS, PLACE, STEPS };
 
@@ -136,8 +136,8 @@ static const char *first_misfit(const vka__call *c) {
     return c->workspace_bytes > vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) ? "workspace" : NULL;
 }
 
-/* Slices are of equal size: everything; one round, the outermost dimension of most orders; one batch entry of it; one
- * head of that. */
+/* Slices are of equal size: everything; one round, the outermost dimension of most permutations; one batch entry of it;
+ * one head of that. */
 static bool choose_slices(vka__call *c) {
     state *s = VKA__STATE(c, state);
     const vka_lsh_params *params = VKA__PARAMS(c, vka_lsh_params);

@@ -81,7 +81,7 @@ static vka_status build_row(builder *b) {
     return VKA_OK;
 }
 
-static bool add_order(builder *b) {
+static bool add_permutation(builder *b) {
     if (!reserve(b->ctx, &b->permutation, b->info->query_tile))
         return false;
     vka__tile_row_permutation(&b->row, b->permutation.at + b->permutation.count);
@@ -95,7 +95,7 @@ static vka_status build_rows(builder *b) {
         for (uint32_t row = 0; row < b->info->tile_rows; ++row) {
             vka__tile_row_begin(&b->row, head, row);
             vka_status status = build_row(b);
-            if (status == VKA_OK && b->info->ordered && head == 0 && !add_order(b))
+            if (status == VKA_OK && b->info->ordered && head == 0 && !add_permutation(b))
                 status = VKA_OUT_OF_MEMORY;
             if (status != VKA_OK)
                 return status;

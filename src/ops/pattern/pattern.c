@@ -118,8 +118,8 @@ static vka_status read_desc(const vka__check *c, const vka_pattern_desc *desc, s
                             vka_pattern_desc *own, vka_pattern_term terms[VKA_MAX_PATTERN_TERMS]) {
     vka_status status = vka__read_desc(c->ctx, c->function, own, sizeof *own, desc, desc_size);
     for (uint32_t i = 0; own->terms && i < own->term_count && i < VKA_MAX_PATTERN_TERMS && status == VKA_OK; ++i)
-        status = vka__read_desc(c->ctx, c->function, &terms[i], sizeof *terms, (const char *)own->terms + i * term_size,
-                                term_size);
+        status = vka__read_desc(c->ctx, "vka_pattern_create.terms", &terms[i], sizeof *terms,
+                                (const char *)own->terms + i * term_size, term_size);
     own->terms = own->terms ? terms : NULL;
     return status;
 }
