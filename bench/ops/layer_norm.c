@@ -2,8 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "op.h"
 
-#include "reference.h"
-
 static vka_layer_norm_desc describe(const bench_problem *p) {
     return (vka_layer_norm_desc){
         .x = p->tensors[BENCH_X].view,
@@ -16,25 +14,7 @@ static vka_layer_norm_desc describe(const bench_problem *p) {
     };
 }
 
-static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
-    const bench_case *c = p->c;
-    ref_norm n = {
-        .rows = c->rows,
-        .cols = c->cols,
-        .x = p->tensors[BENCH_X].host,
-        .weight = p->tensors[BENCH_WEIGHT].host,
-        .bias = p->tensors[BENCH_BIAS].host,
-        .residual = p->tensors[BENCH_RESIDUAL].host,
-        .round_sum = c->residual,
-        .epsilon = 1e-5,
-    };
-    double mean, inv_std;
-    float naive_mean, naive_inv_std;
-    ref_norm_row(&n, c->dtype, (uint32_t)row, out->ref[0], out->ref[1], &mean, &inv_std);
-    ref_norm_naive_row(&n, c->dtype, (uint32_t)row, out->naive[0], out->naive[1], &naive_mean, &naive_inv_std);
-}
-
 BENCH_OPERATION(layer_norm, BENCH_NORM, .title = "layer norm", .word = "norm ", .group = "Layer norm",
                 .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_BIAS) |
                          BENCH_BIT(BENCH_RESIDUAL) | BENCH_BIT(BENCH_OUT) | BENCH_BIT(BENCH_SUM),
-                .reference = reference);
+                .reference = bench_layer_norm_reference);

@@ -106,6 +106,8 @@ bench_effort bench_rows_effort(const bench_case *c);
 
 /* Of norms. */
 vka_norm_path bench_norm_path(const bench_case *c);
+void bench_layer_norm_reference(const bench_problem *p, uint64_t row, bench_row *out);
+void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *out);
 #define BENCH_NORM BENCH_ROWS, .suite = "norms", .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP)
 
 #endif

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include "op.h"
 
+#include "reference.h"
+
 void bench_rows_label(const bench_case *c, bool brief, bench_line *line) {
     (void)brief;
     bench_put(line, " %ux%u%s", c->rows, c->cols, c->residual ? " residual" : "");
@@ -23,4 +25,31 @@ vka_norm_path bench_norm_path(const bench_case *c) {
     return c->path == BENCH_PATH_LANE    ? VKA_NORM_PATH_LANE
            : c->path == BENCH_PATH_GROUP ? VKA_NORM_PATH_GROUP
                                          : VKA_NORM_PATH_AUTO;
+}
+
+static void norm_reference(const bench_problem *p, bool rms, uint64_t row, bench_row *out) {
+    const bench_case *c = p->c;
+    ref_norm n = {
+        .rows = c->rows,
+        .cols = c->cols,
+        .x = p->tensors[BENCH_X].host,
+        .weight = p->tensors[BENCH_WEIGHT].host,
+        .bias = p->tensors[BENCH_BIAS].host,
+        .residual = p->tensors[BENCH_RESIDUAL].host,
+        .round_sum = c->residual,
+        .rms = rms,
+        .epsilon = 1e-5,
+    };
+    double mean, inverse;
+    float naive_mean, naive_inverse;
+    ref_norm_row(&n, c->dtype, (uint32_t)row, out->ref[0], out->ref[1], &mean, &inverse);
+    ref_norm_naive_row(&n, c->dtype, (uint32_t)row, out->naive[0], out->naive[1], &naive_mean, &naive_inverse);
+}
+
+void bench_layer_norm_reference(const bench_problem *p, uint64_t row, bench_row *out) {
+    norm_reference(p, false, row, out);
+}
+
+void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *out) {
+    norm_reference(p, true, row, out);
 }

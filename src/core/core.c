@@ -95,13 +95,24 @@ bool vka__copy_desc(void *desc, size_t size, const void *from, size_t from_size)
     return true;
 }
 
-vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
-                          size_t from_size) {
-    if (vka__copy_desc(desc, size, from, from_size))
-        return VKA_OK;
+static vka_status fail_newer(const vka__context *ctx, const char *item, size_t size, size_t from_size) {
     char field[96];
     snprintf(field, sizeof field, "%s%s", item, strchr(item, '.') ? "" : ".desc");
     return vka__fail(ctx, VKA_UNSUPPORTED, field,
                      "of %zu bytes uses fields that this version of the library, which knows %zu, lacks", from_size,
                      size);
+}
+
+vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
+                          size_t from_size) {
+    return vka__copy_desc(desc, size, from, from_size) ? VKA_OK : fail_newer(ctx, item, size, from_size);
+}
+
+vka_status vka__context_read(vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
+                             size_t from_size, size_t log, size_t allocator) {
+    bool known = vka__copy_desc(desc, size, from, from_size);
+    const char *bytes = desc;
+    vka_status status = vka__context_init(ctx, item, (const vka_log *)(const void *)(bytes + log),
+                                          (const vka_allocator *)(const void *)(bytes + allocator));
+    return status == VKA_OK && !known ? fail_newer(ctx, item, size, from_size) : status;
 }

@@ -39,7 +39,10 @@ vka_status vka__fail(const vka__context *ctx, vka_status status, const char *ite
  * function.field where it is no "desc". */
 vka_status vka__read_desc(const vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
                           size_t from_size);
-/* The same without a context, before there is one. */
+/* The same of a description that has the context's log and allocator itself, at these offsets of ours. */
+vka_status vka__context_read(vka__context *ctx, const char *item, void *desc, size_t size, const void *from,
+                             size_t from_size, size_t log, size_t allocator);
+/* The same without an error. False: something behind our end is not 0. */
 bool vka__copy_desc(void *desc, size_t size, const void *from, size_t from_size);
 
 /* Lowers what the library believes about a device, so that tests see the plans of smaller ones. Called once with the

@@ -67,7 +67,6 @@ vka_status vka__op_requirements(const vka__op *op, vka_device *device, const voi
         return missing(op, NULL, "_requirements.device");
     if (!requirements)
         return missing(op, device, "_requirements.requirements");
-    memset(requirements, 0, requirements_size);
     vka_status status = vka__call_begin(&call, op, device, true, desc, size);
     if (status != VKA_OK)
         return status;
@@ -109,12 +108,13 @@ static const vka__op *const operations[] = {
 
 static const vka__op *find(vka_device *device, const char *function, vka_operation operation) {
     const vka__op *op = (unsigned)operation < sizeof operations / sizeof *operations ? operations[operation] : NULL;
+    if (op)
+        return op;
     char item[96];
     snprintf(item, sizeof item, "%s.operation", function);
-    if (!op)
-        vka__fail(device ? vka__device_context(device) : NULL, VKA_INVALID, item, "%d is not a vka_operation",
-                  (int)operation);
-    return op;
+    vka__fail(device ? vka__device_context(device) : NULL, VKA_INVALID, item, "%d is not a vka_operation",
+              (int)operation);
+    return NULL;
 }
 
 vka_status vka_operation_record(vka_recorder *recorder, vka_operation operation, const void *desc, size_t desc_size) {

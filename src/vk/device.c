@@ -70,10 +70,8 @@ vka_status vka_device_enumerate_sized(const vka_device_desc *desc, size_t desc_s
     static const char item[] = "vka_device_enumerate";
     vka_device_desc own;
     vka__context ctx;
-    bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);
-    vka_status status = vka__context_init(&ctx, item, &own.log, &own.allocator);
-    if (status == VKA_OK && !known)
-        status = vka__read_desc(&ctx, item, &own, sizeof own, desc, desc_size);
+    vka_status status = vka__context_read(&ctx, item, &own, sizeof own, desc, desc_size, offsetof(vka_device_desc, log),
+                                          offsetof(vka_device_desc, allocator));
     if (status != VKA_OK)
         return status;
     if (!count || (!caps && capacity))
@@ -204,10 +202,8 @@ vka_status vka__device_create(const vka_device_desc *desc, size_t desc_size, vka
         *device = NULL;
     vka_device_desc own;
     vka__context ctx;
-    bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);
-    vka_status status = vka__context_init(&ctx, item, &own.log, &own.allocator);
-    if (status == VKA_OK && !known)
-        status = vka__read_desc(&ctx, item, &own, sizeof own, desc, desc_size);
+    vka_status status = vka__context_read(&ctx, item, &own, sizeof own, desc, desc_size, offsetof(vka_device_desc, log),
+                                          offsetof(vka_device_desc, allocator));
     if (status == VKA_OK && !device)
         status = vka__fail(&ctx, VKA_INVALID, "vka_device_create.device", "must not be NULL");
     if (status == VKA_OK)

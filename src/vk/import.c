@@ -115,10 +115,8 @@ vka_status vka__device_import(const vka_import_desc *desc, size_t desc_size, vka
         return vka__fail(NULL, VKA_INVALID, "vka_device_import.desc", "must not be NULL");
     vka_import_desc own;
     vka__context ctx;
-    bool known = vka__copy_desc(&own, sizeof own, desc, desc_size);
-    vka_status status = vka__context_init(&ctx, item, &own.log, &own.allocator);
-    if (status == VKA_OK && !known)
-        status = vka__read_desc(&ctx, item, &own, sizeof own, desc, desc_size);
+    vka_status status = vka__context_read(&ctx, item, &own, sizeof own, desc, desc_size, offsetof(vka_import_desc, log),
+                                          offsetof(vka_import_desc, allocator));
     if (status == VKA_OK && !device)
         status = vka__fail(&ctx, VKA_INVALID, "vka_device_import.device", "must not be NULL");
     if (status == VKA_OK)
