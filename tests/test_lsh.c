@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "lsh_case.h"
+#include "params/lsh.h"
 #include "plan_check.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))

@@ -7,6 +7,7 @@
 #include <vkattn/cache.h>
 #include <vkattn/rope.h>
 
+#include "params/cache.h"
 #include "plan_check.h"
 #include "plan_view.h"
 #include "support/tensor.h"

@@ -8,6 +8,7 @@
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #include "elements.glsl"
+#include "params/merge.h"
 #include "float_bits.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
@@ -69,7 +70,7 @@ vec2 merge_row(uvec3 row) {
     float lse;
     vec2 weight =
         weigh(a_lse_at(row_at(VKA_BIND_A_LSE, p.a_lse, row)), b_lse_at(row_at(VKA_BIND_B_LSE, p.b_lse, row)), lse);
-    if (has(VKA_FLAG_LSE))
+    if (has(VKA_FLAG_MERGED_LSE))
         lse_put(row_at(VKA_BIND_MERGED_LSE, p.lse, row), lse);
     return weight;
 }

@@ -10,6 +10,8 @@
 // have the bindings, and `has_option` is false.
 // SPDX-License-Identifier: MIT
 
+#include "params/attention.h"
+
 layout(constant_id = VKA_SPEC_D) const uint D = 64u;
 layout(constant_id = VKA_SPEC_DV) const uint DV = 64u;
 layout(constant_id = VKA_SPEC_BR) const uint BR = 32u;

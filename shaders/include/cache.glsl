@@ -1,6 +1,8 @@
 // What the cache's kernels share: parameters, and the lists that say where tokens come from and go to.
 // SPDX-License-Identifier: MIT
 
+#include "params/cache.h"
+
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_cache_params p;
 };

@@ -5,6 +5,8 @@
 // it has the buckets of every row's tokens.
 // SPDX-License-Identifier: MIT
 
+#include "params/lsh.h"
+
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_lsh_params p;
 };

@@ -1,6 +1,7 @@
 // What the norm kernels share: rows, their values, the results. Layer norm, or with VKA_FLAG_RMS the root mean square.
 // SPDX-License-Identifier: MIT
 
+#include "params/norm.h"
 #include "float_bits.glsl"
 
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {

@@ -5,6 +5,8 @@
 // as at 1, where f32 would be off by 0.06. sin and cos are polynomials: Vulkan promises 2^-11 for those of GLSL.
 // SPDX-License-Identifier: MIT
 
+#include "params/rope.h"
+
 #define TABLE_TYPE TYPE_OF(VKA_ROLE_TABLE)
 
 VKA_INPUT(VKA_BIND_COS, cos_table)

@@ -9,7 +9,7 @@
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #define VKA_GLSL 1
-#include "params.h"
+#include "params/pattern.h"
 #include "pattern_program.h"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;

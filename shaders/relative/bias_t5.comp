@@ -6,6 +6,7 @@
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #include "elements.glsl"
+#include "params/relative.h"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 

@@ -6,6 +6,7 @@
 #include "op/geometry.h"
 #include "op/text.h"
 #include "op/tuning.h"
+#include "params/attention.h"
 
 #define VKA_MAX_HEAD_DIM  576
 #define VKA_MAX_VALUE_DIM 512

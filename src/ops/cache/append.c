@@ -3,6 +3,7 @@
 #include <vkattn/cache.h>
 
 #include "ops/rope/options.h"
+#include "params/cache.h"
 
 /* The tensors. Behind the new keys, and the new values, lie their cache and its scales. */
 enum { K, K_CACHE, K_SCALE, V, V_CACHE, V_SCALE, PAGES, LENGTHS, OFFSETS, NEW, COS, SIN, ARGS };

@@ -5,6 +5,7 @@
 #include <vkattn/lsh.h>
 
 #include "op/op.h"
+#include "params/lsh.h"
 
 enum { X, ROTATIONS, LENGTHS, PERMUTATION, BUCKETS, KEYS, ARGS };
 enum { EPSILON, NUMBERS };

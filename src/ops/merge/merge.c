@@ -3,6 +3,7 @@
 #include <vkattn/merge.h>
 
 #include "op/op.h"
+#include "params/merge.h"
 
 enum { A, B, A_LSE, B_LSE, OUT, LSE, ARGS, NUMBERS = 0 };
 
@@ -44,7 +45,7 @@ static bool plan(vka__call *c) {
     bool vec4 = vka__call_vec4(c, BIT(A) | BIT(B) | BIT(OUT));
     vka__pipeline_key *key = vka__call_add_key(c, VKA__attention_merge_parts, group);
     key->spec[VKA_SPEC_TC] = group / rows;
-    key->spec[VKA_SPEC_FLAGS] = (vec4 ? VKA_FLAG_VEC4 : 0) | (vka__call_has(c, LSE) ? VKA_FLAG_LSE : 0);
+    key->spec[VKA_SPEC_FLAGS] = (vec4 ? VKA_FLAG_VEC4 : 0) | (vka__call_has(c, LSE) ? VKA_FLAG_MERGED_LSE : 0);
     key->spec[VKA_SPEC_TYPES] =
         vka__call_type(c, A, VKA_ROLE_A) | vka__call_type(c, B, VKA_ROLE_B) | vka__call_type(c, OUT, VKA_ROLE_OUT);
     VKA__PARAMS(c, vka_merge_params)->cols = c->view[OUT].shape[3];

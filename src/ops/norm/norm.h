@@ -6,6 +6,7 @@
 #include <vkattn/norm.h>
 
 #include "op/op.h"
+#include "params/norm.h"
 
 /* Tensors and numbers of both; what one has alone comes behind them. */
 enum {

@@ -5,6 +5,7 @@
 
 #include "ops/pattern/shape.h"
 #include "op/geometry.h"
+#include "params/pattern.h"
 
 /* Positions of queries and keys are below this. */
 #define VKA_PATTERN_LIMIT (INT32_C(1) << 28)

@@ -6,6 +6,7 @@
 #include <vkattn/relative.h>
 
 #include "op/op.h"
+#include "params/relative.h"
 
 /* Distances up to here are exact in float32. */
 #define VKA__MAX_DISTANCE (1 << 24)

@@ -6,6 +6,7 @@
 #include <vkattn/rope.h>
 
 #include "op/op.h"
+#include "params/rope.h"
 
 /* Checked options. */
 typedef struct vka__rope {
