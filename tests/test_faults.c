@@ -129,6 +129,30 @@ static void attempt_create_buffer(void) {
     fired = first;
 }
 
+static void attempt_create_plan(void) {
+    context c;
+    context_open(&c, &config_real);
+    attention_case a = {.batch = 2, .q_len = 3, .kv_len = 90, .head_dim = 8, .kv_list = {.kind = LIST_LENGTHS}};
+    attention_problem p = attention_make(&c, a, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    vka_plan *plan = (vka_plan *)(void *)&c;
+    EXPECT_OK(vka_attention_prepare(c.device, &desc));
+    int64_t live = intercept_live();
+    arm();
+    vka_status status = disarm(vka_attention_plan(c.device, &desc, &plan));
+    const char *first = fired;
+    cr_assert_eq(plan == NULL, status != VKA_OK);
+    cr_assert(status == VKA_OK || intercept_live() == live, "vka_attention_plan leaks when %s fails", fired);
+    vka_plan_destroy(&plan);
+    attention_destroy(&p);
+    context_close(&c);
+    fired = first;
+}
+
+Test(faults, create_plan) {
+    exhaust("vka_attention_plan", attempt_create_plan);
+}
+
 Test(faults, create_buffer) {
     exhaust("vka_buffer_create", attempt_create_buffer);
 }

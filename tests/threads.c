@@ -19,6 +19,7 @@ enum { MOST_ELEMENTS = HEADS * TOKENS * MOST_DIM };
 typedef struct worker {
     vka_device *device;
     vka_pattern *pattern;
+    vka_plan *plan; /* that all record; NULL: none */
     uint32_t number;
     vka_buffer *tensors[4]; /* q, k, v, out */
     vka_recorder *recorder;
@@ -78,6 +79,8 @@ static void run(worker *w, uint32_t round) {
     expect(w, vka_attention_prepare(w->device, &desc), "vka_attention_prepare");
     expect(w, vka_recorder_begin(w->recorder), "vka_recorder_begin");
     expect(w, vka_attention(w->recorder, &desc), "vka_attention");
+    if (w->plan)
+        expect(w, vka_plan_record(w->recorder, w->plan), "vka_plan_record");
     expect(w, vka_recorder_submit(w->recorder), "vka_recorder_submit");
     expect(w, vka_recorder_wait(w->recorder, VKA_FOREVER), "vka_recorder_wait");
     expect(w, vka_buffer_read(w->tensors[3], 0, w->out, sizeof w->out), "vka_buffer_read");
@@ -147,13 +150,14 @@ static bool all_alone(worker *workers, vka_device *device, vka_pattern *pattern)
     return good;
 }
 
-static bool all_at_once(worker *workers, vka_device *device, vka_pattern *pattern) {
+static bool start_all(worker *workers, vka_device *device, vka_pattern *pattern, vka_plan *plan) {
     pthread_t ids[THREADS];
     uint32_t started = 0;
     bool good = true;
     for (; started < THREADS; ++started) {
         workers[started].device = device;
         workers[started].pattern = pattern;
+        workers[started].plan = plan;
         if (pthread_create(&ids[started], NULL, work, &workers[started]))
             break;
     }
@@ -162,6 +166,20 @@ static bool all_at_once(worker *workers, vka_device *device, vka_pattern *patter
         good = good && !workers[i].failed;
     }
     return good && started == THREADS;
+}
+
+/* With a plan of tensors of its own that all record as well. */
+static bool all_at_once(worker *workers, vka_device *device, vka_pattern *pattern) {
+    static worker owner;
+    owner = (worker){.device = device, .number = THREADS};
+    make(&owner);
+    vka_attention_desc desc = describe(&owner, 0);
+    vka_plan *plan = NULL;
+    expect(&owner, vka_attention_plan(device, &desc, &plan), "vka_attention_plan");
+    bool good = !owner.failed && start_all(workers, device, pattern, plan);
+    vka_plan_destroy(&plan);
+    destroy(&owner);
+    return good;
 }
 
 int main(void) {

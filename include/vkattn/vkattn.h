@@ -501,6 +501,22 @@ typedef struct vka_requirements {
 VKA_API vka_status vka_operation_record(vka_recorder *recorder, vka_operation operation, const void *desc,
                                         size_t desc_size);
 
+/* Checks and plans once what will be recorded often: an operation with its tensors. Compiles, allocates, and copies
+ * host values of lists; so recording the plan is little more than the Vulkan commands themselves, and allocates nothing
+ * where the description names its workspace and no numbers of workgroups are computed on the device ("indirect: yes" in
+ * the explanation). Otherwise it takes of a recorder what recording the description does. `desc` may die on return;
+ * buffers, patterns and the device must outlive the plan. Threads: any. */
+typedef struct vka_plan vka_plan;
+VKA_API vka_status vka_operation_plan(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
+                                      vka_plan **plan);
+
+/* Records a plan, as vka_operation_record does its description. The plan must live until the recorder's work has
+ * completed. On any error nothing is recorded. Threads: one thread per recorder at a time; a plan may be recorded by
+ * any number of threads. */
+VKA_API vka_status vka_plan_record(vka_recorder *recorder, const vka_plan *plan);
+/* Sets *plan to NULL; NULL is allowed. */
+VKA_API void vka_plan_destroy(vka_plan **plan);
+
 /* Compiles the pipelines that recording a description like this takes, so that recording compiles and allocates
  * nothing. Only types, shapes, strides, alignment of offsets and flags matter: here, and for the two functions below,
  * tensors need no buffers. Threads: any. */
@@ -543,17 +559,21 @@ static inline vka_status vka_recorder_create(vka_device *device_, const vka_reco
 /* Defines the functions of an operation, of which the headers say what vka_<op> does:
  *
  *   vka_status vka_<op>(vka_recorder *recorder, const vka_<op>_desc *desc);
+ *   vka_status vka_<op>_plan(vka_device *device, const vka_<op>_desc *desc, vka_plan **plan);
  *   vka_status vka_<op>_prepare(vka_device *device, const vka_<op>_desc *desc);
  *   vka_status vka_<op>_requirements(vka_device *device, const vka_<op>_desc *desc, vka_requirements *requirements);
  *   vka_status vka_<op>_explain(vka_device *device, const vka_<op>_desc *desc, char *text, size_t capacity,
  *                               size_t *length);
  *
- * They are vka_operation_record, _prepare, _requirements and _explain, with the size of the description. In C++ a
- * description may be a reference as well: vka_attention(rec, {.q = q, ..}) in C++20, or in C++11
- * vka_attention(rec, vka_describe<vka_attention_desc>([&](vka_attention_desc &d) { d.q = q; .. })). */
+ * They are vka_operation_record, _plan, _prepare, _requirements and _explain, with the size of the description. In C++
+ * a description may be a reference as well: vka_attention(rec, {.q = q, ..}) in C++20, or in C++11 vka_attention(rec,
+ * vka_describe<vka_attention_desc>([&](vka_attention_desc &d) { d.q = q; .. })). */
 #define VKA_OPERATION_FUNCTIONS(op, OP)                                                                                \
     static inline vka_status vka_##op(vka_recorder *recorder_, const vka_##op##_desc *desc_) {                         \
         return vka_operation_record(recorder_, VKA_OPERATION_##OP, desc_, sizeof *desc_);                              \
+    }                                                                                                                  \
+    static inline vka_status vka_##op##_plan(vka_device *device_, const vka_##op##_desc *desc_, vka_plan **plan_) {    \
+        return vka_operation_plan(device_, VKA_OPERATION_##OP, desc_, sizeof *desc_, plan_);                           \
     }                                                                                                                  \
     static inline vka_status vka_##op##_prepare(vka_device *device_, const vka_##op##_desc *desc_) {                   \
         return vka_operation_prepare(device_, VKA_OPERATION_##OP, desc_, sizeof *desc_);                               \
@@ -574,6 +594,10 @@ static inline vka_status vka_recorder_create(vka_device *device_, const vka_reco
         extern "C++" {                                                                                                 \
         static inline vka_status vka_##op(vka_recorder *recorder_, const vka_##op##_desc &desc_) {                     \
             return vka_##op(recorder_, &desc_);                                                                        \
+        }                                                                                                              \
+        static inline vka_status vka_##op##_plan(vka_device *device_, const vka_##op##_desc &desc_,                    \
+                                                 vka_plan **plan_) {                                                   \
+            return vka_##op##_plan(device_, &desc_, plan_);                                                            \
         }                                                                                                              \
         static inline vka_status vka_##op##_prepare(vka_device *device_, const vka_##op##_desc &desc_) {               \
             return vka_##op##_prepare(device_, &desc_);                                                                \

@@ -66,6 +66,7 @@ typedef struct vka__dispatch {
 /* Where a source lies: in a buffer, or in host memory from which the recorder copies it. */
 typedef struct vka__source {
     const vka_buffer *buffer;
+    uint64_t offset; /* of host values that were copied to `buffer`: where in its VkBuffer; otherwise 0 */
     const void *values;
     uint64_t value_bytes;
 } vka__source;

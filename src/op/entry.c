@@ -1,4 +1,4 @@
-/* The four functions that every operation has: recording it, _prepare, _requirements and _explain.
+/* The five functions that every operation has: recording it, _plan, _prepare, _requirements and _explain.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
@@ -58,6 +58,24 @@ vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *de
         return missing(op, NULL, "_prepare.device");
     vka_status status = vka__call_begin(&call, op, device, true, desc, size);
     return status == VKA_OK ? vka__prepare(device, op->name, call.key, call.key_count) : status;
+}
+
+vka_status vka__op_plan(const vka__op *op, vka_device *device, const void *desc, size_t size, vka_plan **plan) {
+    if (!device)
+        return missing(op, NULL, "_plan.device");
+    if (!plan)
+        return missing(op, device, "_plan.plan");
+    const vka__context *ctx = vka__device_context(device);
+    vka__call *call = vka__alloc(ctx, 1, sizeof *call);
+    if (!call)
+        return vka__fail(ctx, VKA_OUT_OF_MEMORY, op->name, "no host memory");
+    vka_status status = vka__call_begin(call, op, device, false, desc, size);
+    if (status != VKA_OK) {
+        vka__free(ctx, call);
+        return status;
+    }
+    const vka__commands commands = commands_of(call);
+    return vka__plan_create(device, &commands, call, plan);
 }
 
 vka_status vka__op_requirements(const vka__op *op, vka_device *device, const void *desc, size_t size,
@@ -121,6 +139,14 @@ vka_status vka_operation_record(vka_recorder *recorder, vka_operation operation,
     vka_device *device = recorder ? vka__recorder_device(recorder) : NULL;
     const vka__op *op = find(device, "vka_operation_record", operation);
     return op ? vka__op_record(op, recorder, desc, desc_size) : VKA_INVALID;
+}
+
+vka_status vka_operation_plan(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
+                              vka_plan **plan) {
+    if (plan)
+        *plan = NULL;
+    const vka__op *op = find(device, "vka_operation_plan", operation);
+    return op ? vka__op_plan(op, device, desc, desc_size, plan) : VKA_INVALID;
 }
 
 vka_status vka_operation_prepare(vka_device *device, vka_operation operation, const void *desc, size_t desc_size) {

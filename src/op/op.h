@@ -233,6 +233,7 @@ VKA_OPERATIONS(X)
 #undef X
 
 vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size);
+vka_status vka__op_plan(const vka__op *op, vka_device *device, const void *desc, size_t size, vka_plan **plan);
 vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size);
 vka_status vka__op_requirements(const vka__op *op, vka_device *device, const void *desc, size_t size,
                                 vka_requirements *requirements, size_t requirements_size);

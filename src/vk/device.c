@@ -215,37 +215,6 @@ vka_status vka_device_create_sized(const vka_device_desc *desc, size_t desc_size
     return vka__device_create(desc, desc_size, (vka__narrowing){NULL, NULL}, device);
 }
 
-static vka_status create_layouts(vka_device *d, const char *item) {
-    VkDescriptorSetLayoutBinding bindings[VKA_MAX_BINDINGS];
-    d->binding_count = vka__min_u32(VKA_MAX_BINDINGS, d->caps.storage_buffers + 1);
-    for (uint32_t i = 0; i < d->binding_count; ++i)
-        bindings[i] = (VkDescriptorSetLayoutBinding){
-            .binding = i,
-            .descriptorType =
-                i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-            .descriptorCount = 1,
-            .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT,
-        };
-    VkDescriptorSetLayoutCreateInfo set = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
-                                           .bindingCount = d->binding_count,
-                                           .pBindings = bindings};
-    VkResult result = d->vk.vkCreateDescriptorSetLayout(d->handle, &set, NULL, &d->set_layout);
-    if (result != VK_SUCCESS) {
-        d->set_layout = VK_NULL_HANDLE;
-        return vka__vk_status(&d->ctx, result, item, "vkCreateDescriptorSetLayout");
-    }
-    VkPushConstantRange push = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = sizeof(vka_push)};
-    VkPipelineLayoutCreateInfo layout = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
-                                         .setLayoutCount = 1,
-                                         .pSetLayouts = &d->set_layout,
-                                         .pushConstantRangeCount = 1,
-                                         .pPushConstantRanges = &push};
-    result = d->vk.vkCreatePipelineLayout(d->handle, &layout, NULL, &d->pipeline_layout);
-    if (result != VK_SUCCESS)
-        d->pipeline_layout = VK_NULL_HANDLE;
-    return vka__vk_status(&d->ctx, result, item, "vkCreatePipelineLayout");
-}
-
 static void read_timestamps(vka_device *d) {
     VkPhysicalDeviceProperties p;
     VkQueueFamilyProperties families[32];
@@ -275,7 +244,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
         d->vma = NULL;
         return vka__vk_status(&d->ctx, result, item, "vmaCreateAllocator");
     }
-    vka_status status = create_layouts(d, item);
+    vka_status status = vka__layouts_create(d, item);
     if (status == VKA_OK)
         status = vka__pipelines_create(d, cache, cache_size);
     if (status == VKA_OK)
@@ -286,10 +255,7 @@ vka_status vka__device_finish(vka_device *d, const char *item, const vka__physic
 static void destroy_vk_objects(vka_device *d) {
     vka__pipelines_destroy(d);
     vka__transfer_close(d);
-    if (d->pipeline_layout)
-        d->vk.vkDestroyPipelineLayout(d->handle, d->pipeline_layout, NULL);
-    if (d->set_layout)
-        d->vk.vkDestroyDescriptorSetLayout(d->handle, d->set_layout, NULL);
+    vka__layouts_destroy(d);
     if (d->vma)
         vka__vma_destroy(d->vma);
     if (!d->owned)
@@ -308,7 +274,7 @@ void vka__device_count(vka_device *d, vka__child kind, int change) {
 
 /* "2 buffers and 1 pattern"; false: there are none. */
 static bool name_children(const vka_device *d, char *text, size_t size) {
-    static const char *const names[VKA__CHILDREN] = {"buffer", "recorder", "pattern"};
+    static const char *const names[VKA__CHILDREN] = {"buffer", "recorder", "pattern", "plan"};
     int left = 0;
     size_t at = 0;
     for (int i = 0; i < VKA__CHILDREN; ++i)

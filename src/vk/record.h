@@ -10,6 +10,10 @@ vka_status vka__record(vka_recorder *recorder, const vka__commands *commands);
 /* That it takes of a recorder's memory for host values. */
 uint64_t vka__value_bytes(const vka_device *device, const vka__commands *commands);
 
+/* A plan that records them, with copies of host values and with the pipelines. It frees `owned` when it needs it no
+ * more, which may be at once: memory of vka__alloc that `commands` points into, also on an error. */
+vka_status vka__plan_create(vka_device *device, const vka__commands *commands, void *owned, vka_plan **plan);
+
 /* Compiles pipelines; `item` is for the log. */
 vka_status vka__prepare(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count);
 
@@ -19,7 +23,13 @@ const struct vka__tuning *vka__device_tuning(const vka_device *device);
 bool vka__device_has_queue(const vka_device *device); /* an imported one may have none */
 
 /* Objects of the app that must be gone before their device. A pattern is a child instead of its buffer. */
-typedef enum vka__child { VKA__CHILD_BUFFER, VKA__CHILD_RECORDER, VKA__CHILD_PATTERN, VKA__CHILDREN } vka__child;
+typedef enum vka__child {
+    VKA__CHILD_BUFFER,
+    VKA__CHILD_RECORDER,
+    VKA__CHILD_PATTERN,
+    VKA__CHILD_PLAN,
+    VKA__CHILDREN
+} vka__child;
 void vka__device_count(vka_device *device, vka__child kind, int change);
 void vka__buffer_adopt(vka_buffer *buffer); /* a buffer is now part of another child */
 

@@ -15,31 +15,6 @@ static void destroy_page(vka_recorder *r, vka__page *page) {
     *page = (vka__page){0};
 }
 
-static vka_status allocate_sets(vka_recorder *r, const char *item, vka__page *page) {
-    vka_device *d = r->device;
-    VkDescriptorPoolSize sizes[] = {
-        {VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER, page->capacity},
-        {VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, page->capacity * (d->binding_count - 1)},
-    };
-    VkDescriptorPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO,
-                                       .maxSets = page->capacity,
-                                       .poolSizeCount = 2,
-                                       .pPoolSizes = sizes};
-    VkResult result = d->vk.vkCreateDescriptorPool(d->handle, &pool, NULL, &page->pool);
-    if (result != VK_SUCCESS) {
-        page->pool = VK_NULL_HANDLE;
-        return vka__vk_status(&d->ctx, result, item, "vkCreateDescriptorPool");
-    }
-    for (uint32_t i = 0; i < page->capacity && result == VK_SUCCESS; ++i) {
-        VkDescriptorSetAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-                                            .descriptorPool = page->pool,
-                                            .descriptorSetCount = 1,
-                                            .pSetLayouts = &d->set_layout};
-        result = d->vk.vkAllocateDescriptorSets(d->handle, &info, &page->sets[i]);
-    }
-    return vka__vk_status(&d->ctx, result, item, "vkAllocateDescriptorSets");
-}
-
 static vka_status add_page(vka_recorder *r, const char *item, uint32_t capacity) {
     vka_device *d = r->device;
     vka__page *pages = vka__realloc(&d->ctx, r->pages, (r->page_count + 1) * sizeof *pages);
@@ -50,7 +25,7 @@ static vka_status add_page(vka_recorder *r, const char *item, uint32_t capacity)
     page.sets = vka__alloc(&d->ctx, capacity, sizeof *page.sets);
     vka_status status = page.sets ? VKA_OK : vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, item, "no host memory");
     if (status == VKA_OK)
-        status = allocate_sets(r, item, &page);
+        status = vka__create_sets(d, item, capacity, &page.pool, page.sets);
     if (status == VKA_OK)
         status = vka__buffer_create(d, item, (uint64_t)capacity * r->slot_bytes, VKA_MEMORY_UPLOAD,
                                     VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT, &page.params);

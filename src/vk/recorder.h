@@ -3,9 +3,8 @@
 #ifndef VKA_RECORDER_H
 #define VKA_RECORDER_H
 
-#include "vk/hazard.h"
+#include "vk/bound.h"
 #include "vk/record.h"
-#include "vk/vk.h"
 
 /* Descriptor sets and parameter blocks for a number of dispatches, all allocated together. */
 typedef struct vka__page {
@@ -70,5 +69,30 @@ void vka__label_end(const vka_recorder *r);
 
 /* Page and index within the page of a dispatch. */
 vka__page *vka__recorder_slot(vka_recorder *r, uint32_t dispatch, uint32_t *index);
+
+/* ---- recording operations (record.c) ---------------------------------------------------------------------------- */
+
+/* A dispatch with what it binds, and the memory that it accesses. */
+typedef struct vka__command {
+    VkPipeline pipeline;
+    VkDescriptorSet set;
+    const vka_push *push;
+    const vka__range *range;
+    uint32_t range_count;
+    uint32_t groups[3];
+    const vka_buffer *indirect; /* NULL: `groups` are the numbers of workgroups, otherwise they lie here */
+    uint64_t indirect_at;
+} vka__command;
+
+/* Records it, with a barrier before it where it needs one. */
+void vka__emit(vka_recorder *r, const vka__command *command);
+/* An error unless commands may be recorded. */
+vka_status vka__recorder_check(const vka_recorder *r, const char *item);
+vka_status vka__get_pipelines(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count,
+                              VkPipeline pipelines[VKA__MAX_KEYS]);
+/* vka__record with pipelines that are compiled, by a recorder that is recording. */
+vka_status vka__record_compiled(vka_recorder *r, const vka__commands *commands, const VkPipeline *pipelines);
+/* Room that a source takes in memory for host values. */
+uint64_t vka__value_room(const vka_device *device, const vka__commands *commands, uint32_t source);
 
 #endif

@@ -98,6 +98,7 @@ struct vka_device {
 
     uint32_t binding_count; /* of the one set layout: less than VKA_MAX_BINDINGS on few devices */
     VkDescriptorSetLayout set_layout;
+    VkDescriptorUpdateTemplate set_template; /* an array of VkDescriptorBufferInfo */
     VkPipelineLayout pipeline_layout;
     vka__pipeline_cache *pipelines;
 
@@ -166,6 +167,10 @@ VkResult vka__vma_create_buffer(vka__vma vma, const VkBufferCreateInfo *info, vk
 void vka__vma_destroy_buffer(vka__vma vma, VkBuffer buffer, vka__vma_allocation allocation);
 VkResult vka__vma_flush(vka__vma vma, vka__vma_allocation allocation, uint64_t offset, uint64_t size);
 VkResult vka__vma_invalidate(vka__vma vma, vka__vma_allocation allocation, uint64_t offset, uint64_t size);
+
+/* layout.c: what all descriptor sets and pipelines have in common. */
+vka_status vka__layouts_create(vka_device *device, const char *item);
+void vka__layouts_destroy(vka_device *device);
 
 /* buffer.c */
 vka_status vka__buffer_create(vka_device *device, const char *item, uint64_t size, vka_memory memory,

@@ -13,18 +13,10 @@ static void bind_scratch(vka_recorder *r) {
     memset((char *)page->params->mapped + at, 0, r->slot_bytes);
     VkDescriptorBufferInfo params = {page->params->handle, at, r->slot_bytes};
     VkDescriptorBufferInfo scratch = {r->scratch->handle, 0, r->scratch->bytes};
-    VkWriteDescriptorSet writes[VKA_MAX_BINDINGS];
+    VkDescriptorBufferInfo info[VKA_MAX_BINDINGS];
     for (uint32_t i = 0; i < d->binding_count; ++i)
-        writes[i] = (VkWriteDescriptorSet){
-            .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-            .dstSet = page->sets[index],
-            .dstBinding = i,
-            .descriptorCount = 1,
-            .descriptorType =
-                i == VKA_BIND_PARAMS ? VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER : VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
-            .pBufferInfo = i == VKA_BIND_PARAMS ? &params : &scratch,
-        };
-    d->vk.vkUpdateDescriptorSets(d->handle, d->binding_count, writes, 0, NULL);
+        info[i] = i == VKA_BIND_PARAMS ? params : scratch;
+    vka__write_set(d, page->sets[index], info);
     d->vk.vkCmdBindDescriptorSets(r->cmd, VK_PIPELINE_BIND_POINT_COMPUTE, d->pipeline_layout, 0, 1, &page->sets[index],
                                   0, NULL);
 }

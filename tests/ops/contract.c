@@ -356,19 +356,23 @@ static void check_arguments(fixture *f) {
     const vka__op *op = f->op;
     char item[96], text[64];
     vka_requirements need;
+    vka_plan *plan;
     size_t length;
     snprintf(item, sizeof item, "%s.desc", op->name);
     EXPECT_FAILURE(vka__op_record(op, f->c.recorder, NULL, op->desc_size), VKA_INVALID, item);
+    EXPECT_FAILURE(vka__op_plan(op, f->c.device, NULL, op->desc_size, &plan), VKA_INVALID, item);
     EXPECT_FAILURE(vka__op_prepare(op, f->c.device, NULL, op->desc_size), VKA_INVALID, item);
     EXPECT_FAILURE(vka__op_requirements(op, f->c.device, NULL, op->desc_size, &need, sizeof need), VKA_INVALID, item);
     EXPECT_FAILURE(vka__op_explain(op, f->c.device, NULL, op->desc_size, text, 64, &length), VKA_INVALID, item);
+    EXPECT_FAILURE(vka__op_plan(op, f->c.device, desc, op->desc_size, NULL), VKA_INVALID, ".");
     EXPECT_FAILURE(vka__op_requirements(op, f->c.device, desc, op->desc_size, NULL, sizeof need), VKA_INVALID, ".");
     EXPECT_FAILURE(vka__op_explain(op, f->c.device, desc, op->desc_size, NULL, 64, &length), VKA_INVALID, ".");
     expect_missing(op, vka__op_record(op, NULL, desc, op->desc_size), ".recorder");
+    expect_missing(op, vka__op_plan(op, NULL, desc, op->desc_size, &plan), "_plan.device");
     expect_missing(op, vka__op_prepare(op, NULL, desc, op->desc_size), "_prepare.device");
     expect_missing(op, vka__op_requirements(op, NULL, desc, op->desc_size, &need, sizeof need), "_requirements.device");
     expect_missing(op, vka__op_explain(op, NULL, desc, op->desc_size, text, 64, &length), "_explain.device");
-    f->checks += 10;
+    f->checks += 13;
 }
 
 /* A program that is older than the library, and one that is newer. */
@@ -442,6 +446,23 @@ static void check_host_memory(fixture *f) {
     }
 }
 
+/* A plan is whole, or not there. */
+static void check_plan_memory(fixture *f) {
+    bool failed = true;
+    for (uint32_t nth = 1; failed; nth++) {
+        vka_plan *plan;
+        log_clear();
+        allocator_fail(nth);
+        vka_status status = vka__op_plan(f->op, f->c.device, f->good.bytes, f->op->desc_size, &plan);
+        failed = allocator_failed();
+        allocator_fail(0);
+        cr_expect_eq(status, failed ? VKA_OUT_OF_MEMORY : VKA_OK, "%s: allocation %u", f->op->name, nth);
+        cr_expect_eq(plan == NULL, failed);
+        vka_plan_destroy(&plan);
+        f->checks++;
+    }
+}
+
 /* ---- results --------------------------------------------------------------------------------------------------- */
 
 static void run(fixture *f) {
@@ -449,6 +470,19 @@ static void run(fixture *f) {
     EXPECT_OK(vka_recorder_begin(f->c.recorder));
     EXPECT_OK(record(f, &f->good));
     context_finish(&f->c);
+}
+
+/* From a plan, of which the description is gone. */
+static void run_plan(fixture *f) {
+    vka_plan *plan;
+    description d = f->good;
+    EXPECT_OK(vka__op_plan(f->op, f->c.device, d.bytes, f->op->desc_size, &plan));
+    memset(&d, 0xa5, sizeof d);
+    poison_outputs(f);
+    EXPECT_OK(vka_recorder_begin(f->c.recorder));
+    EXPECT_OK(vka_plan_record(f->c.recorder, plan));
+    context_finish(&f->c);
+    vka_plan_destroy(&plan);
 }
 
 /* A tensor's bytes, of which the buffer must have no others outside of its elements. */
@@ -489,12 +523,12 @@ static void clear_gaps(fixture *f) {
 /* The same bits again, and whatever lies outside of the inputs. */
 static void check_results(fixture *f) {
     uint8_t *first[VKA__MAX_ARGS] = {0};
-    static const char *const when[] = {"at first", "again", "with other bytes between elements"};
-    for (int pass = 0; pass < 3; pass++) {
-        if (pass == 2) {
+    static const char *const when[] = {"at first", "again", "from a plan", "with other bytes between elements"};
+    for (int pass = 0; pass < 4; pass++) {
+        if (pass == 3) {
             clear_gaps(f);
         }
-        run(f);
+        (pass == 2 ? run_plan : run)(f);
         for (uint32_t i = 0; i < f->op->arg_count; i++) {
             if (!f->t[i].size) {
                 continue;
@@ -541,6 +575,7 @@ static void check_contract(const op_sample *s) {
     check_nothing_recorded(&f);
     check_description_alone(&f);
     check_host_memory(&f);
+    check_plan_memory(&f);
     check_results(&f);
     fprintf(stderr, "%s: %u checks\n", s->op->name, f.checks);
     vka_buffer_destroy(&f.foreign);

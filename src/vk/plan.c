@@ -1,0 +1,177 @@
+/* Plans: operations that were checked and planned once, recorded many times.
+ *
+ * What a plan records is known when it is made, unless a part of it belongs to the recorder: a workspace that the
+ * description does not name, or numbers of workgroups that the device computes. Without these a plan has descriptor
+ * sets of its own, and recording it is a handful of commands a dispatch. With them, and where there are very many
+ * dispatches, sets are written while recording, as they are without a plan.
+ * SPDX-License-Identifier: MIT */
+#include "vk/recorder.h"
+
+#include <string.h>
+
+/* More would take more memory than their recording is worth. */
+#define MAX_OWN_DISPATCHES 1024
+
+typedef struct planned {
+    VkPipeline pipeline;
+    VkDescriptorSet set;
+    vka_push push;
+    uint32_t groups[3];
+    uint32_t range, range_count; /* of the plan's ranges */
+} planned;
+
+struct vka_plan {
+    vka_device *device;
+    vka__commands commands;
+    void *owned; /* that `commands` points into; NULL: dispatches are in `dispatch` */
+    VkPipeline pipelines[VKA__MAX_KEYS];
+    vka_buffer *memory; /* parameters and host values */
+    VkDescriptorPool pool;
+    planned *dispatch;
+    vka__range *ranges;
+};
+
+static bool has_own_sets(const vka__commands *op) {
+    bool named = !op->workspace_bytes || op->source[VKA__SOURCE_WORKSPACE].buffer;
+    return named && !op->counts && op->dispatches && op->dispatches <= MAX_OWN_DISPATCHES;
+}
+
+/* Parameters first, then the host values of each source, which become tensors like any other. */
+static vka_status create_memory(vka_plan *p) {
+    vka__commands *op = &p->commands;
+    uint64_t at = vka__align_up(VKA__MAX_PARAMS, vka__max_u32(p->device->caps.storage_align, 16));
+    uint64_t bytes = at;
+    for (uint32_t i = VKA__SOURCE_ARGS; i < op->source_count; ++i)
+        bytes += vka__value_room(p->device, op, i);
+    vka_status status =
+        vka__buffer_create(p->device, op->item, bytes, VKA_MEMORY_UPLOAD,
+                           VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, &p->memory);
+    if (status != VKA_OK)
+        return status;
+    memcpy(p->memory->mapped, op->params, op->params_size);
+    for (uint32_t i = VKA__SOURCE_ARGS; i < op->source_count; ++i) {
+        uint64_t room = vka__value_room(p->device, op, i);
+        if (!room)
+            continue;
+        memcpy((char *)p->memory->mapped + at, op->source[i].values, op->source[i].value_bytes);
+        op->source[i] = (vka__source){.buffer = p->memory, .offset = at};
+        at += room;
+    }
+    return VKA_OK;
+}
+
+static void plan_dispatch(vka_plan *p, const vka__place *at, uint64_t index, VkDescriptorSet set, uint32_t range) {
+    const vka__commands *op = &p->commands;
+    vka__dispatch dispatch;
+    vka__bound bound;
+    op->dispatch(op->user, index, &dispatch);
+    vka__bind_dispatch(p->device, at,
+                       (VkDescriptorBufferInfo){p->memory->handle, 0, vka__align_up(op->params_size, 16)}, &dispatch,
+                       &bound);
+    vka__write_set(p->device, set, bound.info);
+    memcpy(&p->ranges[range], bound.range, bound.range_count * sizeof *bound.range);
+    p->dispatch[index] = (planned){
+        .pipeline = p->pipelines[dispatch.key],
+        .set = set,
+        .push = dispatch.push,
+        .groups = {dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]},
+        .range = range,
+        .range_count = bound.range_count,
+    };
+}
+
+static vka_status create_dispatches(vka_plan *p) {
+    vka_device *d = p->device;
+    const vka__commands *op = &p->commands;
+    uint32_t count = (uint32_t)op->dispatches;
+    VkDescriptorSet *sets = vka__alloc(&d->ctx, count, sizeof *sets);
+    p->dispatch = vka__alloc(&d->ctx, count, sizeof *p->dispatch);
+    p->ranges = vka__alloc(&d->ctx, (size_t)count * VKA_MAX_BINDINGS, sizeof *p->ranges);
+    vka_status status = sets && p->dispatch && p->ranges
+                            ? vka__create_sets(d, op->item, count, &p->pool, sets)
+                            : vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, op->item, "no host memory");
+    vka__place at[VKA__MAX_SOURCES];
+    vka__place_sources(op, at);
+    for (uint32_t i = 0, range = 0; i < count && status == VKA_OK; ++i) {
+        plan_dispatch(p, at, i, sets[i], range);
+        range += p->dispatch[i].range_count;
+    }
+    vka__free(&d->ctx, sets);
+    return status;
+}
+
+static vka_status fill_in(vka_plan *p) {
+    const vka__commands *op = &p->commands;
+    if (!op->dispatches)
+        return VKA_OK;
+    vka_status status = vka__get_pipelines(p->device, op->item, op->keys, op->key_count, p->pipelines);
+    if (status == VKA_OK)
+        status = create_memory(p);
+    return status == VKA_OK && has_own_sets(op) ? create_dispatches(p) : status;
+}
+
+vka_status vka__plan_create(vka_device *d, const vka__commands *op, void *owned, vka_plan **plan) {
+    *plan = NULL;
+    vka_plan *p = vka__alloc(&d->ctx, 1, sizeof *p);
+    if (!p) {
+        vka__free(&d->ctx, owned);
+        return vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, op->item, "no host memory");
+    }
+    p->device = d;
+    p->commands = *op;
+    p->owned = owned;
+    vka__device_count(d, VKA__CHILD_PLAN, 1);
+    vka_status status = fill_in(p);
+    if (status != VKA_OK) {
+        vka_plan_destroy(&p);
+        return status;
+    }
+    if (p->dispatch) {
+        vka__free(&d->ctx, p->owned);
+        p->owned = NULL;
+    }
+    *plan = p;
+    return VKA_OK;
+}
+
+void vka_plan_destroy(vka_plan **plan) {
+    if (!plan || !*plan)
+        return;
+    vka_plan *p = *plan;
+    *plan = NULL;
+    vka_device *d = p->device;
+    vka__device_count(d, VKA__CHILD_PLAN, -1);
+    if (p->pool)
+        d->vk.vkDestroyDescriptorPool(d->handle, p->pool, NULL);
+    vka_buffer_destroy(&p->memory);
+    vka__free(&d->ctx, p->dispatch);
+    vka__free(&d->ctx, p->ranges);
+    vka__free(&d->ctx, p->owned);
+    vka__free(&d->ctx, p);
+}
+
+vka_status vka_plan_record(vka_recorder *r, const vka_plan *p) {
+    if (!r)
+        return vka__fail(NULL, VKA_INVALID, "vka_plan_record.recorder", "must not be NULL");
+    if (!p || p->device != r->device)
+        return vka__fail(&r->device->ctx, VKA_INVALID, "vka_plan_record.plan",
+                         "must be a plan of the recorder's device");
+    vka_status status = vka__recorder_check(r, p->commands.item);
+    if (status != VKA_OK || !p->dispatch)
+        return status == VKA_OK ? vka__record_compiled(r, &p->commands, p->pipelines) : status;
+    vka__label_begin(r, p->commands.item);
+    for (uint64_t i = 0; i < p->commands.dispatches; ++i) {
+        const planned *d = &p->dispatch[i];
+        const vka__command command = {
+            .pipeline = d->pipeline,
+            .set = d->set,
+            .push = &d->push,
+            .range = &p->ranges[d->range],
+            .range_count = d->range_count,
+            .groups = {d->groups[0], d->groups[1], d->groups[2]},
+        };
+        vka__emit(r, &command);
+    }
+    vka__label_end(r);
+    return VKA_OK;
+}
