@@ -398,6 +398,11 @@ static bool take(args_given *g, const char **last, bench_options *o) {
     case BENCH_COMMAND_PATTERNS:
         ok = take_common(g, o);
         break;
+    case BENCH_COMMAND_RECORD:
+        o->seed = 1;
+        ok = bench_args_number(g, ARG_DEVICE, 0, &o->device) &&
+             bench_args_number(g, ARG_RECORDINGS, 10000, &o->recordings);
+        break;
     case BENCH_COMMAND_PATTERN:
         return bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_pattern(g, &o->pattern);
     case BENCH_COMMAND_DEVICES:

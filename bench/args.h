@@ -14,6 +14,7 @@ enum {
     ARGS_PATTERNS = 1 << 11,
     ARGS_PATTERN = 1 << 12,
     ARGS_NONE = 1 << 13, /* a command without options */
+    ARGS_RECORD = 1 << 14,
     ARGS_RUN = ARGS_SUITE | ARGS_SHAPES,
     ARGS_MEASURE = ARGS_RUN | ARGS_TUNE | ARGS_OPTIONS | ARGS_PATTERNS,
 };
@@ -38,6 +39,7 @@ typedef enum args_id {
     ARG_N,
     ARG_PATTERN,
     ARG_REPEATS,
+    ARG_RECORDINGS,
     ARG_SECONDS,
     ARG_LIMIT,
     ARG_SEED,

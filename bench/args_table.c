@@ -17,7 +17,7 @@ static const char *const levels[] = {"element", "tile", NULL};
 #define SEEDS        0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
 
 const args_option bench_args_options[ARG_COUNT] = {
-    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN, ARGS_NUMBER, 1, 32, NULL,
+    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD, ARGS_NUMBER, 1, 32, NULL,
                     "number as listed by `devices` [the best]"},
     [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
                    "quick, prefill, decode, norms, window, all (of these), gpu [quick]"},
@@ -35,6 +35,8 @@ const args_option bench_args_options[ARG_COUNT] = {
                      "one pattern instead of the list, as `pattern` takes it"},
     [ARG_REPEATS] = {"repeats", "N", ARGS_RUN | ARGS_PATTERNS, ARGS_NUMBER, 1, BENCH_MAX_SAMPLES, NULL,
                      "exactly N samples instead of what the time allows"},
+    [ARG_RECORDINGS] = {"recordings", "N", ARGS_RECORD, ARGS_NUMBER, 1, 20000, NULL,
+                        "of a turn; the best of five turns counts [10000]"},
     [ARG_SECONDS] = {"seconds", "S", ARGS_MEASURE, ARGS_REAL, 1e-3, 1e6, NULL, "time for the samples of a case [1]"},
     [ARG_LIMIT] = {"limit", "S", ARGS_SUITE, ARGS_REAL, 1e-3, 1e6, NULL,
                    "start no case of a suite later than this [no limit]"},
@@ -42,7 +44,7 @@ const args_option bench_args_options[ARG_COUNT] = {
     [ARG_ALL] = {"all", NULL, ARGS_SUITE, ARGS_FLAG, 0, 0, NULL, "also cases that take long on a software driver"},
     [ARG_EXPLAIN] = {"explain", NULL, ARGS_RUN, ARGS_FLAG, 0, 0, NULL, "print the library's plan of every case"},
     [ARG_TUNING] = {"tuning", "FILE", ARGS_RUN | ARGS_OPTIONS, ARGS_TEXT, 0, 0, NULL, "use what `tune` measured"},
-    [ARG_JSON] = {"json", "FILE", ARGS_MEASURE, ARGS_TEXT, 0, 0, NULL, "write the results to FILE"},
+    [ARG_JSON] = {"json", "FILE", ARGS_MEASURE | ARGS_RECORD, ARGS_TEXT, 0, 0, NULL, "write the results to FILE"},
     [ARG_LIST] = {"list", NULL, ARGS_PATTERN, ARGS_FLAG, 0, 0, NULL, "print the names and their parameters"},
     [ARG_QUERIES] = {"queries", "N", ARGS_PATTERN, ARGS_NUMBER, SIZE, NULL, "query positions [of its grid, or 256]"},
     [ARG_KEYS] = {"keys", "N", ARGS_PATTERN, ARGS_NUMBER, SIZE, NULL, "key positions [as --queries]"},
@@ -78,6 +80,10 @@ const args_command bench_args_commands[] = {
     {"tune", BENCH_COMMAND_TUNE, ARGS_TUNE, 0, "tune [OPTION ...]", "find the fastest kernels here, for --tuning",
      "Measures which path and tile is the fastest and writes a record, to a file that may hold those of other "
      "devices. Only what beats the library's own choice by more than the spread is written."},
+    {"record", BENCH_COMMAND_RECORD, ARGS_RECORD, 0, "record [OPTION ...]",
+     "what recording an operation costs the host",
+     "The time of recording each operation, from its description and from a plan, over that of the same Vulkan "
+     "commands without the library. Nothing is submitted."},
     {"patterns", BENCH_COMMAND_PATTERNS, ARGS_PATTERNS, 0, "patterns [OPTION ...]", "what well-known patterns cost",
      "The time of attention by each pattern against the dense one's, in turns, verified."},
     {"pattern", BENCH_COMMAND_PATTERN, ARGS_PATTERN, -1, "pattern PATTERN ... [OPTION ...]",

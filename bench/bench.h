@@ -191,6 +191,7 @@ typedef enum bench_command {
     BENCH_COMMAND_PATTERNS = 8,
     BENCH_COMMAND_VERSION = 9,
     BENCH_COMMAND_REPORT = 10,
+    BENCH_COMMAND_RECORD = 11,
 } bench_command;
 
 /* Of `pattern`. */
@@ -228,8 +229,9 @@ typedef struct bench_options {
     char *tuning;          /* record that the library reads; NULL: none. Freed likewise */
     const char *compare_a; /* files to compare; of argv */
     const char *compare_b;
-    const char *topic; /* of `help`, of argv; NULL: all commands */
-    uint32_t tokens;   /* of `patterns`; 0 = those of its grid, or as the device has time for */
+    const char *topic;   /* of `help`, of argv; NULL: all commands */
+    uint32_t recordings; /* of `record`: of a turn */
+    uint32_t tokens;     /* of `patterns`; 0 = those of its grid, or as the device has time for */
     bench_pattern_options pattern;
     bench_page_options page;
 } bench_options;
@@ -501,6 +503,21 @@ typedef struct bench_option_cost {
 /* Prints a table of ratios to the plain attention, and writes it to options->json. */
 bench_exit bench_costs(const bench_options *options);
 
+/* ---- record.c: what does recording cost the host? -------------------------------------------------------------------
+ */
+
+typedef struct bench_record_cost {
+    const char *operation;
+    bench_state state;
+    char reason[160];
+    uint64_t dispatches;
+    size_t commands;             /* Vulkan commands of a recording                                 */
+    double bare_us, plan_us, us; /* the shortest of the turns, of a recording: see bench/README.md */
+} bench_record_cost;
+
+/* Prints a table of all operations, and writes it to options->json. */
+bench_exit bench_record(const bench_options *options);
+
 /* ---- pattern.c: what is in a pattern?
  * --------------------------------------------------------------------------------
  */
@@ -571,6 +588,10 @@ bool bench_json_write_patterns(const bench_report *report, const bench_pattern_c
 #define BENCH_OPTIONS_SCHEMA "vkattn-bench-options/1"
 bool bench_json_write_options(const bench_report *report, double seconds, const bench_option_cost *costs, size_t count,
                               const char *path);
+
+#define BENCH_RECORD_SCHEMA "vkattn-bench-record/1"
+bool bench_json_write_record(const bench_report *report, uint32_t recordings, const bench_record_cost *costs,
+                             size_t count, const char *path);
 
 /* Can the file be made, or replaced? Otherwise the reason went to stderr. */
 bool bench_json_writable(const char *path);

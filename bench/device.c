@@ -267,20 +267,25 @@ static bool load_device(bench_device *d) {
     return complete;
 }
 
-static bool import(bench_device *d, const vka_vulkan_optional_features *enabled, const char *tuning) {
+static vka_device *import(bench_device *d, PFN_vkGetInstanceProcAddr loader, const char *tuning) {
+    vka_device *device = NULL;
     vka_import_desc desc = {
-        .get_instance_proc_addr = d->vk.GetInstanceProcAddr,
+        .get_instance_proc_addr = loader,
         .instance = d->instance,
         .api_version = d->api_version,
         .physical_device = d->physical,
         .device = d->device,
         .queue_family = d->family,
         .queue = d->queue,
-        .enabled = *enabled,
+        .enabled = d->enabled,
         .tuning_file = tuning,
         .log = {.fn = on_log, .user = d},
     };
-    return vka_device_import(&desc, &d->vka) == VKA_OK;
+    return vka_device_import(&desc, &device) == VKA_OK ? device : NULL;
+}
+
+vka_device *bench_device_import(bench_device *d, PFN_vkGetInstanceProcAddr loader) {
+    return import(d, loader, NULL);
 }
 
 /* ---- public
@@ -288,7 +293,6 @@ static bool import(bench_device *d, const vka_vulkan_optional_features *enabled,
 
 /* What could not be done; NULL when everything was. */
 static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE], const char *tuning) {
-    vka_vulkan_optional_features optional = {0};
     if (!load_loader(d)) {
         return "the Vulkan loader can't be opened";
     }
@@ -298,10 +302,11 @@ static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE],
     if (!find_physical(d, uuid) || !find_family(d)) {
         return "the device has vanished or has no compute queue";
     }
-    if (!create_device(d, &optional) || !load_device(d)) {
+    if (!create_device(d, &d->enabled) || !load_device(d)) {
         return "vkCreateDevice failed";
     }
-    return import(d, &optional, tuning) ? NULL : "the library refused it";
+    d->vka = import(d, d->vk.GetInstanceProcAddr, tuning);
+    return d->vka ? NULL : "the library refused it";
 }
 
 bench_device *bench_device_open(uint32_t number, const char *tuning) {

@@ -203,6 +203,30 @@ static cJSON *option_object(const bench_option_cost *c) {
     return o;
 }
 
+static cJSON *record_object(const bench_record_cost *c) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "operation", c->operation);
+    cJSON_AddStringToObject(o, "state", states[c->state]);
+    cJSON_AddStringToObject(o, "reason", c->state == BENCH_DONE ? "" : c->reason);
+    cJSON_AddNumberToObject(o, "dispatches", (double)c->dispatches);
+    cJSON_AddNumberToObject(o, "commands", (double)c->commands);
+    add_measured(o, "bare_us", c->bare_us);
+    add_measured(o, "plan_us", c->plan_us);
+    add_measured(o, "checked_us", c->us);
+    return o;
+}
+
+bool bench_json_write_record(const bench_report *report, uint32_t recordings, const bench_record_cost *costs,
+                             size_t count, const char *path) {
+    cJSON *o = head_object(report, BENCH_RECORD_SCHEMA);
+    cJSON_AddNumberToObject(o, "recordings", recordings);
+    cJSON *list = cJSON_AddArrayToObject(o, "operations");
+    for (size_t i = 0; i < count; i++) {
+        cJSON_AddItemToArray(list, record_object(&costs[i]));
+    }
+    return write_object(o, path);
+}
+
 bool bench_json_write_options(const bench_report *report, double seconds, const bench_option_cost *costs, size_t count,
                               const char *path) {
     cJSON *o = head_object(report, BENCH_OPTIONS_SCHEMA);

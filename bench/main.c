@@ -16,6 +16,8 @@ static bench_exit dispatch(const bench_options *options) {
         return bench_tune(options);
     case BENCH_COMMAND_OPTIONS:
         return bench_costs(options);
+    case BENCH_COMMAND_RECORD:
+        return bench_record(options);
     case BENCH_COMMAND_PATTERN:
         return bench_pattern_show(options);
     case BENCH_COMMAND_PATTERNS:

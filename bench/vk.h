@@ -23,6 +23,7 @@
     X(CmdBindDescriptorSets)                                                                                           \
     X(CmdBindPipeline)                                                                                                 \
     X(CmdDispatch)                                                                                                     \
+    X(CmdDispatchIndirect)                                                                                             \
     X(CmdPipelineBarrier)                                                                                              \
     X(CmdPushConstants)                                                                                                \
     X(CmdResetQueryPool)                                                                                               \
@@ -70,7 +71,12 @@ struct bench_device {
     double timestamp_ns;     /* of one tick                    */
     VkQueue queue;
     vka_device *vka;
+    vka_vulkan_optional_features enabled;
     char error[256]; /* the library's last error */
 };
+
+/* The same VkDevice imported once more, through another loader; to be destroyed before the first one. NULL: see
+ * bench_device_error. */
+vka_device *bench_device_import(bench_device *d, PFN_vkGetInstanceProcAddr loader);
 
 #endif

@@ -1,0 +1,135 @@
+/* One description of every operation, as `record` measures it: shapes of a step of a small model.
+ * SPDX-License-Identifier: MIT */
+#include "record.h"
+
+#include <vkattn/attention.h>
+#include <vkattn/cache.h>
+#include <vkattn/lsh.h>
+#include <vkattn/merge.h>
+#include <vkattn/norm.h>
+#include <vkattn/relative.h>
+#include <vkattn/rope.h>
+
+#include <stddef.h>
+
+vka_buffer *bench_record_buffer(record_memory *m, uint64_t bytes) {
+    const size_t most = sizeof m->buffers / sizeof *m->buffers;
+    vka_buffer_desc desc = {.size = bytes};
+    m->failed = m->failed || m->count == most || vka_buffer_create(m->device, &desc, &m->buffers[m->count]) != VKA_OK;
+    return m->failed ? NULL : m->buffers[m->count++];
+}
+
+void bench_record_free(record_memory *m) {
+    while (m->count) {
+        vka_buffer_destroy(&m->buffers[--m->count]);
+    }
+}
+
+/* A contiguous tensor of a rank up to 4, with a buffer of its own. */
+static vka_tensor tensor(record_memory *m, vka_dtype dtype, uint32_t rank, const uint32_t *shape) {
+    vka_tensor t = {.dtype = dtype, .rank = rank};
+    uint64_t bytes = vka_dtype_size(dtype);
+    for (uint32_t i = 0; i < rank; i++) {
+        t.shape[i] = shape[i];
+        bytes *= shape[i];
+    }
+    t.buffer = bench_record_buffer(m, bytes);
+    return t;
+}
+#define T(dtype, ...)                                                                                                  \
+    tensor(m, dtype, sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t), (const uint32_t[]){__VA_ARGS__})
+
+enum { BATCH = 1, HEADS = 8, KV_HEADS = 2, QUERIES = 64, KEYS = 64, DIM = 64, CAPACITY = 256, WIDTH = 512 };
+
+static vka_attention_desc attention(record_memory *m) {
+    vka_tensor q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM), k = T(VKA_F16, BATCH, KV_HEADS, KEYS, DIM);
+    return (vka_attention_desc){.q = q,
+                                .k = k,
+                                .v = T(VKA_F16, BATCH, KV_HEADS, KEYS, DIM),
+                                .out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                .causal = true};
+}
+
+static vka_attention_merge_desc attention_merge(record_memory *m) {
+    vka_tensor a = T(VKA_F16, BATCH, HEADS, QUERIES, DIM), a_lse = T(VKA_F32, BATCH, HEADS, QUERIES);
+    return (vka_attention_merge_desc){.a = a,
+                                      .b = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                      .a_lse = a_lse,
+                                      .b_lse = T(VKA_F32, BATCH, HEADS, QUERIES),
+                                      .out = a,
+                                      .lse = a_lse};
+}
+
+static vka_layer_norm_desc layer_norm(record_memory *m) {
+    vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_layer_norm_desc){.x = x,
+                                 .out = x,
+                                 .weight = T(VKA_F32, WIDTH),
+                                 .bias = T(VKA_F32, WIDTH),
+                                 .residual = T(VKA_F16, QUERIES, WIDTH)};
+}
+
+static vka_rms_norm_desc rms_norm(record_memory *m) {
+    vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_rms_norm_desc){.x = x, .out = x, .weight = T(VKA_F32, WIDTH), .residual = T(VKA_F16, QUERIES, WIDTH)};
+}
+
+static vka_rope_desc rope(record_memory *m) {
+    vka_tensor x = T(VKA_F16, BATCH, HEADS, QUERIES, DIM);
+    return (vka_rope_desc){.x = x, .out = x};
+}
+
+static vka_cache_append_desc cache_append(record_memory *m) {
+    return (vka_cache_append_desc){.k = T(VKA_F16, BATCH, KV_HEADS, 1, DIM),
+                                   .v = T(VKA_F16, BATCH, KV_HEADS, 1, DIM),
+                                   .k_cache = T(VKA_F16, BATCH, KV_HEADS, CAPACITY, DIM),
+                                   .v_cache = T(VKA_F16, BATCH, KV_HEADS, CAPACITY, DIM),
+                                   .lengths.tensor = T(VKA_I32, BATCH),
+                                   .rotate = true};
+}
+
+static vka_relative_bias_t5_desc relative_bias_t5(record_memory *m) {
+    return (vka_relative_bias_t5_desc){
+        .table = T(VKA_F32, 32, HEADS), .out = T(VKA_F32, HEADS, 2 * KEYS - 1), .relative_zero = KEYS - 1};
+}
+
+static vka_relative_bias_span_desc relative_bias_span(record_memory *m) {
+    return (vka_relative_bias_span_desc){
+        .spans = T(VKA_F32, HEADS), .out = T(VKA_F32, HEADS, KEYS), .relative_zero = KEYS - 1, .ramp = 16};
+}
+
+static vka_lsh_sort_desc lsh_sort(record_memory *m) {
+    return (vka_lsh_sort_desc){.x = T(VKA_F16, BATCH, HEADS, CAPACITY, DIM),
+                               .rotations = T(VKA_F32, 2, HEADS, DIM, 4),
+                               .bucket_count = {8},
+                               .permutation = T(VKA_I32, 2, BATCH, HEADS, CAPACITY)};
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------------
+ */
+
+size_t bench_record_workspace(vka_operation operation) {
+    switch (operation) {
+    case VKA_OPERATION_ATTENTION:
+        return offsetof(vka_attention_desc, workspace);
+    case VKA_OPERATION_LSH_SORT:
+        return offsetof(vka_lsh_sort_desc, workspace);
+    default:
+        return 0;
+    }
+}
+
+#define X(NAME, value, name)                                                                                           \
+    static void describe_##name(record_memory *memory, void *desc) {                                                   \
+        _Static_assert(sizeof(vka_##name##_desc) <= RECORD_DESC_SIZE, "there is room for it");                         \
+        *(vka_##name##_desc *)desc = name(memory);                                                                     \
+    }
+VKA_OPERATIONS(X)
+#undef X
+
+const record_op bench_record_ops[] = {
+#define X(NAME, value, name) {VKA_OPERATION_##NAME, #name, sizeof(vka_##name##_desc), describe_##name},
+    VKA_OPERATIONS(X)
+#undef X
+};
+const size_t bench_record_op_count = sizeof bench_record_ops / sizeof *bench_record_ops;
