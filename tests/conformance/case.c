@@ -1,14 +1,17 @@
 /* Reads a case. case.txt has one fact a line, words separated by single spaces:
  *
- *     op NAME
- *     opset NUMBER
+ *     op NAME                                  of PyTorch: torch.NAME
+ *     opset NUMBER                             of ONNX only
  *     attr NAME TYPE VALUE                     TYPE: int, float or string
  *     input INDEX NAME DTYPE DIM ... FILE      INDEX: in the operator's definition; absent ones have no line
  *     output INDEX NAME DTYPE DIM ... FILE     likewise: what the operator has to compute
  *
- * A tensor's file lies next to case.txt and holds its elements, dense, little-endian, and nothing else. Whatever is not
- * exactly so is refused: a test that is read wrongly tests nothing.
- * SPDX-License-Identifier: MIT */
+ * A tensor's file lies next to case.txt and holds its elements, dense, little-endian, and nothing else. A scalar
+ * has no DIM and two spaces. Whatever is not exactly so is refused: a test that is read wrongly tests nothing.
+ *
+ * Of PyTorch, outputs are f64; an attribute naive_NAME is the largest error that output NAME has when PyTorch computes
+ * it in the inputs' type; and inputs and outputs called d_NAME belong to the backward pass. SPDX-License-Identifier:
+ * MIT */
 #include "conformance.h"
 
 #include <errno.h>
@@ -19,25 +22,35 @@
 #define MAX_WORDS 16
 
 static const case_type types[] = {
-    {"f32", 4, VKA_F32},           {"f16", 2, VKA_F16},           {"bf16", 2, VKA_BF16},
-    {"f64", 8, VKA_DTYPE_INVALID}, {"bool", 1, VKA_U8},           {"i8", 1, VKA_DTYPE_INVALID},
-    {"i16", 2, VKA_DTYPE_INVALID}, {"i32", 4, VKA_DTYPE_INVALID}, {"i64", 8, VKA_DTYPE_INVALID},
-    {"u8", 1, VKA_DTYPE_INVALID},  {"u16", 2, VKA_DTYPE_INVALID}, {"u32", 4, VKA_DTYPE_INVALID},
+    {"f32", 4, VKA_F32},           {"f16", 2, VKA_F16},
+    {"bf16", 2, VKA_BF16},         {"f64", 8, VKA_DTYPE_INVALID},
+    {"bool", 1, VKA_U8},           {"i8", 1, VKA_DTYPE_INVALID},
+    {"i16", 2, VKA_DTYPE_INVALID}, {"i32", 4, VKA_I32},
+    {"i64", 8, VKA_DTYPE_INVALID}, {"u8", 1, VKA_U8},
+    {"u16", 2, VKA_DTYPE_INVALID}, {"u32", 4, VKA_DTYPE_INVALID},
     {"u64", 8, VKA_DTYPE_INVALID},
 };
 
 /* ---- words ----------------------------------------------------------------------------------------------------------
  */
 
+/* Where the shape of a scalar stands: "input 0 x f32  x.bin". */
+static bool may_be_empty(char *const *words, uint32_t index, const char *space) {
+    return index == 4 && space && !strchr(space + 1, ' ') &&
+           (strcmp(words[0], "input") == 0 || strcmp(words[0], "output") == 0);
+}
+
 /* Cuts a line in place; returns how many words there are, 0 for a line that is malformed. */
 static uint32_t split(char *line, char *words[MAX_WORDS]) {
     uint32_t count = 0;
-    for (char *word = line; word; count++) {
+    for (char *word = line; word;) {
         char *space = strchr(word, ' ');
-        if (count == MAX_WORDS || *word == '\0' || word == space || strpbrk(word, "\t\r")) {
+        bool empty = *word == '\0' || word == space;
+        if (count == MAX_WORDS || (empty && !may_be_empty(words, count, space)) || strpbrk(word, "\t\r")) {
             return 0;
         }
         words[count] = word;
+        count += !empty;
         word = space ? space + 1 : NULL;
         if (space) {
             *space = '\0';
@@ -68,16 +81,16 @@ static bool copy_name(char name[CASE_MAX_NAME], const char *word) {
 /* ---- lines ----------------------------------------------------------------------------------------------------------
  */
 
-static bool parse_op(onnx_case *c, char **words, uint32_t count, result *r) {
+static bool parse_op(op_case *c, char **words, uint32_t count, result *r) {
     return (count == 2 && !c->op[0] && copy_name(c->op, words[1])) || fail(r, "malformed or second op");
 }
 
-static bool parse_opset(onnx_case *c, char **words, uint32_t count, result *r) {
+static bool parse_opset(op_case *c, char **words, uint32_t count, result *r) {
     return (count == 2 && !c->opset && parse_uint32(words[1], 1000, &c->opset) && c->opset) ||
            fail(r, "malformed or second opset");
 }
 
-static bool parse_attribute(onnx_case *c, char **words, uint32_t count, result *r) {
+static bool parse_attribute(op_case *c, char **words, uint32_t count, result *r) {
     if (count != 4 || c->attribute_count == CASE_MAX_COUNT || case_has_attribute(c, words[1])) {
         return fail(r, "malformed, repeated or too many attributes");
     }
@@ -132,6 +145,7 @@ static bool parse_tensor(case_tensor tensors[CASE_MAX_COUNT], const char *folder
         return fail(r, "malformed or repeated %s", words[0]);
     }
     case_tensor *t = &tensors[index];
+    t->index = index;
     const case_type *type = NULL;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         type = strcmp(types[i].name, words[3]) == 0 ? &types[i] : type;
@@ -154,7 +168,7 @@ static bool parse_tensor(case_tensor tensors[CASE_MAX_COUNT], const char *folder
     return read_tensor(t, folder, words[count - 1], r);
 }
 
-static bool parse_line(onnx_case *c, const char *folder, char *line, result *r) {
+static bool parse_line(op_case *c, const char *folder, char *line, result *r) {
     char *words[MAX_WORDS];
     uint32_t count = split(line, words);
     if (count == 0) {
@@ -181,16 +195,74 @@ static bool parse_line(onnx_case *c, const char *folder, char *line, result *r) 
 /* ---- the whole ------------------------------------------------------------------------------------------------------
  */
 
-static bool is_complete(const onnx_case *c, result *r) {
+static bool is_torch(const op_case *c) {
+    return strncmp(c->op, "torch.", 6) == 0;
+}
+
+static bool is_complete(const op_case *c, result *r) {
     bool outputs = false;
     for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
         outputs = outputs || c->outputs[i].type;
     }
-    return (c->op[0] && c->opset && outputs) || fail(r, "case.txt lacks an op, an opset or an output");
+    if (is_torch(c) && c->opset) {
+        return fail(r, "case.txt has an opset, but is of PyTorch");
+    }
+    return (c->op[0] && (c->opset || is_torch(c)) && outputs) || fail(r, "case.txt lacks an op, an opset or an output");
 }
 
-bool case_load(onnx_case *c, const char *folder, result *r) {
-    *c = (onnx_case){0};
+static void move_gradients(case_tensor *tensors, case_tensor *gradients) {
+    for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
+        if (tensors[i].type && strncmp(tensors[i].name, "d_", 2) == 0) {
+            gradients[i] = tensors[i];
+            tensors[i] = (case_tensor){0};
+        }
+    }
+}
+
+static case_tensor *find_tensor(case_tensor *tensors, const char *name) {
+    for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
+        if (tensors[i].type && strcmp(tensors[i].name, name) == 0) {
+            return &tensors[i];
+        }
+    }
+    return NULL;
+}
+
+/* Gives errors to the outputs that they are about. */
+static bool move_errors(op_case *c, result *r) {
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < c->attribute_count; i++) {
+        const case_attribute *a = &c->attributes[i];
+        if (strncmp(a->name, "naive_", 6) != 0) {
+            c->attributes[kept++] = *a;
+            continue;
+        }
+        case_tensor *t = find_tensor(c->outputs, a->name + 6);
+        if (!t || a->type != CASE_FLOAT || !(a->real >= 0)) {
+            return fail(r, "attribute %s is no error of an output", a->name);
+        }
+        t->has_naive = true;
+        t->naive = (double)a->real;
+    }
+    c->attribute_count = kept;
+    return true;
+}
+
+/* Takes apart what PyTorch's cases have as attributes and tensors. */
+static bool read_torch(op_case *c, result *r) {
+    if (!is_torch(c)) {
+        return true;
+    }
+    if (!move_errors(c, r)) {
+        return false;
+    }
+    move_gradients(c->inputs, c->input_gradients);
+    move_gradients(c->outputs, c->output_gradients);
+    return true;
+}
+
+bool case_load(op_case *c, const char *folder, result *r) {
+    *c = (op_case){0};
     char path[4096];
     FILE *f = NULL;
     if ((size_t)snprintf(path, sizeof path, "%s/case.txt", folder) < sizeof path) {
@@ -215,21 +287,33 @@ bool case_load(onnx_case *c, const char *folder, result *r) {
     }
     free(line);
     fclose(f);
-    return ok && is_complete(c, r);
+    return ok && is_complete(c, r) && read_torch(c, r);
 }
 
-void case_free(onnx_case *c) {
+void case_free(op_case *c) {
     for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
         free(c->inputs[i].data);
         free(c->outputs[i].data);
+        free(c->input_gradients[i].data);
+        free(c->output_gradients[i].data);
     }
-    *c = (onnx_case){0};
+    *c = (op_case){0};
 }
 
 /* ---- questions ------------------------------------------------------------------------------------------------------
  */
 
-static const case_attribute *find_attribute(const onnx_case *c, const char *name) {
+const case_tensor *case_input(const op_case *c, const char *name) {
+    static const case_tensor absent;
+    for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
+        if (c->inputs[i].type && strcmp(c->inputs[i].name, name) == 0) {
+            return &c->inputs[i];
+        }
+    }
+    return &absent;
+}
+
+static const case_attribute *find_attribute(const op_case *c, const char *name) {
     for (uint32_t i = 0; i < c->attribute_count; i++) {
         if (strcmp(c->attributes[i].name, name) == 0) {
             return &c->attributes[i];
@@ -238,17 +322,17 @@ static const case_attribute *find_attribute(const onnx_case *c, const char *name
     return NULL;
 }
 
-bool case_has_attribute(const onnx_case *c, const char *name) {
+bool case_has_attribute(const op_case *c, const char *name) {
     return find_attribute(c, name) != NULL;
 }
 
-bool case_get_int(const onnx_case *c, const char *name, int64_t absent, int64_t *value, result *r) {
+bool case_get_int(const op_case *c, const char *name, int64_t absent, int64_t *value, result *r) {
     const case_attribute *a = find_attribute(c, name);
     *value = a ? a->integer : absent;
     return !a || a->type == CASE_INT || fail(r, "attribute %s is no int", name);
 }
 
-bool case_get_float(const onnx_case *c, const char *name, float absent, float *value, result *r) {
+bool case_get_float(const op_case *c, const char *name, float absent, float *value, result *r) {
     const case_attribute *a = find_attribute(c, name);
     *value = a ? a->real : absent;
     return !a || a->type == CASE_FLOAT || fail(r, "attribute %s is no float", name);
@@ -257,6 +341,10 @@ bool case_get_float(const onnx_case *c, const char *name, float absent, float *v
 bool case_is_real(const case_tensor *t, result *r) {
     vka_dtype dtype = t->type ? t->type->dtype : VKA_F32;
     return dtype == VKA_F32 || dtype == VKA_F16 || dtype == VKA_BF16 || skip(r, "%s is %s", t->name, t->type->name);
+}
+
+bool case_is_result(const case_tensor *t, result *r) {
+    return (t->type && strcmp(t->type->name, "f64") == 0) || case_is_real(t, r);
 }
 
 const char *case_shape_text(uint32_t rank, const uint32_t *dims, char text[128]) {

@@ -1,7 +1,7 @@
-/* vkattn-conformance: runs cases that somebody else computed, such as the ONNX operator tests, through the public API.
+/* vkattn-conformance: runs cases that somebody else computed, ONNX or PyTorch, through the public API.
  *
  * A case is a folder with a file case.txt, which case.c describes, and raw tensors. Each is a verdict and, unless it
- * passed, one line of text. The table in main.c says which operations there are.
+ * passed, one line of text. Operators are added as files of ops/: see `operation` below.
  * SPDX-License-Identifier: MIT */
 #ifndef VKATTN_CONFORMANCE_H
 #define VKATTN_CONFORMANCE_H
@@ -15,6 +15,7 @@ typedef enum verdict { PASSED = 0, FAILED, SKIPPED } verdict;
 
 typedef struct result {
     verdict verdict;
+    uint32_t compared; /* outputs, as bits by their index                                                             */
     char text[1024];
 } result;
 
@@ -26,7 +27,7 @@ bool skip(result *r, const char *format, ...) __attribute__((format(printf, 2, 3
  */
 
 #define CASE_MAX_RANK  8
-#define CASE_MAX_COUNT 16 /* inputs, outputs, attributes: of each */
+#define CASE_MAX_COUNT 32 /* inputs, outputs, attributes: of each */
 #define CASE_MAX_NAME  128
 
 /* An element type of a case. */
@@ -38,11 +39,14 @@ typedef struct case_type {
 
 typedef struct case_tensor {
     const case_type *type; /* NULL: absent                                                                          */
+    uint32_t index;        /* in the case's list                                                                    */
     char name[CASE_MAX_NAME];
     uint32_t rank;
     uint32_t dims[CASE_MAX_RANK];
     size_t count; /* elements                                                                                       */
     void *data;   /* dense, never NULL in a tensor that is present                                                  */
+    bool has_naive;
+    double naive; /* of outputs: the largest error of whoever computed it, in the type of storage                   */
 } case_tensor;
 
 typedef enum case_attribute_type { CASE_INT, CASE_FLOAT, CASE_STRING } case_attribute_type;
@@ -55,26 +59,33 @@ typedef struct case_attribute {
     char string[CASE_MAX_NAME];
 } case_attribute;
 
-typedef struct onnx_case {
+typedef struct op_case {
     char op[CASE_MAX_NAME];
     uint32_t opset;
     case_attribute attributes[CASE_MAX_COUNT];
     uint32_t attribute_count;
-    case_tensor inputs[CASE_MAX_COUNT]; /* by their index in the operator's definition */
+    case_tensor inputs[CASE_MAX_COUNT]; /* by their index in the operator's definition                             */
     case_tensor outputs[CASE_MAX_COUNT];
-} onnx_case;
+    case_tensor input_gradients[CASE_MAX_COUNT]; /* of PyTorch: what backward passes read (d_y) and compute (d_x)  */
+    case_tensor output_gradients[CASE_MAX_COUNT];
+} op_case;
 
 /* Reads a folder; a malformed one is a failure. Whatever it returns, case_free releases the case. */
-bool case_load(onnx_case *c, const char *folder, result *r);
-void case_free(onnx_case *c);
+bool case_load(op_case *c, const char *folder, result *r);
+void case_free(op_case *c);
+
+/* The input of a name; one that is absent if there is none. */
+const case_tensor *case_input(const op_case *c, const char *name);
 
 /* The attribute's value, or what is given for its absence. One of another type is a failure. */
-bool case_get_int(const onnx_case *c, const char *name, int64_t absent, int64_t *value, result *r);
-bool case_get_float(const onnx_case *c, const char *name, float absent, float *value, result *r);
-bool case_has_attribute(const onnx_case *c, const char *name);
+bool case_get_int(const op_case *c, const char *name, int64_t absent, int64_t *value, result *r);
+bool case_get_float(const op_case *c, const char *name, float absent, float *value, result *r);
+bool case_has_attribute(const op_case *c, const char *name);
 
 /* Skips the case unless the tensor is absent or f32, f16 or bf16. */
 bool case_is_real(const case_tensor *t, result *r);
+/* The same for what is computed: f64 is legal too. */
+bool case_is_result(const case_tensor *t, result *r);
 /* Fails unless the tensor is absent or has just this shape. */
 bool case_has_shape(const case_tensor *t, uint32_t rank, const uint32_t *dims, result *r);
 /* "[2, 3, 4]" */
@@ -100,6 +111,10 @@ void gpu_close(gpu *g);
 void gpu_begin(gpu *g);
 vka_buffer *gpu_input(gpu *g, const void *data, size_t size);
 vka_buffer *gpu_output(gpu *g, size_t size); /* holds a pattern that is no plausible result                         */
+/* Tensors of a case, dense, and of up to four dimensions: more fail. Absent ones stay absent; scalars are [1]. */
+vka_tensor gpu_tensor(gpu *g, const case_tensor *t);
+vka_tensor gpu_floats(gpu *g, const case_tensor *t); /* the same, converted to f32                                   */
+vka_tensor gpu_result(gpu *g, const case_tensor *want, vka_dtype dtype); /* an output of want's shape                */
 /* Runs what was recorded. recorded is what recording it returned: VKA_UNSUPPORTED skips the case. */
 bool gpu_run(gpu *g, vka_status recorded, result *r);
 /* Reads the buffer of an output and compares it with the case's, unless that is absent. */
@@ -109,16 +124,21 @@ void gpu_end(gpu *g);
 /* ---- comparing: compare.c ------------------------------------------------------------------------------------------
  */
 
-/* |got - want| <= atol + rtol |want| for each element, with the tolerances of want's type. NaN only equals NaN,
- * infinities only themselves. Fails with the worst element. */
+/* Every element against want's, within what compare.c says. NaN only equals NaN, infinities only themselves. Fails with
+ * the worst element. */
 bool compare(const case_tensor *want, vka_dtype dtype, const void *got, result *r);
 
-/* ---- operations ----------------------------------------------------------------------------------------------------
+/* ---- operators: ops/ -----------------------------------------------------------------------------------------------
  */
 
-/* Each runs a loaded case and compares all its outputs. */
-void run_attention(gpu *g, const onnx_case *c, result *r);
-void run_layer_norm(gpu *g, const onnx_case *c, result *r);
-void run_rms_norm(gpu *g, const onnx_case *c, result *r);
+/* An operator. A file ops/<group>.c defines const operation group_<group>[], which ends with {0}. */
+typedef struct operation {
+    const char *name;           /* as cases have it                                                                 */
+    uint32_t since;             /* opset; 0: it has none                                                            */
+    uint32_t inputs, outputs;   /* how many there can be                                                            */
+    const char *attributes[12]; /* that are known; a case with another one means something else                     */
+    /* Runs a loaded case and compares all its outputs; of gradients, those that it can compute. */
+    void (*run)(gpu *g, const op_case *c, result *r);
+} operation;
 
 #endif

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reference.h"
+
 /* What outputs hold before: large but finite in all types, since NaN may be what a case expects. */
 #define POISON 0x7b
 
@@ -64,6 +66,47 @@ vka_buffer *gpu_output(gpu *g, size_t size) {
     vka_buffer *buffer = make_buffer(g, poison, size);
     free(poison);
     return buffer;
+}
+
+static vka_tensor dense(gpu *g, const case_tensor *t, vka_dtype dtype, vka_buffer *buffer) {
+    vka_tensor out = {.buffer = buffer, .dtype = dtype, .rank = t->rank ? t->rank : 1, .shape = {1}, .stride = {1}};
+    if (t->rank > VKA_MAX_RANK) {
+        g->status = g->status ? g->status : VKA_INVALID;
+        snprintf(g->error, sizeof g->error, "%s has %u dimensions", t->name, t->rank);
+        return out;
+    }
+    uint64_t stride = 1;
+    for (uint32_t i = t->rank; i-- > 0; stride *= t->dims[i]) {
+        out.shape[i] = t->dims[i];
+        out.stride[i] = stride;
+    }
+    return out;
+}
+
+vka_tensor gpu_tensor(gpu *g, const case_tensor *t) {
+    if (!t->type) {
+        return (vka_tensor){0};
+    }
+    return dense(g, t, t->type->dtype, gpu_input(g, t->data, t->count * t->type->size));
+}
+
+vka_tensor gpu_floats(gpu *g, const case_tensor *t) {
+    if (!t->type) {
+        return (vka_tensor){0};
+    }
+    float *values = malloc((t->count + 1) * sizeof *values);
+    if (!values) {
+        g->status = g->status ? g->status : VKA_OUT_OF_MEMORY;
+        return (vka_tensor){0};
+    }
+    ref_load(t->type->dtype, values, t->data, t->count);
+    vka_tensor out = dense(g, t, VKA_F32, gpu_input(g, values, t->count * sizeof *values));
+    free(values);
+    return out;
+}
+
+vka_tensor gpu_result(gpu *g, const case_tensor *want, vka_dtype dtype) {
+    return dense(g, want, dtype, gpu_output(g, want->count * vka_dtype_size(dtype)));
 }
 
 bool gpu_run(gpu *g, vka_status recorded, result *r) {

@@ -11,33 +11,25 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* ---- operations -----------------------------------------------------------------------------------------------------
+/* ---- operators ------------------------------------------------------------------------------------------------------
  */
 
-typedef struct operation {
-    const char *name;
-    uint32_t since;             /* opset                                                       */
-    uint32_t inputs, outputs;   /* how many there can be                                       */
-    const char *attributes[12]; /* that are known; a case with another one means something else */
-    void (*run)(gpu *g, const onnx_case *c, result *r);
-} operation;
+#define GROUP(name) extern const operation group_##name[];
+#include "groups.def"
+#undef GROUP
 
-static const operation operations[] = {
-    {"Attention",
-     23,
-     7,
-     4,
-     {"scale", "softcap", "is_causal", "q_num_heads", "kv_num_heads", "qk_matmul_output_mode", "softmax_precision",
-      "left_window_size", "right_window_size"},
-     run_attention},
-    {"LayerNormalization", 17, 3, 3, {"axis", "epsilon", "stash_type"}, run_layer_norm},
-    {"RMSNormalization", 23, 2, 1, {"axis", "epsilon", "stash_type"}, run_rms_norm},
+static const operation *const groups[] = {
+#define GROUP(name) group_##name,
+#include "groups.def"
+#undef GROUP
 };
 
 static const operation *find_operation(const char *name) {
-    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
-        if (strcmp(operations[i].name, name) == 0) {
-            return &operations[i];
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
+        for (const operation *o = groups[i]; o->name; o++) {
+            if (strcmp(o->name, name) == 0) {
+                return o;
+            }
         }
     }
     return NULL;
@@ -53,7 +45,7 @@ static bool knows_attribute(const operation *o, const char *name) {
 }
 
 /* Is there nothing in the case that would be overlooked? */
-static bool understands(const operation *o, const onnx_case *c, result *r) {
+static bool understands(const operation *o, const op_case *c, result *r) {
     if (c->opset < o->since) {
         return skip(r, "%s came with opset %u, this is %u", o->name, o->since, c->opset);
     }
@@ -100,8 +92,16 @@ bool skip(result *r, const char *format, ...) {
 /* ---- cases ----------------------------------------------------------------------------------------------------------
  */
 
+#define MAX_MISSING 64
+
 typedef struct totals {
-    uint32_t count[3]; /* by verdict */
+    uint32_t count[3];      /* by verdict                                       */
+    uint32_t no_backward;   /* gradients that nothing computes yet, in cases that passed */
+    uint32_t missing_count; /* operators that there are not, with their cases   */
+    struct {
+        char op[CASE_MAX_NAME];
+        uint32_t cases;
+    } missing[MAX_MISSING];
 } totals;
 
 static void count(totals *t, const char *name, const result *r) {
@@ -113,15 +113,47 @@ static void count(totals *t, const char *name, const result *r) {
     }
 }
 
+/* Beyond MAX_MISSING the last name stands for all others. */
+static void count_missing(totals *t, const char *op) {
+    uint32_t i = 0;
+    while (i < t->missing_count && strcmp(t->missing[i].op, op) != 0) {
+        i++;
+    }
+    if (i == MAX_MISSING) {
+        i--;
+        op = "others";
+    }
+    if (i == t->missing_count || i == MAX_MISSING - 1) {
+        snprintf(t->missing[i].op, sizeof t->missing[i].op, "%s", op);
+    }
+    t->missing_count += i == t->missing_count;
+    t->missing[i].cases++;
+}
+
+/* Every output was compared, or is a gradient. */
+static void count_outputs(totals *t, const op_case *c, result *r) {
+    uint32_t gradients = 0;
+    for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
+        bool missed = !(r->compared >> i & 1);
+        if (missed && c->outputs[i].type) {
+            fail(r, "output %s was not compared", c->outputs[i].name);
+        }
+        gradients += missed && c->output_gradients[i].type;
+    }
+    t->no_backward += r->verdict == PASSED ? gradients : 0;
+}
+
 static void run_case(gpu *g, totals *t, const char *folder, const char *name) {
     result r = {0};
-    onnx_case c;
+    op_case c;
     if (case_load(&c, folder, &r)) {
         const operation *o = find_operation(c.op);
         if (!o) {
             skip(&r, "%s: no such operation yet", c.op);
+            count_missing(t, c.op);
         } else if (understands(o, &c, &r)) {
             o->run(g, &c, &r);
+            count_outputs(t, &c, &r);
         }
     }
     case_free(&c);
@@ -160,6 +192,17 @@ static void run_folder(gpu *g, totals *t, const char *folder) {
     }
 }
 
+static void print_totals(const totals *t) {
+    for (uint32_t i = 0; i < t->missing_count; i++) {
+        printf("no such operation yet: %s, %u case%s\n", t->missing[i].op, t->missing[i].cases,
+               t->missing[i].cases == 1 ? "" : "s");
+    }
+    if (t->no_backward) {
+        printf("%u output%s skipped: no backward yet\n", t->no_backward, t->no_backward == 1 ? "" : "s");
+    }
+    printf("%u passed, %u failed, %u skipped\n", t->count[PASSED], t->count[FAILED], t->count[SKIPPED]);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "usage: %s DIR...   runs the cases in each folder, or the case that it is\n", argv[0]);
@@ -172,11 +215,11 @@ int main(int argc, char **argv) {
         return 3;
     }
     printf("%s\n", vka_device_get_caps(g.device)->name);
-    totals t = {0};
+    static totals t;
     for (int i = 1; i < argc; i++) {
         run_folder(&g, &t, argv[i]);
     }
     gpu_close(&g);
-    printf("%u passed, %u failed, %u skipped\n", t.count[PASSED], t.count[FAILED], t.count[SKIPPED]);
+    print_totals(&t);
     return t.count[FAILED] ? 1 : 0;
 }

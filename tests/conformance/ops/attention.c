@@ -20,7 +20,7 @@ typedef struct sequence {
 
 typedef struct problem {
     gpu *g;
-    const onnx_case *c;
+    const op_case *c;
     result *r;
     sequence q, k, v, y;
     uint32_t past, total; /* keys: past ones, and with the new ones */
@@ -340,7 +340,7 @@ static bool describe(problem *p) {
            upload_mask(p) && upload_scores(p);
 }
 
-void run_attention(gpu *g, const onnx_case *c, result *r) {
+static void run_attention(gpu *g, const op_case *c, result *r) {
     problem p = {.g = g, .c = c, .r = r};
     const case_tensor *want = c->outputs;
     gpu_begin(g);
@@ -353,3 +353,14 @@ void run_attention(gpu *g, const onnx_case *c, result *r) {
     gpu_end(g);
     free(p.lengths);
 }
+
+const operation group_attention[] = {
+    {"Attention",
+     23,
+     7,
+     4,
+     {"scale", "softcap", "is_causal", "q_num_heads", "kv_num_heads", "qk_matmul_output_mode", "softmax_precision",
+      "left_window_size", "right_window_size"},
+     run_attention},
+    {0},
+};

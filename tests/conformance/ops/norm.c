@@ -1,5 +1,6 @@
 /* ONNX LayerNormalization, opset 17 on, as one vka_layer_norm over [rows, columns], and RMSNormalization, opset 23 on,
- * which has less of the same, as one vka_rms_norm (onnx/defs/nn/defs.cc). SPDX-License-Identifier: MIT */
+ * which has less of the same, as one vka_rms_norm (onnx/defs/nn/defs.cc). PyTorch's layer_norm and rms_norm are those
+ * over the last dimension. SPDX-License-Identifier: MIT */
 #include <vkattn/norm.h>
 
 #include <stdlib.h>
@@ -12,7 +13,7 @@ enum { OUT_Y, OUT_MEAN, OUT_INV_STD };
 
 typedef struct problem {
     gpu *g;
-    const onnx_case *c;
+    const op_case *c;
     result *r;
     uint32_t axis; /* the first that is normalised */
     size_t rows, columns;
@@ -48,7 +49,7 @@ static bool read_shapes(problem *p) {
 
 static bool check_types(const problem *p) {
     for (uint32_t i = 0; i < 3; i++) {
-        if (!case_is_real(&p->c->inputs[i], p->r) || !case_is_real(&p->c->outputs[i], p->r)) {
+        if (!case_is_real(&p->c->inputs[i], p->r) || !case_is_result(&p->c->outputs[i], p->r)) {
             return false;
         }
     }
@@ -98,7 +99,8 @@ static bool upload_weight(const problem *p, const case_tensor *t, vka_tensor *ou
 static bool describe(problem *p) {
     const case_tensor *x = &p->c->inputs[IN_X], *out = p->c->outputs;
     vka_layer_norm_desc *d = &p->desc;
-    if (!check_types(p) || !read_shapes(p) || !case_get_float(p->c, "epsilon", 1e-5f, &d->epsilon, p->r) ||
+    const char *epsilon = case_has_attribute(p->c, "eps") ? "eps" : "epsilon"; /* PyTorch's, ONNX's */
+    if (!check_types(p) || !read_shapes(p) || !case_get_float(p->c, epsilon, 1e-5f, &d->epsilon, p->r) ||
         !upload_weight(p, &p->c->inputs[IN_SCALE], &d->weight) || !upload_weight(p, &p->c->inputs[IN_BIAS], &d->bias)) {
         return false;
     }
@@ -123,7 +125,7 @@ static vka_status record_rms_norm(vka_recorder *recorder, const vka_layer_norm_d
                         &(vka_rms_norm_desc){.x = d->x, .out = d->out, .weight = d->weight, .epsilon = d->epsilon});
 }
 
-static void run(gpu *g, const onnx_case *c, result *r,
+static void run(gpu *g, const op_case *c, result *r,
                 vka_status (*record)(vka_recorder *recorder, const vka_layer_norm_desc *d)) {
     problem p = {.g = g, .c = c, .r = r};
     const case_tensor *want = c->outputs;
@@ -136,10 +138,18 @@ static void run(gpu *g, const onnx_case *c, result *r,
     gpu_end(g);
 }
 
-void run_layer_norm(gpu *g, const onnx_case *c, result *r) {
+static void run_layer_norm(gpu *g, const op_case *c, result *r) {
     run(g, c, r, vka_layer_norm);
 }
 
-void run_rms_norm(gpu *g, const onnx_case *c, result *r) {
+static void run_rms_norm(gpu *g, const op_case *c, result *r) {
     run(g, c, r, record_rms_norm);
 }
+
+const operation group_norm[] = {
+    {"LayerNormalization", 17, 3, 3, {"axis", "epsilon", "stash_type"}, run_layer_norm},
+    {"RMSNormalization", 23, 2, 1, {"axis", "epsilon", "stash_type"}, run_rms_norm},
+    {"torch.layer_norm", 0, 3, 1, {"eps"}, run_layer_norm},
+    {"torch.rms_norm", 0, 2, 1, {"eps"}, run_rms_norm},
+    {0},
+};
