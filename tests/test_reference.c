@@ -100,6 +100,41 @@ Test(reference, q8_0) {
     cr_expect(x[0] == -INFINITY && x[31] == -INFINITY);
 }
 
+/* Likewise with halves of bytes: the largest element comes back but for the scale's rounding. */
+Test(reference, q4_0) {
+    ref_rng rng = ref_rng_seed(4);
+    for (int n = 0; n < 1000; n++) {
+        float x[64], y[64], most[2] = {0, 0};
+        uint8_t bytes[36];
+        for (int i = 0; i < 64; i++) {
+            x[i] = ldexpf(ref_rng_normal(&rng), n % 9 - 4);
+            most[i / 32] = fmaxf(most[i / 32], fabsf(x[i]));
+        }
+        ref_store(VKA_Q4_0, bytes, x, 64);
+        ref_load(VKA_Q4_0, y, bytes, 64);
+        for (int i = 0; i < 64; i++) {
+            float step = most[i / 32] / 8;
+            bool clamped = fabsf(x[i]) > 7 * step; /* there is -8, but no 8 */
+            cr_assert_leq(fabsf(y[i] - x[i]), (clamped ? 1 : 0.5f) * step * 1.01f, "%g became %g", x[i], y[i]);
+        }
+    }
+    /* 0.5, then elements 0, 16 in byte 0, elements 1, 17 in byte 1, .. */
+    static const uint8_t bytes[18] = {0x00, 0x38, 0x10, 0xf9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 0x88};
+    float x[32], zero[32] = {0}, nonfinite[32] = {0};
+    uint8_t stored[18];
+    ref_load(VKA_Q4_0, x, bytes, 32);
+    cr_expect(x[0] == -4 && x[16] == -3.5f && x[1] == 0.5f && x[17] == 3.5f && x[2] == 0 && x[18] == -4 && x[31] == 0);
+    ref_store(VKA_Q4_0, stored, x, 32);
+    cr_expect_arr_eq(stored, bytes, 18);
+    ref_store(VKA_Q4_0, stored, zero, 32);
+    ref_load(VKA_Q4_0, x, stored, 32);
+    cr_expect_arr_eq(x, zero, sizeof x);
+    nonfinite[7] = -INFINITY;
+    ref_store(VKA_Q4_0, stored, nonfinite, 32);
+    ref_load(VKA_Q4_0, x, stored, 32);
+    cr_expect(x[0] == -INFINITY && x[31] == -INFINITY);
+}
+
 Test(reference, integers) {
     static const float x[] = {0, 1, -1, 127, 128, -128, -129, 200, 255, 300, -0x1p31f, 0x1p31f, 7.6f};
     static const float i8[] = {0, 1, -1, 127, 127, -128, -128, 127, 127, 127, -128, 127, 8};

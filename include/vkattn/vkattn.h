@@ -153,11 +153,27 @@ typedef enum vka_dtype {
     VKA_I32 = 6,  /* lengths, offsets, page tables, permutations  */
     VKA_Q8_0 = 7, /* quantised keys and values in blocks of 32 elements of the last dimension: a binary16 scale and */
                   /*   32 bytes, 34 bytes in all (GGUF's Q8_0)                                                      */
+    VKA_Q4_0 = 8, /* quantised weights in blocks of 32 elements of the last dimension: a binary16 scale and 16 bytes, */
+                  /*   18 bytes in all (GGUF's Q4_0). Byte i has element i in its lower half and element i + 16 in   */
+                  /*   its upper one; an element is (half - 8) times the scale                                      */
 } vka_dtype;
 
-/* Bytes of a block: of an element, but for Q8_0. 0 for an invalid type. */
+/* Functions of one number that operations apply to what they computed. Each is within a few units in the last place of
+ * f32, also where it is next to 0, and overflows nowhere: at -inf and inf they have their limits (GELU and SILU 0 and
+ * inf). NaN stays NaN. */
+typedef enum vka_activation {
+    VKA_ACTIVATION_NONE = 0,
+    VKA_ACTIVATION_RELU = 1,      /* max(x, 0)                                                                     */
+    VKA_ACTIVATION_GELU = 2,      /* x (1 + erf(x / sqrt 2)) / 2 (Hendrycks 2016)                                  */
+    VKA_ACTIVATION_GELU_TANH = 3, /* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2                             */
+    VKA_ACTIVATION_SILU = 4,      /* x / (1 + exp(-x)): swish (Elfwing 2017)                                       */
+    VKA_ACTIVATION_TANH = 5,
+    VKA_ACTIVATION_SIGMOID = 6, /* 1 / (1 + exp(-x))                                                             */
+} vka_activation;
+
+/* Bytes of a block: of an element, but for Q8_0 and Q4_0. 0 for an invalid type. */
 VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
-/* Elements of a block: 32 for Q8_0, otherwise 1. 0 for an invalid type. */
+/* Elements of a block: 32 for Q8_0 and Q4_0, otherwise 1. 0 for an invalid type. */
 VKA_API uint32_t vka_dtype_block(vka_dtype dtype);
 
 /* Arrays of `count` numbers on the host, from f32 to VKA_F16 or VKA_BF16 and back, for what is written to buffers and
@@ -343,15 +359,15 @@ VKA_API void *vka_buffer_map(vka_buffer *buffer);
 
 /* A view of a buffer: element [i0, .., in] lies at offset + dtype size * (i0 * stride[0] + .. + in * stride[n]).
  *
- * Types with blocks (Q8_0): the last dimension and all other strides are multiples of the block, the last stride is 1,
- * and element e of that sum lies in block e / 32.
+ * Types with blocks (Q8_0, Q4_0): the last dimension and all other strides are multiples of the block, the last stride
+ * is 1, and element e of that sum lies in block e / 32.
  *
  * Strides are in elements and never negative. All strides zero means dense, last index fastest. A dimension of size 1
  * ignores its stride; otherwise a single zero stride is refused (broadcast with a size of 1 instead). Output tensors
  * must not overlap themselves or an input, except where an operation says so. */
 typedef struct vka_tensor {
     vka_buffer *buffer; /* required to record; an operation's _prepare, _requirements, _explain work without it  */
-    uint64_t offset;    /* bytes, multiple of the element size (Q8_0: of 2)                                       */
+    uint64_t offset;    /* bytes, multiple of the element size (blocks: of 2)                                     */
     vka_dtype dtype;    /* VKA_DTYPE_INVALID, 0: the tensor is absent (optional tensors)                          */
     uint32_t rank; /* 1 .. VKA_MAX_RANK                                                                           */
     uint32_t shape[VKA_MAX_RANK];

@@ -30,6 +30,8 @@ uint32_t vka_dtype_size(vka_dtype dtype) {
         return 1;
     case VKA_Q8_0:
         return 34;
+    case VKA_Q4_0:
+        return 18;
     case VKA_DTYPE_INVALID:
         break;
     }
@@ -37,7 +39,7 @@ uint32_t vka_dtype_size(vka_dtype dtype) {
 }
 
 uint32_t vka_dtype_block(vka_dtype dtype) {
-    return dtype == VKA_Q8_0 ? 32 : vka_dtype_size(dtype) ? 1 : 0;
+    return dtype == VKA_Q8_0 || dtype == VKA_Q4_0 ? 32 : vka_dtype_size(dtype) ? 1 : 0;
 }
 
 vka_tensor vka_tensor_1d(vka_buffer *buffer, vka_dtype dtype, uint32_t n0) {

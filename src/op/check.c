@@ -22,8 +22,8 @@ vka_status vka__check_fail(const vka__check *c, vka_status status, const char *f
     return status;
 }
 
-static const char *const dtype_names[] = {"VKA_DTYPE_INVALID", "VKA_F32", "VKA_F16", "VKA_BF16", "VKA_U8", "VKA_I8",
-                                          "VKA_I32",           "VKA_Q8_0"};
+static const char *const dtype_names[] = {"VKA_DTYPE_INVALID", "VKA_F32",  "VKA_F16", "VKA_BF16", "VKA_U8", "VKA_I8",
+                                          "VKA_I32",           "VKA_Q8_0", "VKA_Q4_0"};
 #define DTYPES (sizeof dtype_names / sizeof *dtype_names)
 
 const char *vka__dtype_name(vka_dtype dtype) {

@@ -206,7 +206,7 @@ uint16_t ref_f16_from_f32(float x);
 float ref_f32_from_f16(uint16_t x);
 uint16_t ref_bf16_from_f32(float x);
 float ref_f32_from_bf16(uint16_t x);
-/* To the nearest value of a float type; integer types and Q8_0 leave x as it is. */
+/* To the nearest value of a float type; integer types and those with blocks leave x as it is. */
 float ref_round(vka_dtype dtype, float x);
 /* dense float array <-> storage; n is a multiple of the type's block */
 void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n);

@@ -5,8 +5,9 @@
 #include <math.h>
 #include <string.h>
 
-#define Q8_0_BLOCK 32 /* elements */
-#define Q8_0_SIZE  34 /* bytes */
+#define BLOCK     32 /* elements */
+#define Q8_0_SIZE 34 /* bytes */
+#define Q4_0_SIZE 18
 
 uint16_t ref_f16_from_f32(float x) {
     uint16_t sign = signbit(x) ? 0x8000 : 0;
@@ -70,14 +71,14 @@ float ref_round(vka_dtype dtype, float x) {
 /* A block as GGUF has it: a binary16 scale, then 32 signed bytes. One that is not finite becomes a scale alone. */
 static void store_q8_0(uint8_t *dst, const float *src) {
     float most = 0, nonfinite = 0;
-    for (int i = 0; i < Q8_0_BLOCK; i++) {
+    for (int i = 0; i < BLOCK; i++) {
         most = fmaxf(most, fabsf(src[i]));
         nonfinite = isfinite(src[i]) ? nonfinite : src[i];
     }
     uint16_t scale = ref_f16_from_f32(nonfinite != 0 ? nonfinite : most / 127);
     float d = ref_f32_from_f16(scale);
     memcpy(dst, &scale, 2);
-    for (int i = 0; i < Q8_0_BLOCK; i++) {
+    for (int i = 0; i < BLOCK; i++) {
         float steps = nonfinite != 0 ? 1 : d > 0 ? roundf(src[i] / d) : 0;
         dst[2 + i] = (uint8_t)(int8_t)fmaxf(-127, fminf(steps, 127));
     }
@@ -86,8 +87,33 @@ static void store_q8_0(uint8_t *dst, const float *src) {
 static void load_q8_0(float *dst, const uint8_t *src) {
     uint16_t scale;
     memcpy(&scale, src, 2);
-    for (int i = 0; i < Q8_0_BLOCK; i++) {
+    for (int i = 0; i < BLOCK; i++) {
         dst[i] = ref_f32_from_f16(scale) * (float)(int8_t)src[2 + i];
+    }
+}
+
+/* A binary16 scale of which the element of largest magnitude is -8 times, then halves of bytes; likewise. */
+static void store_q4_0(uint8_t *dst, const float *src) {
+    float most = 0, nonfinite = 0;
+    for (int i = 0; i < BLOCK; i++) {
+        most = fabsf(src[i]) > fabsf(most) ? src[i] : most;
+        nonfinite = isfinite(src[i]) ? nonfinite : src[i];
+    }
+    uint16_t scale = ref_f16_from_f32(nonfinite != 0 ? nonfinite : most != 0 ? most / -8 : 0);
+    float d = ref_f32_from_f16(scale);
+    memcpy(dst, &scale, 2);
+    memset(dst + 2, 0, Q4_0_SIZE - 2);
+    for (int i = 0; i < BLOCK; i++) {
+        float steps = nonfinite != 0 ? 1 : d != 0 ? rintf(src[i] / d) : 0;
+        dst[2 + i % 16] |= (uint8_t)((int)fmaxf(0, fminf(steps + 8, 15)) << i / 16 * 4);
+    }
+}
+
+static void load_q4_0(float *dst, const uint8_t *src) {
+    uint16_t scale;
+    memcpy(&scale, src, 2);
+    for (int i = 0; i < BLOCK; i++) {
+        dst[i] = ref_f32_from_f16(scale) * (float)((src[2 + i % 16] >> i / 16 * 4 & 15) - 8);
     }
 }
 
@@ -141,10 +167,16 @@ static float load_one(vka_dtype dtype, const void *src, size_t i) {
     }
 }
 
+static size_t block_of(vka_dtype dtype) {
+    return dtype == VKA_Q8_0 || dtype == VKA_Q4_0 ? BLOCK : 1;
+}
+
 void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n) {
-    for (size_t i = 0; i < n; i += dtype == VKA_Q8_0 ? Q8_0_BLOCK : 1) {
+    for (size_t i = 0; i < n; i += block_of(dtype)) {
         if (dtype == VKA_Q8_0) {
-            store_q8_0((uint8_t *)dst + i / Q8_0_BLOCK * Q8_0_SIZE, src + i);
+            store_q8_0((uint8_t *)dst + i / BLOCK * Q8_0_SIZE, src + i);
+        } else if (dtype == VKA_Q4_0) {
+            store_q4_0((uint8_t *)dst + i / BLOCK * Q4_0_SIZE, src + i);
         } else {
             store_one(dtype, dst, i, src[i]);
         }
@@ -152,9 +184,11 @@ void ref_store(vka_dtype dtype, void *dst, const float *src, size_t n) {
 }
 
 void ref_load(vka_dtype dtype, float *dst, const void *src, size_t n) {
-    for (size_t i = 0; i < n; i += dtype == VKA_Q8_0 ? Q8_0_BLOCK : 1) {
+    for (size_t i = 0; i < n; i += block_of(dtype)) {
         if (dtype == VKA_Q8_0) {
-            load_q8_0(dst + i, (const uint8_t *)src + i / Q8_0_BLOCK * Q8_0_SIZE);
+            load_q8_0(dst + i, (const uint8_t *)src + i / BLOCK * Q8_0_SIZE);
+        } else if (dtype == VKA_Q4_0) {
+            load_q4_0(dst + i, (const uint8_t *)src + i / BLOCK * Q4_0_SIZE);
         } else {
             dst[i] = load_one(dtype, src, i);
         }

@@ -11,7 +11,7 @@
 const vka_dtype dtypes[DTYPES] = {VKA_F32, VKA_F16, VKA_BF16};
 
 const char *dtype_name(vka_dtype dtype) {
-    static const char *const names[] = {"none", "f32", "f16", "bf16", "u8", "i8", "i32", "q8_0"};
+    static const char *const names[] = {"none", "f32", "f16", "bf16", "u8", "i8", "i32", "q8_0", "q4_0"};
     return names[dtype];
 }
 

@@ -8,8 +8,8 @@
 #include "context.h"
 #include "reference.h"
 
-/* How a tensor lies in its buffer. Zero: dense, in the order of the shape. Q8_0 counts pad in blocks and shift in pairs
- * of bytes, and is dense when the order has another dimension than the last one at its end. */
+/* How a tensor lies in its buffer. Zero: dense, in the order of the shape. Types with blocks count pad in blocks and
+ * shift in pairs of bytes, and are dense when the order has another dimension than the last one at its end. */
 typedef struct layout {
     const char *order; /* dimensions from slowest to fastest, "0213" for a [B,N,H,D] buffer seen as [B,H,N,D]         */
     uint32_t pad;      /* unused elements at the end of every dimension                                             */
@@ -19,7 +19,7 @@ typedef struct layout {
 typedef struct tensor {
     vka_tensor view;
     float *values; /* count dense values, in the order of the shape, as the storage type has them: numbers that are not
-                      finite fill a whole block of Q8_0; i8 is without its scale */
+                      finite fill a whole block; i8 is without its scale */
     size_t count;
     uint8_t *image; /* all bytes of the buffer as they should be */
     size_t size;

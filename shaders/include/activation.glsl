@@ -1,0 +1,84 @@
+// Activations, one of VKA_ACT_*, which is constant. Drivers may compute exp and tanh as they like where these overflow, and as
+// if there were no NaN: so no argument overflows, and the bits of x say what is NaN.
+//
+// Errors are a few units in the last place, also of results next to 0, plus what exp has: Vulkan allows it 3 + 2 |x| units.
+//
+// After elements.glsl.
+// SPDX-License-Identifier: MIT
+#include "float_bits.glsl"
+#include "params/activation.h"
+
+// The activation that the flags ask for.
+#define ACTIVATION (FLAGS >> VKA_ACT_SHIFT & 15u)
+
+// exp(-a) of a >= 0; 0 where f32 has denormal numbers, which devices may drop.
+float decay_of(float a) {
+    return a < 87.0 ? exp(-min(a, 87.0)) : 0.0;
+}
+
+// 1 / (1 + exp(-x)).
+float sigmoid(float x) {
+    float e = decay_of(abs(x));
+    return (x < 0.0 ? e : 1.0) / (1.0 + e);
+}
+
+// x / (1 + exp(-alpha x)); at x = -inf 0, which is the limit.
+float swish(float x, float alpha) {
+    float s = sigmoid(alpha * x);
+    return s == 0.0 ? 0.0 : x * s;
+}
+
+// Next to 0, where 1 - 2 / (exp(2 x) + 1) would lose digits, the polynomial of Moshier's Cephes library (tanhf).
+float tanh_of(float x) {
+    float a = abs(x);
+    if (a < 0.625) {
+        float z = x * x;
+        float y = fma(fma(fma(fma(-5.70498872745e-3, z, 2.06390887954e-2), z, -5.37397155531e-2), z, 1.33314422036e-1), z,
+                      -3.33332819422e-1);
+        return fma(y * z, x, x);
+    }
+    float e = decay_of(2.0 * a);
+    float y = 1.0 - 2.0 * e / (1.0 + e);
+    return x < 0.0 ? -y : y;
+}
+
+// x times the normal distribution's part below x. The part beyond |x| is exp(-z^2) / 2 times erfc(z) exp(z^2),
+// z = |x| / sqrt 2, which is a polynomial in (z - 2) / (z + 2) over 1 + 2 z (Shepherd and Laframboise 1981, who have k = 3.75
+// where 2 is here: for z up to 10, beyond which nothing is left, it takes a degree less). Coefficients by Chebyshev
+// interpolation, good to 2^-25.
+float gelu(float x) {
+    const float c[10] = float[](1.27697837, -0.0927639902, -0.166031063, 0.164055482, -0.0542079695, -0.00806145463,
+                                0.00864367746, 0.00132059772, -0.00124245894, -0.000410065608);
+    float a = min(abs(x), 20.0), z = a * 0.70710678, t = (z - 2.0) / (z + 2.0), y = c[9];
+    [[unroll]] for (int i = 8; i >= 0; --i)
+        y = fma(y, t, c[i]);
+    float beyond = 0.5 * decay_of(0.5 * a * a) * y / fma(2.0, z, 1.0);
+    if (beyond == 0.0)
+        return x < 0.0 ? 0.0 : x;
+    return x < 0.0 ? x * beyond : x - x * beyond;
+}
+
+// 1 + tanh(u) is 2 sigmoid(2 u).
+float gelu_tanh(float x) {
+    float a = clamp(x, -20.0, 20.0);
+    float s = sigmoid(1.5957691216057308 * fma(0.044715 * a * a, a, a));
+    return s == 0.0 ? 0.0 : x * s;
+}
+
+float activate(uint kind, float x) {
+    float y = kind == VKA_ACT_RELU        ? max(x, 0.0)
+              : kind == VKA_ACT_GELU      ? gelu(x)
+              : kind == VKA_ACT_GELU_TANH ? gelu_tanh(x)
+              : kind == VKA_ACT_SILU      ? swish(x, 1.0)
+              : kind == VKA_ACT_TANH      ? tanh_of(x)
+              : kind == VKA_ACT_SIGMOID   ? sigmoid(x)
+                                          : x;
+    bool is_nan = (floatBitsToUint(x) & 0x7fffffffu) > EXPONENT;
+    return is_nan ? x : y;
+}
+
+vec4 activate4(uint kind, vec4 x) {
+    return kind == VKA_ACT_NONE
+               ? x
+               : vec4(activate(kind, x.x), activate(kind, x.y), activate(kind, x.z), activate(kind, x.w));
+}
