@@ -83,7 +83,8 @@ static vka__attention_plan plan_of(const vka_device_caps *caps, uint32_t heads, 
 
 static void print_plan(const vka__attention_plan *p) {
     const uint32_t *spec = p->main.spec;
-    printf(" %s %ux%u, %u", vka__path_name(p->path), spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_GROUP_SIZE]);
+    printf(" %s %ux%u, %u", vka__path_name(&vka__attention_paths, p->path), spec[VKA_SPEC_BR], spec[VKA_SPEC_BC],
+           spec[VKA_SPEC_GROUP_SIZE]);
     if (p->shared_bytes)
         printf(", %u KiB", (p->shared_bytes + 1023) / 1024);
     if (p->splits > 1)

@@ -52,8 +52,8 @@ static void try_candidate(attention_problem *p, const vka_attention_candidate *c
     EXPECT_OK(vka_recorder_begin(p->c->recorder));
     EXPECT_OK(vka_attention(p->c->recorder, &desc));
     context_finish(p->c);
-    snprintf(how, sizeof how, "%s %ux%u, %u, %u:", vka__path_name(desc.path), desc.tile.query_tile, desc.tile.key_tile,
-             desc.tile.rows_per_invocation, desc.tile.team);
+    snprintf(how, sizeof how, "%s %ux%u, %u, %u:", vka__path_name(&vka__attention_paths, desc.path),
+             desc.tile.query_tile, desc.tile.key_tile, desc.tile.rows_per_invocation, desc.tile.team);
     attention_compare(p, how);
 }
 
@@ -73,7 +73,7 @@ static void report(context *c, const tally *t) {
     for (uint32_t path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         listed += t->listed[path];
         tried += t->tried[path];
-        fprintf(stderr, " %s %u of %u%s", vka__path_name(path), t->tried[path], t->listed[path],
+        fprintf(stderr, " %s %u of %u%s", vka__path_name(&vka__attention_paths, path), t->tried[path], t->listed[path],
                 path < LAST_PATH ? "," : "\n");
     }
     if (tried < listed) {

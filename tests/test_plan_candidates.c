@@ -20,7 +20,7 @@ typedef struct listed {
 
 static uint32_t list(const device *d, const vka__attention_problem *p, listed out[MAX_LISTED]) {
     uint32_t count = 0;
-    while (vka__attention_candidate(&d->caps, p, count, &out[count].path, &out[count].tile)) {
+    while (vka__path_candidate(&vka__attention_paths, &d->caps, p, count, &out[count].path, &out[count].tile)) {
         cr_assert_lt(++count, MAX_LISTED - 1);
     }
     return count;
@@ -66,16 +66,17 @@ static bool holds_together(const device *d, vka__attention_problem p) {
         return false;
     }
     cr_assert(is_listed(&plan, l, count), "%s: %s %ux%u is taken, but not listed", describe(d, &p),
-              vka__path_name(plan.path), plan.main.spec[VKA_SPEC_BR], plan.main.spec[VKA_SPEC_BC]);
+              vka__path_name(&vka__attention_paths, plan.path), plan.main.spec[VKA_SPEC_BR],
+              plan.main.spec[VKA_SPEC_BC]);
     for (uint32_t path = VKA_ATTENTION_PATH_ROW; path <= VKA_ATTENTION_PATH_DOT; path++) {
         uint32_t of_path = count_path(l, count, path);
         p.path = path;
         vka_status status = vka__plan_attention(&d->caps, &p, &plan, &refusal);
         cr_assert_eq(status, of_path ? VKA_OK : VKA_UNSUPPORTED, "%s: %u tiles of %s are listed, but without one: %s",
-                     describe(d, &p), of_path, vka__path_name(path), refusal.reason);
+                     describe(d, &p), of_path, vka__path_name(&vka__attention_paths, path), refusal.reason);
         bool cut = strstr(refusal.reason, "can see"); /* of no tile a binding sees the rows */
         cr_assert(of_path ? is_listed(&plan, l, count) : cut || !strcmp(refusal.field, "path"), "%s: %s",
-                  describe(d, &p), vka__path_name(path));
+                  describe(d, &p), vka__path_name(&vka__attention_paths, path));
     }
     for (uint32_t i = 0; i < count; i++) {
         p.path = l[i].path;

@@ -147,7 +147,7 @@ static bool lists_block_reductions(const device *d, uint32_t *count) {
     vka__tile t;
     bool found = false;
     *count = 0;
-    for (uint32_t i = 0; vka__attention_candidate(&d->caps, &p, i, &path, &t); i++) {
+    for (uint32_t i = 0; vka__path_candidate(&vka__attention_paths, &d->caps, &p, i, &path, &t); i++) {
         *count += path == VKA_ATTENTION_PATH_COOPMAT2;
         found = found ||
                 (path == VKA_ATTENTION_PATH_COOPMAT2 && t.br > d->caps.matrix_grain.m && t.bc > d->caps.matrix_grain.n);

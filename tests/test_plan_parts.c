@@ -189,7 +189,7 @@ Test(plan_parts, tiles_of_fewer_queries) {
     cr_expect_leq(plan_of(d, &p).main.spec[VKA_SPEC_BR], 15);
     vka__tile tile;
     uint32_t path, count = 0;
-    for (; vka__attention_candidate(&d->caps, &p, count, &path, &tile); count++) {
+    for (; vka__path_candidate(&vka__attention_paths, &d->caps, &p, count, &path, &tile); count++) {
         vka__attention_problem asked = p;
         asked.path = path;
         asked.tile = tile;

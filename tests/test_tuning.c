@@ -41,6 +41,10 @@ static vka_status parse(const char *text, vka__tuning *tuning, const char **why)
     return vka__tuning_parse(&ctx, &caps, text, strlen(text), tuning, why);
 }
 
+static const vka__tuning_rule *find(const vka__tuning *tuning, vka_dtype dtype, uint32_t head_dim, uint32_t rows) {
+    return vka__tuning_find(tuning, &vka__attention_paths, &(vka__tuning_class){dtype, {head_dim, rows}});
+}
+
 Test(tuning, own_record_among_others) {
     vka__tuning t;
     const char *why;
@@ -49,14 +53,14 @@ Test(tuning, own_record_among_others) {
                        &t, &why),
                  VKA_OK, "%s", why);
     cr_assert_eq(t.count, 3);
-    cr_expect_eq(vka__tuning_find(&t, VKA_BF16, 64, 100), &t.rules[2]);
-    cr_assert_null(vka__tuning_find(&t, VKA_BF16, 65, 100));
-    cr_assert_null(vka__tuning_find(&t, VKA_F32, 64, 100));
-    cr_assert_null(vka__tuning_find(&t, VKA_F16, 129, 100));
-    cr_assert_null(vka__tuning_find(NULL, VKA_F16, 64, 100));
-    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 40, 100)->head_dim, 64);
-    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 65, 100)->head_dim, 128);
-    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 65, 100)->workgroups, 700);
+    cr_expect_eq(find(&t, VKA_BF16, 64, 100), &t.rules[2]);
+    cr_assert_null(find(&t, VKA_BF16, 65, 100));
+    cr_assert_null(find(&t, VKA_F32, 64, 100));
+    cr_assert_null(find(&t, VKA_F16, 129, 100));
+    cr_assert_null(find(NULL, VKA_F16, 64, 100));
+    cr_expect_eq(find(&t, VKA_F16, 40, 100)->most[0], 64);
+    cr_expect_eq(find(&t, VKA_F16, 65, 100)->most[0], 128);
+    cr_expect_eq(find(&t, VKA_F16, 65, 100)->workgroups, 700);
 }
 
 /* A rule says nothing about narrower classes than the one it was measured for, if it says so. */
@@ -64,11 +68,11 @@ Test(tuning, bounds_from_below) {
     vka__tuning t;
     const char *why;
     cr_assert_eq(parse(FILE_OF(RECORD("7", BOUNDED("64", "16"))), &t, &why), VKA_OK, "%s", why);
-    cr_expect_null(vka__tuning_find(&t, VKA_F16, 64, 17));
-    cr_expect_null(vka__tuning_find(&t, VKA_F16, 65, 16));
-    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 65, 17), &t.rules[0]);
-    cr_expect_eq(vka__tuning_find(&t, VKA_F16, 128, 9999), &t.rules[0]);
-    cr_expect_null(vka__tuning_find(&t, VKA_F16, 129, 17));
+    cr_expect_null(find(&t, VKA_F16, 64, 17));
+    cr_expect_null(find(&t, VKA_F16, 65, 16));
+    cr_expect_eq(find(&t, VKA_F16, 65, 17), &t.rules[0]);
+    cr_expect_eq(find(&t, VKA_F16, 128, 9999), &t.rules[0]);
+    cr_expect_null(find(&t, VKA_F16, 129, 17));
     cr_expect_eq(parse(FILE_OF(RECORD("7", BOUNDED("-1", "16"))), &t, &why), VKA_INVALID);
     cr_expect_eq(parse(FILE_OF(RECORD("7", BOUNDED("64", "\"16\""))), &t, &why), VKA_INVALID);
 }

@@ -171,3 +171,13 @@ vka_status vka_operation_explain(vka_device *device, vka_operation operation, co
     const vka__op *op = find(device, "vka_operation_explain", operation);
     return op ? vka__op_explain(op, device, desc, desc_size, text, capacity, length) : VKA_INVALID;
 }
+
+vka_status vka__tuning_parse(const vka__context *ctx, const vka_device_caps *caps, const char *text, size_t size,
+                             vka__tuning *tuning, const char **why) {
+    const vka__paths *paths[sizeof operations / sizeof *operations];
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; ++i)
+        if (operations[i] && operations[i]->paths)
+            paths[count++] = operations[i]->paths;
+    return vka__tuning_parse_lists(ctx, caps, paths, count, text, size, tuning, why);
+}

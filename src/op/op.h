@@ -9,6 +9,7 @@
 
 #include "op/check.h"
 #include "op/geometry.h"
+#include "op/path.h"
 #include "op/text.h"
 
 typedef struct vka__call vka__call;
@@ -85,6 +86,8 @@ typedef struct vka__op {
     uint32_t arg_count, number_count;
     uint16_t desc_size, params_size, state_size;
     uint16_t workspace; /* where in the description a vka_workspace is; 0: it needs none */
+    const vka__paths
+        *paths; /* for an operation with a choice of them; otherwise NULL. Its `plan` calls vka__path_choose */
     /* Before shapes are compared: binds letters that depend on more than tensors. May be NULL. */
     vka_status (*sizes)(vka__call *call);
     /* What the tables can't say, for tensors and numbers that keep to them. May be NULL. */

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 #include "op/tile.h"
 
-#include <string.h>
-
-static const char *const names[] = {NULL, "row", "tile", "decode", "coopmat", "coopmat2", "dot"};
-#define NAMES (sizeof names / sizeof *names)
-
-const char *vka__path_name(uint32_t path) {
-    return path < NAMES && names[path] ? names[path] : "none";
+/* A subgroup of Intel's has a fraction of others' registers, an invocation of Mali's 64. NVIDIA's Kepler has a quarter
+ * of what came after it: its ids are below those of the first Maxwell, and its drivers stop at Vulkan 1.2. */
+bool vka__has_few_registers(const vka_device_caps *caps) {
+    enum { FIRST_MAXWELL = 0x1340 };
+    bool kepler = caps->vendor_id == VKA_VENDOR_NVIDIA && caps->device_id < FIRST_MAXWELL &&
+                  caps->api_version < (1u << 22 | 3u << 12);
+    return kepler || caps->vendor_id == VKA_VENDOR_INTEL || caps->vendor_id == VKA_VENDOR_ARM;
 }
 
-uint32_t vka__path_named(const char *name) {
-    for (uint32_t i = 1; i < NAMES; ++i)
-        if (!strcmp(names[i], name))
-            return i;
-    return 0;
+/* Of a choice 32, or what comes nearest: narrower subgroups share less, wider ones leave lanes idle. */
+uint32_t vka__subgroup_width(const vka_device_caps *caps) {
+    uint32_t width = caps->subgroup_size;
+    if (caps->subgroup_min != caps->subgroup_max) {
+        if (!caps->subgroup_size_control)
+            return 0;
+        width = vka__min_u32(vka__max_u32(32, caps->subgroup_min), caps->subgroup_max);
+    }
+    return width <= caps->max_invocations ? width : 0;
 }

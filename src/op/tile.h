@@ -1,4 +1,4 @@
-/* Tiles of kernels, whatever the operation.
+/* Tiles of kernels, and what they ask of a device, whatever the operation.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_TILE_H
 #define VKA_TILE_H
@@ -16,9 +16,9 @@ typedef struct vka__tile {
     uint32_t br, bc, rm, tc;
 } vka__tile;
 
-/* "row", "tile", .., of a vka_attention_path */
-const char *vka__path_name(uint32_t path);
-/* 0: there is no such path. */
-uint32_t vka__path_named(const char *name);
+/* Do compilers for it spill where others have registers to spare? */
+bool vka__has_few_registers(const vka_device_caps *caps);
+/* The width that a workgroup of one subgroup is made for; 0: nobody knows how wide subgroups are here. */
+uint32_t vka__subgroup_width(const vka_device_caps *caps);
 
 #endif

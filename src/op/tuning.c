@@ -8,7 +8,7 @@
 #define JSMN_STRICT
 #include <jsmn.h>
 
-#include "op/tile.h"
+#include "op/path.h"
 
 #define MAX_TEXT (1u << 20)
 
@@ -80,13 +80,13 @@ static bool is_this_device(const json *j, int record, const vka_device_caps *cap
     return true;
 }
 
-static bool read_path(const json *j, int object, uint32_t *path) {
+static bool read_path(const json *j, int object, const vka__paths *paths, uint32_t *path) {
     char name[16] = {0};
     int at = member(j, object, "path");
     if (at < 0 || j->tokens[at].type != JSMN_STRING || j->tokens[at].end - j->tokens[at].start >= (int)sizeof name)
         return false;
     memcpy(name, j->text + j->tokens[at].start, (size_t)(j->tokens[at].end - j->tokens[at].start));
-    *path = vka__path_named(name);
+    *path = vka__path_named(paths, name);
     return *path != 0;
 }
 
@@ -101,32 +101,60 @@ static bool read_dtype(const json *j, int object, vka_dtype *dtype) {
     return false;
 }
 
-static bool read_rule(const json *j, int object, vka__tuning_rule *r) {
-    *r = (vka__tuning_rule){.rows = UINT32_MAX};
-    return optional(j, object, "rows", &r->rows) && optional(j, object, "workgroups", &r->workgroups) &&
-           optional(j, object, "head_dim_above", &r->head_dim_above) &&
-           optional(j, object, "rows_above", &r->rows_above) && read_dtype(j, object, &r->dtype) &&
-           read_path(j, object, &r->path) && number(j, object, "head_dim", &r->head_dim) &&
-           number(j, object, "query_tile", &r->tile.br) && number(j, object, "key_tile", &r->tile.bc) &&
-           number(j, object, "rows_per_invocation", &r->tile.rm) && number(j, object, "team", &r->tile.tc) &&
-           r->tile.bc;
+/* Bounds of a class; a number that the operation does not have is 0. */
+static bool read_class(const json *j, int object, const vka__tuning_format *f, vka__tuning_rule *r) {
+    bool good = read_dtype(j, object, &r->dtype);
+    for (int i = 0; i < VKA__CLASS_SIZES && f->size[i].most; ++i) {
+        r->most[i] = UINT32_MAX;
+        good = good && (f->size[i].optional || member(j, object, f->size[i].most) >= 0) &&
+               optional(j, object, f->size[i].most, &r->most[i]) && optional(j, object, f->size[i].above, &r->above[i]);
+    }
+    return good;
 }
 
-static const char *read_rules(const json *j, int record, vka__tuning *tuning) {
-    int list = member(j, record, "attention");
-    if (list < 0 || j->tokens[list].type != JSMN_ARRAY)
-        return "a record has no list 'attention'";
+static bool read_rule(const json *j, int object, const vka__paths *paths, vka__tuning_rule *r) {
+    const vka__tuning_format *f = &paths->tuning;
+    *r = (vka__tuning_rule){.paths = paths};
+    return read_class(j, object, f, r) && read_path(j, object, paths, &r->path) &&
+           optional(j, object, "workgroups", &r->workgroups) && number(j, object, f->br, &r->tile.br) &&
+           number(j, object, f->bc, &r->tile.bc) && number(j, object, f->rm, &r->tile.rm) &&
+           number(j, object, f->tc, &r->tile.tc) && r->tile.bc;
+}
+
+static const char *read_rules(const json *j, int list, const vka__paths *paths, vka__tuning *tuning) {
+    if (j->tokens[list].type != JSMN_ARRAY)
+        return "an operation's rules are no list";
     int at = list + 1;
     for (int i = 0; i < j->tokens[list].size; ++i, at = after(j, at)) {
         if (tuning->count == VKA_MAX_TUNING_RULES)
             return "a record has too many rules";
-        if (!read_rule(j, at, &tuning->rules[tuning->count++]))
+        if (!read_rule(j, at, paths, &tuning->rules[tuning->count++]))
             return "a rule lacks a field, or has one of the wrong kind";
     }
     return NULL;
 }
 
-static const char *read_records(const json *j, const vka_device_caps *caps, vka__tuning *tuning) {
+/* The operations that this library chooses paths for. */
+typedef struct operations {
+    const vka__paths *const *paths;
+    uint32_t count;
+} operations;
+
+static const char *read_record(const json *j, int record, const operations *all, vka__tuning *tuning) {
+    const char *why = "a record has no list of an operation's rules";
+    bool any = false;
+    for (uint32_t i = 0; i < all->count && (!why || !any); ++i) {
+        int list = member(j, record, all->paths[i]->tuning.list);
+        if (list < 0)
+            continue;
+        any = true;
+        why = read_rules(j, list, all->paths[i], tuning);
+    }
+    return why;
+}
+
+static const char *read_records(const json *j, const vka_device_caps *caps, const operations *all,
+                                vka__tuning *tuning) {
     uint32_t version;
     if (!number(j, 0, "vkattn_tuning", &version))
         return "it is no tuning record";
@@ -138,12 +166,14 @@ static const char *read_records(const json *j, const vka_device_caps *caps, vka_
     int at = list + 1;
     for (int i = 0; i < j->tokens[list].size; ++i, at = after(j, at))
         if (is_this_device(j, at, caps))
-            return read_rules(j, at, tuning);
+            return read_record(j, at, all, tuning);
     return NULL;
 }
 
-vka_status vka__tuning_parse(const vka__context *ctx, const vka_device_caps *caps, const char *text, size_t size,
-                             vka__tuning *tuning, const char **why) {
+vka_status vka__tuning_parse_lists(const vka__context *ctx, const vka_device_caps *caps,
+                                   const vka__paths *const *operation_list, uint32_t operation_count, const char *text,
+                                   size_t size, vka__tuning *tuning, const char **why) {
+    const operations all = {operation_list, operation_count};
     jsmn_parser parser;
     memset(tuning, 0, sizeof *tuning);
     *why = "it is larger than 1 MiB";
@@ -160,21 +190,33 @@ vka_status vka__tuning_parse(const vka__context *ctx, const vka_device_caps *cap
         return VKA_OUT_OF_MEMORY;
     jsmn_init(&parser);
     count = jsmn_parse(&parser, text, size, tokens, (unsigned)count);
-    *why = count <= 0 ? "it is not JSON" : read_records(&(json){text, tokens, count}, caps, tuning);
+    *why = count <= 0 ? "it is not JSON" : read_records(&(json){text, tokens, count}, caps, &all, tuning);
     vka__free(ctx, tokens);
     if (*why)
         memset(tuning, 0, sizeof *tuning);
     return *why ? VKA_INVALID : VKA_OK;
 }
 
-const vka__tuning_rule *vka__tuning_find(const vka__tuning *tuning, vka_dtype dtype, uint32_t head_dim, uint32_t rows) {
+static bool in_class(const vka__tuning_rule *r, const vka__paths *operation, const vka__tuning_class *problem) {
+    bool in = r->paths == operation && r->dtype == problem->dtype;
+    for (int i = 0; i < VKA__CLASS_SIZES && operation->tuning.size[i].most; ++i)
+        in = in && problem->size[i] > r->above[i] && problem->size[i] <= r->most[i];
+    return in;
+}
+
+static bool is_narrower(const vka__tuning_rule *r, const vka__tuning_rule *than) {
+    int i = 0;
+    while (i < VKA__CLASS_SIZES - 1 && r->most[i] == than->most[i])
+        ++i;
+    return r->most[i] < than->most[i];
+}
+
+const vka__tuning_rule *vka__tuning_find(const vka__tuning *tuning, const vka__paths *operation,
+                                         const vka__tuning_class *problem) {
     const vka__tuning_rule *best = NULL;
     for (uint32_t i = 0; tuning && i < tuning->count; ++i) {
         const vka__tuning_rule *r = &tuning->rules[i];
-        bool narrower =
-            !best || r->head_dim < best->head_dim || (r->head_dim == best->head_dim && r->rows < best->rows);
-        bool holds = head_dim > r->head_dim_above && head_dim <= r->head_dim && rows > r->rows_above && rows <= r->rows;
-        if (r->dtype == dtype && holds && narrower)
+        if (in_class(r, operation, problem) && (!best || is_narrower(r, best)))
             best = r;
     }
     return best;

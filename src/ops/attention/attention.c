@@ -90,8 +90,9 @@ static void explain(const vka__call *c, vka__text *text) {
 }
 
 VKA__OPERATION(attention, .params_size = sizeof(vka_attention_params), .state_size = sizeof(vka__attention_state),
-               .workspace = DESC(workspace), .limits = limits, .sizes = vka__attention_sizes_of,
-               .check = vka__attention_check, .plan = plan, .dispatch = dispatch, .explain = explain);
+               .paths = &vka__attention_paths, .workspace = DESC(workspace), .limits = limits,
+               .sizes = vka__attention_sizes_of, .check = vka__attention_check, .plan = plan, .dispatch = dispatch,
+               .explain = explain);
 
 vka_status vka_attention_candidates_sized(vka_device *device, const vka_attention_desc *desc, size_t desc_size,
                                           vka_attention_candidate *candidates, size_t candidate_size, uint32_t capacity,
@@ -118,7 +119,9 @@ vka_status vka_attention_candidates_sized(vka_device *device, const vka_attentio
     if (status != VKA_OK || !call.dispatches)
         return status;
     uint32_t path;
-    for (vka__tile t; vka__attention_candidate(call.caps, &state_of(&call)->problem, *count, &path, &t); ++*count) {
+    for (vka__tile t;
+         vka__path_candidate(&vka__attention_paths, call.caps, &state_of(&call)->problem, *count, &path, &t);
+         ++*count) {
         const vka_attention_candidate found = {(vka_attention_path)path, {t.br, t.bc, t.rm, t.tc}};
         if (*count < capacity)
             vka__copy_desc((char *)candidates + *count * candidate_size, candidate_size, &found, sizeof found);

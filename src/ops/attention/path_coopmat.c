@@ -1,7 +1,7 @@
 /* The coopmat path: subgroups own query rows and multiply by cooperative matrices.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/paths.h"
-#include "op/known_drivers.h"
+#include "op/matrix.h"
 
 /* Workgroups, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32 keys keep a workgroup's
  * shared memory small enough for several of them on one core. The last ones are only measured. */
@@ -14,63 +14,23 @@ static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1},
                                      {8, 4},  {8, 8},  {4, 1},  {4, 2},  {4, 4}, {4, 8}};
 #define BLOCKS (sizeof blocks / sizeof *blocks)
 
-/* 32-bit registers of q and out that a lane keeps, beside the scores, operands and what is on its way. Above that the
- * compilers of every vendor were seen to spill, or to leave one workgroup a core. */
-#define MAX_REGISTERS 96
-
-/* Software drivers compile every product of a block's rows and channels (of q and of a subgroup's outputs) into code:
- * this many took Mesa's 26.1 half a gigabyte of memory, and 25 seconds. */
-#define MAX_SOFTWARE_BLOCK 4096
-
-static bool is_power_of_two(uint32_t x) {
-    return x && !(x & (x - 1));
-}
-
-/* The largest product of the type: the most arithmetic for one load of its operands. */
 static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__attention_problem *p) {
-    const vka_matrix_shape *best = NULL;
-    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
-        const vka_matrix_shape *s = &caps->matrix_shapes[i];
-        /* Rows of operands and of factors are multiples of 16 bytes. */
-        bool usable = s->dtype == p->q.dtype && is_power_of_two(s->m) && is_power_of_two(s->n) &&
-                      is_power_of_two(s->k) && s->m >= 4 && s->m <= 32 && s->n >= 8 && s->n <= 32 && s->k >= 8 &&
-                      s->k <= 32;
-        if (usable && (!best || s->m * s->n * s->k > best->m * best->n * best->k))
-            best = s;
-    }
-    return best;
+    return vka__matrix_shape(caps, p->q.dtype);
 }
 
-/* Intel's matrices are made for the narrowest subgroups, AMD's lose registers and speed there. */
-uint32_t vka__matrix_width(const vka_device_caps *caps) {
-    if (caps->subgroup_min == caps->subgroup_max || !caps->subgroup_size_control)
-        return caps->subgroup_min == caps->subgroup_max ? caps->subgroup_size : 0;
-    return caps->vendor_id == VKA_VENDOR_INTEL ? caps->subgroup_min : caps->subgroup_size;
-}
-
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    const vka__attention_problem *p = problem;
     if (p->q.dtype == VKA_F32)
         return "only f16 and bf16 tensors have cooperative matrices";
     if (!vka__is_convertible(&p->k, p->q.dtype) || !vka__is_convertible(&p->v, p->q.dtype))
         return "keys and values must have the type of q or be quantised";
     if (p->options & VKA_FLAG_HARD)
         return "it multiplies by whole rows of weights, and has no order among keys of equal score";
-    if (p->q.dtype == VKA_F16 && (!shape_of(caps, p) || !caps->f16_storage))
-        return "this device has no cooperative matrices that sum products of f16 in f32";
-    if (p->q.dtype == VKA_BF16 && !shape_of(caps, p))
-        return "this device has no cooperative matrices that sum products of bf16 in f32";
-    if (vka__matrix_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
-        return "this device has no subgroups of known width with arithmetic and shuffles";
-    return vka__known_fault(caps, VKA__AVOID_MATRICES | VKA__AVOID_PLAIN_MATRICES);
+    return vka__matrix_why_not(caps, p->q.dtype);
 }
 
 static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     return t->rm * shape_of(caps, p)->m;
-}
-
-static uint32_t registers(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t rows,
-                          uint32_t subgroups) {
-    return rows * (p->v.shape[3] / subgroups + p->q.shape[3] / 2) / vka__matrix_width(caps);
 }
 
 /* Bytes of shared memory that coopmat.comp declares. */
@@ -82,7 +42,8 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
            16 * (t->br / block_rows(caps, p, t)) + 16 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 2);
 }
 
-static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     if (index >= GROUPS * BLOCKS)
         return false;
     const uint32_t *group = groups[index % GROUPS], *block = blocks[index / GROUPS];
@@ -91,11 +52,11 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 }
 
 static bool compiles(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    uint32_t channels = p->q.shape[3] + vka__div_up(p->v.shape[3], t->tc);
-    return caps->type != VKA_DEVICE_CPU || block_rows(caps, p, t) * channels <= MAX_SOFTWARE_BLOCK;
+    return vka__matrix_compiles(caps, block_rows(caps, p, t), p->q.shape[3] + vka__div_up(p->v.shape[3], t->tc));
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *t) {
+    const vka__attention_problem *p = problem;
     const vka_matrix_shape *s = shape_of(caps, p);
     if (!t->rm || !vka__map_holds(p, t) || !compiles(caps, p, t))
         return false;
@@ -108,30 +69,15 @@ static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, c
            t->bc >= rows && t->bc >= 4 * lanes && shared_bytes(caps, p, t) <= caps->shared_bytes;
 }
 
-/* Where registers are few, q stays in shared memory, and more subgroups share a block. Up to this much of out in a
- * lane, and this head dimension, Intel's compiler was seen not to spill: a register holds 32 bytes for eight lanes, and
- * 64 for sixteen. */
+/* Where registers are few, q stays in shared memory, and more subgroups share a block. Up to this head dimension
+ * Intel's compiler was seen not to spill. */
 #define MAX_LOW_REGISTER_DIM       128
 #define MAX_LOW_REGISTER_SUBGROUPS 8
 
 static bool is_low_register(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    uint32_t width = vka__matrix_width(caps), channels = vka__round_up(p->v.shape[3], shape_of(caps, p)->n * t->tc);
-    return block_rows(caps, p, t) * channels <= 2 * width * width * t->tc && p->q.shape[3] <= MAX_LOW_REGISTER_DIM;
-}
-
-/* 16 rows a block, or as many as a product has; as few subgroups as its registers need, up to two, as each scores keys
- * of its own. Software drivers compile every product into hundreds of instructions: no more rows than one product. */
-static void choose_block(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t *rows,
-                         uint32_t *subgroups) {
-    uint32_t least = shape_of(caps, p)->m;
-    *rows = least;
-    *subgroups = 1;
-    while (*rows < 16 && caps->type != VKA_DEVICE_CPU)
-        *rows *= 2;
-    if (registers(caps, p, *rows, 1) > MAX_REGISTERS && *rows > least)
-        *rows /= 2;
-    if (registers(caps, p, *rows, 1) > MAX_REGISTERS)
-        *subgroups = 2;
+    const vka__matrix_block block = {block_rows(caps, p, t), t->tc};
+    return vka__matrix_fits_few_registers(caps, shape_of(caps, p), &block, p->v.shape[3]) &&
+           p->q.shape[3] <= MAX_LOW_REGISTER_DIM;
 }
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
@@ -140,12 +86,12 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 }
 
 /* The first of the groups that fits with such a block, or one of as many keys that holds all rows and no more. */
-static bool choose_group(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t count, uint32_t rows,
-                         uint32_t subgroups, vka__tile *tile) {
+static bool choose_group(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t count,
+                         vka__matrix_block block, vka__tile *tile) {
     uint32_t all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
     bool found = false;
     for (uint32_t i = 0; i < count; ++i) {
-        vka__tile t = {groups[i][0] * rows, groups[i][1], rows / shape_of(caps, p)->m, subgroups};
+        vka__tile t = {groups[i][0] * block.rows, groups[i][1], block.rows / shape_of(caps, p)->m, block.subgroups};
         bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
         if ((!found || smaller) && fits(caps, p, &t)) {
             *tile = t;
@@ -161,23 +107,24 @@ static bool choose_low_register(const vka_device_caps *caps, const vka__attentio
     vka__tile t;
     for (uint32_t subgroups = 1; subgroups <= MAX_LOW_REGISTER_SUBGROUPS; subgroups *= 2)
         if (!(found && is_low_register(caps, p, tile)) &&
-            choose_group(caps, p, GROUPS, shape_of(caps, p)->m, subgroups, &t)) {
+            choose_group(caps, p, GROUPS, (vka__matrix_block){shape_of(caps, p)->m, subgroups}, &t)) {
             *tile = t;
             found = true;
         }
     return found;
 }
 
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    uint32_t rows, subgroups;
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     if (vka__has_few_registers(caps))
         return choose_low_register(caps, p, tile);
-    choose_block(caps, p, &rows, &subgroups);
-    return choose_group(caps, p, DEFAULTS, rows, subgroups, tile);
+    /* Out is summed up, q is an operand; of the subgroups that share a block each scores keys of its own. */
+    vka__matrix_block block = vka__matrix_choose_block(caps, shape_of(caps, p), p->v.shape[3], p->q.shape[3]);
+    return choose_group(caps, p, DEFAULTS, block, tile);
 }
 
-bool vka__coopmat_spills(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
-    return vka__has_few_registers(caps) && !is_low_register(caps, p, tile);
+static bool is_profitable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    return !vka__has_few_registers(caps) || is_low_register(caps, problem, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
@@ -195,4 +142,16 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     spec[VKA_SPEC_LOW_REGISTER] = vka__has_few_registers(caps);
 }
 
-const vka__path vka__path_coopmat = {why_not, tile_at, fits, choose, fill, pack_rows, false};
+const vka__attention_path vka__path_coopmat = {
+    .path =
+        {
+            .name = "coopmat",
+            .why_not = why_not,
+            .tile = tile_at,
+            .fits = fits,
+            .choose = choose,
+            .is_profitable = is_profitable,
+        },
+    .fill = fill,
+    .pack_rows = pack_rows,
+};

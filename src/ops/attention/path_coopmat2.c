@@ -3,6 +3,7 @@
 #include "ops/attention/paths.h"
 #include "ops/attention/slices.h"
 #include "op/known_drivers.h"
+#include "op/matrix.h"
 
 /* Query rows, keys of a step. Of a workgroup; of a subgroup; of a subgroup on a software driver, which compiles every
  * element's operation. */
@@ -15,23 +16,8 @@ static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
 #define MAX_SOFTWARE_DIM         32
 #define MAX_SOFTWARE_DIM_OPTIONS 16
 
-/* Mesa's drivers, the only ones where subgroups hold such matrices, refuse pipelines with larger ones. */
-#define MAX_SUBGROUP_DIM 240
-
-static bool by_workgroup(const vka_device_caps *caps) {
-    return caps->matrix_workgroup_grain.m;
-}
-
-static const vka_matrix_shape *grain_of(const vka_device_caps *caps) {
-    return by_workgroup(caps) ? &caps->matrix_workgroup_grain : &caps->matrix_grain;
-}
-
-static uint32_t threads(const vka_device_caps *caps) {
-    return by_workgroup(caps) ? caps->matrix_workgroup_size : vka__matrix_width(caps);
-}
-
 /* Tensor layouts address f16 keys and values in one place each: anything else is decoded, element by element. */
-bool vka__coopmat2_decodes(const vka__attention_problem *p) {
+static bool decodes(const vka__attention_problem *p) {
     return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->permutation.present;
 }
 
@@ -40,34 +26,36 @@ static uint32_t most_software_dim(const vka__attention_problem *p) {
     return with_options ? MAX_SOFTWARE_DIM_OPTIONS : MAX_SOFTWARE_DIM;
 }
 
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    const vka__attention_problem *p = problem;
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
-    if (by_workgroup(caps) && vka__coopmat2_decodes(p) && !caps->matrix_block_loads)
+    if (vka__matrix_by_workgroup(caps) && decodes(p) && !caps->matrix_block_loads)
         return "this device's matrices of a workgroup load f16 keys and values from one place";
-    if (by_workgroup(caps) && !vka__coopmat2_decodes(p) && vka__has_key_parts(caps, p))
+    if (vka__matrix_by_workgroup(caps) && !decodes(p) && vka__has_key_parts(caps, p))
         return "this device's matrices of a workgroup load keys from one binding, which does not see them all";
     if (!vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)
         return "it multiplies by whole rows of weights, and has no order among keys of equal score";
-    if (!caps->matrix_operations || !grain_of(caps)->m || !threads(caps) || threads(caps) > caps->max_invocations)
+    if (!caps->matrix_operations || !vka__matrix_grain(caps)->m || !vka__matrix_invocations(caps) ||
+        vka__matrix_invocations(caps) > caps->max_invocations)
         return "this device has no matrices of any size with reductions";
-    if (!by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > MAX_SUBGROUP_DIM)
+    if (!vka__matrix_by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > VKA__MAX_SUBGROUP_MATRIX)
         return "Mesa keeps a matrix's dimensions in eight bits";
     if (caps->type == VKA_DEVICE_CPU && vka__max_u32(p->q.shape[3], p->v.shape[3]) > most_software_dim(p))
         return "compiling matrices of such wide heads takes a software driver gigabytes of memory";
     return vka__known_fault(caps, VKA__AVOID_MATRICES);
 }
 
-static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
-    (void)p;
-    bool cpu = caps->type == VKA_DEVICE_CPU;
-    const uint32_t(*list)[2] = by_workgroup(caps) ? workgroup_tiles : cpu ? software_tiles : subgroup_tiles;
-    uint32_t count = by_workgroup(caps) ? sizeof workgroup_tiles : cpu ? sizeof software_tiles : sizeof subgroup_tiles;
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    (void)problem;
+    bool by_workgroup = vka__matrix_by_workgroup(caps), cpu = caps->type == VKA_DEVICE_CPU;
+    const uint32_t(*list)[2] = by_workgroup ? workgroup_tiles : cpu ? software_tiles : subgroup_tiles;
+    uint32_t count = by_workgroup ? sizeof workgroup_tiles : cpu ? sizeof software_tiles : sizeof subgroup_tiles;
     if (index >= count / sizeof *list)
         return false;
-    const vka_matrix_shape *grain = grain_of(caps);
+    const vka_matrix_shape *grain = vka__matrix_grain(caps);
     *tile = (vka__tile){vka__round_up(list[index][0], grain->m),
                         vka__round_up(vka__round_up(list[index][1], grain->n), grain->k), 1, 1};
     return true;
@@ -75,21 +63,22 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
 
 /* Bytes of shared memory that coopmat2.comp declares. */
 static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    const vka_matrix_shape *grain = grain_of(caps);
+    const vka_matrix_shape *grain = vka__matrix_grain(caps);
     uint32_t k_stride = vka__round_up(p->q.shape[3], grain->k) / 4 + 2;
     uint32_t v_stride = vka__round_up(p->v.shape[3], grain->n) / 4 + 2;
-    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 16;
+    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (vka__matrix_by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 16;
 }
 
 /* Are the reductions over a tile's scores right? */
 static bool reduces(const vka_device_caps *caps, const vka__tile *t) {
-    const vka_matrix_shape *grain = grain_of(caps);
+    const vka_matrix_shape *grain = vka__matrix_grain(caps);
     return t->br <= grain->m || t->bc <= grain->n || !vka__known_fault(caps, VKA__AVOID_BLOCK_REDUCTIONS);
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    const vka_matrix_shape *grain = grain_of(caps);
-    uint32_t reserved = by_workgroup(caps) ? caps->matrix_reserved_bytes : 0;
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *t) {
+    const vka__attention_problem *p = problem;
+    const vka_matrix_shape *grain = vka__matrix_grain(caps);
+    uint32_t reserved = vka__matrix_by_workgroup(caps) ? caps->matrix_reserved_bytes : 0;
     return vka__map_holds(p, t) && reduces(caps, t) && t->br % grain->m == 0 && t->bc % grain->n == 0 &&
            t->bc % grain->k == 0 && shared_bytes(caps, p, t) + reserved <= caps->shared_bytes;
 }
@@ -99,24 +88,43 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
     return tile->br;
 }
 
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    return vka__first_fitting(&vka__path_coopmat2, caps, p, UINT32_MAX, UINT32_MAX, tile);
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
+    return vka__path_first_fitting(&vka__path_coopmat2.path, caps, p, UINT32_MAX, UINT32_MAX, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
-    const vka_matrix_shape *grain = grain_of(caps);
+    const vka_matrix_shape *grain = vka__matrix_grain(caps);
     uint32_t *spec = plan->main.spec;
     plan->shared_bytes = shared_bytes(caps, p, tile);
-    vka__kernel kernel = !by_workgroup(caps)        ? VKA__attention_coopmat2_sg
-                         : vka__coopmat2_decodes(p) ? VKA__attention_coopmat2_decode
-                                                    : VKA__attention_coopmat2;
+    vka__kernel kernel = !vka__matrix_by_workgroup(caps) ? VKA__attention_coopmat2_sg
+                         : decodes(p)                    ? VKA__attention_coopmat2_decode
+                                                         : VKA__attention_coopmat2;
     plan->main.kernel = vka__attention_kernel(kernel, p);
-    spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
-    spec[VKA_SPEC_SUBGROUP] = by_workgroup(caps) ? 0 : threads(caps);
+    spec[VKA_SPEC_GROUP_SIZE] = vka__matrix_invocations(caps);
+    spec[VKA_SPEC_SUBGROUP] = vka__matrix_by_workgroup(caps) ? 0 : vka__matrix_invocations(caps);
     spec[VKA_SPEC_M] = grain->m;
     spec[VKA_SPEC_N] = grain->n;
     spec[VKA_SPEC_K] = grain->k;
 }
 
-const vka__path vka__path_coopmat2 = {why_not, tile_at, fits, choose, fill, pack_rows, false};
+/* Of a subgroup, or of elements that are decoded, it has nothing over plain matrices. */
+static bool is_profitable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    (void)tile;
+    return vka__matrix_by_workgroup(caps) && !decodes(problem);
+}
+
+const vka__attention_path vka__path_coopmat2 = {
+    .path =
+        {
+            .name = "coopmat2",
+            .why_not = why_not,
+            .tile = tile_at,
+            .fits = fits,
+            .choose = choose,
+            .is_profitable = is_profitable,
+        },
+    .fill = fill,
+    .pack_rows = pack_rows,
+};

@@ -8,8 +8,8 @@ static const uint32_t steps[] = {4, 2, 8, 1};
 /* Rows of a subgroup at most: each costs every lane the arithmetic of its whole key. */
 #define MAX_ROWS 8
 
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
-    (void)p;
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    (void)problem;
     if (vka__subgroup_width(caps) < 4 || !caps->subgroup_arithmetic || !caps->subgroup_shuffle)
         return "this device has no subgroups of known width with arithmetic and shuffles";
     return NULL;
@@ -40,7 +40,8 @@ static uint32_t rows_of(const vka_device_caps *caps, const vka__attention_proble
     return vka__div_up(rows, vka__div_up(rows, most));
 }
 
-static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     uint32_t lanes = lanes_of_a_key(caps, p), rows = rows_of(caps, p, lanes);
     if (index >= sizeof steps / sizeof *steps)
         return false;
@@ -48,11 +49,13 @@ static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p
     return true;
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     return vka__map_holds(p, tile) && tile->bc * row_vectors(p, tile->tc) <= (caps->type == VKA_DEVICE_CPU ? 64 : 32);
 }
 
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     for (uint32_t i = row_vectors(p, lanes_of_a_key(caps, p)) > 4 ? 1 : 0; tile_at(caps, p, i, tile); ++i)
         if (fits(caps, p, tile))
             return true;
@@ -66,4 +69,23 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = plan->main.spec[VKA_SPEC_SUBGROUP] = vka__subgroup_width(caps);
 }
 
-const vka__path vka__path_decode = {why_not, tile_at, fits, choose, fill, pack_rows, true};
+/* It keeps whole keys in registers, and was seen to spill hundreds. */
+static bool is_profitable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    (void)problem, (void)tile;
+    return !vka__has_few_registers(caps);
+}
+
+const vka__attention_path vka__path_decode = {
+    .path =
+        {
+            .name = "decode",
+            .why_not = why_not,
+            .tile = tile_at,
+            .fits = fits,
+            .choose = choose,
+            .is_profitable = is_profitable,
+            .rows_follow = true,
+        },
+    .fill = fill,
+    .pack_rows = pack_rows,
+};

@@ -13,14 +13,15 @@ static const vka__tile tiles[] = {
 /* Vectors of four outputs of an invocation, as in the tile path. */
 #define MAX_OUT_VECTORS 16
 
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    const vka__attention_problem *p = problem;
     if (p->q.dtype != VKA_F16 || !vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "it multiplies pairs of f16: queries must be f16, keys and values f16 or quantised";
     return vka__tile_why_not(caps, p);
 }
 
-static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
-    (void)caps, (void)p;
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    (void)caps, (void)problem;
     if (index >= sizeof tiles / sizeof *tiles)
         return false;
     *tile = tiles[index];
@@ -33,12 +34,14 @@ static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
     return 16 * s->br * (d8 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 8 + 1) + 4 * s->br * s->tc;
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *s) {
+    const vka__attention_problem *p = problem;
     return vka__tile_fits(caps, p, s, shared_bytes(s, p->q.shape[3]), MAX_OUT_VECTORS);
 }
 
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    return vka__first_fitting(&vka__path_dot, caps, p, vka__tile_rows(p), DEFAULTS, tile);
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
+    return vka__path_first_fitting(&vka__path_dot.path, caps, p, vka__tile_rows(p), DEFAULTS, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
@@ -48,4 +51,22 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }
 
-const vka__path vka__path_dot = {why_not, tile_at, fits, choose, fill, vka__tile_pack_rows, false};
+/* Without its instruction it is the tile path with conversions. */
+static bool is_profitable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    (void)problem, (void)tile;
+    return caps->f16_mixed_dot;
+}
+
+const vka__attention_path vka__path_dot = {
+    .path =
+        {
+            .name = "dot",
+            .why_not = why_not,
+            .tile = tile_at,
+            .fits = fits,
+            .choose = choose,
+            .is_profitable = is_profitable,
+        },
+    .fill = fill,
+    .pack_rows = vka__tile_pack_rows,
+};

@@ -14,8 +14,8 @@ static uint32_t threads(const vka_device_caps *caps) {
     return broadcasts(caps) ? vka__subgroup_width(caps) : vka__min_u32(8, caps->max_invocations);
 }
 
-static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
-    (void)p;
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    (void)problem;
     if (index >= sizeof shapes / sizeof *shapes)
         return false;
     *tile = (vka__tile){shapes[index][0] * threads(caps), shapes[index][1], shapes[index][0], 1};
@@ -27,19 +27,22 @@ static bool is_slow_compiler(const vka_device_caps *caps) {
     return caps->driver_id == VKA__DRIVER_LLVMPIPE && caps->driver_version < VKA__MESA(26, 1, 0);
 }
 
-static const char *why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    const vka__attention_problem *p = problem;
     if (is_slow_compiler(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > 256)
         return "Mesa's software driver before 26.1 takes minutes to compile it for head dimensions above 256";
     return NULL;
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     return vka__map_holds(p, tile) && (!is_slow_compiler(caps) || tile->rm * tile->bc <= 4);
 }
 
 /* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
  * they no longer fit the first-level cache, which is where software drivers keep registers. */
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
     bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128;
     uint32_t rm = slow || dim > 256 ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
@@ -65,4 +68,15 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     plan->main.spec[VKA_SPEC_SUBGROUP] = broadcasts(caps) ? threads(caps) : 0;
 }
 
-const vka__path vka__path_row = {why_not, tile_at, fits, choose, fill, pack_rows, false};
+const vka__attention_path vka__path_row = {
+    .path =
+        {
+            .name = "row",
+            .why_not = why_not,
+            .tile = tile_at,
+            .fits = fits,
+            .choose = choose,
+        },
+    .fill = fill,
+    .pack_rows = pack_rows,
+};

@@ -25,13 +25,14 @@ static uint32_t most_out_vectors(const vka_device_caps *caps) {
     return caps->driver_id == VKA__DRIVER_MOLTENVK || caps->driver_id == VKA__DRIVER_HONEYKRISP ? 8 : 16;
 }
 
-const char *vka__tile_why_not(const vka_device_caps *caps, const vka__attention_problem *p) {
+const char *vka__tile_why_not(const vka_device_caps *caps, const void *problem) {
+    const vka__attention_problem *p = problem;
     (void)caps;
     return p->options & VKA_FLAG_HARD ? "it shares a row's weights, and has no order among keys of equal score" : NULL;
 }
 
-static bool tile_at(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index, vka__tile *tile) {
-    (void)caps, (void)p;
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    (void)caps, (void)problem;
     if (index >= sizeof tiles / sizeof *tiles)
         return false;
     *tile = tiles[index];
@@ -49,7 +50,8 @@ bool vka__tile_fits(const vka_device_caps *caps, const vka__attention_problem *p
            out_vectors(p, s) <= most_vectors;
 }
 
-static bool fits(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *s) {
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *s) {
+    const vka__attention_problem *p = problem;
     return vka__tile_fits(caps, p, s, shared_bytes(s, p->q.shape[3]), most_out_vectors(caps));
 }
 
@@ -86,14 +88,15 @@ static bool choose_low_register(const struct low_register *f, const vka_device_c
     return found;
 }
 
-static bool choose(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__attention_problem *p = problem;
     uint32_t rows = vka__tile_rows(p);
     const struct low_register *f = caps->vendor_id == VKA_VENDOR_INTEL ? &intel
                                    : caps->vendor_id == VKA_VENDOR_ARM ? &mali
                                                                        : &kepler;
     if (vka__has_few_registers(caps) && choose_low_register(f, caps, p, rows, tile))
         return true;
-    return vka__first_fitting(&vka__path_tile, caps, p, rows, DEFAULTS, tile);
+    return vka__path_first_fitting(&vka__path_tile.path, caps, p, rows, DEFAULTS, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
@@ -104,4 +107,15 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }
 
-const vka__path vka__path_tile = {vka__tile_why_not, tile_at, fits, choose, fill, vka__tile_pack_rows, false};
+const vka__attention_path vka__path_tile = {
+    .path =
+        {
+            .name = "tile",
+            .why_not = vka__tile_why_not,
+            .tile = tile_at,
+            .fits = fits,
+            .choose = choose,
+        },
+    .fill = fill,
+    .pack_rows = vka__tile_pack_rows,
+};

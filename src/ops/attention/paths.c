@@ -1,42 +1,70 @@
-/* Which path, and which of its tiles, an attention takes.
+/* The paths of attention as a table, and what a chosen tile makes of a plan.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/paths.h"
 #include "ops/attention/slices.h"
 #include "ops/pattern/shape.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include <vkattn/attention.h>
 
-#include "op/tuning.h"
-
-static const vka__path *const paths[] = {
-    [VKA_ATTENTION_PATH_ROW] = &vka__path_row,           [VKA_ATTENTION_PATH_TILE] = &vka__path_tile,
-    [VKA_ATTENTION_PATH_DECODE] = &vka__path_decode,     [VKA_ATTENTION_PATH_COOPMAT] = &vka__path_coopmat,
-    [VKA_ATTENTION_PATH_COOPMAT2] = &vka__path_coopmat2, [VKA_ATTENTION_PATH_DOT] = &vka__path_dot,
+/* By vka_attention_path. Each is the first member of a vka__attention_path. */
+static const vka__path *const table[] = {
+    [VKA_ATTENTION_PATH_ROW] = &vka__path_row.path,           [VKA_ATTENTION_PATH_TILE] = &vka__path_tile.path,
+    [VKA_ATTENTION_PATH_DECODE] = &vka__path_decode.path,     [VKA_ATTENTION_PATH_COOPMAT] = &vka__path_coopmat.path,
+    [VKA_ATTENTION_PATH_COOPMAT2] = &vka__path_coopmat2.path, [VKA_ATTENTION_PATH_DOT] = &vka__path_dot.path,
 };
-#define PATHS (sizeof paths / sizeof *paths)
 
-/* Without measurement: the first rule of the device's class and the problem's rows whose path can run decides. */
-#define ANY_ROWS UINT32_MAX
-static const struct choice_rule {
-    bool software;
-    uint32_t most_rows; /* packed */
-    vka_attention_path path;
-    const char *why;
-} choice_rules[] = {
+static const vka__attention_path *attention_path(uint32_t path) {
+    return (const vka__attention_path *)(const void *)table[path];
+}
+
+/* Rows are packed ones. */
+static const vka__path_rule rules[] = {
     {true, 4, VKA_ATTENTION_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
-    {true, ANY_ROWS, VKA_ATTENTION_PATH_ROW, "software driver: uniform loads, no barriers"},
-    {true, ANY_ROWS, VKA_ATTENTION_PATH_DECODE, "software driver that is slow to compile such wide heads otherwise"},
-    {true, ANY_ROWS, VKA_ATTENTION_PATH_TILE, "software driver that is slow to compile such wide heads otherwise"},
+    {true, VKA__ANY_ROWS, VKA_ATTENTION_PATH_ROW, "software driver: uniform loads, no barriers"},
+    {true, VKA__ANY_ROWS, VKA_ATTENTION_PATH_DECODE,
+     "software driver that is slow to compile such wide heads otherwise"},
+    {true, VKA__ANY_ROWS, VKA_ATTENTION_PATH_TILE, "software driver that is slow to compile such wide heads otherwise"},
     {false, 8, VKA_ATTENTION_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {false, 8, VKA_ATTENTION_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
-    {false, ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
-    {false, ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT, "cooperative matrices of this type"},
-    {false, ANY_ROWS, VKA_ATTENTION_PATH_DOT, "f16 and an instruction for dot products of pairs"},
-    {false, ANY_ROWS, VKA_ATTENTION_PATH_TILE, "GPU: keys staged in shared memory"},
-    {false, ANY_ROWS, VKA_ATTENTION_PATH_ROW, "no tile fits this device's shared memory"},
+    {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
+    {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT, "cooperative matrices of this type"},
+    {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_DOT, "f16 and an instruction for dot products of pairs"},
+    {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_TILE, "GPU: keys staged in shared memory"},
+    {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_ROW, "no tile fits this device's shared memory"},
+};
+
+static bool is_bindable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    return vka__has_slice(caps, problem, tile->br);
+}
+
+static void say_problem(const void *problem, vka__text *text) {
+    const vka__attention_problem *p = problem;
+    vka__say(text, "head dimensions %u and %u", p->q.shape[3], p->v.shape[3]);
+}
+
+static void say_limits(const void *problem, vka__text *text) {
+    const vka__attention_problem *p = problem;
+    if (p->pattern)
+        vka__say(text, ", and the pattern's tiles");
+}
+
+const vka__paths vka__attention_paths = {
+    .path = table,
+    .path_count = sizeof table / sizeof *table,
+    .rules = rules,
+    .rule_count = sizeof rules / sizeof *rules,
+    /* Of the larger head dimension, and of queries times the query heads of a key head. */
+    .tuning = {.list = "attention",
+               .size = {{"head_dim", "head_dim_above", false}, {"rows", "rows_above", true}},
+               .br = "query_tile",
+               .bc = "key_tile",
+               .rm = "rows_per_invocation",
+               .tc = "team"},
+    .is_bindable = is_bindable,
+    .why_bindable = "a binding sees what a tile of so few queries has",
+    .say_problem = say_problem,
+    .say_limits = say_limits,
+    .field = "q",
 };
 
 uint32_t vka__group_of(const vka__attention_problem *p) {
@@ -58,81 +86,12 @@ static bool may_pack(const vka__attention_problem *p) {
     return vka__group_of(p) > 1 && shared && !p->permutation.present;
 }
 
-/* A subgroup of Intel's has a fraction of others' registers, an invocation of Mali's 64. NVIDIA's Kepler has a quarter
- * of what came after it: its ids are below those of the first Maxwell, and its drivers stop at Vulkan 1.2. */
-bool vka__has_few_registers(const vka_device_caps *caps) {
-    enum { FIRST_MAXWELL = 0x1340 };
-    bool kepler = caps->vendor_id == VKA_VENDOR_NVIDIA && caps->device_id < FIRST_MAXWELL &&
-                  caps->api_version < (1u << 22 | 3u << 12);
-    return kepler || caps->vendor_id == VKA_VENDOR_INTEL || caps->vendor_id == VKA_VENDOR_ARM;
-}
-
 uint32_t vka__packed_rows(const vka__attention_problem *p) {
     return p->q_len * vka__group_of(p);
 }
 
 bool vka__is_convertible(const vka__view *view, vka_dtype dtype) {
     return view->dtype == dtype || view->dtype == VKA_I8 || view->dtype == VKA_Q8_0;
-}
-
-/* Of a choice 32, or what comes nearest: narrower subgroups share less, wider ones leave lanes idle. */
-uint32_t vka__subgroup_width(const vka_device_caps *caps) {
-    uint32_t width = caps->subgroup_size;
-    if (caps->subgroup_min != caps->subgroup_max) {
-        if (!caps->subgroup_size_control)
-            return 0;
-        width = vka__min_u32(vka__max_u32(32, caps->subgroup_min), caps->subgroup_max);
-    }
-    return width <= caps->max_invocations ? width : 0;
-}
-
-bool vka__first_fitting(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
-                        uint32_t rows, uint32_t count, vka__tile *tile) {
-    bool found = false;
-    vka__tile t;
-    for (uint32_t i = 0; i < count && path->tile(caps, p, i, &t); ++i) {
-        bool smaller = found && t.br >= rows && t.br < tile->br;
-        if ((!found || smaller) && path->fits(caps, p, &t)) {
-            *tile = t;
-            found = true;
-        }
-    }
-    return found;
-}
-
-/* The path's tile that a measurement or the description names, if it is on the list and fits. */
-static bool find_tile(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
-                      const vka__tile *wanted, vka__tile *tile) {
-    for (uint32_t i = 0; path->tile(caps, p, i, tile); ++i) {
-        bool same = tile->bc == wanted->bc &&
-                    (path->rows_follow || (tile->br == wanted->br && tile->rm == wanted->rm && tile->tc == wanted->tc));
-        if (same && path->fits(caps, p, tile))
-            return true;
-    }
-    return false;
-}
-
-/* The tile that a path takes without being told, one of those that vka__attention_candidate lists. */
-static bool default_tile(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
-                         vka__tile *tile) {
-    vka__tile wanted;
-    return path->choose(caps, p, &wanted) && find_tile(path, caps, p, &wanted, tile);
-}
-
-/* A path that the description asks for runs if there is any tile for it, whose rows of masks and so on a binding sees;
- * of a tile for which none does, whoever cuts it says what does not fit. */
-static bool any_tile(const vka__path *path, const vka_device_caps *caps, const vka__attention_problem *p,
-                     vka__tile *tile) {
-    vka__tile t;
-    if (!default_tile(path, caps, p, tile) && !vka__first_fitting(path, caps, p, UINT32_MAX, UINT32_MAX, tile))
-        return false;
-    bool fits = vka__has_slice(caps, p, tile->br);
-    for (uint32_t i = 0; !fits && path->tile(caps, p, i, &t); ++i)
-        if (path->fits(caps, p, &t) && vka__has_slice(caps, p, t.br)) {
-            *tile = t;
-            fits = true;
-        }
-    return true;
 }
 
 /* Four masks in a row, from a multiple of four on. */
@@ -176,14 +135,17 @@ static uint32_t log2_of(uint32_t power) {
     return n;
 }
 
-static void take(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t path, const vka__tile *tile,
-                 const char *why, vka__attention_plan *plan) {
+static void take(const vka_device_caps *caps, const vka__attention_problem *p, const vka__path_choice *choice,
+                 vka__attention_plan *plan) {
+    const vka__attention_path *path = attention_path(choice->path);
+    const vka__tile *tile = &choice->tile;
     /* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
-    bool pack = may_pack(p) && p->q_len * 2 <= paths[path]->pack_rows(caps, p, tile);
+    bool pack = may_pack(p) && p->q_len * 2 <= path->pack_rows(caps, p, tile);
     uint32_t *spec = plan->main.spec;
-    paths[path]->fill(caps, p, tile, plan);
-    plan->path = path;
-    plan->why = why;
+    path->fill(caps, p, tile, plan);
+    plan->path = choice->path;
+    plan->why = choice->why;
+    plan->workgroups = choice->workgroups;
     plan->rows = pack ? vka__packed_rows(p) : vka__attention_rows(p);
     spec[VKA_SPEC_BR] = tile->br;
     spec[VKA_SPEC_BC] = tile->bc;
@@ -196,108 +158,20 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, u
         spec[VKA_SPEC_MAP] = log2_of(p->pattern->info.query_tile) + 256 * log2_of(p->pattern->info.key_tile);
 }
 
-static bool take_wanted(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
-                        vka__refusal *refusal) {
-    const vka__path *path = paths[p->path];
-    const char *why_not = path->why_not(caps, p);
-    vka__tile tile;
-    refusal->field = "path";
-    if (why_not) {
-        snprintf(refusal->reason, sizeof refusal->reason, "can't be %s: %s", vka__path_name(p->path), why_not);
-        return false;
-    }
-    if (p->tile.bc && !find_tile(path, caps, p, &p->tile, &tile)) {
-        refusal->field = "tile";
-        snprintf(refusal->reason, sizeof refusal->reason, "%u x %u, %u, %u is none that path %s has for this problem",
-                 p->tile.br, p->tile.bc, p->tile.rm, p->tile.tc, vka__path_name(p->path));
-        return false;
-    }
-    if (!p->tile.bc && !any_tile(path, caps, p, &tile)) {
-        snprintf(refusal->reason, sizeof refusal->reason,
-                 "can't be %s: no tile for head dimensions %u and %u fits this device's registers, %u bytes of shared "
-                 "memory and %u invocations%s",
-                 vka__path_name(p->path), p->q.shape[3], p->v.shape[3], caps->shared_bytes, caps->max_invocations,
-                 p->pattern ? ", and the pattern's tiles" : "");
-        return false;
-    }
-    take(caps, p, p->path, &tile, "the description asks for it", plan);
-    return true;
-}
-
-static bool take_measured(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
-    const vka__tuning_rule *rule =
-        vka__tuning_find(p->tuning, p->q.dtype, vka__max_u32(p->q.shape[3], p->v.shape[3]), vka__packed_rows(p));
-    vka__tile tile;
-    if (!rule || rule->path >= PATHS || !paths[rule->path] || paths[rule->path]->why_not(caps, p) ||
-        !find_tile(paths[rule->path], caps, p, &rule->tile, &tile) || !vka__has_slice(caps, p, tile.br))
-        return false;
-    take(caps, p, rule->path, &tile, "the tuning record's measurements", plan);
-    plan->workgroups = rule->workgroups;
-    return true;
-}
-
-/* Is a path that can run the problem worth it on such a device, as far as anybody knows without measuring? */
-static bool is_profitable(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_path path,
-                          const vka__tile *tile) {
-    switch (path) {
-    case VKA_ATTENTION_PATH_DECODE: /* keeps whole keys in registers, and was seen to spill hundreds */
-        return !vka__has_few_registers(caps);
-    case VKA_ATTENTION_PATH_COOPMAT:
-        return !vka__coopmat_spills(caps, p, tile);
-    case VKA_ATTENTION_PATH_COOPMAT2: /* of a subgroup, or of elements that are decoded, it has nothing over plain
-                                         matrices */
-        return caps->matrix_workgroup_grain.m && !vka__coopmat2_decodes(p);
-    case VKA_ATTENTION_PATH_DOT: /* without its instruction it is the tile path with conversions */
-        return caps->f16_mixed_dot;
-    default:
-        return true;
-    }
-}
-
 bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                       vka__refusal *refusal) {
-    if (p->path)
-        return take_wanted(caps, p, plan, refusal);
-    if (take_measured(caps, p, plan))
-        return true;
-    const struct choice_rule *first = NULL;
-    vka__tile tile, first_tile = {0};
-    uint32_t path;
-    for (uint32_t i = 0; i < sizeof choice_rules / sizeof *choice_rules; ++i) {
-        const struct choice_rule *r = &choice_rules[i];
-        if (r->software == (caps->type == VKA_DEVICE_CPU) && vka__packed_rows(p) <= r->most_rows &&
-            !paths[r->path]->why_not(caps, p) && default_tile(paths[r->path], caps, p, &tile) &&
-            is_profitable(caps, p, r->path, &tile)) {
-            if (vka__has_slice(caps, p, tile.br)) {
-                take(caps, p, r->path, &tile, r->why, plan);
-                return true;
-            }
-            first_tile = first ? first_tile : tile;
-            first = first ? first : r;
-        }
-    }
-    if (first && vka__attention_candidate(caps, p, 0, &path, &tile)) {
-        take(caps, p, path, &tile, "a binding sees what a tile of so few queries has", plan);
-        return true;
-    }
-    if (first) { /* for whoever cuts it to refuse what does not fit */
-        take(caps, p, first->path, &first_tile, first->why, plan);
-        return true;
-    }
-    refusal->field = "q";
-    snprintf(refusal->reason, sizeof refusal->reason, "has no path on this device");
-    return false;
-}
-
-bool vka__attention_candidate(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t index,
-                              uint32_t *path, vka__tile *tile) {
-    for (*path = VKA_ATTENTION_PATH_ROW; *path < PATHS; ++*path) {
-        const vka__path *candidate = paths[*path];
-        if (candidate->why_not(caps, p))
-            continue;
-        for (uint32_t i = 0; candidate->tile(caps, p, i, tile); ++i)
-            if (candidate->fits(caps, p, tile) && vka__has_slice(caps, p, tile->br) && index-- == 0)
-                return true;
-    }
-    return false;
+    const vka__path_query query = {
+        .caps = caps,
+        .problem = p,
+        .path = p->path,
+        .tile = p->tile,
+        .rows = vka__packed_rows(p),
+        .tuning = p->tuning,
+        .in = {p->q.dtype, {vka__max_u32(p->q.shape[3], p->v.shape[3]), vka__packed_rows(p)}},
+    };
+    vka__path_choice choice;
+    if (!vka__path_choose(&vka__attention_paths, &query, &choice, refusal))
+        return false;
+    take(caps, p, &choice, plan);
+    return true;
 }

@@ -500,8 +500,8 @@ void vka__explain_attention(const vka__attention_problem *p, const vka__attentio
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
     char options[160], pattern[120], avoided[640];
     vka__say(text, "path: %s\nwhy: %s\navoided: %s\nquery_tile: %u\nkey_tile: %u\nrows_per_invocation: %u\n",
-             vka__path_name(plan->path), plan->why, avoided_text(plan, avoided, sizeof avoided), spec[VKA_SPEC_BR],
-             spec[VKA_SPEC_BC], spec[VKA_SPEC_RM]);
+             vka__path_name(&vka__attention_paths, plan->path), plan->why, avoided_text(plan, avoided, sizeof avoided),
+             spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_RM]);
     vka__say(text, "invocations_per_row: %u\nshared_bytes: %u\npacked_heads: %s\nvector_loads: qk %s, v %s, out %s\n",
              spec[VKA_SPEC_TC], plan->shared_bytes, vka__yes(flags & VKA_FLAG_PACK), vka__yes(flags & VKA_FLAG_VEC4_QK),
              vka__yes(flags & VKA_FLAG_VEC4_V), vka__yes(flags & VKA_FLAG_VEC4_OUT));
