@@ -151,3 +151,57 @@ Test(growth, arrays) {
     }
     cr_expect(count > 1 || names[1][0] == (char)0xab, "written behind the entries");
 }
+
+/* Of candidates too, whatever the operation; and what is asked of one that has none. */
+Test(growth, candidates) {
+    context c;
+    context_open(&c, &config_real);
+    attention_problem p = attention_make(&c, small, test_seed());
+    vka_attention_desc desc = attention_desc(&p);
+    static vka_attention_candidate list[256];
+    struct {
+        vka_attention_candidate known;
+        unsigned char later[LATER];
+    } wide[2];
+    uint32_t paths[2], count, all;
+    EXPECT_OK(vka_attention_candidates(c.device, &desc, list, 256, &all));
+    cr_assert(all > 2 && all <= 256);
+    desc.path = VKA_ATTENTION_PATH_DOT; /* not looked at, whether it can run or not */
+    desc.tile.key_tile = 3;
+    desc.splits = 2;
+    memset(wide, 0xab, sizeof wide);
+    EXPECT_OK(
+        vka_operation_candidates(c.device, VKA_OPERATION_ATTENTION, &desc, sizeof desc, wide, sizeof *wide, 2, &count));
+    cr_expect_eq(count, all);
+    EXPECT_OK(vka_operation_candidates(c.device, VKA_OPERATION_ATTENTION, &desc, sizeof desc, paths, sizeof *paths, 2,
+                                       &count));
+    cr_expect_eq(count, all);
+    for (uint32_t i = 0; i < 2; i++) {
+        cr_expect(!memcmp(&wide[i].known, &list[i], sizeof *list), "%u", i);
+        cr_expect_eq(wide[i].later[0] | wide[i].later[LATER - 1], 0, "what the library does not know is 0");
+        cr_expect_eq(paths[i], (uint32_t)list[i].path);
+    }
+    unsigned char *longer = resized(&desc, sizeof desc, sizeof desc + LATER);
+    EXPECT_OK(
+        vka_operation_candidates(c.device, VKA_OPERATION_ATTENTION, longer, sizeof desc + LATER, NULL, 0, 0, &count));
+    cr_expect_eq(count, all);
+    longer[sizeof desc] = 1;
+    EXPECT_FAILURE(
+        vka_operation_candidates(c.device, VKA_OPERATION_ATTENTION, longer, sizeof desc + LATER, NULL, 0, 0, &count),
+        VKA_UNSUPPORTED, "vka_attention_candidates.desc");
+    cr_expect_eq(count, 0);
+    free(longer);
+    const vka_attention_desc *nothing = NULL;
+    EXPECT_FAILURE(vka_attention_candidates(c.device, nothing, list, 256, &count), VKA_INVALID,
+                   "vka_attention_candidates.desc");
+    EXPECT_FAILURE(vka_attention_candidates(c.device, &desc, list, 256, NULL), VKA_INVALID,
+                   "vka_attention_candidates.count");
+    EXPECT_FAILURE(vka_attention_candidates(c.device, &desc, NULL, 1, &count), VKA_INVALID,
+                   "vka_attention_candidates.candidates");
+    EXPECT_FAILURE(vka_operation_candidates(c.device, VKA_OPERATION_ROPE, &desc, sizeof desc, NULL, 0, 0, &count),
+                   VKA_UNSUPPORTED, "vka_operation_candidates.operation");
+    EXPECT_FAILURE(vka_operation_candidates(c.device, VKA_OPERATION_INVALID, &desc, sizeof desc, NULL, 0, 0, &count),
+                   VKA_INVALID, "vka_operation_candidates.operation");
+    attention_destroy(&p);
+    context_close(&c);
+}

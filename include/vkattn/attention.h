@@ -158,26 +158,12 @@ typedef struct vka_attention_desc {
     vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
 } vka_attention_desc;
 
-/* A path and a tile that can run a problem. */
+/* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,
+ * tile and splits left aside (see vka_operation_candidates). */
 typedef struct vka_attention_candidate {
     vka_attention_path path;
     vka_attention_tile tile;
 } vka_attention_candidate;
-
-/* Lists every path and tile that can run an attention with this description (whose path, tile and splits are ignored),
- * for whoever measures them. What is listed runs, and a path that is asked for without a tile runs if any of its tiles
- * is listed. What the device's driver is known to get wrong is not listed, nor what a software driver would take
- * gigabytes of memory to compile. *count receives how many there are; at most `capacity` are written.
- * @return as vka_attention. Threads: any. */
-VKA_API vka_status vka_attention_candidates_sized(vka_device *device, const vka_attention_desc *desc, size_t desc_size,
-                                                  vka_attention_candidate *candidates, size_t candidate_size,
-                                                  uint32_t capacity, uint32_t *count);
-static inline vka_status vka_attention_candidates(vka_device *device_, const vka_attention_desc *desc_,
-                                                  vka_attention_candidate *candidates_, uint32_t capacity_,
-                                                  uint32_t *count_) {
-    return vka_attention_candidates_sized(device_, desc_, sizeof *desc_, candidates_, sizeof *candidates_, capacity_,
-                                          count_);
-}
 
 #ifdef __cplusplus
 }
@@ -219,5 +205,6 @@ static inline vka_status vka_attention_candidates(vka_device *device_, const vka
  *         VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(attention, ATTENTION)
+VKA_OPERATION_CANDIDATES(attention, ATTENTION)
 
 #endif

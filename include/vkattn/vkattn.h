@@ -550,6 +550,18 @@ VKA_API vka_status vka_operation_requirements(vka_device *device, vka_operation 
 VKA_API vka_status vka_operation_explain(vka_device *device, vka_operation operation, const void *desc,
                                          size_t desc_size, char *text, size_t capacity, size_t *length);
 
+/* Lists every path and tile that can run an operation with this description, whose fields that ask for some are
+ * ignored: for whoever measures them. `candidates` is an array of the operation's vka_<op>_candidate, of which each is
+ * `candidate_size` bytes long: the path, a 32-bit number of vka_<op>_path, and the four 32-bit numbers of its tile.
+ * What is listed runs, and a path that is asked for without a tile runs if any of its tiles is listed. What the
+ * device's driver is known to get wrong is not listed, nor what a software driver would take gigabytes of memory to
+ * compile. *count receives how many there are; at most `capacity` are written.
+ * @return as vka_operation_prepare; VKA_UNSUPPORTED of an operation that has no paths: only those have that define a
+ *         vka_<op>_candidate. Threads: any. */
+VKA_API vka_status vka_operation_candidates(vka_device *device, vka_operation operation, const void *desc,
+                                            size_t desc_size, void *candidates, size_t candidate_size,
+                                            uint32_t capacity, uint32_t *count);
+
 /* ---- functions that know the size of a description ----------------------------------------------------------------
  */
 
@@ -605,7 +617,30 @@ static inline vka_status vka_recorder_create(vka_device *device_, const vka_reco
     }                                                                                                                  \
     VKA_OPERATION_REFERENCES(op)
 
+/* And of an operation that has paths
+ *
+ *   vka_status vka_<op>_candidates(vka_device *device, const vka_<op>_desc *desc, vka_<op>_candidate *candidates,
+ *                                  uint32_t capacity, uint32_t *count);
+ *
+ * which is vka_operation_candidates with the sizes of both structures. */
+#define VKA_OPERATION_CANDIDATES(op, OP)                                                                               \
+    static inline vka_status vka_##op##_candidates(vka_device *device_, const vka_##op##_desc *desc_,                  \
+                                                   vka_##op##_candidate *candidates_, uint32_t capacity_,              \
+                                                   uint32_t *count_) {                                                 \
+        return vka_operation_candidates(device_, VKA_OPERATION_##OP, desc_, sizeof *desc_, candidates_,                \
+                                        sizeof *candidates_, capacity_, count_);                                       \
+    }                                                                                                                  \
+    VKA_OPERATION_CANDIDATES_REFERENCE(op)
+
 #ifdef __cplusplus
+#    define VKA_OPERATION_CANDIDATES_REFERENCE(op)                                                                     \
+        extern "C++" {                                                                                                 \
+        static inline vka_status vka_##op##_candidates(vka_device *device_, const vka_##op##_desc &desc_,              \
+                                                       vka_##op##_candidate *candidates_, uint32_t capacity_,          \
+                                                       uint32_t *count_) {                                             \
+            return vka_##op##_candidates(device_, &desc_, candidates_, capacity_, count_);                             \
+        }                                                                                                              \
+        }
 #    define VKA_OPERATION_REFERENCES(op)                                                                               \
         extern "C++" {                                                                                                 \
         static inline vka_status vka_##op(vka_recorder *recorder_, const vka_##op##_desc &desc_) {                     \
@@ -648,6 +683,7 @@ template <typename Desc, typename Fill> Desc vka_describe(Fill fill) {
 }
 } /* extern "C++" */
 #else
+#    define VKA_OPERATION_CANDIDATES_REFERENCE(op)
 #    define VKA_OPERATION_REFERENCES(op)
 #endif
 

@@ -1,4 +1,5 @@
 /* The five functions that every operation has: recording it, _plan, _prepare, _requirements and _explain.
+/* The functions of operations: recording, _prepare, _requirements, _explain, and where there is a choice _candidates.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +117,40 @@ vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *de
     return status;
 }
 
+/* A call whose description asks for no path, so that the plan is any. */
+static vka_status begin_unasked(vka__call *c, const vka__op *op, vka_device *device, const void *desc, size_t size) {
+    _Alignas(16) unsigned char plain[VKA__MAX_DESC];
+    char item[96];
+    snprintf(item, sizeof item, "%s_candidates", op->name);
+    vka_status status = vka__read_desc(vka__device_context(device), item, plain, op->desc_size, desc, size);
+    if (status != VKA_OK)
+        return status;
+    memset(plain + op->asked, 0, op->asked_size);
+    return vka__call_begin(c, op, device, true, plain, op->desc_size);
+}
+
+vka_status vka__op_candidates(const vka__op *op, vka_device *device, const void *desc, size_t size, void *candidates,
+                              size_t candidate_size, uint32_t capacity, uint32_t *count) {
+    vka__call call;
+    if (!device)
+        return missing(op, NULL, "_candidates.device");
+    if (!count)
+        return missing(op, device, "_candidates.count");
+    if (!candidates && capacity)
+        return missing(op, device, "_candidates.candidates");
+    if (!desc)
+        return missing(op, device, "_candidates.desc");
+    vka_status status = begin_unasked(&call, op, device, desc, size);
+    if (status != VKA_OK || !call.dispatches)
+        return status;
+    const void *problem = call.state + op->problem;
+    vka__candidate found;
+    for (; vka__path_candidate(op->paths, call.caps, problem, *count, &found.path, &found.tile); ++*count)
+        if (*count < capacity)
+            vka__copy_desc((char *)candidates + *count * candidate_size, candidate_size, &found, sizeof found);
+    return VKA_OK;
+}
+
 /* ---- by number -------------------------------------------------------------------------------------------------- */
 
 static const vka__op *const operations[] = {
@@ -170,6 +205,19 @@ vka_status vka_operation_explain(vka_device *device, vka_operation operation, co
         *length = 0;
     const vka__op *op = find(device, "vka_operation_explain", operation);
     return op ? vka__op_explain(op, device, desc, desc_size, text, capacity, length) : VKA_INVALID;
+}
+
+vka_status vka_operation_candidates(vka_device *device, vka_operation operation, const void *desc, size_t desc_size,
+                                    void *candidates, size_t candidate_size, uint32_t capacity, uint32_t *count) {
+    if (count)
+        *count = 0;
+    const vka__op *op = find(device, "vka_operation_candidates", operation);
+    if (!op)
+        return VKA_INVALID;
+    if (!op->paths)
+        return vka__fail(device ? vka__device_context(device) : NULL, VKA_UNSUPPORTED,
+                         "vka_operation_candidates.operation", "%s has no paths to choose from", op->name);
+    return vka__op_candidates(op, device, desc, desc_size, candidates, candidate_size, capacity, count);
 }
 
 vka_status vka__tuning_parse(const vka__context *ctx, const vka_device_caps *caps, const char *text, size_t size,

@@ -86,8 +86,10 @@ typedef struct vka__op {
     uint32_t arg_count, number_count;
     uint16_t desc_size, params_size, state_size;
     uint16_t workspace; /* where in the description a vka_workspace is; 0: it needs none */
-    const vka__paths
-        *paths; /* for an operation with a choice of them; otherwise NULL. Its `plan` calls vka__path_choose */
+    /* For an operation with a choice of paths; otherwise NULL and 0. Its `plan` calls vka__path_choose. */
+    const vka__paths *paths;
+    uint16_t problem;           /* where in the state is what they are asked about                        */
+    uint16_t asked, asked_size; /* where in the description is what asks for a path, a tile and so on     */
     /* Before shapes are compared: binds letters that depend on more than tensors. May be NULL. */
     vka_status (*sizes)(vka__call *call);
     /* What the tables can't say, for tensors and numbers that keep to them. May be NULL. */
@@ -242,5 +244,19 @@ vka_status vka__op_requirements(const vka__op *op, vka_device *device, const voi
                                 vka_requirements *requirements, size_t requirements_size);
 vka_status vka__op_explain(const vka__op *op, vka_device *device, const void *desc, size_t size, char *text,
                            size_t capacity, size_t *length);
+/* Only for operations with paths. */
+vka_status vka__op_candidates(const vka__op *op, vka_device *device, const void *desc, size_t size, void *candidates,
+                              size_t candidate_size, uint32_t capacity, uint32_t *count);
+
+/* What any vka_<op>_candidate begins with. */
+typedef struct vka__candidate {
+    uint32_t path;
+    vka__tile tile;
+} vka__candidate;
+#define VKA__CANDIDATE(op)                                                                                             \
+    _Static_assert(sizeof(vka_##op##_candidate) == sizeof(vka__candidate) &&                                           \
+                       sizeof((vka_##op##_candidate){0}.path) == sizeof(uint32_t) &&                                   \
+                       offsetof(vka_##op##_candidate, tile) == offsetof(vka__candidate, tile),                         \
+                   "all operations' candidates are laid out alike")
 
 #endif

@@ -54,14 +54,20 @@ static bool has_word(const char *word, size_t length, bool called) {
     return false;
 }
 
-/* Of an operation, whose functions a macro of its header makes? */
+/* Of an operation, whose functions macros of its header make? */
 static bool has_operation(const char *function) {
-    static const char *const suffixes[] = {"_prepare", "_requirements", "_explain", ""};
+    static const struct {
+        const char *suffix, *macro;
+    } made_by[] = {{"_prepare", "VKA_OPERATION_FUNCTIONS"},
+                   {"_requirements", "VKA_OPERATION_FUNCTIONS"},
+                   {"_explain", "VKA_OPERATION_FUNCTIONS"},
+                   {"_candidates", "VKA_OPERATION_CANDIDATES"},
+                   {"", "VKA_OPERATION_FUNCTIONS"}};
     char made[128];
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t length = strlen(function), suffix = strlen(suffixes[i]);
-        if (length > 4 + suffix && !strcmp(function + length - suffix, suffixes[i])) {
-            snprintf(made, sizeof made, "VKA_OPERATION_FUNCTIONS(%.*s,", (int)(length - 4 - suffix), function + 4);
+    for (size_t i = 0; i < sizeof made_by / sizeof *made_by; i++) {
+        size_t length = strlen(function), suffix = strlen(made_by[i].suffix);
+        if (length > 4 + suffix && !strcmp(function + length - suffix, made_by[i].suffix)) {
+            snprintf(made, sizeof made, "%s(%.*s,", made_by[i].macro, (int)(length - 4 - suffix), function + 4);
             if (strstr(code, made)) {
                 return true;
             }

@@ -1,4 +1,4 @@
-/* vka_attention, vka_attention_candidates.
+/* vka_attention.
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
@@ -90,41 +90,8 @@ static void explain(const vka__call *c, vka__text *text) {
 }
 
 VKA__OPERATION(attention, .params_size = sizeof(vka_attention_params), .state_size = sizeof(vka__attention_state),
-               .paths = &vka__attention_paths, .workspace = DESC(workspace), .limits = limits,
+               .paths = &vka__attention_paths, .problem = offsetof(vka__attention_state, problem), .asked = DESC(path),
+               .asked_size = DESC(workspace) - DESC(path), .workspace = DESC(workspace), .limits = limits,
                .sizes = vka__attention_sizes_of, .check = vka__attention_check, .plan = plan, .dispatch = dispatch,
                .explain = explain);
-
-vka_status vka_attention_candidates_sized(vka_device *device, const vka_attention_desc *desc, size_t desc_size,
-                                          vka_attention_candidate *candidates, size_t candidate_size, uint32_t capacity,
-                                          uint32_t *count) {
-    static const char item[] = "vka_attention_candidates";
-    if (!device)
-        return vka__fail(NULL, VKA_INVALID, "vka_attention_candidates.device", "must not be NULL");
-    if (!count || (!candidates && capacity))
-        return vka__fail(vka__device_context(device), VKA_INVALID, "vka_attention_candidates.count",
-                         "and the list must not be NULL");
-    *count = 0;
-    const vka__context *ctx = vka__device_context(device);
-    if (!desc)
-        return vka__fail(ctx, VKA_INVALID, "vka_attention_candidates.desc", "must not be NULL");
-    vka_attention_desc plain;
-    vka_status status = vka__read_desc(ctx, item, &plain, sizeof plain, desc, desc_size);
-    if (status != VKA_OK)
-        return status;
-    plain.path = VKA_ATTENTION_PATH_AUTO;
-    plain.tile = (vka_attention_tile){0};
-    plain.splits = 0;
-    vka__call call;
-    status = vka__call_begin(&call, &vka__op_attention, device, true, &plain, sizeof plain);
-    if (status != VKA_OK || !call.dispatches)
-        return status;
-    uint32_t path;
-    for (vka__tile t;
-         vka__path_candidate(&vka__attention_paths, call.caps, &state_of(&call)->problem, *count, &path, &t);
-         ++*count) {
-        const vka_attention_candidate found = {(vka_attention_path)path, {t.br, t.bc, t.rm, t.tc}};
-        if (*count < capacity)
-            vka__copy_desc((char *)candidates + *count * candidate_size, candidate_size, &found, sizeof found);
-    }
-    return VKA_OK;
-}
+VKA__CANDIDATE(attention);
