@@ -50,7 +50,7 @@ expect 0 '^usage: ' help
 expect 0 '^usage: vkattn-bench tune' help tune
 expect 0 '^usage: vkattn-bench tune' tune --help
 expect 0 '^vkattn-bench [0-9]*\.[0-9]*\.[0-9]*, commit ' --version
-for command in run devices compare report options tune patterns pattern; do
+for command in run devices compare report options tune record patterns pattern; do
     expect 0 "vkattn-bench $command" help $command
 done
 
@@ -159,7 +159,7 @@ refuse 'grid has 1024 tokens' patterns --n 100 --pattern swin:size=32
 
 # ---- no device: the library's reason, once ------------------------------------------------------------------------------------
 
-for command in devices run tune options patterns 'pattern causal'; do
+for command in devices run tune options record patterns 'pattern causal'; do
     (
         VK_DRIVER_FILES=$work/none VK_ICD_FILENAMES=$work/none
         export VK_DRIVER_FILES VK_ICD_FILENAMES
@@ -231,6 +231,16 @@ if command -v script >/dev/null; then
     ! grep -q "$escape" "$work/log" || fail "escape sequences without a terminal"
     echo "ok: colours and the bar"
 fi
+
+# ---- record ----------------------------------------------------------------------------------------------------------
+
+refuse '\-\-recordings 0: must be a whole number, 1 to 20000' record --recordings 0
+refuse '\-\-suite quick: is only for suites' record --suite quick
+expect 0 '^operation  *commands  *bare  *plan  *ratio  *checked  *ratio' record --recordings 3 --json "$work/r.json"
+operations=$(grep -c '"operation":' "$work/r.json")
+[ "$operations" -ge 9 ] || fail "the file of recordings hasn't all operations"
+[ "$(grep -c '"state":	"ok"' "$work/r.json")" = "$operations" ] || fail "an operation could not be recorded"
+expect 1 "can't be written" record --json "$work/no/such/folder.json"
 
 # ---- options ---------------------------------------------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@
  *   vka_buffer     device memory: ours, or a wrapped VkBuffer.
  *   vka_tensor     a plain value: buffer, byte offset, type, shape, strides.
  *   vka_recorder   where commands go: our own command buffer, or a wrapped VkCommandBuffer.
- *   an operation   a description struct and four functions: vka_<op> records it, vka_<op>_prepare compiles its
- *                  pipelines ahead, vka_<op>_requirements says what room it needs, vka_<op>_explain what would run.
+ *   an operation   a description struct and five functions: vka_<op> records it, vka_<op>_plan makes a plan of it that
+ *                  is recorded many times, vka_<op>_prepare compiles its pipelines ahead, vka_<op>_requirements says
+ *                  what room it needs, vka_<op>_explain what would run.
  *
  * A standalone program:
  *

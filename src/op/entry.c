@@ -1,6 +1,5 @@
-/* The five functions that every operation has: recording it, _plan, _prepare, _requirements and _explain.
-/* The functions of operations: recording, _prepare, _requirements, _explain, and where there is a choice _candidates.
- * SPDX-License-Identifier: MIT */
+/* The functions of operations: recording, _plan, _prepare, _requirements, _explain, and where there is a choice
+ * _candidates. SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <string.h>
 
@@ -66,6 +65,7 @@ vka_status vka__op_plan(const vka__op *op, vka_device *device, const void *desc,
         return missing(op, NULL, "_plan.device");
     if (!plan)
         return missing(op, device, "_plan.plan");
+    *plan = NULL;
     const vka__context *ctx = vka__device_context(device);
     vka__call *call = vka__alloc(ctx, 1, sizeof *call);
     if (!call)

@@ -58,11 +58,9 @@ static bool has_word(const char *word, size_t length, bool called) {
 static bool has_operation(const char *function) {
     static const struct {
         const char *suffix, *macro;
-    } made_by[] = {{"_prepare", "VKA_OPERATION_FUNCTIONS"},
-                   {"_requirements", "VKA_OPERATION_FUNCTIONS"},
-                   {"_explain", "VKA_OPERATION_FUNCTIONS"},
-                   {"_candidates", "VKA_OPERATION_CANDIDATES"},
-                   {"", "VKA_OPERATION_FUNCTIONS"}};
+    } made_by[] = {{"_plan", "VKA_OPERATION_FUNCTIONS"},         {"_prepare", "VKA_OPERATION_FUNCTIONS"},
+                   {"_requirements", "VKA_OPERATION_FUNCTIONS"}, {"_explain", "VKA_OPERATION_FUNCTIONS"},
+                   {"_candidates", "VKA_OPERATION_CANDIDATES"},  {"", "VKA_OPERATION_FUNCTIONS"}};
     char made[128];
     for (size_t i = 0; i < sizeof made_by / sizeof *made_by; i++) {
         size_t length = strlen(function), suffix = strlen(made_by[i].suffix);
