@@ -15,19 +15,20 @@ uint32_t vka__matrix_width(const vka_device_caps *caps);
 /* The product that kernels are made of; NULL: the device has none that they can use. */
 const vka_matrix_shape *vka__matrix_shape(const vka_device_caps *caps, vka_dtype dtype);
 
-/* A block is one or more products stacked, rows by a number of columns, that one or more subgroups own; each subgroup
- * has its share of the accumulators' columns. `columns` are those of accumulators, `operand_columns` those of 16-bit
- * operands that stay in registers. */
+/* A block is a number of rows, one product's or several stacked, with accumulators and operands in registers. Subgroups
+ * that share it have equal parts of the accumulators' columns. */
 typedef struct vka__matrix_block {
     uint32_t rows, subgroups;
 } vka__matrix_block;
 
-/* 16 rows or as many as a product has, and as few subgroups as their registers allow, up to two. */
+/* 16 rows or as many as a product has, and as few subgroups as their registers allow, up to two. `columns` are those of
+ * the accumulators, `operand_columns` those of the operands that stay in registers. */
 vka__matrix_block vka__matrix_choose_block(const vka_device_caps *caps, const vka_matrix_shape *shape, uint32_t columns,
                                            uint32_t operand_columns);
-/* Does a block's code fit the memory of the driver that compiles it? `columns`: of all its matrices. */
+/* Does the code of such a block fit the memory of the driver that compiles it? `columns`: accumulators' and operands'
+ * of one subgroup. */
 bool vka__matrix_compiles(const vka_device_caps *caps, uint32_t rows, uint32_t columns);
-/* Where registers are few: do the block's accumulators fit them, with operands in shared memory? */
+/* Where registers are few: do a block's accumulators of so many columns fit them, with operands in shared memory? */
 bool vka__matrix_fits_few_registers(const vka_device_caps *caps, const vka_matrix_shape *shape,
                                     const vka__matrix_block *block, uint32_t columns);
 

@@ -46,9 +46,9 @@ typedef struct vka__paths {
      * nothing else can be, so that whoever makes the dispatches says what does not fit. NULL: always. */
     bool (*is_bindable)(const vka_device_caps *caps, const void *problem, const vka__tile *tile);
     const char *why_bindable; /* the explanation where no rule's tile is bindable, but another one */
-    /* For refusals: what a problem's tiles depend on ("head dimensions 64 and 64"), and what they must fit besides the
-     * device (", and the pattern's tiles", or nothing; may be NULL). */
+    /* For refusals: what a problem's tiles depend on, "head dimensions 64 and 64". */
     void (*say_problem)(const void *problem, vka__text *text);
+    /* And what they must fit besides the device, if anything: ", and the pattern's tiles". May be NULL. */
     void (*say_limits)(const void *problem, vka__text *text);
     const char *field; /* that a refusal names where no path can run the problem */
 } vka__paths;
