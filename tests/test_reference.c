@@ -185,6 +185,28 @@ Test(reference, rms_norm) {
     cr_expect_float_eq(naive[3], -0.5, 1e-5);
 }
 
+Test(reference, softmax) {
+    static const float x[4] = {0, 0.6931472f, -INFINITY, 7};
+    ref_logits s = {.cols = 4, .live = 3, .x = x, .scale = 1};
+    double out[4];
+    float naive[4];
+    ref_logits_softmax(&s, out);
+    cr_expect_float_eq(out[0], 1.0 / 3, 1e-7);
+    cr_expect_float_eq(out[1], 2.0 / 3, 1e-7);
+    cr_expect(out[2] == 0 && out[3] == 0);
+    cr_expect_float_eq(ref_logits_lse(&s), log(3), 1e-7);
+    ref_logits_naive_softmax(&s, VKA_F32, naive);
+    cr_expect_float_eq(naive[1], 2.0 / 3, 1e-6);
+    s.log = true;
+    s.scale = 2;
+    ref_logits_softmax(&s, out);
+    cr_expect_float_eq(out[0], -log(5), 1e-6);
+    cr_expect(out[2] == -INFINITY && out[3] == -INFINITY);
+    s.live = 0;
+    ref_logits_softmax(&s, out);
+    cr_expect(out[0] == -INFINITY && ref_logits_lse(&s) == -INFINITY);
+}
+
 Test(reference, rule) {
     ref_error e = {0};
     ref_error_add(&e, 1.000009, 1, 1);

@@ -492,7 +492,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(RELATIVE_BIAS_T5, 6, relative_bias_t5)                                                                           \
     X(RELATIVE_BIAS_SPAN, 7, relative_bias_span)                                                                       \
     X(LSH_SORT, 8, lsh_sort)                                                                                           \
-    X(RMS_NORM, 9, rms_norm)
+    X(RMS_NORM, 9, rms_norm)                                                                                           \
+    X(SOFTMAX, 11, softmax)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

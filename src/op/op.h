@@ -208,6 +208,13 @@ void vka__call_bind_box(const vka__call *call, uint32_t arg, const uint32_t begi
 /* Cuts the rows of tensor `arg` into boxes that the bindings of all VKA__BOX tensors and the grid can hold, and fills
  * in strides and the number of dispatches. A row has `units` of work, of which a workgroup does `group`. */
 bool vka__rows_plan(vka__call *call, uint32_t arg, uint32_t units, uint32_t group);
+/* Kernels of one operation in which a workgroup owns a row, or an invocation. */
+typedef struct vka__row_kernels {
+    vka__kernel lane, group, group_subgroup;
+} vka__row_kernels;
+/* Adds the pipeline for rows of `cols` columns and returns how many a workgroup does. Short rows stay in the registers
+ * of a workgroup of at most `most` invocations, VKA_SPEC_COLS vectors each. */
+uint32_t vka__rows_add_key(vka__call *call, const vka__row_kernels *kernels, bool lane, uint32_t cols, uint32_t most);
 /* Dispatch `index` with the first pipeline: binds boxes and whole tensors. */
 void vka__rows_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
 

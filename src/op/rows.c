@@ -75,6 +75,24 @@ bool vka__rows_plan(vka__call *c, uint32_t arg, uint32_t units, uint32_t group) 
     return true;
 }
 
+uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, bool lane, uint32_t cols, uint32_t most) {
+    if (lane) {
+        uint32_t group = vka__min_u32(8, c->caps->max_invocations);
+        vka__call_add_key(c, kernels->lane, group);
+        return group;
+    }
+    uint32_t vectors = vka__div_up(cols, 4), group = 32;
+    most = vka__min_u32(most, c->caps->max_invocations);
+    while (group < most && group * 2 <= vectors)
+        group *= 2;
+    group = vka__min_u32(group, c->caps->max_invocations);
+    uint32_t each = vka__div_up(vectors, group);
+    bool subgroup = c->caps->subgroup_arithmetic && c->caps->subgroup_min >= 4;
+    vka__pipeline_key *key = vka__call_add_key(c, subgroup ? kernels->group_subgroup : kernels->group, group);
+    key->spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
+    return 1;
+}
+
 void vka__rows_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     uint32_t begin[3], size[3];
     vka__rows_at(&c->rows, index, begin, size, out);

@@ -127,6 +127,21 @@ void ref_norm_row(const ref_norm *n, vka_dtype dtype, uint32_t row, double *out,
 void ref_norm_naive_row(const ref_norm *n, vka_dtype dtype, uint32_t row, float *out, float *sum, float *mean,
                         float *inv_std);
 
+/* A row of logits, of which there is a softmax or its logarithm. */
+typedef struct ref_logits {
+    uint32_t cols, live; /* columns from `live` on are hidden */
+    const float *x;      /* [cols]                            */
+    double scale;        /* as applied: never 0               */
+    bool log;
+} ref_logits;
+
+/* In float64: out [cols]; the logarithm of the sum of exponentials. */
+void ref_logits_softmax(const ref_logits *s, double *out);
+double ref_logits_lse(const ref_logits *s);
+/* With f32 arithmetic, out rounded to its type. */
+void ref_logits_naive_softmax(const ref_logits *s, vka_dtype dtype, float *out);
+float ref_logits_naive_lse(const ref_logits *s);
+
 /* One row of two attentions over different keys. */
 typedef struct ref_merge {
     uint32_t cols;

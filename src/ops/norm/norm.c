@@ -27,31 +27,11 @@ static bool is_lane(const vka__call *c) {
                                      : c->caps->type == VKA_DEVICE_CPU;
 }
 
-/* Returns the rows of a workgroup. */
-static uint32_t plan_lane(vka__call *c) {
-    uint32_t group = vka__min_u32(8, c->caps->max_invocations);
-    vka__call_add_key(c, VKA__norm_lane, group);
-    return group;
-}
-
-/* A workgroup of up to 256 invocations a row; short rows stay in registers (at most 8 vectors an invocation). */
-static uint32_t plan_group(vka__call *c) {
-    uint32_t vectors = vka__div_up(c->view[VKA__NORM_X].shape[3], 4);
-    uint32_t t = 32, most = vka__min_u32(256, c->caps->max_invocations);
-    while (t < most && t * 2 <= vectors)
-        t *= 2;
-    t = vka__min_u32(t, c->caps->max_invocations);
-    uint32_t each = vka__div_up(vectors, t);
-    bool subgroup = c->caps->subgroup_arithmetic && c->caps->subgroup_min >= 4;
-    vka__pipeline_key *key = vka__call_add_key(c, subgroup ? VKA__norm_group_sg : VKA__norm_group, t);
-    key->spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
-    return 1;
-}
-
 bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
     const vka__view *x = &c->view[VKA__NORM_X], *weight = &c->view[VKA__NORM_WEIGHT];
     vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
-    uint32_t group_rows = is_lane(c) ? plan_lane(c) : plan_group(c);
+    static const vka__row_kernels kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg};
+    uint32_t group_rows = vka__rows_add_key(c, &kernels, is_lane(c), x->shape[3], 256);
     c->key[0].spec[VKA_SPEC_FLAGS] = flags_of(c) | flags;
     c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, VKA__NORM_X, VKA_ROLE_X) |
                                      vka__call_type(c, weight->present ? VKA__NORM_WEIGHT : bias, VKA_ROLE_TABLE);

@@ -1,0 +1,82 @@
+/* vka_softmax.
+ * SPDX-License-Identifier: MIT */
+#include <vkattn/softmax.h>
+
+#include "op/op.h"
+#include "params/softmax.h"
+
+enum { X, OUT, LENGTHS, ARGS };
+enum { SCALE, PATH, NUMBERS };
+
+#define BIT(arg)    (1u << (arg))
+#define DESC(field) offsetof(vka_softmax_desc, field)
+
+/* L: the first dimension of x, if it is not the last. */
+static const vka__arg args[ARGS] = {
+    [X] = {"x", "... C", DESC(x), offsetof(vka_softmax_params, x), VKA__FLOATS, .flags = VKA__REQUIRED,
+           .access = VKA__READ, .binding = VKA_BIND_X},
+    [OUT] = {"out", "... C", DESC(out), offsetof(vka_softmax_params, out_), VKA__FLOATS, BIT(X), .flags = VKA__REQUIRED,
+             .access = VKA__WRITE, .binding = VKA_BIND_SOFTMAX},
+    [LENGTHS] = {"lengths", "L", DESC(lengths), VKA__NONE, VKA__TYPE(VKA_I32), .flags = VKA__LIST, .access = VKA__READ,
+                 .binding = VKA_BIND_ROW_LENGTHS, .extent = VKA__ALL},
+};
+static const vka__number numbers[NUMBERS] = {
+    [SCALE] = {"scale", DESC(scale), VKA__NUMBER_F32, true, 1e-37, 1e37, 1, NULL},
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_SOFTMAX_PATH_GROUP, 0, "vka_softmax_path"},
+};
+static const vka__limit limits[] = {{'C', 1, 1u << 24}, {0}};
+
+static vka_status sizes(vka__call *c) {
+    const vka_tensor *x = vka__call_tensor(c, X);
+    vka__call_bind_letter(c, 'L', x->rank > 1 ? x->shape[0] : 1);
+    return VKA_OK;
+}
+
+static vka_status check(vka__call *c) {
+    const int32_t *lengths = c->source[LENGTHS].values;
+    uint32_t cols = vka__call_letter(c, 'C');
+    for (uint32_t i = 0; lengths && i < vka__call_letter(c, 'L'); ++i)
+        if (lengths[i] < 0 || (uint32_t)lengths[i] > cols)
+            return vka__call_fail(c, VKA_INVALID, "lengths", "values[%u] is %d, but must be 0 .. %u", i, lengths[i],
+                                  cols);
+    return vka__call_check_rows(c, X, c->view[X].shape);
+}
+
+static bool is_lane(const vka__call *c) {
+    return c->number[PATH] ? c->number[PATH] == VKA_SOFTMAX_PATH_LANE : c->caps->type == VKA_DEVICE_CPU;
+}
+
+/* The stride of lengths stands where the rows' first dimension is, of at most three. */
+static vka_strides length_strides(const vka__call *c) {
+    uint32_t rank = vka__call_tensor(c, X)->rank, step = (uint32_t)c->view[LENGTHS].stride[3];
+    return (vka_strides){.b = rank == 4 ? step : 0, .h = rank == 3 ? step : 0, .n = rank == 2 ? step : 0};
+}
+
+static bool plan(vka__call *c) {
+    static const vka__row_kernels kernels = {VKA__softmax_lane, VKA__softmax_group, VKA__softmax_group_sg};
+    uint32_t cols = vka__call_letter(c, 'C'), most = cols > 32768 ? 1024 : 256;
+    uint32_t rows = vka__rows_add_key(c, &kernels, is_lane(c), cols, most);
+    c->key[0].spec[VKA_SPEC_FLAGS] = (VKA__DESC(c, vka_softmax_desc)->log ? VKA_FLAG_LOG : 0) |
+                                     (vka__call_has(c, LENGTHS) || c->source[LENGTHS].values ? VKA_FLAG_LENGTHS : 0) |
+                                     (vka__call_vec4(c, BIT(X) | BIT(OUT)) ? VKA_FLAG_VEC4 : 0);
+    c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, OUT, VKA_ROLE_OUT);
+    vka_softmax_params *params = VKA__PARAMS(c, vka_softmax_params);
+    params->lengths = length_strides(c);
+    params->cols = cols;
+    params->log_scale = (float)(2 * c->number[SCALE]);
+    params->exp_scale = (float)(2 * c->number[SCALE] * 1.4426950408889634); /* log2(e) */
+    return vka__rows_plan(c, X, 1, rows);
+}
+
+static void explain(const vka__call *c, vka__text *text) {
+    const uint32_t *spec = c->key[0].spec;
+    bool lane = is_lane(c);
+    const char *why = lane ? "software driver: no barriers" : "GPU: coalesced rows";
+    vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\ncols: %u\n",
+             lane ? "lane" : "group", c->number[PATH] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
+             lane ? 0 : 4 * spec[VKA_SPEC_GROUP_SIZE], vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4),
+             vka__call_letter(c, 'C'));
+}
+
+VKA__OPERATION(softmax, .params_size = sizeof(vka_softmax_params), .limits = limits, .sizes = sizes, .check = check,
+               .plan = plan, .explain = explain);

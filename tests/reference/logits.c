@@ -1,0 +1,66 @@
+/* What is made of rows of logits, by definition and one row at a time: softmax, its logarithm, log-sum-exp.
+ * SPDX-License-Identifier: MIT */
+#include "reference.h"
+
+#include <math.h>
+
+typedef struct state {
+    double maximum, sum; /* -inf and 0: nothing counts; NaN: there is one, or +inf */
+} state;
+
+static state state_of(const ref_logits *s) {
+    state t = {-INFINITY, 0};
+    for (uint32_t c = 0; c < s->live; c++) {
+        if (isnan(s->x[c]) || s->x[c] == INFINITY) {
+            return (state){NAN, NAN};
+        }
+        t.maximum = fmax(t.maximum, s->x[c] * s->scale);
+    }
+    for (uint32_t c = 0; c < s->live && t.maximum > -INFINITY; c++) {
+        t.sum += exp(s->x[c] * s->scale - t.maximum);
+    }
+    return t;
+}
+
+double ref_logits_lse(const ref_logits *s) {
+    state t = state_of(s);
+    return t.maximum + log(t.sum);
+}
+
+void ref_logits_softmax(const ref_logits *s, double *out) {
+    state t = state_of(s);
+    for (uint32_t c = 0; c < s->cols; c++) {
+        bool hidden = c >= s->live || t.sum == 0;
+        double y = hidden ? -INFINITY : s->x[c] * s->scale - t.maximum - log(t.sum);
+        out[c] = s->log ? y : exp(y);
+    }
+}
+
+static float naive_maximum(const ref_logits *s) {
+    float maximum = -INFINITY;
+    for (uint32_t c = 0; c < s->live; c++) {
+        maximum = fmaxf(maximum, s->x[c] * (float)s->scale);
+    }
+    return maximum;
+}
+
+static float naive_sum(const ref_logits *s, float maximum) {
+    float sum = 0;
+    for (uint32_t c = 0; c < s->live; c++) {
+        sum += expf(s->x[c] * (float)s->scale - maximum);
+    }
+    return sum;
+}
+
+float ref_logits_naive_lse(const ref_logits *s) {
+    float maximum = naive_maximum(s);
+    return maximum + logf(naive_sum(s, maximum));
+}
+
+void ref_logits_naive_softmax(const ref_logits *s, vka_dtype dtype, float *out) {
+    float maximum = naive_maximum(s), sum = naive_sum(s, maximum);
+    for (uint32_t c = 0; c < s->cols; c++) {
+        float y = c < s->live ? s->x[c] * (float)s->scale - maximum : -INFINITY;
+        out[c] = ref_round(dtype, s->log ? y - logf(sum) : expf(y) / sum);
+    }
+}
