@@ -247,17 +247,23 @@ void norm_run(norm_problem *p, vka_norm_path path) {
     compare(p, path);
 }
 
-void norm_both_paths(context *c, norm_case n) {
-    /* Kernels are those of layer norm: where each use of them compiles for seconds, other norms take turns. */
-    static uint32_t turn;
-    const bool one = n.op && n.op->rms && context_compiles_slowly(c);
+norm_paths norm_paths_of(const norm_problem *p, uint32_t turn) {
+    if (!context_compiles_slowly(p->c)) {
+        return (norm_paths){VKA_NORM_PATH_LANE, VKA_NORM_PATH_GROUP};
+    }
+    vka_norm_path path = (turn + p->n.op->rms) % 3 ? VKA_NORM_PATH_LANE : VKA_NORM_PATH_GROUP;
+    return (norm_paths){path, path};
+}
+
+void norm_run_paths(norm_problem *p, uint32_t turn) {
+    norm_paths paths = norm_paths_of(p, turn);
+    for (int path = paths.first; path <= (int)paths.last; path++) {
+        norm_run(p, (vka_norm_path)path);
+    }
+}
+
+void norm_run_case(context *c, norm_case n, uint32_t turn) {
     norm_problem p = norm_make(c, n, test_seed());
-    if (!one || turn % 2) {
-        norm_run(&p, VKA_NORM_PATH_LANE);
-    }
-    if (!one || turn % 2 == 0) {
-        norm_run(&p, VKA_NORM_PATH_GROUP);
-    }
-    turn++;
+    norm_run_paths(&p, turn);
     norm_destroy(&p);
 }

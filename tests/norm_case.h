@@ -74,7 +74,18 @@ void norm_execute(norm_problem *p, vka_norm_path path);
 /* The same, and asserts the accuracy rule for every output and that inputs and guards are unchanged. */
 void norm_run(norm_problem *p, vka_norm_path path);
 
-/* make, run on both paths, destroy. */
-void norm_both_paths(context *c, norm_case n);
+/* Both paths. Where a driver compiles each pipeline for seconds, one: the group's, which has one for most widths, in
+ * one of three turns, and the lane's in the others. Norms share their kernels, so that another norm takes other turns.
+ */
+typedef struct norm_paths {
+    vka_norm_path first, last;
+} norm_paths;
+norm_paths norm_paths_of(const norm_problem *p, uint32_t turn);
+
+/* norm_run on them. */
+void norm_run_paths(norm_problem *p, uint32_t turn);
+
+/* make, run on them, destroy. */
+void norm_run_case(context *c, norm_case n, uint32_t turn);
 
 #endif

@@ -90,7 +90,7 @@ static void run(norm_problem *p, vka_norm_path path) {
     cr_assert(tensor_download(&p->out) && tensor_download(&p->mean) && tensor_download(&p->inv_std));
 }
 
-static void check(context *c, extreme e) {
+static void check(context *c, extreme e, uint32_t turn) {
     norm_case n = {.op = e.op,
                    .dtype = e.dtype,
                    .rank = 2,
@@ -106,7 +106,8 @@ static void check(context *c, extreme e) {
     plain_rows plain = {malloc(p.x.count * sizeof(float)), malloc(p.x.count * sizeof(float))};
     cr_assert(plain.x && plain.residual);
     fill(&p, &e, &plain);
-    for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+    norm_paths paths = norm_paths_of(&p, turn + (uint32_t)e.dtype);
+    for (int path = paths.first; path <= (int)paths.last; path++) {
         run(&p, (vka_norm_path)path);
         compare(&p, &e, &plain, (vka_norm_path)path);
     }
@@ -126,19 +127,20 @@ void norm_test_magnitudes(const norm_op *op) {
     context c;
     context_open(&c, &config_real);
     for (size_t t = 0; t < 2; t++) {
-        for (size_t w = 0; w < WIDTHS; w++) {
+        for (uint32_t w = 0; w < WIDTHS; w++) {
             for (size_t i = 0; i < sizeof exponents / sizeof *exponents; i++) {
-                check(&c, (extreme){.op = op, .dtype = types[t], .cols = widths[w], .exponent = exponents[i]});
+                check(&c, (extreme){.op = op, .dtype = types[t], .cols = widths[w], .exponent = exponents[i]}, w);
             }
         }
-        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 301, .exponent = 100, .residual = true});
-        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 301, .exponent = 100, .residual = true, .sum = true});
-        check(&c,
-              (extreme){.op = op, .dtype = types[t], .cols = 32768, .exponent = 100, .residual = true, .sum = true});
+        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 301, .exponent = 100, .residual = true}, 0);
+        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 301, .exponent = 100, .residual = true, .sum = true},
+              1);
+        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 32768, .exponent = 100, .residual = true, .sum = true},
+              2);
     }
-    check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = 30, .epsilon = 3e38f});
-    check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = 63, .epsilon = 3e38f});
-    check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = -60, .epsilon = 1e-30f});
+    check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = 30, .epsilon = 3e38f}, 0);
+    check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = 63, .epsilon = 3e38f}, 0);
+    check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = -60, .epsilon = 1e-30f}, 0);
     context_close(&c);
 }
 
@@ -156,13 +158,15 @@ void norm_test_offsets(const norm_op *op) {
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
-        for (size_t w = 1; w < WIDTHS; w++) {
-            check(&c, (extreme){.op = op,
-                                .dtype = list[i].dtype,
-                                .cols = widths[w],
-                                .offset = list[i].offset,
-                                .step = list[i].step / ldexpf(1, ilogbf(list[i].step)),
-                                .exponent = ilogbf(list[i].step)});
+        for (uint32_t w = 1; w < WIDTHS; w++) {
+            check(&c,
+                  (extreme){.op = op,
+                            .dtype = list[i].dtype,
+                            .cols = widths[w],
+                            .offset = list[i].offset,
+                            .step = list[i].step / ldexpf(1, ilogbf(list[i].step)),
+                            .exponent = ilogbf(list[i].step)},
+                  w);
         }
     }
     context_close(&c);
@@ -173,8 +177,8 @@ void norm_test_outliers(const norm_op *op) {
     context c;
     context_open(&c, &config_real);
     for (int t = 0; t < DTYPES; t++) {
-        for (size_t w = 1; w < WIDTHS; w++) {
-            check(&c, (extreme){.op = op, .dtype = dtypes[t], .cols = widths[w], .outlier = true});
+        for (uint32_t w = 1; w < WIDTHS; w++) {
+            check(&c, (extreme){.op = op, .dtype = dtypes[t], .cols = widths[w], .outlier = true}, w);
         }
     }
     context_close(&c);
@@ -188,7 +192,8 @@ void norm_test_largest_floats(const norm_op *op) {
         norm_problem p = norm_make(
             &c, (norm_case){.op = op, .rank = 2, .shape = {1, 70}, .residual = residual, .mean = true, .inv_std = true},
             test_seed());
-        for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+        norm_paths paths = norm_paths_of(&p, (uint32_t)residual);
+        for (int path = paths.first; path <= (int)paths.last; path++) {
             for (uint32_t i = 0; i < 70; i++) {
                 p.x_values[i] = p.residual_values[i] = i % 7 == 3 ? -FLT_MAX : FLT_MAX;
             }
@@ -216,8 +221,8 @@ void norm_test_equal_values(const norm_op *op) {
     };
     context c;
     context_open(&c, &config_real);
-    for (size_t i = 0; i < 3 * sizeof list / sizeof *list; i++) {
-        uint32_t cols = widths[i % 3], at = (uint32_t)(i / 3);
+    for (uint32_t i = 0; i < 3 * sizeof list / sizeof *list; i++) {
+        uint32_t cols = widths[i % 3], at = i / 3;
         double epsilon = list[at].epsilon != 0 ? list[at].epsilon : 1e-5;
         norm_problem p = norm_make(&c,
                                    (norm_case){.op = op,
@@ -234,7 +239,8 @@ void norm_test_equal_values(const norm_op *op) {
             p.x_values[x] = list[at].x;
             p.residual_values[x] = list[at].residual;
         }
-        for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+        norm_paths paths = norm_paths_of(&p, i + at);
+        for (int path = paths.first; path <= (int)paths.last; path++) {
             run(&p, (vka_norm_path)path);
             cr_assert_float_eq(p.inv_std.values[0] * sqrt(epsilon), 1, 1e-6, "path %d, case %u: inv_std is %g", path,
                                at, (double)p.inv_std.values[0]);

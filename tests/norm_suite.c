@@ -20,15 +20,17 @@ void norm_test_widths(const norm_op *op, vka_dtype dtype, float center) {
             if ((uint64_t)rows[r] * widths[w] > 1100000 || (rows[r] == 1000 && w % 3 != 0)) {
                 continue;
             }
-            norm_both_paths(&c, (norm_case){.op = op,
-                                            .dtype = dtype,
-                                            .rank = 2,
-                                            .shape = {rows[r], widths[w]},
-                                            .weight = true,
-                                            .bias = true,
-                                            .mean = true,
-                                            .inv_std = true,
-                                            .center = center});
+            norm_run_case(&c,
+                          (norm_case){.op = op,
+                                      .dtype = dtype,
+                                      .rank = 2,
+                                      .shape = {rows[r], widths[w]},
+                                      .weight = true,
+                                      .bias = true,
+                                      .mean = true,
+                                      .inv_std = true,
+                                      .center = center},
+                          (uint32_t)(w + dtype));
         }
     }
     context_close(&c);
@@ -55,7 +57,7 @@ void norm_test_optional(const norm_op *op, vka_dtype dtype, vka_dtype affine) {
                        .residual = bits & 16,
                        .sum = bits & 32};
         if (n.residual || !n.sum) {
-            norm_both_paths(&c, n);
+            norm_run_case(&c, n, bits / step + (uint32_t)(dtype + affine));
         }
     }
     context_close(&c);
@@ -93,7 +95,7 @@ void norm_test_layouts(const norm_op *op, vka_dtype dtype) {
                            .inv_std = pad < 2,
                            .layout = {list[i].order, pad, pad}};
             memcpy(n.shape, list[i].shape, sizeof n.shape);
-            norm_both_paths(&c, n);
+            norm_run_case(&c, n, (uint32_t)(i + dtype));
         }
     }
     context_close(&c);
@@ -106,15 +108,17 @@ void norm_test_in_place(const norm_op *op) {
     for (int alias = ALIAS_NONE; alias < ALIAS_COUNT; alias++) {
         for (uint32_t n = slow ? (uint32_t)alias % DTYPES : 0; n < 2 * DTYPES; n += slow ? DTYPES : 1) {
             bool wide = n >= DTYPES;
-            norm_both_paths(&c, (norm_case){.op = op,
-                                            .dtype = dtypes[n % DTYPES],
-                                            .rank = 2,
-                                            .shape = {wide ? 2 : 19, wide ? 5001 : 63},
-                                            .weight = true,
-                                            .residual = alias != ALIAS_OUT_X,
-                                            .sum = alias >= ALIAS_OUT_SUM,
-                                            .alias = (norm_alias)alias,
-                                            .layout = {.pad = n}});
+            norm_run_case(&c,
+                          (norm_case){.op = op,
+                                      .dtype = dtypes[n % DTYPES],
+                                      .rank = 2,
+                                      .shape = {wide ? 2 : 19, wide ? 5001 : 63},
+                                      .weight = true,
+                                      .residual = alias != ALIAS_OUT_X,
+                                      .sum = alias >= ALIAS_OUT_SUM,
+                                      .alias = (norm_alias)alias,
+                                      .layout = {.pad = n}},
+                          (uint32_t)alias + n / DTYPES);
         }
     }
     context_close(&c);
@@ -125,8 +129,8 @@ void norm_test_epsilon(const norm_op *op) {
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof epsilons / sizeof *epsilons; i++) {
-        norm_both_paths(&c,
-                        (norm_case){.op = op, .rank = 2, .shape = {9, 50}, .epsilon = epsilons[i], .inv_std = true});
+        norm_run_case(&c, (norm_case){.op = op, .rank = 2, .shape = {9, 50}, .epsilon = epsilons[i], .inv_std = true},
+                      (uint32_t)i);
     }
     context_close(&c);
 }
@@ -144,8 +148,7 @@ void norm_test_constant_rows(const norm_op *op) {
         for (size_t i = 0; i < p.x.count; i++) {
             p.x_values[i] = i / 300 == 0 ? 0 : i / 300 == 1 ? 1024 : -0.5f;
         }
-        norm_run(&p, VKA_NORM_PATH_LANE);
-        norm_run(&p, VKA_NORM_PATH_GROUP);
+        norm_run_paths(&p, (uint32_t)n);
         norm_destroy(&p);
     }
     context_close(&c);
@@ -159,8 +162,7 @@ void norm_test_nan_stays_in_its_row(const norm_op *op) {
         norm_problem p = norm_make(
             &c, (norm_case){.op = op, .dtype = dtypes[n], .rank = 2, .shape = {40, 51}, .mean = true}, test_seed());
         p.x_values[7 * 51 + 3] = NAN;
-        norm_run(&p, VKA_NORM_PATH_LANE);
-        norm_run(&p, VKA_NORM_PATH_GROUP);
+        norm_run_paths(&p, (uint32_t)n + 1);
         norm_destroy(&p);
     }
     context_close(&c);

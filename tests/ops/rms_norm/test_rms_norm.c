@@ -39,8 +39,7 @@ Test(rms_norm, zero_centred) {
         }
         tensor_round(&p.weight);
         tensor_upload(&p.weight);
-        norm_run(&p, VKA_NORM_PATH_LANE);
-        norm_run(&p, VKA_NORM_PATH_GROUP);
+        norm_run_paths(&p, n + n / DTYPES);
         norm_destroy(&p);
     }
     context_close(&c);
@@ -60,7 +59,8 @@ Test(rms_norm, tiny_values) {
             float x = p.x_values[i] < 0 ? p.x_values[i] - 1 : p.x_values[i] + 1;
             p.x_values[i] = ref_round(dtype, x * (dtype == VKA_F16 ? 0x1p-13f : 0x1p-90f));
         }
-        for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
+        norm_paths paths = norm_paths_of(&p, n + n / DTYPES);
+        for (int path = paths.first; path <= (int)paths.last; path++) {
             norm_execute(&p, (vka_norm_path)path);
             cr_assert(tensor_download(&p.out) && tensor_download(&p.inv_std));
             ref_error e = {0};
