@@ -253,8 +253,11 @@ static void check_place(fixture *f, uint32_t arg) {
     }
     CHANGED(t->offset = vka_buffer_size(t->buffer), a->name, false);
     CHANGED(t->offset = UINT64_MAX / 16 * 16, a->name, false);
-    if (good->shape[0] > 1) {
-        CHANGED(t->stride[0] = UINT64_MAX / 4, a->name, false);
+    for (uint32_t dim = 0; dim < good->rank; dim++) {
+        if (good->shape[dim] > 1) {
+            CHANGED(t->stride[dim] = UINT64_MAX / 4, a->name, false);
+            CHANGED(t->stride[dim] = UINT64_C(1) << 62, a->name, false); /* of f32: as many bytes as none */
+        }
     }
     if (good->shape[0] > 1 && good->rank > 1) {
         CHANGED(t->stride[0] = 0, a->name, false);
@@ -327,10 +330,13 @@ static void check_numbers(fixture *f) {
         if (real) {
             refuse_number(f, n, NAN);
             refuse_number(f, n, INFINITY);
+            refuse_number(f, n, -INFINITY);
             refuse_number(f, n, -1);
+            refuse_number(f, n, -1e-30);
         }
         if (real && n->least > 1e-38) {
-            refuse_number(f, n, n->least / 2);
+            refuse_number(f, n, nextafterf((float)n->least, 0));
+            refuse_number(f, n, 1e-45);
         }
         if (n->most < (real ? 1e38 : UINT32_MAX)) {
             refuse_number(f, n, real ? nextafterf((float)n->most, INFINITY) : n->most + 1);
@@ -401,6 +407,26 @@ static void explain(fixture *f, const description *d, char *text, size_t size) {
     cr_expect(length > 0 && length == strlen(text), "%s: a text of %zu", f->op->name, length);
 }
 
+/* A text is cut where the room ends, never beyond, and its whole length told. */
+static void check_text(fixture *f) {
+    char whole[2048], part[2048];
+    const vka__op *op = f->op;
+    const void *desc = f->good.bytes;
+    size_t length;
+    explain(f, &f->good, whole, sizeof whole);
+    EXPECT_OK(vka__op_explain(op, f->c.device, desc, op->desc_size, NULL, 0, &length));
+    cr_assert(length == strlen(whole) && length + 2 < sizeof part, "%s: a text of %zu", op->name, length);
+    for (size_t room = 1; room <= length + 1; room++) {
+        size_t told;
+        memset(part, '#', sizeof part);
+        EXPECT_OK(vka__op_explain(op, f->c.device, desc, op->desc_size, part, room, &told));
+        cr_expect(told == length && strlen(part) == room - 1 && !memcmp(part, whole, room - 1) && part[room] == '#',
+                  "%s: room for %zu", op->name, room);
+    }
+    EXPECT_OK(vka__op_explain(op, f->c.device, desc, op->desc_size, part, sizeof part, NULL));
+    f->checks += 3;
+}
+
 /* Shapes are enough to know everything but the results. */
 static void check_description_alone(fixture *f) {
     char with[2048], without[2048];
@@ -415,10 +441,6 @@ static void check_description_alone(fixture *f) {
     explain(f, &f->good, with, sizeof with);
     explain(f, &d, without, sizeof without);
     cr_expect_str_eq(with, without, "%s", f->op->name);
-    char few[20]; /* cut off, and its whole length told */
-    size_t length;
-    EXPECT_OK(vka__op_explain(f->op, f->c.device, d.bytes, f->op->desc_size, few, sizeof few, &length));
-    cr_expect(length == strlen(with) && strlen(few) == sizeof few - 1 && !memcmp(few, with, sizeof few - 1));
     EXPECT_OK(vka__op_requirements(f->op, f->c.device, f->good.bytes, f->op->desc_size, &need, sizeof need));
     EXPECT_OK(vka__op_requirements(f->op, f->c.device, d.bytes, f->op->desc_size, &need_without, sizeof need_without));
     cr_expect(!memcmp(&need, &need_without, sizeof need));
@@ -566,6 +588,7 @@ static void check_contract(const op_sample *s) {
     vka_device_desc other = context_desc();
     EXPECT_OK(vka_device_create(&other, &f.other));
     EXPECT_OK(vka_buffer_create(f.other, &(vka_buffer_desc){.size = 1 << 20}, &f.foreign));
+    EXPECT_FAILURE(record(&f, &f.good), VKA_INVALID, f.op->name); /* before recording, and after it */
     EXPECT_OK(vka_recorder_begin(f.c.recorder));
     check_arguments(&f);
     check_tensors(&f);
@@ -573,6 +596,8 @@ static void check_contract(const op_sample *s) {
     check_numbers(&f);
     check_sizes(&f);
     check_nothing_recorded(&f);
+    EXPECT_FAILURE(record(&f, &f.good), VKA_INVALID, f.op->name);
+    check_text(&f);
     check_description_alone(&f);
     check_host_memory(&f);
     check_plan_memory(&f);
