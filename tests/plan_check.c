@@ -2,10 +2,11 @@
  * SPDX-License-Identifier: MIT */
 #include "plan_check.h"
 
-#include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "support/must.h"
 
 vka_tensor tensor_of(const vka__view *view, uint32_t rank) {
     vka_tensor t = {.offset = view->offset, .dtype = view->dtype, .rank = rank};
@@ -43,7 +44,7 @@ const vka__view *view_named(const vka__call *call, const char *name) {
 static void box_at(const vka__rows *r, uint64_t index, uint32_t begin[3], uint32_t size[3]) {
     for (uint32_t dim = 3; dim-- > 0; index /= r->parts[dim]) {
         begin[dim] = (uint32_t)(index % r->parts[dim]) * r->part[dim];
-        cr_assert_lt(begin[dim], r->shape[dim], "an empty box");
+        must(begin[dim] < r->shape[dim], "an empty box");
         size[dim] = vka__min_u32(r->part[dim], r->shape[dim] - begin[dim]);
     }
 }
@@ -67,9 +68,9 @@ static uint64_t check_row(const device *d, const vka__call *c, const vka__dispat
             at += row[dim] * (dim == 0 ? s->b : dim == 1 ? s->h : s->n);
             wanted += (begin[dim] + row[dim]) * v->stride[dim] * v->size;
         }
-        cr_assert_eq(bound->offset + at * v->size, wanted, "%s: %s, row %u", d->name, a->name, number);
-        cr_assert_geq(bound->range, (at + last + 1) * v->size, "%s: %s, row %u is cut off", d->name, a->name, number);
-        cr_assert_lt(at + last, UINT64_C(1) << 32);
+        must(bound->offset + at * v->size == wanted, "%s: %s, row %u", d->name, a->name, number);
+        must(bound->range >= (at + last + 1) * v->size, "%s: %s, row %u is cut off", d->name, a->name, number);
+        must(at + last < UINT64_C(1) << 32);
     }
     const uint32_t *shape = c->rows.shape;
     return ((begin[0] + row[0]) * shape[1] + begin[1] + row[1]) * shape[2] + begin[2] + row[2];
@@ -81,10 +82,10 @@ static void check_rows_dispatch(const device *d, const vka__call *c, uint64_t in
     vka__call_dispatch(c, index, x);
     box_at(&c->rows, index, begin, size);
     check_dispatch(d, x);
-    cr_assert_eq(x->push.rows, size[0] * size[1] * size[2], "%s", d->name);
-    cr_assert(x->push.dim1 == size[1] && x->push.dim2 == size[2], "%s", d->name);
+    must(x->push.rows == size[0] * size[1] * size[2], "%s", d->name);
+    must(x->push.dim1 == size[1] && x->push.dim2 == size[2], "%s", d->name);
     uint64_t work = (uint64_t)x->push.rows * c->rows.units;
-    cr_assert_eq(x->groups[0], (work + c->rows.group - 1) / c->rows.group, "%s", d->name);
+    must(x->groups[0] == (work + c->rows.group - 1) / c->rows.group, "%s", d->name);
     for (uint32_t i = 0; i < c->op->arg_count; i++) {
         const vka__arg *a = &c->op->args[i];
         if (a->extent == VKA__ALL && c->view[i].present) {
@@ -111,9 +112,9 @@ uint64_t check_rows(const device *d, const vka__call *c, bool all) {
         }
         seen += x.push.rows;
     }
-    cr_assert(stride > 1 || seen == rows, "%s", d->name);
+    must(stride > 1 || seen == rows, "%s", d->name);
     for (uint64_t row = 0; all && row < rows; row++) {
-        cr_assert_eq(done[row], 1, "%s: row %llu is done %d times", d->name, (unsigned long long)row, done[row]);
+        must(done[row] == 1, "%s: row %llu is done %d times", d->name, (unsigned long long)row, done[row]);
     }
     free(done);
     return count;
@@ -121,16 +122,16 @@ uint64_t check_rows(const device *d, const vka__call *c, bool all) {
 
 void check_dispatch(const device *d, const vka__dispatch *x) {
     for (int i = 0; i < 3; i++) {
-        cr_assert(x->groups[i] >= 1 && x->groups[i] <= d->caps.max_groups[i], "%s: %u groups", d->name, x->groups[i]);
+        must(x->groups[i] >= 1 && x->groups[i] <= d->caps.max_groups[i], "%s: %u groups", d->name, x->groups[i]);
     }
     for (int i = 1; i < VKA_MAX_BINDINGS; i++) {
         const vka__binding *b = &x->binding[i];
         if (b->access != VKA__UNUSED) {
-            cr_assert_leq((uint32_t)i, d->caps.storage_buffers, "%s: binding %d", d->name, i);
-            cr_assert_eq(b->offset % d->caps.storage_align, 0, "%s: binding %d", d->name, i);
-            cr_assert(b->range > 0 && b->range % 4 == 0, "%s: binding %d has a range of %llu", d->name, i,
-                      (unsigned long long)b->range);
-            cr_assert_leq(b->range, d->caps.storage_range, "%s: binding %d", d->name, i);
+            must((uint32_t)i <= d->caps.storage_buffers, "%s: binding %d", d->name, i);
+            must(b->offset % d->caps.storage_align == 0, "%s: binding %d", d->name, i);
+            must(b->range > 0 && b->range % 4 == 0, "%s: binding %d has a range of %llu", d->name, i,
+                 (unsigned long long)b->range);
+            must(b->range <= d->caps.storage_range, "%s: binding %d", d->name, i);
         }
     }
 }
@@ -157,7 +158,7 @@ void check_binding(const device *d, const vka__view *v, uint64_t first, uint64_t
         return;
     }
     uint64_t begin = v->offset + vka__view_bytes(v, first), unit = v->block > 1 ? 2 : v->size;
-    cr_assert_neq(b->access, VKA__UNUSED, "%s: %s is not bound", d->name, name);
-    cr_assert_eq(b->offset + base * unit, begin, "%s: %s begins at the wrong place", d->name, name);
-    cr_assert_geq(b->offset + b->range, begin + vka__view_bytes(v, extent), "%s: %s is cut off", d->name, name);
+    must(b->access != VKA__UNUSED, "%s: %s is not bound", d->name, name);
+    must(b->offset + base * unit == begin, "%s: %s begins at the wrong place", d->name, name);
+    must(b->offset + b->range >= begin + vka__view_bytes(v, extent), "%s: %s is cut off", d->name, name);
 }

@@ -10,6 +10,7 @@
 #include "params/cache.h"
 #include "plan_check.h"
 #include "plan_view.h"
+#include "support/must.h"
 #include "support/tensor.h"
 
 /* Kernels of caches need no subgroups and no f16, eight storage buffers at most and 16 KiB of shared memory. */
@@ -98,8 +99,8 @@ static void shape_of(const vka__call *c, uint32_t shape[3]) {
 static void check_cache_dispatch(const device *d, const vka__call *c, const vka__dispatch *x) {
     const uint32_t *spec = c->key[x->key].spec;
     check_dispatch(d, x);
-    cr_assert(x->groups[1] == 1 && x->groups[2] == 1);
-    cr_assert(spec[VKA_SPEC_GROUP_SIZE] >= 1 && spec[VKA_SPEC_GROUP_SIZE] <= d->caps.max_invocations);
+    must(x->groups[1] == 1 && x->groups[2] == 1);
+    must(spec[VKA_SPEC_GROUP_SIZE] >= 1 && spec[VKA_SPEC_GROUP_SIZE] <= d->caps.max_invocations);
 }
 
 /* The binding sees the box of the view from `begin` on. */
@@ -108,15 +109,15 @@ static void check_box(const device *d, const vka__view *v, const uint32_t begin[
     vka__view box = *v;
     uint64_t first = 0;
     for (int i = 0; i < 3; i++) {
-        cr_assert(begin[i] + size[i] <= v->shape[i] && size[i] > 0, "%s: a box leaves the tensor", d->name);
+        must(begin[i] + size[i] <= v->shape[i] && size[i] > 0, "%s: a box leaves the tensor", d->name);
         box.shape[i] = size[i];
         first += begin[i] * v->stride[i];
     }
     uint64_t from = v->offset + vka__view_bytes(v, first), unit = v->block > 1 ? 2 : v->size;
     const vka__binding *b = &x->binding[slot];
-    cr_assert_eq(b->offset + x->push.base[slot] * unit, from, "%s: slot %u begins at the wrong place", d->name, slot);
-    cr_assert_geq(b->offset + b->range, from + vka__view_bytes(v, vka__view_extent(&box, 0)), "%s: slot %u is cut off",
-                  d->name, slot);
+    must(b->offset + x->push.base[slot] * unit == from, "%s: slot %u begins at the wrong place", d->name, slot);
+    must(b->offset + b->range >= from + vka__view_bytes(v, vka__view_extent(&box, 0)), "%s: slot %u is cut off",
+         d->name, slot);
 }
 
 /* What a dispatch of a side binds, and how many rows times pages it does. */
@@ -126,7 +127,7 @@ static uint64_t check_append_dispatch(const device *d, const vka__call *c, const
     uint32_t rows = x->push.rows, h = x->push.dim1, n = x->push.dim2, b = rows / h / n, shape[3];
     uint32_t page = page_of(c);
     shape_of(c, shape);
-    cr_assert_eq(rows, b * h * n);
+    must(rows == b * h * n);
     /* The first head is not pushed: the bindings alone know it. Whatever it is, boxes of one size lie side by side. */
     uint64_t step = cache->stride[1] ? cache->stride[1] : 1;
     uint32_t outer = page ? x->push.y0 : x->push.b0;
@@ -145,17 +146,17 @@ static uint64_t check_append_dispatch(const device *d, const vka__call *c, const
     const uint32_t begin[3] = {packed ? 0 : x->push.b0, head, packed ? 0 : x->push.x0};
     const uint32_t size[3] = {packed ? 1 : b, h, packed ? new_rows->shape[2] : n};
     check_box(d, new_rows, begin, size, x, VKA_BIND_X);
-    cr_assert(x->push.b0 + b <= shape[0] && x->push.x0 + n <= shape[2]);
-    cr_assert_leq((uint64_t)x->push.y0 + x->push.z0, cache->shape[page ? 0 : 2]);
+    must(x->push.b0 + b <= shape[0] && x->push.x0 + n <= shape[2]);
+    must((uint64_t)x->push.y0 + x->push.z0 <= cache->shape[page ? 0 : 2]);
     const uint32_t *spec = c->key[x->key].spec;
-    cr_assert_eq(spec[VKA_SPEC_PAGE], page);
+    must(spec[VKA_SPEC_PAGE] == page);
     uint32_t team = spec[VKA_SPEC_TC], group_rows = spec[VKA_SPEC_GROUP_SIZE] / team;
-    cr_assert(team >= 1 && team * group_rows == spec[VKA_SPEC_GROUP_SIZE]);
-    cr_assert_geq((uint64_t)x->groups[0] * group_rows, rows, "%s: rows are left out", d->name);
-    cr_assert_lt((uint64_t)(x->groups[0] - 1) * group_rows, rows, "%s: a workgroup has nothing to do", d->name);
+    must(team >= 1 && team * group_rows == spec[VKA_SPEC_GROUP_SIZE]);
+    must((uint64_t)x->groups[0] * group_rows >= rows, "%s: rows are left out", d->name);
+    must((uint64_t)(x->groups[0] - 1) * group_rows < rows, "%s: a workgroup has nothing to do", d->name);
     /* As append.comp declares them, in 16 KiB. */
     uint64_t vectors = (spec[VKA_SPEC_D] + 3) / 4;
-    cr_assert_leq(4 * group_rows * (vectors + (vectors + 7) / 8), d->caps.shared_bytes);
+    must(4 * group_rows * (vectors + (vectors + 7) / 8) <= d->caps.shared_bytes);
     return (uint64_t)rows * x->push.z0;
 }
 
