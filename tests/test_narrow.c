@@ -60,8 +60,7 @@ static void norm_on(const device_config *config, bool forced_paths) {
         norm_problem p = norm_make(&c, n, test_seed());
         norm_run(&p, VKA_NORM_PATH_AUTO);
         if (forced_paths) {
-            norm_run(&p, VKA_NORM_PATH_LANE);
-            norm_run(&p, VKA_NORM_PATH_GROUP);
+            norm_run_paths(&p, i / step);
         }
         norm_destroy(&p);
     }
@@ -311,8 +310,8 @@ static void norm_rows_beyond_a_binding(const device_config *config, vka_dtype dt
         for (int path = VKA_NORM_PATH_LANE; path <= VKA_NORM_PATH_GROUP; path++) {
             unsigned count = norm_dispatches(&p, (vka_norm_path)path);
             cr_expect(count > 1 && count <= cases[i].most, "case %zu: %u dispatches", i, count);
-            norm_run(&p, (vka_norm_path)path);
         }
+        norm_run_paths(&p, (uint32_t)i / 3);
         norm_destroy(&p);
     }
     context_close(&c);
