@@ -106,7 +106,7 @@ static void widths(bench_list *list, const char *suite) {
             FOR_EACH(uint32_t, c, cols) {
                 append(list, suite, rows_of(op, *t, 4096, *c, false));
             }
-            if (x->slots & BENCH_BIT(BENCH_RESIDUAL)) {
+            if (x->slots & BENCH_BIT(BENCH_SUM)) {
                 append(list, suite, rows_of(op, *t, 4096, 2048, true));
             }
         }
@@ -168,8 +168,8 @@ static const struct suite {
     void (*append)(bench_list *list, const char *suite);
     bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick, false},   {"prefill", prefill, false}, {"decode", decode, false},    {"norms", widths, false},
-    {"window", window, false}, {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
+    {"quick", quick, false},     {"prefill", prefill, false}, {"decode", decode, false}, {"norms", widths, false},
+    {"elements", widths, false}, {"window", window, false},   {"gpu", gpu, true},        {"gpu-tiny", gpu_tiny, true},
 };
 
 bool bench_suite_append(bench_list *list, const char *name) {

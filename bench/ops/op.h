@@ -110,4 +110,10 @@ void bench_layer_norm_reference(const bench_problem *p, uint64_t row, bench_row 
 void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *out);
 #define BENCH_NORM BENCH_ROWS, .suite = "norms", .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP)
 
+/* Of operations on elements, whose second input, if they have one, is BENCH_RESIDUAL. */
+vka_tensor bench_elements_tensor(const bench_case *c, bench_slot slot);
+#define BENCH_ELEMENTS                                                                                                 \
+    .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_elements_tensor,                             \
+    .effort = bench_rows_effort, .suite = "elements", .group = "Elements"
+
 #endif

@@ -17,6 +17,11 @@ vka_tensor bench_rows_tensor(const bench_case *c, bench_slot slot) {
     return absent ? (vka_tensor){0} : vka_tensor_2d(NULL, c->dtype, c->rows, c->cols);
 }
 
+vka_tensor bench_elements_tensor(const bench_case *c, bench_slot slot) {
+    (void)slot;
+    return vka_tensor_2d(NULL, c->dtype, c->rows, c->cols);
+}
+
 bench_effort bench_rows_effort(const bench_case *c) {
     return (bench_effort){.ns = 60.0 * c->cols};
 }

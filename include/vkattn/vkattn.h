@@ -159,9 +159,10 @@ typedef enum vka_dtype {
                   /*   its upper one; an element is (half - 8) times the scale                                      */
 } vka_dtype;
 
-/* Functions of one number that operations apply to what they computed. Each is within a few units in the last place of
- * f32, also where it is next to 0, and overflows nowhere: at -inf and inf they have their limits (GELU and SILU 0 and
- * inf). NaN stays NaN. */
+/* Functions of one number that operations apply to what they computed. Each is within eight units in the last place of
+ * f32, also where it is next to 0 (below 2^-120 it may be 0), and what the device's exp is off by, which Vulkan allows
+ * 3 + 2 |its argument| units. Nothing overflows: at -inf and inf they have their limits (GELU and SILU 0 and inf). NaN
+ * stays NaN. */
 typedef enum vka_activation {
     VKA_ACTIVATION_NONE = 0,
     VKA_ACTIVATION_RELU = 1,      /* max(x, 0)                                                                     */
@@ -493,7 +494,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(RELATIVE_BIAS_SPAN, 7, relative_bias_span)                                                                       \
     X(LSH_SORT, 8, lsh_sort)                                                                                           \
     X(RMS_NORM, 9, rms_norm)                                                                                           \
-    X(SOFTMAX, 11, softmax)
+    X(SOFTMAX, 11, softmax)                                                                                            \
+    X(MAP, 14, map)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

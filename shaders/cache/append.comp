@@ -12,6 +12,7 @@
 #include "elements.glsl"
 #include "cache.glsl"
 #include "rope.glsl"
+#include "quantise.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
@@ -36,8 +37,7 @@ VKA_WRITERS(cache, CACHE_TYPE)
 VKA_OUTPUT_F32(VKA_BIND_SCALE, scale)
 VKA_INPUT_I32(VKA_BIND_PAGE_TABLE, pages)
 
-// Bits of the largest magnitude that each scale serves: as integers they compare like the numbers, and NaN is the largest of
-// all. And the bytes of rows, of which blocks need their neighbours'.
+// Bits of the largest magnitude that each scale serves, and the bytes of rows, of which blocks need their neighbours'.
 shared uint most[ROWS * SCALES];
 shared uint row_words[ROWS * WORDS];
 
@@ -117,34 +117,6 @@ vec4 values(Token t, uint v) {
 
 // ---- quantisation -----------------------------------------------------------------------------------------------------
 
-const uint INFINITE = 0x7f800000u, SMALLEST = 0x0d800000u; // 2^-100: no denormal number, which devices may drop, matters
-const float STEP = 0.007874015748031496;                   // 1 / 127: multiplied by, as quotients differ from device to device
-
-uint largest_bits(vec4 y) {
-    uvec4 bits = floatBitsToUint(y) & 0x7fffffffu;
-    return max(max(bits.x, bits.y), max(bits.z, bits.w));
-}
-
-// 0 for values to be stored as zeros.
-float scale_of(uint bits) {
-    return bits < SMALLEST || bits >= INFINITE ? 0.0 : uintBitsToFloat(bits) * STEP;
-}
-
-// The same of a block, whose scale is stored as the f16 with these bits.
-float block_scale_of(uint bits, out uint stored) {
-    stored = bits >= INFINITE ? 0x7e00u : min(nearest_f16(scale_of(bits)), 0x7bffu);
-    // Small ones by hand, as devices may take f16 below 2^-14 for 0.
-    float scale = stored < 0x400u ? float(stored) * 5.9604644775390625e-8 : unpackHalf2x16(stored).x;
-    return bits >= INFINITE ? 0.0 : scale;
-}
-
-uint quantised(vec4 y, float scale) {
-    if (scale == 0.0)
-        return 0u;
-    uvec4 q = uvec4(ivec4(clamp(roundEven(y / scale), -127.0, 127.0))) & 255u;
-    return q.x | q.y << 8 | q.z << 16 | q.w << 24;
-}
-
 // Alone, an invocation needs to wait for nobody; CPUs are faster without.
 void team_barrier() {
     if (TEAM > 1u)
@@ -215,8 +187,7 @@ void store_quantised(Token t, uint member, uint row) {
             store_block_vector(t, v, row, stored);
         }
     } else if (t.stored && member == 0u) {
-        uint bits = most[row];
-        scale_put(t.scale, bits >= INFINITE ? uintBitsToFloat(0x7fc00000u) : scale_of(bits));
+        scale_put(t.scale, stored_scale(most[row]));
     }
 }
 

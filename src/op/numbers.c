@@ -30,6 +30,8 @@ static vka_status fail(const vka__call *c, const vka__number *n, double x) {
     if (n->type != VKA__NUMBER_F32)
         return vka__call_fail(c, VKA_INVALID, n->name, "is %lld, but must be %s%lld .. %lld", (long long)x, zero,
                               (long long)n->least, (long long)n->most);
+    if (n->least <= -(double)FLT_MAX)
+        return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be finite", x);
     if (n->most < (double)FLT_MAX)
         return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be %s%g .. %g", x, zero, n->least, n->most);
     return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be %sfinite and at least %g", x, zero, n->least);

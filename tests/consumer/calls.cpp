@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: MIT
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
+#include <vkattn/elementwise.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>

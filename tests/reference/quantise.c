@@ -32,3 +32,26 @@ bool ref_quantised_ok(double x, double error, float scale, int8_t q) {
     double slack = 2.5 * 0x1p-23;
     return q >= nearest(low - slack * fabs(low)) && q <= nearest(high + slack * fabs(high));
 }
+
+/* Its magnitude, of a magnitude. */
+static uint16_t q4_0_scale_of(double most) {
+    uint16_t scale = ref_f16_from_f32(most < 0x1p-100 ? 0 : (float)most / 8);
+    return scale < 0x7bff ? scale : 0x7bff;
+}
+
+bool ref_q4_0_scale_ok(double most, double error, uint16_t scale) {
+    uint16_t low = q4_0_scale_of(fmax(fabs(most) - error, 0)), high = q4_0_scale_of(fabs(most) + error);
+    uint16_t magnitude = scale & 0x7fff;
+    /* Zeros have a scale of 0. */
+    bool sign = !magnitude ? !scale : fabs(most) <= error || !(scale & 0x8000) == (most < 0);
+    return magnitude >= low && magnitude <= high && sign;
+}
+
+bool ref_q4_0_ok(double x, double error, float scale, int q) {
+    if (scale == 0) {
+        return q == 0;
+    }
+    double middle = x / (double)scale, slack = fabs(error / (double)scale) + 2.5 * 0x1p-23 * (fabs(middle) + 1);
+    double low = fmax(-8, fmin(rint(middle - slack), 7)), high = fmax(-8, fmin(rint(middle + slack), 7));
+    return q >= low && q <= high;
+}

@@ -199,12 +199,21 @@ void ref_rope_rotate(const ref_rope *r, const ref_rope_row *row, double *out);
 /* The same with cosines and sines rounded to f32, f32 arithmetic and outputs rounded to storage. */
 void ref_rope_naive_rotate(const ref_rope *r, const ref_rope_row *row, vka_dtype dtype, float *out);
 
+/* x / (1 + exp(-alpha x)). */
+double ref_swish(double x, double alpha);
+/* In float64, and by the formulas in f32. */
+double ref_activation(vka_activation activation, double x);
+float ref_naive_activation(vka_activation activation, float x);
+
 /* Symmetric quantisation of values that the device has with an absolute error of at most `error`. May `scale` be what
  * it stores for a largest magnitude of `most`, as f32 or as bits of an f16, and q for x, given the scale that it
  * stored? With an error of 0 there is one scale, and one q but for quotients next to a half. */
 bool ref_quantised_scale_ok(double most, double error, float scale);
 bool ref_quantised_scale_f16_ok(double most, double error, uint16_t scale);
 bool ref_quantised_ok(double x, double error, float scale, int8_t q);
+/* Likewise of Q4_0, `most` being the value of largest magnitude; q is -8 .. 7. */
+bool ref_q4_0_scale_ok(double most, double error, uint16_t scale);
+bool ref_q4_0_ok(double x, double error, float scale, int q);
 
 /* The accuracy rule: max|out - ref| <= 2 * max|naive - ref| + 1e-5. NaN never passes unless ref is NaN too; infinities
  * must be equal. Feed every element, then ask. */

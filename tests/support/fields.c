@@ -2,12 +2,10 @@
 #include "fields.h"
 
 #include <ctype.h>
+#include <glob.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-
-static const char *const headers[] = {"attention", "cache",   "lsh",    "merge",  "norm",    "pattern",
-                                      "rope",      "softmax", "vkattn", "vulkan", "relative"};
 
 static char code[1 << 18]; /* all headers without comments */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -28,15 +26,18 @@ static void strip_comments(char *text) {
 
 static void read_headers(void) {
     size_t at = 0;
-    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
-        char name[512];
-        snprintf(name, sizeof name, "%s/vkattn/%s.h", VKATTN_TEST_INCLUDE_DIR, headers[i]);
-        FILE *file = fopen(name, "r");
+    glob_t headers;
+    if (glob(VKATTN_TEST_INCLUDE_DIR "/vkattn/*.h", 0, NULL, &headers)) {
+        return;
+    }
+    for (size_t i = 0; i < headers.gl_pathc; i++) {
+        FILE *file = fopen(headers.gl_pathv[i], "r");
         if (file) {
             at += fread(code + at, 1, sizeof code - 1 - at, file);
             fclose(file);
         }
     }
+    globfree(&headers);
     strip_comments(code);
 }
 

@@ -1,0 +1,53 @@
+/* vkattn: operations on single elements.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_ELEMENTWISE_H
+#define VKATTN_ELEMENTWISE_H
+
+#include <vkattn/vkattn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One tensor made into another. Tensors have rank 1 to 4; where x has a dimension of 1, or none in front, it broadcasts
+ * to out's. */
+typedef struct vka_map_desc {
+    vka_tensor x;         /* required: any type; u8 and i32 are numbers like the others                              */
+    vka_tensor out;       /* required: [.., C]; may be the very same view as x                                       */
+                          /*   f32, f16, bf16, q8_0, q4_0   results, rounded or quantised                            */
+                          /*   i8 with out_scale            results, quantised                                       */
+                          /*   any type, that of x          without scales and with every field below 0: its bits   */
+    vka_tensor x_scale;   /* optional, with an i8 x: f32, x's shape without the last dimension; factors of its rows  */
+    vka_tensor out_scale; /* f32, out's shape without the last dimension (rank 1 with out: [1]), written; makes an   */
+                          /*   i8 out hold results                                                                   */
+    vka_activation activation;
+    float scale; /* finite; 0 = 1 */
+    float offset;
+} vka_map_desc;
+
+#ifdef __cplusplus
+}
+#endif
+
+/* out = activation(x * scale + offset), in f32. With nothing but tensors it converts, quantises or dequantises; and
+ * where out has x's type it copies bits, whatever the strides of either:
+ *
+ *     vka_map(recorder, &(vka_map_desc){.x = x, .out = y, .activation = VKA_ACTIVATION_GELU});
+ *     vka_map(recorder, &(vka_map_desc){.x = vka_tensor_transpose(x, 1, 2), .out = y});     a copy of a transpose
+ *     vka_map(recorder, &(vka_map_desc){.x = w_f32, .out = w_q4_0});                         quantises
+ *
+ * i8 and q8_0 are quantised as vka_cache_append does it, i8 with a scale for each row. Of q4_0, in blocks of 32
+ * elements, scale = m * (-1 / 8), m being the first element of the largest magnitude; rounded to f16, at most 65504
+ *   half  = x / scale + 8, rounded to the nearest integer, halves to even, clamped to 0 .. 15
+ * so that m is -8 times the scale; what is stored for small and for nonfinite values is as there: zeros with a scale of
+ * 0, and a scale of NaN. Integers beyond 2^24 are rounded to f32. C = 0, or no rows, records nothing and succeeds.
+ *
+ * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
+ * has completed. On any error nothing is recorded.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a row is larger than a
+ * binding can see, or there are 2^32 rows); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: one thread per recorder at a
+ * time. */
+VKA_OPERATION_FUNCTIONS(map, MAP)
+
+#endif

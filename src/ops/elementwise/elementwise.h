@@ -1,0 +1,31 @@
+/* Operations on elements: what vka_map and its like share.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_ELEMENTWISE_H
+#define VKA_ELEMENTWISE_H
+
+#include <vkattn/elementwise.h>
+
+#include "op/op.h"
+#include "params/activation.h"
+#include "params/elementwise.h"
+
+/* Must tensor `arg` have, of every dimension, the size of tensor `out` or 1? */
+vka_status vka__check_broadcast(const vka__call *call, uint32_t arg, uint32_t out);
+
+/* The first pipeline: invocations that each have some of `items` of a row, with the types and flags given, and with
+ * vector flags of those that are there. Fills in cols and units, and plans the rows of `out`. */
+bool vka__elementwise_plan(vka__call *call, vka__kernel kernel, uint32_t out, uint32_t items, uint32_t flags);
+/* An activation as a flag. */
+static inline uint32_t vka__activation_flag(vka_activation activation) {
+    return (uint32_t)activation << VKA_ACT_SHIFT;
+}
+void vka__elementwise_explain(const vka__call *call, vka__text *text);
+
+/* Numbers that any operation with an activation has. */
+#define VKA__ACTIVATION_NUMBER(desc)                                                                                   \
+    {                                                                                                                  \
+        "activation", offsetof(desc, activation), VKA__NUMBER_ENUM, false, 0, VKA_ACTIVATION_SIGMOID, 0,               \
+            "vka_activation"                                                                                           \
+    }
+
+#endif
