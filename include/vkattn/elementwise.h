@@ -25,6 +25,22 @@ typedef struct vka_map_desc {
     float offset;
 } vka_map_desc;
 
+typedef enum vka_combine_kind {
+    VKA_COMBINE_INVALID = 0,
+    VKA_COMBINE_ADD = 1, /* a + scale * b; a scale of -1 subtracts */
+    VKA_COMBINE_MUL = 2, /* scale * a * b                          */
+} vka_combine_kind;
+
+/* Two tensors made into one. They have rank 1 to 4 and f32, f16 or bf16, each its own; where a or b has a dimension of
+ * 1, or none in front, it broadcasts to out's. */
+typedef struct vka_combine_desc {
+    vka_tensor a;          /* required                                                    */
+    vka_tensor b;          /* required                                                    */
+    vka_tensor out;        /* required: [.., C]; may be the very same view as a or b      */
+    vka_combine_kind kind; /* required                                                    */
+    float scale;           /* finite; 0 = 1                                               */
+} vka_combine_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -49,5 +65,14 @@ typedef struct vka_map_desc {
  * binding can see, or there are 2^32 rows); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: one thread per recorder at a
  * time. */
 VKA_OPERATION_FUNCTIONS(map, MAP)
+
+/* out = a + scale * b, or scale * a * b, in f32:
+ *
+ *     vka_combine(recorder, &(vka_combine_desc){.a = x, .b = delta, .out = x, .kind = VKA_COMBINE_ADD});
+ *     .b = vka_tensor_1d(bias, VKA_F32, columns)     adds a bias to each row
+ *
+ * C = 0, or no rows, records nothing and succeeds. Records and returns; the rest as vka_map.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(combine, COMBINE)
 
 #endif

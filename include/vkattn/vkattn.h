@@ -495,7 +495,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(LSH_SORT, 8, lsh_sort)                                                                                           \
     X(RMS_NORM, 9, rms_norm)                                                                                           \
     X(SOFTMAX, 11, softmax)                                                                                            \
-    X(MAP, 14, map)
+    X(MAP, 14, map)                                                                                                    \
+    X(COMBINE, 15, combine)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

@@ -24,6 +24,7 @@ VKA_END(vka_elementwise_params);
 #define VKA_FLAG_SECOND_VEC4 64
 #define VKA_FLAG_AFFINE      128 /* scale and offset are not 1 and 0     */
 #define VKA_FLAG_X_SCALE     256 /* x is i8 with a scale for each row    */
+#define VKA_FLAG_MULTIPLY    512 /* the product, not the sum             */
 
 /* Bindings. */
 #define VKA_BIND_FIRST     1

@@ -9,8 +9,8 @@
 #include "params/activation.h"
 #include "params/elementwise.h"
 
-/* Must tensor `arg` have, of every dimension, the size of tensor `out` or 1? */
-vka_status vka__check_broadcast(const vka__call *call, uint32_t arg, uint32_t out);
+/* Refuses tensors other than `out` of which a dimension is neither 1 nor out's, and too many rows. */
+vka_status vka__elementwise_check(const vka__call *call, uint32_t out);
 
 /* The first pipeline: invocations that each have some of `items` of a row, with the types and flags given, and with
  * vector flags of those that are there. Fills in cols and units, and plans the rows of `out`. */
@@ -20,6 +20,23 @@ static inline uint32_t vka__activation_flag(vka_activation activation) {
     return (uint32_t)activation << VKA_ACT_SHIFT;
 }
 void vka__elementwise_explain(const vka__call *call, vka__text *text);
+
+/* Tensors of operations on two inputs. */
+#define VKA__FIRST(desc, field)                                                                                        \
+    {                                                                                                                  \
+#        field, NULL, offsetof(desc, field), offsetof(vka_elementwise_params, first), VKA__FLOATS,                     \
+            .flags = VKA__REQUIRED, .access = VKA__READ, .binding = VKA_BIND_FIRST                                     \
+    }
+#define VKA__SECOND(desc, field)                                                                                       \
+    {                                                                                                                  \
+#        field, NULL, offsetof(desc, field), offsetof(vka_elementwise_params, second), VKA__FLOATS,                    \
+            .flags = VKA__REQUIRED, .access = VKA__READ, .binding = VKA_BIND_SECOND                                    \
+    }
+#define VKA__RESULT(desc, in_place)                                                                                    \
+    {                                                                                                                  \
+        "out", "... C", offsetof(desc, out), offsetof(vka_elementwise_params, out_), VKA__FLOATS, in_place,            \
+            .flags = VKA__REQUIRED, .access = VKA__WRITE, .binding = VKA_BIND_RESULT                                   \
+    }
 
 /* Numbers that any operation with an activation has. */
 #define VKA__ACTIVATION_NUMBER(desc)                                                                                   \

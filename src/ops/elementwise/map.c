@@ -47,10 +47,7 @@ static vka_status check(vka__call *c) {
     if (whole && !is_copy(c))
         return vka__call_fail(c, VKA_INVALID, "out", "dtype is %s%s: it takes copies of an x of this type alone",
                               vka__dtype_name(to), to == VKA_I8 ? " without out_scale" : "");
-    vka_status status = vka__check_broadcast(c, X, OUT);
-    if (status == VKA_OK)
-        status = vka__check_broadcast(c, X_SCALE, OUT);
-    return status == VKA_OK ? vka__call_check_rows(c, OUT, c->view[OUT].shape) : status;
+    return vka__elementwise_check(c, OUT);
 }
 
 /* A tensor as what it is copied by: words, halves of them, or bytes. Blocks are rows of halves. */
