@@ -4,11 +4,13 @@
 
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
+#include <vkattn/elementwise.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>
 #include <vkattn/relative.h>
 #include <vkattn/rope.h>
+#include <vkattn/softmax.h>
 
 #include <stddef.h>
 
@@ -103,6 +105,21 @@ static vka_lsh_sort_desc lsh_sort(record_memory *m) {
                                .rotations = T(VKA_F32, 2, HEADS, DIM, 4),
                                .bucket_count = {8},
                                .permutation = T(VKA_I32, 2, BATCH, HEADS, CAPACITY)};
+}
+
+static vka_softmax_desc softmax(record_memory *m) {
+    vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_softmax_desc){.x = x, .out = x};
+}
+
+static vka_map_desc map(record_memory *m) {
+    return (vka_map_desc){
+        .x = T(VKA_F16, QUERIES, WIDTH), .out = T(VKA_F32, QUERIES, WIDTH), .activation = VKA_ACTIVATION_GELU};
+}
+
+static vka_combine_desc combine(record_memory *m) {
+    vka_tensor a = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_combine_desc){.a = a, .b = T(VKA_F16, 1, WIDTH), .out = a, .kind = VKA_COMBINE_ADD};
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------------------
