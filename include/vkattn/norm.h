@@ -43,6 +43,24 @@ typedef struct vka_rms_norm_desc {
     bool zero_centred; /* multiplies by 1 + weight (Gemma); needs weight                                        */
 } vka_rms_norm_desc;
 
+/* Elements that a group may have. */
+#define VKA_GROUP_NORM_MAX (1u << 26)
+
+/* Normalisation of groups of channels over all positions. C channels, P positions. Images and volumes by views: [B, C,
+ * H, W] is vka_tensor_3d(t, dtype, B, C, H * W); [B, H, W, C] is vka_tensor_transpose(vka_tensor_3d(t, dtype, B, H * W,
+ * C), 1, 2). Kernels read along whichever dimension has the smaller stride. */
+typedef struct vka_group_norm_desc {
+    vka_tensor x;      /* required: [B, C, P]; f32, f16 or bf16; C and P are at least 1, C/G * P at most 2^26         */
+    vka_tensor out;    /* required: x's shape and type; may be the very same view as x                               */
+    vka_tensor weight; /* optional: [C], same type or f32; absent = 1                                                 */
+    vka_tensor bias;   /* optional: [C], same type as weight if both are present; absent = 0                          */
+    vka_tensor mean;   /* optional: f32 [B, G]                                                                        */
+    vka_tensor inv_std; /* optional: f32 [B, G]: 1 / sqrt(variance + epsilon) */
+    float epsilon;      /* added to the variance: 0 = 1e-5, or 1e-30 and more; others are refused                     */
+    uint32_t groups; /* required: G, which divides C; 1 is layer norm over everything, C is instance norm           */
+    vka_norm_path path;
+} vka_group_norm_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -67,5 +85,16 @@ VKA_OPERATION_FUNCTIONS(layer_norm, LAYER_NORM)
  *
  * Records and returns; the rest as vka_layer_norm. Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(rms_norm, RMS_NORM)
+
+/* out = (x - mean) * inv_std * weight + bias, mean and biased variance over the C/G channels of a group and all
+ * positions, weight and bias of each channel (Wu and He 2018; ONNX GroupNormalization since opset 21). With groups = C
+ * it is instance norm (Ulyanov 2016). Accurate as vka_layer_norm, by the same kernels: a group is a row.
+ *
+ *     vka_group_norm(recorder, &(vka_group_norm_desc){.x = x, .out = y, .weight = w, .bias = b, .groups = 32});
+ *
+ * A group is normalised by one workgroup (software drivers: invocation): few and large groups leave others idle. B = 0
+ * records nothing and succeeds. Records and returns; the rest as vka_layer_norm. Threads: one thread per recorder at a
+ * time. */
+VKA_OPERATION_FUNCTIONS(group_norm, GROUP_NORM)
 
 #endif

@@ -494,6 +494,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(RELATIVE_BIAS_SPAN, 7, relative_bias_span)                                                                       \
     X(LSH_SORT, 8, lsh_sort)                                                                                           \
     X(RMS_NORM, 9, rms_norm)                                                                                           \
+    X(GROUP_NORM, 10, group_norm)                                                                                      \
     X(SOFTMAX, 11, softmax)                                                                                            \
     X(MAP, 14, map)                                                                                                    \
     X(COMBINE, 15, combine)

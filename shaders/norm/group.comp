@@ -70,7 +70,7 @@ void scaled_row(Row row) {
 
 void main() {
     Row row = find_row(gl_WorkGroupID.x);
-    uint count = (p.cols + 4u * GROUP_SIZE - 1u) / (4u * GROUP_SIZE);
+    uint vectors = row_vectors(), count = (vectors + GROUP_SIZE - 1u) / GROUP_SIZE;
     float origin = row_origin(row);
     // The sum may be stored over x: everybody has the origin before anybody stores.
     memoryBarrierBuffer();
@@ -79,14 +79,18 @@ void main() {
     float local = 0.0;
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
-            kept[i] = 4u * vector(i) < p.cols ? first_values(row, vector(i)) : vec4(0.0);
-            if (4u * vector(i) < p.cols)
+            kept[i] = vector(i) < vectors ? first_values(row, vector(i)) : vec4(0.0);
+            if (vector(i) < vectors)
                 local += total(deviation(kept[i], origin, vector(i)));
         }
     } else {
-        for (uint i = 0u; i < count; ++i)
-            if (4u * vector(i) < p.cols)
-                local += total(deviation(first_values(row, vector(i)), origin, vector(i)));
+        for (uint begin = 0u; begin < count; begin += BLOCK) {
+            float block = 0.0;
+            for (uint i = begin; i < min(begin + BLOCK, count); ++i)
+                if (vector(i) < vectors)
+                    block += total(deviation(first_values(row, vector(i)), origin, vector(i)));
+            local += block;
+        }
     }
     Centre centre = Centre(0.0, 0.0);
     if (!has(VKA_FLAG_RMS))
@@ -95,15 +99,19 @@ void main() {
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
             vec4 d = deviation(kept[i], centre.near, vector(i));
-            if (4u * vector(i) < p.cols)
+            if (vector(i) < vectors)
                 sums += vec2(total(d), dot(d, d));
         }
     } else {
-        for (uint i = 0u; i < count; ++i)
-            if (4u * vector(i) < p.cols) {
-                vec4 d = deviation(later_values(row, vector(i)), centre.near, vector(i));
-                sums += vec2(total(d), dot(d, d));
-            }
+        for (uint begin = 0u; begin < count; begin += BLOCK) {
+            vec2 block = vec2(0.0);
+            for (uint i = begin; i < min(begin + BLOCK, count); ++i)
+                if (vector(i) < vectors) {
+                    vec4 d = deviation(later_values(row, vector(i)), centre.near, vector(i));
+                    block += vec2(total(d), dot(d, d));
+                }
+            sums += block;
+        }
     }
     float variance_ = variance(group_sum(sums), centre);
     if (is_nonfinite(variance_ + p.epsilon)) {
@@ -113,11 +121,11 @@ void main() {
     float inverse = inverse_of(variance_);
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i)
-            if (4u * vector(i) < p.cols)
+            if (vector(i) < vectors)
                 store_values(row, vector(i), kept[i], centre, inverse);
     } else {
         for (uint i = 0u; i < count; ++i)
-            if (4u * vector(i) < p.cols)
+            if (vector(i) < vectors)
                 store_values(row, vector(i), later_values(row, vector(i)), centre, inverse);
     }
     if (gl_LocalInvocationIndex == 0u)

@@ -30,7 +30,7 @@ void main() {
     if (number >= push.rows)
         return;
     Row row = find_row(number);
-    uint vectors = (p.cols + 3u) / 4u;
+    uint vectors = row_vectors();
     float origin = row_origin(row);
     vec4 sums = vec4(0.0);
     // Of root mean squares, the first pass is there to store sums.
@@ -59,9 +59,14 @@ void main() {
         return;
     }
     float inverse = inverse_of(variance_);
+#if VKA_GROUPS
+    for (uint c = 0u; c < vectors; ++c)
+        store_values(row, c, later_values(row, c), centre, inverse);
+#else
     uint carry = 0u;
     for (uint c = 0u; c < vectors; ++c)
-        out_stream4(row.out_, p.out_.d, c, p.cols, fast(), result(later_values(row, c), c, centre, inverse), carry);
+        out_stream4(row.out_, p.out_.d, c, p.cols, fast(), result(row, later_values(row, c), c, centre, inverse), carry);
     out_stream4(row.out_, p.out_.d, vectors, p.cols, fast(), vec4(0.0), carry);
+#endif
     store_statistics(row, centre, inverse, 1.0);
 }

@@ -212,6 +212,11 @@ bool vka__rows_plan(vka__call *call, uint32_t arg, uint32_t units, uint32_t grou
 typedef struct vka__row_kernels {
     vka__kernel lane, group, group_subgroup;
 } vka__row_kernels;
+/* Does the path of the description, number `path`, or the device, want an invocation a row? All enumerations of such
+ * paths have 0 for the device's choice, 1 for lanes, 2 for groups. */
+bool vka__rows_in_lanes(const vka__call *call, uint32_t path);
+/* The lines about the first pipeline's path; `shared`: bytes of each invocation of a workgroup that owns a row. */
+void vka__rows_explain(const vka__call *call, uint32_t path, uint32_t shared, vka__text *text);
 /* Adds the pipeline for rows of `cols` columns and returns how many a workgroup does. Short rows stay in the registers
  * of a workgroup of at most `most` invocations, VKA_SPEC_COLS vectors each. */
 uint32_t vka__rows_add_key(vka__call *call, const vka__row_kernels *kernels, bool lane, uint32_t cols, uint32_t most);

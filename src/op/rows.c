@@ -93,6 +93,19 @@ uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, bool l
     return 1;
 }
 
+bool vka__rows_in_lanes(const vka__call *c, uint32_t path) {
+    return c->number[path] ? c->number[path] == 1 : c->caps->type == VKA_DEVICE_CPU;
+}
+
+void vka__rows_explain(const vka__call *c, uint32_t path, uint32_t shared, vka__text *text) {
+    const uint32_t *spec = c->key[0].spec;
+    bool lane = vka__rows_in_lanes(c, path);
+    const char *why = lane ? "software driver: no barriers" : "GPU: coalesced rows";
+    vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\n",
+             lane ? "lane" : "group", c->number[path] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
+             lane ? 0 : shared * spec[VKA_SPEC_GROUP_SIZE], vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4));
+}
+
 void vka__rows_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     uint32_t begin[3], size[3];
     vka__rows_at(&c->rows, index, begin, size, out);

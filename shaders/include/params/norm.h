@@ -4,7 +4,8 @@
 
 #include "params.h"
 
-/* One norm. Rows lie in up to three leading dimensions: b, h and n of the strides. */
+/* One norm. Rows lie in up to three leading dimensions: b, h and n of the strides. A group of channels is a row, too,
+ * of several runs: group h of batch entry b. */
 VKA_STRUCT(vka_norm_params) {
     vka_strides x;
     vka_strides residual;
@@ -16,6 +17,10 @@ VKA_STRUCT(vka_norm_params) {
     VKA_UINT_ bias_stride;
     VKA_UINT_ cols;
     VKA_FLOAT_ epsilon;
+    VKA_UINT_ inner;         /* of groups: elements that lie side by side, at strides d; n is from one such run  */
+    VKA_UINT_ inner_vectors; /*   to the next. Vectors of four of a run                                        */
+    VKA_UINT_ outer;         /*   runs                                                                         */
+    VKA_UINT_ channels;
 }
 VKA_END(vka_norm_params);
 
@@ -28,6 +33,7 @@ VKA_END(vka_norm_params);
 #define VKA_FLAG_INV_STD      4096
 #define VKA_FLAG_RMS          16384 /* norms: of squares, not of deviations from the mean              */
 #define VKA_FLAG_ZERO_CENTRED 32768 /* norms: weights are what there is above 1                         */
+#define VKA_FLAG_CHANNELS_LAST 65536 /* groups: a run is a position's channels, not a channel's positions */
 
 /* Bindings, after VKA_BIND_X. */
 #define VKA_BIND_RESIDUAL   2

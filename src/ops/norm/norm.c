@@ -22,16 +22,11 @@ static uint32_t flags_of(const vka__call *c) {
     return flags | (vka__call_vec4(c, vectors) ? VKA_FLAG_VEC4 : 0);
 }
 
-static bool is_lane(const vka__call *c) {
-    return c->number[VKA__NORM_PATH] ? c->number[VKA__NORM_PATH] == VKA_NORM_PATH_LANE
-                                     : c->caps->type == VKA_DEVICE_CPU;
-}
-
 bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
     const vka__view *x = &c->view[VKA__NORM_X], *weight = &c->view[VKA__NORM_WEIGHT];
     vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
     static const vka__row_kernels kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg};
-    uint32_t group_rows = vka__rows_add_key(c, &kernels, is_lane(c), x->shape[3], 256);
+    uint32_t group_rows = vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, VKA__NORM_PATH), x->shape[3], 256);
     c->key[0].spec[VKA_SPEC_FLAGS] = flags_of(c) | flags;
     c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, VKA__NORM_X, VKA_ROLE_X) |
                                      vka__call_type(c, weight->present ? VKA__NORM_WEIGHT : bias, VKA_ROLE_TABLE);
@@ -43,11 +38,6 @@ bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
 }
 
 void vka__norm_explain(const vka__call *c, vka__text *text) {
-    const uint32_t *spec = c->key[0].spec;
-    bool lane = is_lane(c);
-    const char *why = lane ? "software driver: no barriers" : "GPU: coalesced rows";
-    vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\ncols: %u\n",
-             lane ? "lane" : "group", c->number[VKA__NORM_PATH] ? "the description asks for it" : why,
-             spec[VKA_SPEC_COLS], lane ? 0 : 8 * spec[VKA_SPEC_GROUP_SIZE], /* a pair of sums of each */
-             vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4), c->view[VKA__NORM_X].shape[3]);
+    vka__rows_explain(c, VKA__NORM_PATH, 8, text); /* a pair of sums of each */
+    vka__say(text, "cols: %u\n", c->view[VKA__NORM_X].shape[3]);
 }

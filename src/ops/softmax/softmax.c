@@ -42,10 +42,6 @@ static vka_status check(vka__call *c) {
     return vka__call_check_rows(c, X, c->view[X].shape);
 }
 
-static bool is_lane(const vka__call *c) {
-    return c->number[PATH] ? c->number[PATH] == VKA_SOFTMAX_PATH_LANE : c->caps->type == VKA_DEVICE_CPU;
-}
-
 /* The stride of lengths stands where the rows' first dimension is, of at most three. */
 static vka_strides length_strides(const vka__call *c) {
     uint32_t rank = vka__call_tensor(c, X)->rank, step = (uint32_t)c->view[LENGTHS].stride[3];
@@ -55,7 +51,7 @@ static vka_strides length_strides(const vka__call *c) {
 static bool plan(vka__call *c) {
     static const vka__row_kernels kernels = {VKA__softmax_lane, VKA__softmax_group, VKA__softmax_group_sg};
     uint32_t cols = vka__call_letter(c, 'C'), most = cols > 32768 ? 1024 : 256;
-    uint32_t rows = vka__rows_add_key(c, &kernels, is_lane(c), cols, most);
+    uint32_t rows = vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, PATH), cols, most);
     c->key[0].spec[VKA_SPEC_FLAGS] = (VKA__DESC(c, vka_softmax_desc)->log ? VKA_FLAG_LOG : 0) |
                                      (vka__call_has(c, LENGTHS) || c->source[LENGTHS].values ? VKA_FLAG_LENGTHS : 0) |
                                      (vka__call_vec4(c, BIT(X) | BIT(OUT)) ? VKA_FLAG_VEC4 : 0);
@@ -69,13 +65,8 @@ static bool plan(vka__call *c) {
 }
 
 static void explain(const vka__call *c, vka__text *text) {
-    const uint32_t *spec = c->key[0].spec;
-    bool lane = is_lane(c);
-    const char *why = lane ? "software driver: no barriers" : "GPU: coalesced rows";
-    vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\ncols: %u\n",
-             lane ? "lane" : "group", c->number[PATH] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
-             lane ? 0 : 4 * spec[VKA_SPEC_GROUP_SIZE], vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4),
-             vka__call_letter(c, 'C'));
+    vka__rows_explain(c, PATH, 4, text);
+    vka__say(text, "cols: %u\n", vka__call_letter(c, 'C'));
 }
 
 VKA__OPERATION(softmax, .params_size = sizeof(vka_softmax_params), .limits = limits, .sizes = sizes, .check = check,
