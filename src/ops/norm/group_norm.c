@@ -120,9 +120,9 @@ static bool plan(vka__call *c) {
     if (!x->shape[0])
         return true;
     uint32_t part[] = {x->shape[0], groups, x->shape[2]}, columns = 4 * vka__div_up(x->shape[3], 4) * x->shape[2];
-    c->rows = vka__rows_of(
-        (const uint32_t[]){x->shape[0], groups, 1}, 1,
-        vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, PATH), columns, columns > 65536 ? 1024 : 256));
+    c->rows =
+        vka__rows_of((const uint32_t[]){x->shape[0], groups, 1}, 1,
+                     vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, PATH), columns, columns > 65536 ? 512 : 256));
     for (uint32_t i = 0; i < ARGS; ++i)
         if (c->view[i].present && args[i].extent == VKA__CUSTOM && !vka__cut_to_binding(c->caps, &c->view[i], 3, part))
             return vka__refuse_span(c->caps, args[i].name, "one group", &c->refusal);

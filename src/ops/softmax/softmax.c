@@ -50,12 +50,16 @@ static vka_strides length_strides(const vka__call *c) {
 
 static bool plan(vka__call *c) {
     static const vka__row_kernels kernels = {VKA__softmax_lane, VKA__softmax_group, VKA__softmax_group_sg};
-    uint32_t cols = vka__call_letter(c, 'C'), most = cols > 32768 ? 1024 : 256;
+    uint32_t cols = vka__call_letter(c, 'C'), most = cols > 32768 ? 512 : 256;
     uint32_t rows = vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, PATH), cols, most);
-    c->key[0].spec[VKA_SPEC_FLAGS] = (VKA__DESC(c, vka_softmax_desc)->log ? VKA_FLAG_LOG : 0) |
-                                     (vka__call_has(c, LENGTHS) || c->source[LENGTHS].values ? VKA_FLAG_LENGTHS : 0) |
-                                     (vka__call_vec4(c, BIT(X) | BIT(OUT)) ? VKA_FLAG_VEC4 : 0);
-    c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, OUT, VKA_ROLE_OUT);
+    bool vec4 = vka__call_vec4(c, BIT(X) | BIT(OUT));
+    uint32_t *spec = c->key[0].spec;
+    if (!vec4 && spec[VKA_SPEC_COLS] > 4)
+        spec[VKA_SPEC_COLS] = 0; /* loads of single elements need registers, too: Adreno would spill */
+    spec[VKA_SPEC_FLAGS] = (VKA__DESC(c, vka_softmax_desc)->log ? VKA_FLAG_LOG : 0) |
+                           (vka__call_has(c, LENGTHS) || c->source[LENGTHS].values ? VKA_FLAG_LENGTHS : 0) |
+                           (vec4 ? VKA_FLAG_VEC4 : 0);
+    spec[VKA_SPEC_TYPES] = vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, OUT, VKA_ROLE_OUT);
     vka_softmax_params *params = VKA__PARAMS(c, vka_softmax_params);
     params->lengths = length_strides(c);
     params->cols = cols;
