@@ -390,7 +390,8 @@ typedef enum bench_slot {
     BENCH_RESIDUAL,
     BENCH_WEIGHT,
     BENCH_BIAS,
-    BENCH_OUT, /* outputs from here on */
+    BENCH_TARGETS, /* i32, below the case's columns */
+    BENCH_OUT,     /* outputs from here on */
     BENCH_SUM,
     BENCH_SLOTS,
 } bench_slot;

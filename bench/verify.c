@@ -98,7 +98,7 @@ static const char *compare_rows(const bench_problem *p, void *const *outputs, ui
         p->op->reference(p, row, &s->row);
         for (int i = 0; i < BENCH_OUTPUTS; i++) {
             if (s->width[i]) {
-                add_row(&errors[i], outputs[i], p->c->dtype, row, s, i);
+                add_row(&errors[i], outputs[i], p->tensors[BENCH_OUT + i].view.dtype, row, s, i);
             }
         }
     }
@@ -120,7 +120,7 @@ static const char *judge(const bench_problem *p, void *const *outputs, uint64_t 
         if (count && !outputs[i]) {
             return "an output can't be read";
         }
-        if (count && !all_finite(outputs[i], p->c->dtype, count)) {
+        if (count && !all_finite(outputs[i], p->tensors[BENCH_OUT + i].view.dtype, count)) {
             return "an output element is NaN or infinite, or was never written";
         }
     }

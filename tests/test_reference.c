@@ -197,6 +197,9 @@ Test(reference, softmax) {
     cr_expect_float_eq(ref_logits_lse(&s), log(3), 1e-7);
     ref_logits_naive_softmax(&s, VKA_F32, naive);
     cr_expect_float_eq(naive[1], 2.0 / 3, 1e-6);
+    cr_expect_float_eq(ref_logits_loss(&(ref_logits){.cols = 2, .live = 2, .x = x, .scale = 1}, 0, 0), log(3), 1e-7);
+    cr_expect_float_eq(ref_logits_loss(&(ref_logits){.cols = 2, .live = 2, .x = x, .scale = 1}, 0, 0.5),
+                       log(3) - 0.25 * log(2), 1e-7);
     s.log = true;
     s.scale = 2;
     ref_logits_softmax(&s, out);

@@ -496,6 +496,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(RMS_NORM, 9, rms_norm)                                                                                           \
     X(GROUP_NORM, 10, group_norm)                                                                                      \
     X(SOFTMAX, 11, softmax)                                                                                            \
+    X(CROSS_ENTROPY, 12, cross_entropy)                                                                                \
     X(MAP, 14, map)                                                                                                    \
     X(COMBINE, 15, combine)
 

@@ -3,7 +3,8 @@
 //
 // Values are subtracted before they are scaled, so that equal ones weigh the same however large they are, and halved
 // before that, so that differences of any two floats are finite. -inf hides a value. What has to be NaN does not rely on a
-// driver's exp2 or max: bits are asked.
+// driver's exp2 or max: bits are asked. With VKA_SUMS_BELOW = 1 a state can have the mean of a row, too: with
+// VKA_FLAG_SMOOTHING.
 // SPDX-License-Identifier: MIT
 
 #include "float_bits.glsl"
@@ -22,7 +23,19 @@ struct State {
     float maximum; // the lowest float, if all values are hidden
     float sum;     // of exp(scale * (value - maximum)); at least 1, unless all are hidden
     bool spoilt;   // some value is NaN or +inf: so is every result
+#if VKA_SUMS_BELOW
+    float under; // the sum of what values are below the maximum, of halves, in units of UNDER
+    float count; // of how many
+#endif
 };
+
+State no_values() {
+#if VKA_SUMS_BELOW
+    return State(LOWEST, 0.0, false, 0.0, 0.0);
+#else
+    return State(LOWEST, 0.0, false);
+#endif
+}
 
 // Four values of a row.
 struct Values {
@@ -65,6 +78,23 @@ float shrink(float maximum, float higher) {
     return exp2(below(vec4(maximum), higher).x * p.exp_scale);
 }
 
+#if VKA_SUMS_BELOW
+// 2^24 of the largest differences have a finite sum.
+const float UNDER = 16777216.0;
+
+// What is under another, higher maximum; nothing stays nothing, however far away that is.
+float under_higher(State s, float higher) {
+    return s.count > 0.0 ? s.under + s.count * (below(vec4(s.maximum), higher).x / UNDER) : 0.0;
+}
+
+// The sum of a vector's, of which `count` are there.
+float vector_under(Values v, float maximum, uint c, inout float count) {
+    bvec4 there = lessThan(4u * c + uvec4(0u, 1u, 2u, 3u), uvec4(p.cols));
+    count += total(vec4(there));
+    return total(mix(vec4(0.0), below(v.x, maximum) / UNDER, there));
+}
+#endif
+
 bool is_dead(State s) {
     return s.sum < 0.5;
 }
@@ -81,8 +111,8 @@ const uint BLOCK = 64u;
 
 // The vectors first, first + stride, .. of the row that begins at element `at`.
 State walk(uint at, uint live, uint first, uint stride, bool fast) {
-    State s = State(LOWEST, 0.0, false);
-    float block = 0.0;
+    State s = no_values();
+    float block = 0.0, under = 0.0;
     uint steps = 0u;
     for (uint c = first; 4u * c < live; c += STEP * stride) {
         Values v[STEP];
@@ -98,17 +128,34 @@ State walk(uint at, uint live, uint first, uint stride, bool fast) {
             float factor = shrink(s.maximum, maximum);
             s.sum *= factor;
             block *= factor;
+#if VKA_SUMS_BELOW
+            s.under += under;
+            under = 0.0;
+            s.under = under_higher(s, maximum);
+#endif
             s.maximum = maximum;
         }
         vec4 sums = vec4(0.0);
-        [[unroll]] for (uint i = 0u; i < STEP; ++i)
+        [[unroll]] for (uint i = 0u; i < STEP; ++i) {
             sums += weights(v[i], s.maximum);
+#if VKA_SUMS_BELOW
+            if (has(VKA_FLAG_SMOOTHING))
+                under += vector_under(v[i], s.maximum, c + i * stride, s.count);
+#endif
+        }
         block += total(sums);
         if (++steps % BLOCK == 0u) {
             s.sum += block;
             block = 0.0;
+#if VKA_SUMS_BELOW
+            s.under += under;
+            under = 0.0;
+#endif
         }
     }
     s.sum += block;
+#if VKA_SUMS_BELOW
+    s.under += under;
+#endif
     return s;
 }

@@ -19,6 +19,7 @@ VKA_WRITERS(out, OUT_TYPE)
 VKA_WORD_WRITERS(out, OUT_TYPE)
 VKA_ROW_STREAM(out, OUT_TYPE)
 
+#define VKA_SUMS_BELOW 0
 #include "softmax.glsl"
 
 struct Row {

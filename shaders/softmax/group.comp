@@ -28,7 +28,7 @@ uint vector(uint i) {
 void kept_row(Row row) {
     Values kept[KEPT];
     vec4 weight[KEPT];
-    State s = State(LOWEST, 0.0, false);
+    State s = no_values();
     [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
         kept[i] = row_values(row, vector(i));
         s.maximum = max(s.maximum, largest(kept[i].x));

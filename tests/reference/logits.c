@@ -64,3 +64,25 @@ void ref_logits_naive_softmax(const ref_logits *s, vka_dtype dtype, float *out) 
         out[c] = ref_round(dtype, s->log ? y - logf(sum) : expf(y) / sum);
     }
 }
+
+double ref_logits_loss(const ref_logits *s, uint32_t target, double smoothing) {
+    state t = state_of(s);
+    double mean = 0;
+    if (t.sum == 0) {
+        return INFINITY;
+    }
+    for (uint32_t c = 0; c < s->cols; c++) {
+        mean += ((double)s->x[c] - t.maximum) / s->cols;
+    }
+    double gain = (double)s->x[target] - t.maximum;
+    return log(t.sum) - (smoothing < 1 ? (1 - smoothing) * gain : 0) - (smoothing > 0 ? smoothing * mean : 0);
+}
+
+float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothing) {
+    float lse = ref_logits_naive_lse(s), mean = 0;
+    for (uint32_t c = 0; c < s->cols; c++) {
+        mean += s->x[c] - lse;
+    }
+    mean /= (float)s->cols;
+    return -(1 - smoothing) * (s->x[target] - lse) - smoothing * mean;
+}

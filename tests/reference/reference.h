@@ -141,6 +141,9 @@ double ref_logits_lse(const ref_logits *s);
 /* With f32 arithmetic, out rounded to its type. */
 void ref_logits_naive_softmax(const ref_logits *s, vka_dtype dtype, float *out);
 float ref_logits_naive_lse(const ref_logits *s);
+/* Cross entropy with label smoothing; scale is 1 and everything is live. */
+double ref_logits_loss(const ref_logits *s, uint32_t target, double smoothing);
+float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothing);
 
 /* One row of two attentions over different keys. */
 typedef struct ref_merge {

@@ -1,0 +1,40 @@
+/* What C and GLSL share of cross entropy. SPDX-License-Identifier: MIT */
+#ifndef VKA_PARAMS_CROSS_ENTROPY_H
+#define VKA_PARAMS_CROSS_ENTROPY_H
+
+#include "params.h"
+
+/* One cross entropy. Rows lie in up to three leading dimensions: b, h and n of the strides. */
+VKA_STRUCT(vka_cross_entropy_params) {
+    vka_strides x;
+    vka_strides targets;
+    vka_strides loss;
+    vka_strides lse;
+    VKA_UINT_ cols;
+    VKA_FLOAT_ exp_scale; /* as softmax has it, of a scale of 1                                         */
+    VKA_FLOAT_ smoothing;
+    VKA_INT_ ignored;
+    VKA_UINT_ rows_h; /* of all: sizes of the second and third dimension of rows                     */
+    VKA_UINT_ rows_n;
+    VKA_UINT_ rows; /* of all                                                                          */
+    VKA_UINT_ unused;
+}
+VKA_END(vka_cross_entropy_params);
+
+#define VKA_FLAG_LOSS      256 /* a loss of each row is wanted                         */
+#define VKA_FLAG_LSE_OUT   512
+#define VKA_FLAG_TOTAL     1024 /* losses are stored for the total                      */
+#define VKA_FLAG_SMOOTHING 2048
+#define VKA_FLAG_MEAN_LOSS 4096 /* the total is their mean                              */
+
+/* Bindings, after VKA_BIND_X. */
+#define VKA_BIND_TARGETS    2
+#define VKA_BIND_LOSS       3
+#define VKA_BIND_LOSS_LSE   4
+#define VKA_BIND_TOTAL      5
+#define VKA_BIND_ROW_LOSSES 6 /* the workspace: a loss of each row */
+
+/* In the workspace: the row does not count. */
+#define VKA_LOSS_IGNORED 0xffffffffu
+
+#endif
