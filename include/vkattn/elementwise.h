@@ -41,6 +41,16 @@ typedef struct vka_combine_desc {
     float scale;           /* finite; 0 = 1                                               */
 } vka_combine_desc;
 
+/* A gated linear unit. Tensors as those of vka_combine_desc. */
+typedef struct vka_glu_desc {
+    vka_tensor gate; /* required                                                                                     */
+    vka_tensor up;   /* required                                                                                     */
+    vka_tensor out;  /* required: [.., C]; may be the very same view as gate or up                                   */
+    vka_activation activation; /* of the gate: SILU SwiGLU, GELU and GELU_TANH GEGLU, RELU ReGLU, SIGMOID GLU, NONE   */
+                               /*   the bilinear one                                                                 */
+    float alpha; /* of SILU: gate / (1 + exp(-alpha gate)); finite; 0 = 1; others have none                          */
+} vka_glu_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -74,5 +84,17 @@ VKA_OPERATION_FUNCTIONS(map, MAP)
  * C = 0, or no rows, records nothing and succeeds. Records and returns; the rest as vka_map.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(combine, COMBINE)
+
+/* out = activation(gate) * up, in f32 (Dauphin 2016; SwiGLU and others: Shazeer 2020; alpha: ONNX's SwiGLU):
+ *
+ *     vka_glu(recorder, &(vka_glu_desc){.gate = g, .up = u, .out = g, .activation = VKA_ACTIVATION_SILU});
+ *
+ * Gate and up may be parts of one tensor's rows. Of [tokens, 2 C] the halves are views of [tokens, C] with strides of 2
+ * C and 1, of which up begins C elements later; where they alternate, element by element, the strides are 2 C and 2,
+ * and up begins one element later (which costs loads of four elements at once). Out may then be either view.
+ *
+ * C = 0, or no rows, records nothing and succeeds. Records and returns; the rest as vka_map.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(glu, GLU)
 
 #endif

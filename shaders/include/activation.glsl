@@ -65,11 +65,12 @@ float gelu_tanh(float x) {
     return s == 0.0 ? 0.0 : x * s;
 }
 
-float activate(uint kind, float x) {
+// alpha is of VKA_ACT_SILU.
+float activate(uint kind, float x, float alpha) {
     float y = kind == VKA_ACT_RELU        ? max(x, 0.0)
               : kind == VKA_ACT_GELU      ? gelu(x)
               : kind == VKA_ACT_GELU_TANH ? gelu_tanh(x)
-              : kind == VKA_ACT_SILU      ? swish(x, 1.0)
+              : kind == VKA_ACT_SILU      ? swish(x, alpha)
               : kind == VKA_ACT_TANH      ? tanh_of(x)
               : kind == VKA_ACT_SIGMOID   ? sigmoid(x)
                                           : x;
@@ -77,8 +78,17 @@ float activate(uint kind, float x) {
     return is_nan ? x : y;
 }
 
+vec4 activate4(uint kind, vec4 x, float alpha) {
+    if (kind == VKA_ACT_NONE)
+        return x;
+    return vec4(activate(kind, x.x, alpha), activate(kind, x.y, alpha), activate(kind, x.z, alpha),
+                activate(kind, x.w, alpha));
+}
+
+float activate(uint kind, float x) {
+    return activate(kind, x, 1.0);
+}
+
 vec4 activate4(uint kind, vec4 x) {
-    return kind == VKA_ACT_NONE
-               ? x
-               : vec4(activate(kind, x.x), activate(kind, x.y), activate(kind, x.z), activate(kind, x.w));
+    return activate4(kind, x, 1.0);
 }
