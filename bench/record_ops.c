@@ -5,6 +5,7 @@
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
 #include <vkattn/elementwise.h>
+#include <vkattn/loss.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>
@@ -122,6 +123,22 @@ static vka_combine_desc combine(record_memory *m) {
     return (vka_combine_desc){.a = a, .b = T(VKA_F16, 1, WIDTH), .out = a, .kind = VKA_COMBINE_ADD};
 }
 
+static vka_glu_desc glu(record_memory *m) {
+    vka_tensor gate = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_glu_desc){
+        .gate = gate, .up = T(VKA_F16, QUERIES, WIDTH), .out = gate, .activation = VKA_ACTIVATION_SILU};
+}
+
+static vka_group_norm_desc group_norm(record_memory *m) {
+    vka_tensor x = T(VKA_F16, BATCH, DIM, QUERIES);
+    return (vka_group_norm_desc){.x = x, .out = x, .groups = 8};
+}
+
+static vka_cross_entropy_desc cross_entropy(record_memory *m) {
+    return (vka_cross_entropy_desc){
+        .logits = T(VKA_F16, QUERIES, WIDTH), .targets = T(VKA_I32, QUERIES), .total = T(VKA_F32, 1)};
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------------------
  */
 
@@ -129,6 +146,8 @@ size_t bench_record_workspace(vka_operation operation) {
     switch (operation) {
     case VKA_OPERATION_ATTENTION:
         return offsetof(vka_attention_desc, workspace);
+    case VKA_OPERATION_CROSS_ENTROPY:
+        return offsetof(vka_cross_entropy_desc, workspace);
     case VKA_OPERATION_LSH_SORT:
         return offsetof(vka_lsh_sort_desc, workspace);
     default:

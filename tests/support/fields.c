@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const headers[] = {"attention", "cache", "loss",    "lsh",    "merge",  "norm",
-                                      "pattern",   "rope",  "softmax", "vkattn", "vulkan", "relative"};
-
 static char code[1 << 18]; /* all headers without comments */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
