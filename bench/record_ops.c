@@ -5,6 +5,7 @@
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
 #include <vkattn/elementwise.h>
+#include <vkattn/embedding.h>
 #include <vkattn/loss.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
@@ -137,6 +138,11 @@ static vka_group_norm_desc group_norm(record_memory *m) {
 static vka_cross_entropy_desc cross_entropy(record_memory *m) {
     return (vka_cross_entropy_desc){
         .logits = T(VKA_F16, QUERIES, WIDTH), .targets = T(VKA_I32, QUERIES), .total = T(VKA_F32, 1)};
+}
+
+static vka_embedding_desc embedding(record_memory *m) {
+    return (vka_embedding_desc){
+        .table = T(VKA_F16, 1024, WIDTH), .ids = T(VKA_I32, QUERIES), .out = T(VKA_F16, QUERIES, WIDTH)};
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------------------

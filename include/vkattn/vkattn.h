@@ -499,7 +499,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(CROSS_ENTROPY, 12, cross_entropy)                                                                                \
     X(MAP, 14, map)                                                                                                    \
     X(COMBINE, 15, combine)                                                                                            \
-    X(GLU, 16, glu)
+    X(GLU, 16, glu)                                                                                                    \
+    X(EMBEDDING, 17, embedding)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

@@ -19,7 +19,7 @@ const uint ROWS = GROUP_SIZE / TEAM;
 const uint WORDS = OUT_TYPE == VKA_TYPE_Q4_0 ? 4u : 8u; // of a block, behind its scale
 
 VKA_OUTPUT(VKA_BIND_RESULT, out)
-VKA_OUTPUT_F32(VKA_BIND_OUT_SCALE, out_scale)
+VKA_OUTPUT_F32(VKA_BIND_THIRD, out_scale)
 
 shared uint most[ROWS];
 
@@ -146,7 +146,7 @@ void quantise_rows() {
     for (uint v = member; v < vectors; v += TEAM)
         store_bytes(to, v, quantised(mapped4(source, v), scale_of(bits)));
     if (member == 0u && vectors > 0u)
-        out_scale_put(push.base[VKA_BIND_OUT_SCALE] + row_at(p.out_scale, row), stored_scale(bits));
+        out_scale_put(push.base[VKA_BIND_THIRD] + row_at(p.third, row), stored_scale(bits));
 }
 
 void main() {

@@ -3,6 +3,7 @@
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
 #include <vkattn/elementwise.h>
+#include <vkattn/embedding.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>

@@ -7,7 +7,7 @@ _Static_assert(VKA_ACT_NONE == VKA_ACTIVATION_NONE && VKA_ACT_RELU == VKA_ACTIVA
                    VKA_ACT_SIGMOID == VKA_ACTIVATION_SIGMOID,
                "kernels have the same numbers");
 
-static vka_status check_broadcast(const vka__call *c, uint32_t arg, uint32_t out) {
+vka_status vka__check_broadcast(const vka__call *c, uint32_t arg, uint32_t out) {
     const vka__view *v = &c->view[arg];
     uint32_t last = c->op->args[arg].flags & VKA__PER_ROW ? 3 : VKA_MAX_RANK; /* of a row there is one number */
     for (uint32_t i = 0; v->present && i < last; ++i)
@@ -21,7 +21,7 @@ static vka_status check_broadcast(const vka__call *c, uint32_t arg, uint32_t out
 vka_status vka__elementwise_check(const vka__call *c, uint32_t out) {
     vka_status status = VKA_OK;
     for (uint32_t i = 0; i < c->op->arg_count && status == VKA_OK; ++i)
-        status = i != out ? check_broadcast(c, i, out) : VKA_OK;
+        status = i != out ? vka__check_broadcast(c, i, out) : VKA_OK;
     return status == VKA_OK ? vka__call_check_rows(c, out, c->view[out].shape) : status;
 }
 

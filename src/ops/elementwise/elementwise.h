@@ -9,6 +9,8 @@
 #include "params/activation.h"
 #include "params/elementwise.h"
 
+/* Must tensor `arg` have, of every dimension, the size of tensor `out` or 1? */
+vka_status vka__check_broadcast(const vka__call *call, uint32_t arg, uint32_t out);
 /* Refuses tensors other than `out` of which a dimension is neither 1 nor out's, and too many rows. */
 vka_status vka__elementwise_check(const vka__call *call, uint32_t out);
 

@@ -18,8 +18,8 @@ static const vka__arg args[ARGS] = {
              .binding = VKA_BIND_RESULT},
     [X_SCALE] = {"x_scale", NULL, DESC(x_scale), STRIDES(second), F32, .flags = VKA__PER_ROW, .access = VKA__READ,
                  .binding = VKA_BIND_SECOND},
-    [OUT_SCALE] = {"out_scale", "...", DESC(out_scale), STRIDES(out_scale), F32, .flags = VKA__PER_ROW,
-                   .access = VKA__WRITE, .binding = VKA_BIND_OUT_SCALE},
+    [OUT_SCALE] = {"out_scale", "...", DESC(out_scale), STRIDES(third), F32, .flags = VKA__PER_ROW,
+                   .access = VKA__WRITE, .binding = VKA_BIND_THIRD},
 };
 static const vka__number numbers[NUMBERS] = {
     [ACTIVATION] = VKA__ACTIVATION_NUMBER(vka_map_desc),

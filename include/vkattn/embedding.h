@@ -1,0 +1,44 @@
+/* vkattn: embeddings.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_EMBEDDING_H
+#define VKATTN_EMBEDDING_H
+
+#include <vkattn/vkattn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Rows of a table. */
+typedef struct vka_embedding_desc {
+    vka_tensor table;    /* required: [V, C]; f32, f16, bf16, q8_0 or q4_0                                           */
+    vka_tensor ids;      /* required: i32, out's shape without the last dimension (rank 1 with out: [1]); of any     */
+                         /*   strides, read when the commands run                                                    */
+    vka_tensor out;      /* required: [.., C]; f32, f16 or bf16; rank 1 to 4                                         */
+    vka_tensor position; /* optional: what is added to each row; f32, f16 or bf16. Dimensions of 1, or none in       */
+                         /*   front, broadcast to out's: [N, C] serves a batch of [B, N, C]                          */
+    float scale;         /* of the table's rows; finite; 0 = 1                                                       */
+} vka_embedding_desc;
+
+#ifdef __cplusplus
+}
+#endif
+
+/* out[i] = table[ids[i]] * scale + position[i], in f32:
+ *
+ *     vka_embedding(recorder, &(vka_embedding_desc){.table = w, .ids = tokens, .out = x});
+ *     .position = a vka_tensor_2d [N, C] of learned or sinusoidal positions; for those of tokens that begin at n its
+ * offset is n rows
+ *
+ * An id that is not 0 .. V - 1 gives a row of zeros, without scale and position: padding has an id of -1. A table that
+ * a binding can't see is read in parts, a dispatch each. No ids, or C = 0, records nothing and succeeds.
+ *
+ * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
+ * has completed. On any error nothing is recorded.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a row is larger than a
+ * binding can see, or there are 2^32 of them); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: one thread per recorder at
+ * a time. */
+VKA_OPERATION_FUNCTIONS(embedding, EMBEDDING)
+
+#endif
