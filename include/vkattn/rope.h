@@ -21,6 +21,7 @@ typedef struct vka_rope_options {
     float frequency_scale; /* above 0 and at most 1, as for positions interpolated (Chen 2023); 0 = 1                */
     int32_t position_offset;
     /* Optional, both or none: what cosines and sines of pair k are, instead of theta and frequency_scale.
+     * vka_rope_tables (vkattn/positions.h) computes them, also as YaRN and others scale them.
      *   [positions, R / 2]   rows are positions; those outside take the first or the last row
      *   [B, N, R / 2]        a row for each row of x, whatever its position; a B of 1 serves all
      * f32, f16 or bf16, both of one type. */

@@ -7,6 +7,7 @@
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>
+#include <vkattn/positions.h>
 #include <vkattn/relative.h>
 #include <vkattn/rope.h>
 
