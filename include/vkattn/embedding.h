@@ -27,8 +27,10 @@ typedef struct vka_embedding_desc {
 /* out[i] = table[ids[i]] * scale + position[i], in f32:
  *
  *     vka_embedding(recorder, &(vka_embedding_desc){.table = w, .ids = tokens, .out = x});
- *     .position = a vka_tensor_2d [N, C] of learned or sinusoidal positions; for those of tokens that begin at n its
- * offset is n rows
+ *     .position = vka_tensor_2d(table_of_positions, VKA_F32, N, C)
+ *
+ * Positions are learned ones, or those of vka_sinusoidal_positions (vkattn/positions.h). Where tokens begin at position
+ * n, their offset is that of row n.
  *
  * An id that is not 0 .. V - 1 gives a row of zeros, without scale and position: padding has an id of -1. A table that
  * a binding can't see is read in parts, a dispatch each. No ids, or C = 0, records nothing and succeeds.
@@ -37,8 +39,8 @@ typedef struct vka_embedding_desc {
  * has completed. On any error nothing is recorded.
  *
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a row is larger than a
- * binding can see, or there are 2^32 of them); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: one thread per recorder at
- * a time. */
+ *         binding can see, or there are 2^32 of them); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(embedding, EMBEDDING)
 
 #endif
