@@ -6,6 +6,7 @@
 #define VKATTN_BENCH_H
 
 #include <vkattn/attention.h>
+#include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/norm.h>
 #include <vkattn/vkattn.h>

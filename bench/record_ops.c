@@ -7,6 +7,7 @@
 #include <vkattn/elementwise.h>
 #include <vkattn/embedding.h>
 #include <vkattn/loss.h>
+#include <vkattn/conv.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>
@@ -143,6 +144,16 @@ static vka_cross_entropy_desc cross_entropy(record_memory *m) {
 static vka_embedding_desc embedding(record_memory *m) {
     return (vka_embedding_desc){
         .table = T(VKA_F16, 1024, WIDTH), .ids = T(VKA_I32, QUERIES), .out = T(VKA_F16, QUERIES, WIDTH)};
+}
+
+static vka_causal_conv_desc causal_conv(record_memory *m) {
+    vka_tensor state = T(VKA_F16, BATCH, 3, WIDTH);
+    return (vka_causal_conv_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                  .out = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                  .weight = T(VKA_F16, WIDTH, 4),
+                                  .state_in = state,
+                                  .state_out = state,
+                                  .activation = VKA_ACTIVATION_SILU};
 }
 
 /* ---- the table ------------------------------------------------------------------------------------------------------

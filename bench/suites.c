@@ -168,8 +168,9 @@ static const struct suite {
     void (*append)(bench_list *list, const char *suite);
     bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick, false},     {"prefill", prefill, false}, {"decode", decode, false}, {"norms", widths, false},
-    {"elements", widths, false}, {"window", window, false},   {"gpu", gpu, true},        {"gpu-tiny", gpu_tiny, true},
+    {"quick", quick, false},   {"prefill", prefill, false}, {"decode", decode, false},
+    {"norms", widths, false},  {"elements", widths, false}, {"convs", widths, false},
+    {"window", window, false}, {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
 };
 
 bool bench_suite_append(bench_list *list, const char *name) {

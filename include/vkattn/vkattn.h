@@ -500,7 +500,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(MAP, 14, map)                                                                                                    \
     X(COMBINE, 15, combine)                                                                                            \
     X(GLU, 16, glu)                                                                                                    \
-    X(EMBEDDING, 17, embedding)
+    X(EMBEDDING, 17, embedding)                                                                                        \
+    X(CAUSAL_CONV, 21, causal_conv)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

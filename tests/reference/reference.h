@@ -208,6 +208,22 @@ double ref_swish(double x, double alpha);
 double ref_activation(vka_activation activation, double x);
 float ref_naive_activation(vka_activation activation, float x);
 
+/* A causal convolution of one sequence. */
+typedef struct ref_causal_conv {
+    uint32_t channels, taps;
+    const float *x;      /* [tokens, channels]            */
+    const float *weight; /* [channels, taps]              */
+    const float *bias;   /* [channels] or NULL            */
+    const float *state;  /* [taps - 1, channels] or NULL  */
+    vka_activation activation;
+} ref_causal_conv;
+
+/* An input; of tokens before the first one, which have negative numbers, the state's. */
+float ref_causal_conv_input(const ref_causal_conv *c, int64_t token, uint32_t channel);
+/* An output in float64, and with f32 arithmetic, rounded to storage. */
+double ref_causal_conv_at(const ref_causal_conv *c, uint32_t token, uint32_t channel);
+float ref_causal_conv_naive_at(const ref_causal_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
+
 /* Symmetric quantisation of values that the device has with an absolute error of at most `error`. May `scale` be what
  * it stores for a largest magnitude of `most`, as f32 or as bits of an f16, and q for x, given the scale that it
  * stored? With an error of 0 there is one scale, and one q but for quotients next to a half. */
