@@ -133,6 +133,10 @@ typedef struct vka_log {
  * no longer than the thread. Threads: any, each has its own. */
 VKA_API const char *vka_last_error(void);
 
+/* For libraries on top of this one: logs an error as this one does, "item: message", and keeps it for vka_last_error.
+ * `log` may be NULL. Threads: any. */
+VKA_API void vka_log_error(const vka_log *log, const char *item, const char *message);
+
 /* Callbacks for the library's own host memory (drivers and the device memory allocator keep using malloc); both
  * functions or none. Zero: realloc and free. Called from any thread. */
 typedef struct vka_allocator {

@@ -73,6 +73,12 @@ const char *vka_last_error(void) {
     return last_error;
 }
 
+void vka_log_error(const vka_log *log, const char *item, const char *message) {
+    vka__context ctx = {.log.fn = log ? log->fn : NULL, .log.level = VKA_LOG_ERROR};
+    ctx.log.user = log ? log->user : NULL;
+    vka__fail(&ctx, VKA_INVALID, item ? item : "", "%s", message ? message : "");
+}
+
 vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...) {
     char message[512];
     va_list args;
