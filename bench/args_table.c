@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static const char *const suites[] = {"quick",  "prefill", "decode", "norms",    "elements", "convs",
-                                     "window", "all",     "gpu",    "gpu-tiny", NULL};
+static const char *const suites[] = {"quick",  "prefill", "decode", "norms", "elements", "convs",
+                                     "window", "linear",  "all",    "gpu",   "gpu-tiny", NULL};
 static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
 static const char *const builds[] = {"auto", "device", "host", NULL};
 static const char *const levels[] = {"element", "tile", NULL};
@@ -21,15 +21,15 @@ const args_option bench_args_options[ARG_COUNT] = {
     [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD, ARGS_NUMBER, 1, 32, NULL,
                     "number as listed by `devices` [the best]"},
     [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
-                   "quick, prefill, decode, norms, elements, convs, window, all (of these), gpu [quick]"},
+                   "quick, prefill, decode, norms, elements, convs, window, linear, all (of these), gpu [quick]"},
     [ARG_OP] = {"op", "NAME", ARGS_SHAPES, ARGS_NAME, 0, 0, &bench_op_names[1], "one shape instead of a suite: "},
 #define BENCH_FIELD(kind, member, ID, option, shapes, otherwise, text)                                                 \
     [ARG_##ID] = {.name = option, .where = (shapes), .help = (text), FIELD_##kind},
 #include "fields.def"
     [ARG_DTYPE] = {"dtype", "TYPE", ARGS_MEASURE, ARGS_NAME, 0, 0, dtypes, "f32, f16 or bf16; of many: only this type"},
     [ARG_PATH] = {"path", "NAME", ARGS_RUN, ARGS_NAME, 0, 0, bench_path_names, "kernel: auto"},
-    [ARG_SPLITS] = {"splits", "N", ARGS_SUITE | BENCH_SHAPE_ATTENTION, ARGS_NUMBER, 0, 65535, NULL,
-                    "workgroups that share the keys of a query tile; 0: chosen"},
+    [ARG_SPLITS] = {"splits", "N", ARGS_SUITE | BENCH_SHAPE_ATTENTION | BENCH_SHAPE_LINEAR, ARGS_NUMBER, 0, 65535, NULL,
+                    "workgroups that share the keys, or columns, of a tile; 0: chosen"},
     [ARG_N] = {"n", "TOKENS", ARGS_PATTERNS, ARGS_NUMBER, 1, 1 << 24, NULL,
                "tokens [of the pattern's grid; 16384; 4096 on a software driver]"},
     [ARG_PATTERN] = {"pattern", "WORDS", ARGS_PATTERNS, ARGS_TEXT, 0, 0, NULL,

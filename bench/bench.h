@@ -8,6 +8,7 @@
 #include <vkattn/attention.h>
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
+#include <vkattn/linear.h>
 #include <vkattn/norm.h>
 #include <vkattn/vkattn.h>
 
@@ -98,6 +99,7 @@ typedef enum bench_op {
 typedef enum bench_shape {
     BENCH_SHAPE_ATTENTION = 1,
     BENCH_SHAPE_ROWS = 2,
+    BENCH_SHAPE_LINEAR = 4,
 } bench_shape;
 
 /* The kernel asked for: the paths of all operations in one list. */
@@ -111,6 +113,7 @@ typedef enum bench_path {
     BENCH_PATH_DOT,
     BENCH_PATH_LANE, /* norms      */
     BENCH_PATH_GROUP,
+    BENCH_PATH_VECTOR, /* linear, beside tile and coopmat */
     BENCH_PATH_INVALID = -1,
 } bench_path;
 

@@ -15,8 +15,8 @@ static const bench_operation *const operations[BENCH_OPS] = {
 #include "ops.def"
 };
 static const char *const dtype_names[] = {"invalid", "f32", "f16", "bf16"};
-const char *const bench_path_names[] = {"auto",     "row", "tile", "decode", "coopmat",
-                                        "coopmat2", "dot", "lane", "group",  NULL};
+const char *const bench_path_names[] = {"auto", "row",  "tile",  "decode", "coopmat", "coopmat2",
+                                        "dot",  "lane", "group", "vector", NULL};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
@@ -154,7 +154,7 @@ bench_cost bench_case_cost(const bench_case *c) {
     double bytes = 0;
     for (bench_slot slot = 0; slot < BENCH_SLOTS; slot++) {
         vka_tensor t = bench_case_tensor(c, slot);
-        bytes += elements(&t) * vka_dtype_size(t.dtype);
+        bytes += t.rank ? elements(&t) / vka_dtype_block(t.dtype) * vka_dtype_size(t.dtype) : 0;
     }
     return (bench_cost){.flops = NAN, .bytes = bytes, .footprint = bytes};
 }

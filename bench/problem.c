@@ -20,7 +20,8 @@ static size_t elements(const vka_tensor *t) {
 }
 
 size_t bench_problem_bytes(const bench_problem *p, bench_slot slot) {
-    return p->tensors[slot].count * vka_dtype_size(p->tensors[slot].view.dtype);
+    const bench_tensor *t = &p->tensors[slot];
+    return t->count ? t->count / vka_dtype_block(t->view.dtype) * vka_dtype_size(t->view.dtype) : 0;
 }
 
 /* ---- life
@@ -38,21 +39,21 @@ static void repeat(void *bytes, size_t unit, size_t size) {
 }
 
 /* Random values, rounded to storage, on host and device; integers are below `most`. */
-static vka_status fill(bench_tensor *t, uint32_t most, ref_rng *rng) {
+static vka_status fill(bench_tensor *t, size_t bytes, uint32_t most, ref_rng *rng) {
     vka_dtype dtype = t->view.dtype;
-    void *storage = malloc(t->count * vka_dtype_size(dtype));
+    void *storage = malloc(bytes);
     t->host = malloc(t->count * sizeof *t->host);
     vka_status status = storage && t->host ? VKA_OK : VKA_OUT_OF_MEMORY;
     if (status == VKA_OK) {
-        size_t unit = t->count < PERIOD ? t->count : PERIOD;
+        size_t block = vka_dtype_block(dtype), unit = t->count < PERIOD * block ? t->count : PERIOD * block;
         for (size_t i = 0; i < unit; i++) {
-            t->host[i] = dtype == VKA_I32 ? (float)ref_rng_below(rng, most)
-                                          : ref_round(dtype, ref_rng_uniform(rng, -RANGE, RANGE));
+            t->host[i] = dtype == VKA_I32 ? (float)ref_rng_below(rng, most) : ref_rng_uniform(rng, -RANGE, RANGE);
         }
         ref_store(dtype, storage, t->host, unit);
+        ref_load(dtype, t->host, storage, unit);
         repeat(t->host, unit * sizeof *t->host, t->count * sizeof *t->host);
-        repeat(storage, unit * vka_dtype_size(dtype), t->count * vka_dtype_size(dtype));
-        status = vka_buffer_write(t->buffer, 0, storage, t->count * vka_dtype_size(dtype));
+        repeat(storage, unit / block * vka_dtype_size(dtype), bytes);
+        status = vka_buffer_write(t->buffer, 0, storage, bytes);
     }
     free(storage);
     return status;
@@ -68,7 +69,7 @@ static vka_status create_tensor(bench_problem *p, bench_slot slot, ref_rng *rng)
     vka_buffer_desc desc = {.size = bench_problem_bytes(p, slot)};
     vka_status status = vka_buffer_create(p->device, &desc, &t->buffer);
     t->view.buffer = t->buffer;
-    return status == VKA_OK && slot < BENCH_OUT ? fill(t, p->c->cols, rng) : status;
+    return status == VKA_OK && slot < BENCH_OUT ? fill(t, desc.size, p->c->cols, rng) : status;
 }
 
 vka_status bench_problem_create(bench_problem *p, vka_device *device, const bench_case *c, uint64_t seed) {

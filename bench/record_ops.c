@@ -6,6 +6,7 @@
 #include <vkattn/cache.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/embedding.h>
+#include <vkattn/linear.h>
 #include <vkattn/loss.h>
 #include <vkattn/conv.h>
 #include <vkattn/lsh.h>
@@ -156,6 +157,13 @@ static vka_causal_conv_desc causal_conv(record_memory *m) {
                                   .activation = VKA_ACTIVATION_SILU};
 }
 
+static vka_linear_desc linear(record_memory *m) {
+    return (vka_linear_desc){.x = T(VKA_F16, QUERIES, WIDTH),
+                             .weight = T(VKA_F16, WIDTH, WIDTH),
+                             .bias = T(VKA_F16, WIDTH),
+                             .out = T(VKA_F16, QUERIES, WIDTH)};
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------------------
  */
 
@@ -165,6 +173,8 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_attention_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY:
         return offsetof(vka_cross_entropy_desc, workspace);
+    case VKA_OPERATION_LINEAR:
+        return offsetof(vka_linear_desc, workspace);
     case VKA_OPERATION_LSH_SORT:
         return offsetof(vka_lsh_sort_desc, workspace);
     default:

@@ -163,14 +163,31 @@ static void gpu_tiny(bench_list *list, const char *suite) {
     gpu_shapes(list, suite, 1, 1, 64);
 }
 
+/* Projections of a model of 4096 channels, Llama 3 8B's: q and o, k and v, gate and up, down. One token, a few, a
+ * prompt. */
+static void linear(bench_list *list, const char *suite) {
+    static const uint32_t shapes[][2] = {{4096, 4096}, {1024, 4096}, {14336, 4096}, {4096, 14336}};
+    static const uint32_t rows[] = {1, 4, 512}, bits[] = {16, 8, 4};
+    FOR_EACH(uint32_t, m, rows) {
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+            FOR_EACH(uint32_t, b, bits) {
+                bench_case c = {.op = BENCH_LINEAR, .dtype = VKA_F16, .rows = *m, .cols = shapes[i][1]};
+                c.outputs = shapes[i][0];
+                c.weight_bits = *b;
+                append(list, suite, c);
+            }
+        }
+    }
+}
+
 static const struct suite {
     const char *name;
     void (*append)(bench_list *list, const char *suite);
     bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick, false},   {"prefill", prefill, false}, {"decode", decode, false},
-    {"norms", widths, false},  {"elements", widths, false}, {"convs", widths, false},
-    {"window", window, false}, {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
+    {"quick", quick, false},     {"prefill", prefill, false},  {"decode", decode, false}, {"norms", widths, false},
+    {"elements", widths, false}, {"convs", widths, false},     {"window", window, false}, {"linear", linear, false},
+    {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
 };
 
 bool bench_suite_append(bench_list *list, const char *name) {

@@ -501,6 +501,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(GROUP_NORM, 10, group_norm)                                                                                      \
     X(SOFTMAX, 11, softmax)                                                                                            \
     X(CROSS_ENTROPY, 12, cross_entropy)                                                                                \
+    X(LINEAR, 13, linear)                                                                                              \
     X(MAP, 14, map)                                                                                                    \
     X(COMBINE, 15, combine)                                                                                            \
     X(GLU, 16, glu)                                                                                                    \

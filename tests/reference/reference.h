@@ -208,6 +208,20 @@ double ref_swish(double x, double alpha);
 double ref_activation(vka_activation activation, double x);
 float ref_naive_activation(vka_activation activation, float x);
 
+/* A linear layer. */
+typedef struct ref_linear {
+    uint32_t outputs, columns;
+    const float *weight; /* [outputs, columns] */
+    const float *bias;   /* [outputs] or NULL  */
+    vka_activation activation;
+    vka_dtype x_type, weight_type, out_type; /* for the naive twin alone */
+} ref_linear;
+
+/* One row in float64: x [columns], residual [outputs] or NULL, out [outputs]. */
+void ref_linear_row(const ref_linear *l, const float *x, const float *residual, double *out);
+/* The same with sums in f32, weights with blocks as a tensor of x's type, and the result rounded to storage. */
+void ref_linear_naive_row(const ref_linear *l, const float *x, const float *residual, float *out);
+
 /* A causal convolution of one sequence. */
 typedef struct ref_causal_conv {
     uint32_t channels, taps;

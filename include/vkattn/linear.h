@@ -1,0 +1,83 @@
+/* vkattn: linear layers.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_LINEAR_H
+#define VKATTN_LINEAR_H
+
+#include <vkattn/vkattn.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Which kernel runs. AUTO is right for everything but tests and measurements. */
+typedef enum vka_linear_path {
+    VKA_LINEAR_PATH_AUTO = 0, /* chosen from the device's capabilities and the problem                    */
+    VKA_LINEAR_PATH_VECTOR =
+        1,                    /* a workgroup owns a few outputs of up to eight rows and reads weights once: few rows */
+    VKA_LINEAR_PATH_TILE = 2, /* a workgroup owns a tile of outputs, operands are staged in shared memory: GPUs     */
+    /* Subgroups multiply cooperative matrices. x is f16 or bf16, weights have x's type or are quantised; those are
+     * rounded to x's type, as if they were a tensor of it. */
+    VKA_LINEAR_PATH_COOPMAT = 3,
+    VKA_LINEAR_PATH_ROW = 4, /* an invocation owns rows, weights are broadcast: software drivers alone                */
+} vka_linear_path;
+
+/* How a path cuts its work: the numbers that vka_linear_explain prints. All zero: chosen. */
+typedef struct vka_linear_tile {
+    uint32_t row_tile;            /* rows of x of a workgroup                                                      */
+    uint32_t output_tile;         /* outputs of a workgroup                                                        */
+    uint32_t rows_per_invocation; /* COOPMAT: products stacked in a subgroup's block; VECTOR: eights of columns of a */
+                                  /*   step                                                                        */
+    uint32_t team;                /* invocations side by side that share rows; VECTOR: that share columns; COOPMAT: */
+                                  /*   subgroups side by side; ROW: 1                                              */
+} vka_linear_tile;
+
+/* One linear layer. K columns, N outputs. */
+typedef struct vka_linear_desc {
+    vka_tensor x;        /* required: [.., K]; f32, f16 or bf16; rank 1 to 4                                       */
+    vka_tensor weight;   /* required: [N, K]; f32, f16, bf16, q8_0 or q4_0. Of rank 3 or 4 there is a matrix for each */
+                         /*   entry of x's leading dimensions: [B, N, K] for x [B, M, K]; sizes of 1 broadcast    */
+    vka_tensor bias;     /* optional: [N]; f32, f16 or bf16                                                        */
+    vka_tensor residual; /* optional: [.., N]; f32, f16 or bf16: added after the activation                       */
+    vka_tensor out;      /* required: [.., N]; f32, f16 or bf16; may be the very same view as residual             */
+    vka_activation activation;
+
+    /* Measurements and tests; leave at zero. */
+    vka_linear_path path;
+    vka_linear_tile tile; /* one of vka_linear_candidates; needs a path                                           */
+    uint32_t splits; /* workgroups that share the columns of one tile; 0 = chosen; 1 = not split. At most 64      */
+
+    vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
+} vka_linear_desc;
+
+/* A path and a tile that can run a linear layer: see vka_operation_candidates. */
+typedef struct vka_linear_candidate {
+    vka_linear_path path;
+    vka_linear_tile tile;
+} vka_linear_candidate;
+
+#ifdef __cplusplus
+}
+#endif
+
+/* out = activation(x W^T + bias) + residual, as PyTorch's nn.Linear has W: a row of weights for each output. Products
+ * are summed in f32, whatever the types, and the result is rounded once. Types of all tensors mix freely, and so do
+ * strides; rows that are contiguous, of a multiple of eight elements and aligned to 16 bytes are fastest.
+ *
+ *     vka_linear(recorder, &(vka_linear_desc){.x = x, .weight = w, .bias = b, .out = y, .activation =
+ * VKA_ACTIVATION_GELU});
+ *
+ * Edges: no rows, or N = 0, records nothing and succeeds. K = 0 gives activation(bias) + residual. NaN and infinities
+ * in what is read propagate as sums of products do. The same inputs on the same device give the same bits.
+ *
+ * Tensors may be larger than what a binding sees: they are cut by batches, by rows and by outputs. A single row of x,
+ * or of the weights, must fit.
+ *
+ * Records and returns; the rest as vka_attention. vka_linear_candidates lists paths and tiles for whoever measures
+ * them.
+ *
+ * @return VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(linear, LINEAR)
+VKA_OPERATION_CANDIDATES(linear, LINEAR)
+
+#endif

@@ -1,0 +1,150 @@
+// What the kernels of linear layers share: where rows lie, eight elements of them at a time, and what becomes of sums.
+// SPDX-License-Identifier: MIT
+
+#include "params/linear.h"
+#include "activation.glsl"
+#include "weights.glsl"
+
+layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
+    vka_linear_params p;
+};
+
+const uint X_TYPE = TYPE_OF(VKA_ROLE_X);
+const uint WEIGHT_TYPE = TYPE_OF(VKA_ROLE_WEIGHT);
+const uint BIAS_TYPE = TYPE_OF(VKA_ROLE_BIAS);
+const uint RESIDUAL_TYPE = TYPE_OF(VKA_ROLE_RESIDUAL);
+const uint OUT_TYPE = TYPE_OF(VKA_ROLE_OUT);
+const bool QUANTISED = WEIGHT_TYPE == VKA_TYPE_Q8_0 || WEIGHT_TYPE == VKA_TYPE_Q4_0;
+
+VKA_INPUT(VKA_BIND_X, x)
+VKA_INPUT(VKA_BIND_LINEAR_WEIGHT, weights)
+VKA_INPUT(VKA_BIND_LINEAR_BIAS, bias)
+VKA_INPUT(VKA_BIND_LINEAR_RESIDUAL, residual)
+VKA_OUTPUT(VKA_BIND_LINEAR_OUT, out)
+VKA_READERS(x, VKA_BIND_X, X_TYPE)
+VKA_WEIGHT_READERS(weights, VKA_BIND_LINEAR_WEIGHT, WEIGHT_TYPE)
+VKA_READERS(bias, VKA_BIND_LINEAR_BIAS, BIAS_TYPE)
+VKA_READERS(residual, VKA_BIND_LINEAR_RESIDUAL, RESIDUAL_TYPE)
+VKA_WRITERS(out, OUT_TYPE)
+layout(set = 0, binding = VKA_BIND_LINEAR_WORKSPACE, std430) buffer workspace_vectors {
+    vec4 workspace[];
+};
+
+// An entry of the batch, and a workgroup's part of the columns.
+struct Batch {
+    uint x, weight, residual, out_; // first element
+    uint number, split;
+    uint begin, end; // columns
+};
+
+Batch find_batch() {
+    uint number = gl_WorkGroupID.z / p.splits, split = gl_WorkGroupID.z % p.splits;
+    uint b = number / push.dim2, h = number % push.dim2;
+    return Batch(push.base[VKA_BIND_X] + b * p.x.b + h * p.x.h,
+                 (QUANTISED ? 0u : push.base[VKA_BIND_LINEAR_WEIGHT]) + b * p.weight.b + h * p.weight.h,
+                 push.base[VKA_BIND_LINEAR_RESIDUAL] + b * p.residual.b + h * p.residual.h,
+                 push.base[VKA_BIND_LINEAR_OUT] + b * p.out_.b + h * p.out_.h, number, split, split * p.split_k,
+                 min(p.k, (split + 1u) * p.split_k));
+}
+
+// ---- elements ---------------------------------------------------------------------------------------------------------
+
+struct Eight {
+    vec4 a, b;
+};
+
+Eight eight_of(uint type, uvec4 words) {
+    return Eight(vec4(unpack_pair(type, words.x), unpack_pair(type, words.y)),
+                 vec4(unpack_pair(type, words.z), unpack_pair(type, words.w)));
+}
+
+bool is_half(uint type) {
+    return type == VKA_TYPE_F16 || type == VKA_TYPE_BF16;
+}
+
+// Elements 8 c .. 8 c + 7, of which the first one exists, of the row that begins at element `row`; 0 beyond its end.
+Eight x_eight(uint row, uint c) {
+    if (has(VKA_LINEAR_X_VEC8) && is_half(X_TYPE))
+        return eight_of(X_TYPE, x_w4[(row >> 3) + c]);
+    Eight e = Eight(x_row4(row, p.x.d, 2u * c, p.k, has(VKA_LINEAR_X_VEC4)), vec4(0.0));
+    if (has(VKA_LINEAR_X_VEC8) || 8u * c + 4u < p.k)
+        e.b = x_row4(row, p.x.d, 2u * c + 1u, p.k, has(VKA_LINEAR_X_VEC4));
+    return e;
+}
+
+// Blocks lie at any even address: eight bytes from the pair of bytes `at` on, and a block's scale.
+uvec2 weight_bytes(uint at) {
+    uvec2 words = uvec2(weights_w[at >> 1], weights_w[(at >> 1) + 1u]);
+    if ((at & 1u) != 0u)
+        words = words >> 16 | uvec2(words.y, weights_w[(at >> 1) + 2u]) << 16;
+    return words;
+}
+
+float weight_scale(uint block) {
+    vec2 scales = unpackHalf2x16(weights_w[block >> 1]);
+    return (block & 1u) == 0u ? scales.x : scales.y;
+}
+
+const uint BLOCK_PAIRS = WEIGHT_TYPE == VKA_TYPE_Q8_0 ? 17u : 9u;
+
+// The pair of bytes where the block of an element begins.
+uint block_of(uint element) {
+    return push.base[VKA_BIND_LINEAR_WEIGHT] + (element >> 5) * BLOCK_PAIRS;
+}
+
+// Nibbles of the low halves of four bytes, less 8.
+vec4 nibbles(uint word) {
+    return vec4(word & 15u, word >> 8 & 15u, word >> 16 & 15u, word >> 24 & 15u) - 8.0;
+}
+
+Eight weight_eight(uint row, uint c) {
+    if (WEIGHT_TYPE == VKA_TYPE_Q8_0) {
+        uint block = block_of(row + 8u * c);
+        uvec2 words = weight_bytes(block + 1u + (c & 3u) * 4u);
+        float scale = weight_scale(block);
+        return Eight(unpack_signed_bytes(words.x) * scale, unpack_signed_bytes(words.y) * scale);
+    }
+    if (WEIGHT_TYPE == VKA_TYPE_Q4_0) {
+        uint block = block_of(row + 8u * c);
+        uvec2 words = weight_bytes(block + 1u + (c & 1u) * 4u) >> ((c & 2u) * 2u);
+        float scale = weight_scale(block);
+        return Eight(nibbles(words.x) * scale, nibbles(words.y) * scale);
+    }
+    if (has(VKA_LINEAR_WEIGHT_VEC8) && is_half(WEIGHT_TYPE))
+        return eight_of(WEIGHT_TYPE, weights_w4[(row >> 3) + c]);
+    Eight e = Eight(weights_row4(row, p.weight.d, 2u * c, p.k, has(VKA_LINEAR_WEIGHT_VEC4)), vec4(0.0));
+    if (has(VKA_LINEAR_WEIGHT_VEC8) || 8u * c + 4u < p.k)
+        e.b = weights_row4(row, p.weight.d, 2u * c + 1u, p.k, has(VKA_LINEAR_WEIGHT_VEC4));
+    return e;
+}
+
+float dot_add(vec4 a, vec4 b, float sum) {
+    return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
+}
+
+// ---- results ----------------------------------------------------------------------------------------------------------
+
+// Sums of a split: vectors of outputs, of rows, of entries of the batch.
+uint workspace_at(uint split, uint number, uint row, uint d) {
+    uint batches = gl_NumWorkGroups.z / p.splits, vectors = (push.dim1 + 3u) / 4u;
+    return ((split * batches + number) * push.rows + row) * vectors + d;
+}
+
+// Outputs 4 d .. of a row, of which the first one exists, from whole sums.
+void put_results(Batch b, uint row, uint d, vec4 y) {
+    if (has(VKA_LINEAR_BIAS))
+        y += bias_row4(push.base[VKA_BIND_LINEAR_BIAS], p.bias_stride, d, push.dim1, has(VKA_LINEAR_BIAS_VEC4));
+    y = activate4(ACTIVATION, y);
+    if (has(VKA_LINEAR_RESIDUAL))
+        y += residual_row4(b.residual + row * p.residual.n, p.residual.d, d, push.dim1, has(VKA_LINEAR_RESIDUAL_VEC4));
+    out_put_row4(b.out_ + row * p.out_.n, p.out_.d, d, push.dim1, has(VKA_LINEAR_OUT_VEC4), y);
+}
+
+void put_sums(Batch b, uint row, uint d, vec4 y) {
+    if (row >= push.rows || 4u * d >= push.dim1)
+        return;
+    if (has(VKA_LINEAR_SPLIT))
+        workspace[workspace_at(b.split, b.number, row, d)] = y;
+    else
+        put_results(b, row, d, y);
+}

@@ -1,0 +1,48 @@
+/* The row path: an invocation owns rows of x, a subgroup loads weights and broadcasts them. Software drivers.
+ * SPDX-License-Identifier: MIT */
+#include "ops/linear/plan.h"
+
+/* Outputs, rows of an invocation. */
+static const uint32_t groups[][2] = {{16, 2}, {16, 1}, {8, 2}, {8, 4}, {16, 4}, {8, 1}};
+#define GROUPS (sizeof groups / sizeof *groups)
+
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    (void)problem;
+    uint32_t width = vka__subgroup_width(caps);
+    if (caps->type != VKA_DEVICE_CPU)
+        return "invocations read rows that lie apart: for software drivers alone";
+    if (!caps->subgroup_shuffle || width < 2 || width > caps->max_invocations)
+        return "this device has no subgroups of known width with shuffles";
+    return NULL;
+}
+
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    (void)problem;
+    if (index >= GROUPS)
+        return false;
+    *tile = (vka__tile){groups[index][1] * vka__subgroup_width(caps), groups[index][0], groups[index][1], 1};
+    return true;
+}
+
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    (void)caps, (void)problem, (void)tile;
+    return true;
+}
+
+/* Two rows an invocation, if there are so many. */
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__linear_problem *p = problem;
+    return tile_at(caps, problem, p->rows <= vka__subgroup_width(caps) ? 1 : 0, tile);
+}
+
+static void fill(const vka_device_caps *caps, const vka__linear_problem *p, const vka__tile *tile,
+                 vka__linear_plan *plan) {
+    (void)p, (void)tile;
+    plan->main.kernel = VKA__linear_row;
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = plan->main.spec[VKA_SPEC_SUBGROUP] = vka__subgroup_width(caps);
+}
+
+const vka__linear_path vka__linear_path_row = {
+    .path = {.name = "row", .why_not = why_not, .tile = tile_at, .fits = fits, .choose = choose},
+    .fill = fill,
+};

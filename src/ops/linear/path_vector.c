@@ -1,0 +1,90 @@
+/* The vector path: few rows, whose time is that of reading the weights.
+ * SPDX-License-Identifier: MIT */
+#include "ops/linear/plan.h"
+
+/* Outputs of a workgroup, eights of a row of weights that an invocation takes at a step, invocations that share the
+ * columns. One eight leaves registers for as many workgroups as a core holds, on every GPU. */
+static const uint32_t groups[][3] = {{4, 1, 64}, {4, 1, 32}, {4, 1, 16}, {4, 1, 8},  {4, 1, 128},
+                                     {4, 2, 32}, {4, 2, 64}, {8, 1, 32}, {8, 1, 64}, {4, 2, 8}};
+#define GROUPS (sizeof groups / sizeof *groups)
+
+/* Sums of an invocation, beside the elements of as many rows of weights as it has outputs. */
+#define MAX_SUMS        32
+#define MAX_LOW_SUMS    8
+#define MAX_KEPLER_SUMS 4
+#define MAX_ROWS        8
+
+static const char *why_not(const vka_device_caps *caps, const void *problem) {
+    (void)caps, (void)problem;
+    return NULL;
+}
+
+/* The smallest power of two that holds all rows, or the largest there is. */
+static uint32_t rows_of(const vka_device_caps *caps, const vka__linear_problem *p, uint32_t outputs) {
+    uint32_t most = MAX_SUMS, rows = 1;
+    if (vka__has_few_registers(caps))
+        most = caps->vendor_id == VKA_VENDOR_NVIDIA ? MAX_KEPLER_SUMS : MAX_LOW_SUMS;
+    while (rows < p->rows && rows < MAX_ROWS && 2 * rows * outputs <= most)
+        rows *= 2;
+    return rows;
+}
+
+static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
+    if (index >= GROUPS)
+        return false;
+    const uint32_t *g = groups[index];
+    *tile = (vka__tile){rows_of(caps, problem, g[0]), g[0], g[1], g[2]};
+    return true;
+}
+
+static bool by_subgroups(const vka_device_caps *caps) {
+    return caps->subgroup_arithmetic && caps->subgroup_min >= 4;
+}
+
+static uint32_t shared_bytes(const vka_device_caps *caps, const vka__tile *t) {
+    return 4 * t->br * t->bc * (by_subgroups(caps) ? vka__div_up(t->tc, 4) : t->tc);
+}
+
+static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *t) {
+    (void)problem;
+    return t->tc <= caps->max_invocations && shared_bytes(caps, t) <= caps->shared_bytes;
+}
+
+/* As many invocations as have something to do in one step, but on GPUs at least 32. */
+static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+    const vka__linear_problem *p = problem;
+    bool cpu = caps->type == VKA_DEVICE_CPU;
+    uint32_t team = cpu ? 8 : 64, least = cpu ? 8 : 32;
+    while (team > least && team * 8 > p->columns)
+        team /= 2;
+    for (; team >= 8; team /= 2) {
+        *tile = (vka__tile){rows_of(caps, p, 4), 4, 1, team};
+        if (fits(caps, problem, tile))
+            return true;
+    }
+    return false;
+}
+
+/* Where registers are few, a tile reads the weights once that this would read for every other row. */
+static bool is_profitable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
+    const vka__linear_problem *p = problem;
+    return !vka__has_few_registers(caps) || p->rows <= tile->br || p->rows > MAX_ROWS;
+}
+
+static void fill(const vka_device_caps *caps, const vka__linear_problem *p, const vka__tile *tile,
+                 vka__linear_plan *plan) {
+    (void)p;
+    plan->shared_bytes = shared_bytes(caps, tile);
+    plan->main.kernel = by_subgroups(caps) ? VKA__linear_vector_sg : VKA__linear_vector;
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->tc;
+}
+
+const vka__linear_path vka__linear_path_vector = {
+    .path = {.name = "vector",
+             .why_not = why_not,
+             .tile = tile_at,
+             .fits = fits,
+             .choose = choose,
+             .is_profitable = is_profitable},
+    .fill = fill,
+};

@@ -1,0 +1,63 @@
+/* Plans of linear layers. Pure.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_LINEAR_PLAN_H
+#define VKA_LINEAR_PLAN_H
+
+#include <vkattn/linear.h>
+
+#include "op/op.h"
+#include "params/linear.h"
+
+enum { VKA__LINEAR_X, VKA__LINEAR_WEIGHT, VKA__LINEAR_BIAS, VKA__LINEAR_RESIDUAL, VKA__LINEAR_OUT, VKA__LINEAR_ARGS };
+
+#define VKA__LINEAR_MAX_SPLITS 64
+
+/* Batches that share their weights are rows like others, where strides allow: then the first dimensions are 1. */
+typedef struct vka__linear_problem {
+    vka__view view[VKA__LINEAR_ARGS];
+    uint32_t batch[2], rows, outputs, columns;
+    vka_activation activation;
+    uint32_t path;   /* that the description asks for; 0: none */
+    vka__tile tile;  /* likewise; bc = 0: none                 */
+    uint32_t splits; /* likewise; 0: none                      */
+    const vka__tuning *tuning;
+} vka__linear_problem;
+
+/* A dispatch does a box of batches and rows, and a range of outputs, that bindings and the grid can hold. */
+enum { VKA__LINEAR_BATCH0, VKA__LINEAR_BATCH1, VKA__LINEAR_ROWS, VKA__LINEAR_OUTPUTS, VKA__LINEAR_DIMS };
+
+typedef struct vka__linear_plan {
+    vka__path_choice choice;
+    uint32_t shared_bytes;
+    vka__pipeline_key main, reduce;
+    vka_linear_params params;
+    uint32_t size[VKA__LINEAR_DIMS], part[VKA__LINEAR_DIMS], parts[VKA__LINEAR_DIMS];
+    uint64_t workspace_bytes;
+} vka__linear_plan;
+
+typedef struct vka__linear_state {
+    vka__linear_problem problem;
+    vka__linear_plan plan;
+} vka__linear_state;
+
+/* A path, of problems that are vka__linear_problem, with the pipeline of a tile. */
+typedef struct vka__linear_path {
+    vka__path path;
+    /* Kernel, shared memory, and specialization constants but for flags, types and the tile. */
+    void (*fill)(const vka_device_caps *caps, const vka__linear_problem *problem, const vka__tile *tile,
+                 vka__linear_plan *plan);
+} vka__linear_path;
+
+extern const vka__linear_path vka__linear_path_vector, vka__linear_path_tile, vka__linear_path_coopmat,
+    vka__linear_path_row;
+/* By vka_linear_path. */
+extern const vka__paths vka__linear_paths;
+
+/* False with the refusal: no kernel can do it here. */
+bool vka__plan_linear(const vka_device_caps *caps, const vka__linear_problem *problem, vka__linear_plan *plan,
+                      vka__refusal *refusal);
+uint64_t vka__linear_dispatches(const vka__linear_plan *plan);
+void vka__linear_dispatch(const vka_device_caps *caps, const vka__linear_problem *problem, const vka__linear_plan *plan,
+                          uint64_t index, vka__dispatch *out);
+
+#endif

@@ -1,0 +1,179 @@
+/* Plans of linear layers for devices that are not here: every dispatch keeps to the device's limits and finds its rows
+ * in every tensor, and together they do every output once. SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "ops/linear/plan.h"
+#include "plan_check.h"
+#include "plan_view.h"
+#include "support/context.h"
+#include "support/tensor.h"
+
+static vka_linear_desc random_linear(ref_rng *rng) {
+    static const vka_dtype weights[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_Q8_0, VKA_Q4_0};
+    vka_dtype x = dtypes[ref_rng_below(rng, DTYPES)], w = ONE_OF(rng, 0, 1) ? x : weights[ref_rng_below(rng, 5)];
+    uint32_t b = ONE_OF(rng, 1, 1, 3), h = ONE_OF(rng, 1, 2, 70), m = ONE_OF(rng, 1, 2, 7, 64, 77, 3000, 70000);
+    uint32_t n = ONE_OF(rng, 1, 3, 64, 1000, 4096, 150000), block = vka_dtype_block(w);
+    uint32_t k = ONE_OF(rng, 1, 31, 64, 768, 4096, 65536);
+    k = (k + block - 1) / block * block;
+    bool batched = ref_rng_below(rng, 3) == 0, wide = ref_rng_below(rng, 2);
+    vka__view vx = random_view(rng, x, b, h, m, k), out = random_view(rng, x, b, h, m, n);
+    vka__view residual = random_view(rng, VKA_F32, b, h, m, n), bias = random_view(rng, VKA_F16, 1, 1, 1, n);
+    vka__view weight = random_view(rng, w, batched && wide ? b : 1, batched ? h : 1, n, k);
+    vka_linear_desc d = {.x = tensor_of(&vx, 4),
+                         .weight = tensor_of(&weight, batched ? 4 : 2),
+                         .out = tensor_of(&out, 4),
+                         .path = (vka_linear_path)(ref_rng_below(rng, 3) ? 0 : 1 + ref_rng_below(rng, 2)),
+                         .splits = ref_rng_below(rng, 3) ? 0 : 1 + ref_rng_below(rng, 64)};
+    if (ref_rng_below(rng, 2)) {
+        d.bias = tensor_of(&bias, 1);
+    }
+    if (ref_rng_below(rng, 2)) {
+        d.residual = tensor_of(&residual, 4);
+    }
+    return d;
+}
+
+typedef struct box {
+    uint32_t begin[4], size[4]; /* batch, batch, rows, outputs */
+} box;
+
+/* As the kernel finds the last row, or output, of the box: where the view has it, and in sight of the binding. */
+static void check_part(const device *d, const vka__view *v, const vka_strides *s, const vka__dispatch *x,
+                       uint32_t binding, const box *b, uint32_t rows, uint32_t first, uint32_t width,
+                       const char *name) {
+    if (!v->present || v->block > 1) {
+        return;
+    }
+    uint32_t last[3] = {b->size[0] - 1, b->size[1] - 1, b->size[rows] - 1};
+    uint64_t at =
+        x->push.base[binding] + (uint64_t)last[0] * s->b + (uint64_t)last[1] * s->h + (uint64_t)last[2] * s->n;
+    uint64_t wanted = (b->begin[0] + last[0]) * v->stride[0] + (b->begin[1] + last[1]) * v->stride[1] +
+                      (b->begin[rows] + last[2]) * v->stride[2] + first * v->stride[3];
+    const vka__binding *bound = &x->binding[binding];
+    cr_assert_eq(bound->offset + at * v->size, v->offset + wanted * v->size,
+                 "%s: %s, row %u of the box that begins at %u, %u, %u lies at %llu and not at %llu", d->name, name,
+                 last[2], b->begin[0], b->begin[1], b->begin[rows], (unsigned long long)(bound->offset + at * v->size),
+                 (unsigned long long)(v->offset + wanted * v->size));
+    cr_assert_geq(bound->range, (at + (width - 1) * v->stride[3] + 1) * v->size, "%s: %s is cut off", d->name, name);
+    cr_assert_lt(at + (width - 1) * v->stride[3], UINT64_C(1) << 32);
+}
+
+static box box_of(const vka__linear_plan *plan, uint64_t index) {
+    box b;
+    for (int dim = 4; dim-- > 0; index /= plan->parts[dim]) {
+        b.begin[dim] = (uint32_t)(index % plan->parts[dim]) * plan->part[dim];
+        cr_assert_lt(b.begin[dim], plan->size[dim], "an empty box");
+        b.size[dim] = vka__min_u32(plan->part[dim], plan->size[dim] - b.begin[dim]);
+    }
+    return b;
+}
+
+/* Returns the outputs that the dispatch computes from columns. */
+static uint64_t check_one(const device *d, const vka__call *c, const vka__linear_state *s, uint64_t index) {
+    const vka__linear_plan *plan = &s->plan;
+    const vka__view *v = s->problem.view;
+    bool splits = plan->params.splits > 1;
+    box b = box_of(plan, splits ? 0 : index);
+    vka__dispatch x;
+    vka__call_dispatch(c, index, &x);
+    check_dispatch(d, &x);
+    cr_assert(x.push.rows == b.size[2] && x.push.dim1 == b.size[3] && x.push.dim2 == b.size[1]);
+    if (!splits || index == 0) {
+        check_part(d, &v[0], &plan->params.x, &x, VKA_BIND_X, &b, 2, 0, s->problem.columns, "x");
+        check_part(d, &v[1], &plan->params.weight, &x, VKA_BIND_LINEAR_WEIGHT, &b, 3, 0, s->problem.columns, "weight");
+    }
+    if (!splits || index == 1) {
+        const vka__view *residual = &v[VKA__LINEAR_RESIDUAL], *out = &v[VKA__LINEAR_OUT];
+        check_part(d, residual, &plan->params.residual, &x, VKA_BIND_LINEAR_RESIDUAL, &b, 2, b.begin[3], b.size[3],
+                   "residual");
+        check_part(d, out, &plan->params.out_, &x, VKA_BIND_LINEAR_OUT, &b, 2, b.begin[3], b.size[3], "out");
+    }
+    return splits && index == 1 ? 0 : (uint64_t)b.size[0] * b.size[1] * b.size[2] * b.size[3];
+}
+
+static void check_plan(const device *d, const vka_linear_desc *desc) {
+    static vka__call c;
+    if (!PLAN(&c, linear, &d->caps, desc)) {
+        uint64_t widest = 0;
+        for (uint32_t i = 0; i < c.op->arg_count; i++) {
+            uint64_t row = c.view[i].present ? vka__view_extent(&c.view[i], 3) * 8 : 0;
+            widest = row > widest ? row : widest;
+        }
+        cr_assert_gt(widest + 1024, d->caps.storage_range, "%s refuses %s: %s", d->name, c.refusal.field,
+                     c.refusal.reason);
+        return;
+    }
+    const vka__linear_state *s = (const vka__linear_state *)(const void *)c.state;
+    check_key(d, &c.key[0], s->plan.shared_bytes);
+    cr_assert_leq(c.workspace_bytes, d->caps.storage_range);
+    uint64_t outputs = 0, step = c.dispatches > 400 ? c.dispatches / 200 : 1;
+    for (uint64_t i = 0; i < c.dispatches; i += step) {
+        outputs += check_one(d, &c, s, i);
+    }
+    const uint32_t *size = s->plan.size;
+    cr_assert(step > 1 || outputs == (uint64_t)size[0] * size[1] * size[2] * size[3], "%s: not every output once",
+              d->name);
+}
+
+Test(linear_plan, limits) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int i = 0; i < 2000; i++) {
+        vka_linear_desc p = random_linear(&rng);
+        for (size_t d = 0; d < DEVICES; d++) {
+            check_plan(&devices[d], &p);
+        }
+    }
+}
+
+/* The same devices, with dispatches of a few groups. */
+Test(linear_plan, small_dispatches) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int i = 0; i < 300; i++) {
+        vka_linear_desc p = random_linear(&rng);
+        for (size_t d = 0; d < DEVICES; d++) {
+            device few = devices[d];
+            for (int dim = 0; dim < 3; dim++) {
+                few.caps.max_groups[dim] = 64 + ref_rng_below(&rng, 2000);
+            }
+            check_plan(&few, &p);
+        }
+    }
+}
+
+/* What is chosen: few rows in registers, if there are enough of those; matrices where there are some. */
+Test(linear_plan, choices) {
+    static vka__call c;
+    for (size_t i = 0; i < DEVICES; i++) {
+        const vka_device_caps *caps = &devices[i].caps;
+        for (uint32_t rows = 1; rows < 600; rows = rows * 4 + 1) {
+            vka_linear_desc p = {.x = vka_tensor_2d(NULL, VKA_F16, rows, 4096),
+                                 .weight = vka_tensor_2d(NULL, VKA_Q4_0, 4096, 4096),
+                                 .out = vka_tensor_2d(NULL, VKA_F16, rows, 4096)};
+            cr_assert(PLAN(&c, linear, caps, &p), "%s", devices[i].name);
+            const vka__linear_plan *plan = &((const vka__linear_state *)(const void *)c.state)->plan;
+            bool few_rows = rows == 1 || (rows <= 8 && !vka__has_few_registers(caps));
+            cr_expect_eq(plan->choice.path == VKA_LINEAR_PATH_VECTOR, few_rows, "%s, %u rows", devices[i].name, rows);
+            cr_expect(plan->choice.path != VKA_LINEAR_PATH_COOPMAT || caps->matrix_shape_count, "%s", devices[i].name);
+        }
+    }
+}
+
+/* Rows of all batches share their weights' tiles where strides allow. */
+Test(linear_plan, merged_rows) {
+    static vka__call c;
+    const vka_device_caps *caps = &devices[0].caps;
+    const vka__linear_problem *p = &((const vka__linear_state *)(const void *)c.state)->problem;
+    vka_linear_desc d = {.x = vka_tensor_4d(NULL, VKA_F32, 2, 3, 5, 64),
+                         .weight = vka_tensor_2d(NULL, VKA_F32, 7, 64),
+                         .out = vka_tensor_4d(NULL, VKA_F32, 2, 3, 5, 7)};
+    cr_assert(PLAN(&c, linear, caps, &d));
+    cr_expect(p->rows == 30 && p->batch[0] == 1 && p->batch[1] == 1);
+    d.out = vka_tensor_transpose(vka_tensor_4d(NULL, VKA_F32, 2, 5, 3, 7), 1, 2);
+    cr_assert(PLAN(&c, linear, caps, &d));
+    cr_expect(p->rows == 5 && p->batch[0] == 2 && p->batch[1] == 3);
+    d.out = vka_tensor_4d(NULL, VKA_F32, 2, 3, 5, 7);
+    d.weight = vka_tensor_4d(NULL, VKA_F32, 1, 3, 7, 64);
+    cr_assert(PLAN(&c, linear, caps, &d));
+    cr_expect(p->rows == 5 && p->batch[0] == 2 && p->batch[1] == 3);
+}
