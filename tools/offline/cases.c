@@ -33,6 +33,23 @@ static uint32_t add_norm(offline_case *cases, uint32_t count) {
     return count;
 }
 
+/* One token, and a prompt. */
+static uint32_t add_linear(offline_case *cases, uint32_t count) {
+    static const uint32_t rows[] = {1, 8, 512};
+    static const struct {
+        vka_dtype x, weight;
+        const char *name;
+    } types[] = {{VKA_F16, VKA_F16, "f16"}, {VKA_F16, VKA_Q4_0, "q4_0"}, {VKA_F32, VKA_F32, "f32"}};
+    for (int m = 0; m < 3; ++m)
+        for (int t = 0; t < 3; ++t) {
+            offline_case c = {.dtype = types[t].x, .weight = types[t].weight, .rows = rows[m], .cols = 4096};
+            c.outputs = 4096;
+            snprintf(c.name, sizeof c.name, "linear %s M%u", types[t].name, c.rows);
+            cases[count++] = c;
+        }
+    return count;
+}
+
 uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     offline_case prefill = {.heads = 8, .kv_heads = 8, .queries = 4096, .keys = 4096}, causal = prefill;
     causal.causal = true;
@@ -40,6 +57,7 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     uint32_t count = add_attention(cases, 0, "prefill", 3, prefill);
     count = add_attention(cases, count, "causal", 2, causal);
     count = add_attention(cases, count, "decode", 3, decode);
+    count = add_linear(cases, count);
     return add_norm(cases, count);
 }
 
@@ -48,6 +66,7 @@ static vka_status give_buffer(vka_device *device, vka_tensor *t) {
     vka_buffer_desc desc = {.size = vka_dtype_size(t->dtype)};
     for (uint32_t i = 0; i < t->rank; ++i)
         desc.size *= t->shape[i];
+    desc.size /= vka_dtype_block(t->dtype);
     return vka_buffer_create(device, &desc, &t->buffer);
 }
 
@@ -88,6 +107,24 @@ static vka_status compile_norm(vka_device *device, const offline_case *c, uint32
     return status == VKA_OK ? vka_layer_norm_prepare(device, &d) : status;
 }
 
+static vka_status compile_linear(vka_device *device, const offline_case *c, uint32_t path, char *text,
+                                 size_t capacity) {
+    vka_linear_desc d = {
+        .x = vka_tensor_2d(NULL, c->dtype, c->rows, c->cols),
+        .weight = vka_tensor_2d(NULL, c->weight, c->outputs, c->cols),
+        .bias = vka_tensor_1d(NULL, c->dtype, c->outputs),
+        .out = vka_tensor_2d(NULL, c->dtype, c->rows, c->outputs),
+        .activation = VKA_ACTIVATION_GELU,
+        .path = (vka_linear_path)path,
+    };
+    vka_status status = give_buffers(device, (vka_tensor *[]){&d.x, &d.weight, &d.bias, &d.out}, 4);
+    if (status == VKA_OK)
+        status = vka_linear_explain(device, &d, text, capacity, NULL);
+    return status == VKA_OK ? vka_linear_prepare(device, &d) : status;
+}
+
 vka_status offline_compile(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity) {
-    return (c->head_dim ? compile_attention : compile_norm)(device, c, path, text, capacity);
+    return (c->head_dim  ? compile_attention
+            : c->outputs ? compile_linear
+                         : compile_norm)(device, c, path, text, capacity);
 }

@@ -1,18 +1,21 @@
-/* What is compiled: attention and layer norm at the sizes of transformers in use.
+/* What is compiled: attention, linear layers and layer norm at the sizes of transformers in use.
  * SPDX-License-Identifier: MIT */
 #ifndef VKATTN_OFFLINE_CASES_H
 #define VKATTN_OFFLINE_CASES_H
 
 #include <vkattn/attention.h>
+#include <vkattn/linear.h>
 #include <vkattn/norm.h>
 
 typedef struct offline_case {
     char name[64];
     vka_dtype dtype;
-    uint32_t head_dim; /* 0: layer norm */
+    uint32_t head_dim; /* 0: another operation */
     uint32_t heads, kv_heads, queries, keys;
     bool causal;
     uint32_t rows, cols;
+    uint32_t outputs; /* of a linear layer; 0: layer norm */
+    vka_dtype weight;
 } offline_case;
 
 #define OFFLINE_MAX_CASES 64
