@@ -4,7 +4,8 @@
 #   vka::volk             volk.h (header only: define VOLK_IMPLEMENTATION in one file)
 #   vka::vma              vk_mem_alloc.h
 #   vka::jsmn             jsmn.h (header only): reads tuning records
-#   vka::cjson vka::popt  bench
+#   vka::cjson            bench, vkattn_nn
+#   vka::popt             bench
 #   Criterion::criterion  tests
 #   PNG::PNG              examples; bench, if it is there
 #
@@ -44,6 +45,9 @@ find_package(PkgConfig)
 
 # vka_pkg(target module option): a library known to pkg-config; without it, `option` has to be off.
 function(vka_pkg target module option)
+    if(TARGET ${target})
+        return()
+    endif()
     if(PkgConfig_FOUND)
         string(MAKE_C_IDENTIFIER "vka_pkg_${module}" prefix)
         pkg_check_modules(${prefix} QUIET IMPORTED_TARGET GLOBAL ${module})

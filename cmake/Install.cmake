@@ -8,6 +8,11 @@ install(TARGETS vkattn vkattn_static EXPORT vkattn
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET vkattn_nn)
+    set_target_properties(vkattn_nn PROPERTIES INSTALL_RPATH "$ORIGIN")
+    install(TARGETS vkattn_nn EXPORT vkattn LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+            RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 if(TARGET vkattn-bench)
     # It finds the library from where it is: the installed tree can be moved.
     file(RELATIVE_PATH to_library ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
@@ -35,3 +40,7 @@ else()
 endif()
 configure_file(vkattn.pc.in vkattn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/vkattn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(TARGET vkattn_nn)
+    configure_file(vkattn_nn.pc.in vkattn_nn.pc @ONLY)
+    install(FILES ${PROJECT_BINARY_DIR}/vkattn_nn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()

@@ -1,0 +1,216 @@
+/* vkattn_nn: layers of transformers, made of vkattn's operations through their public headers alone.
+ *
+ * A library of its own: an app that has its own graph of operations does not need it. Layers are added to a sequence,
+ * which plans them once and is recorded any number of times:
+ *
+ *   vka_nn_sequence *seq;
+ *   vka_nn_sequence_create(device, NULL, &seq);
+ *   vka_nn_layer(seq, &(vka_nn_layer_desc){ .x = x, .out = y, .self = { .heads = 12, .weights = .. }, .. });
+ *   vka_recorder_begin(recorder);
+ *   vka_nn_sequence_record(recorder, seq);
+ *
+ * Intermediate results lie in one arena, in which their memory is given out by their lifetimes: a model of many layers
+ * needs as much as its largest layer. Operations that do not depend on each other overlap, as everywhere in vkattn.
+ *
+ * All rules of vkattn.h hold. Errors: VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. What a
+ * layer refuses is told to the log of the sequence, what an operation refuses to that of the device; a layer that is
+ * refused adds nothing.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKATTN_NN_H
+#define VKATTN_NN_H
+
+#include <vkattn/attention.h>
+#include <vkattn/cache.h>
+#include <vkattn/linear.h>
+#include <vkattn/norm.h>
+#include <vkattn/rope.h>
+
+/* Marks what the library vkattn_nn exports. */
+#ifndef VKA_NN_API
+#    if defined(_WIN32) && defined(VKA_SHARED)
+#        ifdef VKA_NN_BUILDING
+#            define VKA_NN_API __declspec(dllexport)
+#        else
+#            define VKA_NN_API __declspec(dllimport)
+#        endif
+#    elif defined(__GNUC__)
+#        define VKA_NN_API __attribute__((visibility("default")))
+#    else
+#        define VKA_NN_API
+#    endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- sequences -----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct vka_nn_sequence vka_nn_sequence;
+
+typedef struct vka_nn_sequence_desc {
+    vka_workspace
+        arena; /* optional: memory for intermediate results, with a size of arena_bytes; absent: memory of the */
+               /*   sequence, which grows to what is needed                                              */
+    uint64_t arena_bytes;
+    vka_log log; /* optional: errors of layers                                                                     */
+} vka_nn_sequence_desc;
+
+typedef struct vka_nn_sequence_info {
+    uint64_t arena_bytes; /* that the layers so far need                                                           */
+    uint32_t operations;
+} vka_nn_sequence_info;
+
+/* `desc` may be NULL. Buffers, patterns and the device must outlive the sequence. Threads: a sequence belongs to one
+ * thread at a time while layers are added; recorded it may be by any number. */
+VKA_NN_API vka_status vka_nn_sequence_create_sized(vka_device *device, const vka_nn_sequence_desc *desc,
+                                                   size_t desc_size, vka_nn_sequence **sequence);
+/* Sets *sequence to NULL; NULL is allowed. Recorded work must have completed. */
+VKA_NN_API void vka_nn_sequence_destroy(vka_nn_sequence **sequence);
+VKA_NN_API vka_nn_sequence_info vka_nn_sequence_get_info(const vka_nn_sequence *sequence);
+
+/* Records all that was added. Recordings of one sequence share its arena, so they must not run at the same time. Unless
+ * numbers of workgroups are computed on the device, nothing is allocated, and nothing but a recorder that is not
+ * recording can make it fail. */
+VKA_NN_API vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence *sequence);
+
+/* Adds any operation of vkattn, for what is no layer: embeddings, the last norm, logits. */
+VKA_NN_API vka_status vka_nn_operation(vka_nn_sequence *sequence, vka_operation operation, const void *desc,
+                                       size_t desc_size);
+
+/* ---- what layers are made of
+ * ----------------------------------------------------------------------------------------- */
+
+/* A projection, as PyTorch's nn.Linear has it. */
+typedef struct vka_nn_linear {
+    vka_tensor weight; /* [outputs, inputs]; f32, f16, bf16, q8_0 or q4_0                                          */
+    vka_tensor bias;   /* optional: [outputs]                                                                      */
+} vka_nn_linear;
+
+typedef enum vka_nn_norm_kind {
+    VKA_NN_NORM_NONE = 0,
+    VKA_NN_NORM_LAYER = 1, /* vka_layer_norm                                                                       */
+    VKA_NN_NORM_RMS = 2,   /* vka_rms_norm                                                                         */
+} vka_nn_norm_kind;
+
+typedef struct vka_nn_norm {
+    vka_nn_norm_kind kind;
+    vka_tensor weight, bias; /* optional; no bias with RMS                                                         */
+    float epsilon;           /* 0 = 1e-5                                                                           */
+    bool zero_centred;       /* RMS: multiplies by 1 + weight                                                      */
+} vka_nn_norm;
+
+/* Multi-head attention (Vaswani 2017): of queries from x, and of keys and values from x, too, or from `memory`. */
+typedef struct vka_nn_attention_desc {
+    vka_tensor x;        /* required: [B, N, E]; f32, f16 or bf16, and of this type is every intermediate result    */
+    vka_tensor memory;   /* cross-attention: [B, M, Ek] of which keys are made; absent: x                          */
+    vka_tensor values;   /* cross-modal: [B, M, Ev] of which values are made; absent: what keys are made of        */
+    vka_tensor residual; /* optional: [B, N, E], added to the result                                               */
+    vka_tensor out;      /* required: [B, N, E]; may be the very same view as residual                             */
+    uint32_t heads;      /* required                                                                               */
+    uint32_t kv_heads;   /* of keys and values; 0 = heads                                                          */
+
+    /* Projections of queries [heads D, E], keys [kv_heads D, Ek], values [kv_heads Dv, Ev]; or `qkv`, all three one
+     * below the other, which takes inputs of one size: PyTorch's in_proj_weight. */
+    vka_nn_linear qkv, q, k, v;
+    vka_nn_linear projection; /* required: of the result, [E, heads Dv]                                            */
+
+    bool rotate; /* queries and keys by their positions, or with a cache by positions from lengths on              */
+    vka_rope_options rope;
+
+    /* A cache of keys and values, to which those of x are appended: tensors of vka_cache_append_desc by these names.
+     * With it `lengths` (a tensor) and `new_lengths` are required, and there is no memory. */
+    vka_tensor k_cache, v_cache, k_scale, v_scale, page_table, lengths, new_lengths;
+
+    vka_attention_desc
+        attention; /* options: scale, masks, biases, causal, window, lengths, ..; q, k, v, out and what  */
+                   /*   the cache has are the layer's, and must be absent                           */
+} vka_nn_attention_desc;
+
+/* down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)) (Shazeer 2020), and the residual. */
+typedef struct vka_nn_feed_forward_desc {
+    vka_tensor x;           /* required: [.., E]; f32, f16 or bf16, and of this type is every intermediate result   */
+    vka_tensor residual;    /* optional: [.., E]                                                                   */
+    vka_tensor out;         /* required: [.., E]; may be the very same view as residual                            */
+    vka_nn_linear up, down; /* required: [F, E] and [E, F]                                                         */
+    vka_nn_linear gate;     /* optional: [F, E]                                                                    */
+    vka_activation activation;
+} vka_nn_feed_forward_desc;
+
+/* A layer of an encoder or of a decoder. With norm_first (GPT-2 and most since)
+ *     h = x + self(norm_self(x));  h = h + cross(norm_cross(h), memory);  out = h + feed_forward(norm_feed_forward(h))
+ * and without (Vaswani 2017; PyTorch's default)
+ *     h = norm_self(x + self(x));  h = norm_cross(h + cross(h, memory));  out = norm_feed_forward(h + feed_forward(h))
+ * An encoder, and a decoder without an encoder (GPT, Llama), have no `memory`, and then nothing of `cross` is used. */
+typedef struct vka_nn_layer_desc {
+    vka_tensor x;      /* required: [B, N, E]                                                                      */
+    vka_tensor memory; /* of a decoder: [B, M, Ek], what the encoder gave                                          */
+    vka_tensor out;    /* required: [B, N, E]; may be the very same view as x                                      */
+    bool norm_first;
+    vka_nn_norm norm_self, norm_cross, norm_feed_forward;
+    /* Without their x, memory, values, residual and out. */
+    vka_nn_attention_desc self, cross;
+    vka_nn_feed_forward_desc feed_forward;
+} vka_nn_layer_desc;
+
+VKA_NN_API vka_status vka_nn_attention_sized(vka_nn_sequence *sequence, const vka_nn_attention_desc *desc,
+                                             size_t desc_size);
+VKA_NN_API vka_status vka_nn_feed_forward_sized(vka_nn_sequence *sequence, const vka_nn_feed_forward_desc *desc,
+                                                size_t desc_size);
+/* Of x [.., C] into out, which may be the very same view. */
+VKA_NN_API vka_status vka_nn_normalise_sized(vka_nn_sequence *sequence, const vka_nn_norm *norm, size_t norm_size,
+                                             const vka_tensor *x, const vka_tensor *out);
+VKA_NN_API vka_status vka_nn_layer_sized(vka_nn_sequence *sequence, const vka_nn_layer_desc *desc, size_t desc_size);
+
+/* ---- parameters by name
+ * ---------------------------------------------------------------------------------------------- */
+
+/* The tensor of a name, in *tensor; false: there is none. */
+typedef bool (*vka_nn_find_fn)(void *user, const char *name, vka_tensor *tensor);
+
+/* Whose names parameters have. */
+typedef enum vka_nn_names {
+    VKA_NN_NAMES_TORCH = 1, /* nn.TransformerEncoderLayer and nn.TransformerDecoderLayer: "self_attn.in_proj_weight", */
+                            /*   "linear1.weight", "norm1.weight", ..                                             */
+    VKA_NN_NAMES_LLAMA = 2, /* Hugging Face's Llama, Mistral, Qwen2, ..: "self_attn.q_proj.weight",                */
+                            /*   "mlp.gate_proj.weight", "input_layernorm.weight", ..                             */
+} vka_nn_names;
+
+/* Fills in all weights of a layer, from the names behind `prefix` ("model.layers.0.", or ""). Biases may be missing; of
+ * the first weight that is, the log has the name, and nothing is filled in. With a `memory`, names are those of
+ * PyTorch's decoder layer. */
+VKA_NN_API vka_status vka_nn_layer_find_sized(vka_nn_sequence *sequence, vka_nn_names names, const char *prefix,
+                                              vka_nn_find_fn find, void *user, vka_nn_layer_desc *desc,
+                                              size_t desc_size);
+
+/* ---- functions that know the size of a description
+ * ------------------------------------------------------------------- */
+
+static inline vka_status vka_nn_sequence_create(vka_device *device_, const vka_nn_sequence_desc *desc_,
+                                                vka_nn_sequence **sequence_) {
+    return vka_nn_sequence_create_sized(device_, desc_, sizeof *desc_, sequence_);
+}
+static inline vka_status vka_nn_attention(vka_nn_sequence *sequence_, const vka_nn_attention_desc *desc_) {
+    return vka_nn_attention_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_feed_forward(vka_nn_sequence *sequence_, const vka_nn_feed_forward_desc *desc_) {
+    return vka_nn_feed_forward_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_normalise(vka_nn_sequence *sequence_, const vka_nn_norm *norm_, const vka_tensor *x_,
+                                          const vka_tensor *out_) {
+    return vka_nn_normalise_sized(sequence_, norm_, sizeof *norm_, x_, out_);
+}
+static inline vka_status vka_nn_layer(vka_nn_sequence *sequence_, const vka_nn_layer_desc *desc_) {
+    return vka_nn_layer_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_layer_find(vka_nn_sequence *sequence_, vka_nn_names names_, const char *prefix_,
+                                           vka_nn_find_fn find_, void *user_, vka_nn_layer_desc *desc_) {
+    return vka_nn_layer_find_sized(sequence_, names_, prefix_, find_, user_, desc_, sizeof *desc_);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,275 @@
+/* Multi-head attention: projections, the rotation and the cache, attention, the last projection.
+ * SPDX-License-Identifier: MIT */
+#include "sequence.h"
+
+#include <stdio.h>
+
+typedef struct shapes {
+    uint32_t batch, queries, keys, width; /* B, N, M, E */
+    uint32_t heads, kv_heads, dim, value_dim;
+} shapes;
+
+/* Of a projected tensor [B, rows, columns]: so many heads of `dim` channels, from column `first` on, as [B, H, N, D]. */
+static vka_tensor heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, uint32_t dim) {
+    uint64_t columns = t->shape[2];
+    vka_tensor h = {.buffer = t->buffer,
+                    .offset = t->offset + (uint64_t)first * vka_dtype_size(t->dtype),
+                    .dtype = t->dtype,
+                    .rank = 4,
+                    .shape = {t->shape[0], heads, t->shape[1], dim},
+                    .stride = {t->shape[1] * columns, dim, columns, 1}};
+    return h;
+}
+
+/* Rows `first` .. of a projection. */
+static vka_nn_linear rows_of(const vka_nn_linear *l, uint32_t first, uint32_t rows) {
+    vka_nn_linear r = *l;
+    uint64_t row = l->weight.stride[0] ? l->weight.stride[0] : l->weight.shape[1];
+    uint64_t step = l->bias.stride[0] ? l->bias.stride[0] : 1;
+    r.weight.shape[0] = rows;
+    r.weight.offset += first * row / vka_dtype_block(l->weight.dtype) * vka_dtype_size(l->weight.dtype);
+    if (r.bias.dtype) {
+        r.bias.shape[0] = rows;
+        r.bias.offset += first * step * vka_dtype_size(l->bias.dtype);
+    }
+    return r;
+}
+
+static void project(vka_nn_sequence *s, const vka_nn_linear *l, const vka_tensor *x, const vka_tensor *residual,
+                    const vka_tensor *out) {
+    vka_linear_desc d = {.x = *x, .weight = l->weight, .bias = l->bias, .out = *out};
+    if (residual)
+        d.residual = *residual;
+    nn_run_linear(s, d);
+}
+
+/* ---- checks ---------------------------------------------------------------------------------------------------------- */
+
+static bool check_projection(vka_nn_sequence *s, const char *field, const char *name, const vka_nn_linear *l,
+                             uint32_t outputs, uint32_t inputs) {
+    char weight[32], bias[32];
+    snprintf(weight, sizeof weight, "%s.weight", name);
+    snprintf(bias, sizeof bias, "%s.bias", name);
+    return nn_has_shape(s, field, weight, &l->weight, 2, (uint32_t[]){outputs, inputs}) &&
+           (!l->bias.dtype || nn_has_shape(s, field, bias, &l->bias, 1, &outputs));
+}
+
+/* Rows of a weight that heads share; 0: refused. */
+static uint32_t dim_of(vka_nn_sequence *s, const char *field, const char *name, const vka_tensor *weight,
+                       uint32_t heads) {
+    char item[96];
+    snprintf(item, sizeof item, "%s%s", field, name);
+    if (!weight->dtype || weight->rank != 2) {
+        nn_refuse(s, item, weight->dtype ? "must have two dimensions" : "is required");
+        return 0;
+    }
+    if (weight->shape[0] % heads || !weight->shape[0])
+        nn_refuse(s, item, "has %u rows, but they must be a multiple of %u heads", weight->shape[0], heads);
+    return s->status == VKA_OK ? weight->shape[0] / heads : 0;
+}
+
+static bool find_dims(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, shapes *n) {
+    char item[96];
+    snprintf(item, sizeof item, "%sheads", field);
+    n->heads = d->heads;
+    n->kv_heads = d->kv_heads ? d->kv_heads : d->heads;
+    if (!n->heads || n->heads % n->kv_heads) {
+        nn_refuse(s, item, "is %u, but must be a multiple of %u kv_heads, and not 0", n->heads, n->kv_heads);
+        return false;
+    }
+    if (d->qkv.weight.dtype) {
+        n->dim = n->value_dim = dim_of(s, field, "qkv.weight", &d->qkv.weight, n->heads + 2 * n->kv_heads);
+        return n->dim != 0;
+    }
+    n->dim = dim_of(s, field, "q.weight", &d->q.weight, n->heads);
+    n->value_dim = n->dim ? dim_of(s, field, "v.weight", &d->v.weight, n->kv_heads) : 0;
+    return n->dim && n->value_dim;
+}
+
+static const vka_tensor *keys_of(const vka_nn_attention_desc *d) {
+    return d->memory.dtype ? &d->memory : &d->x;
+}
+
+static const vka_tensor *values_of(const vka_nn_attention_desc *d) {
+    return d->values.dtype ? &d->values : keys_of(d);
+}
+
+static bool check_inputs(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, shapes *n) {
+    const vka_tensor *inputs[] = {&d->x, keys_of(d), values_of(d)};
+    const char *const names[] = {"x", "memory", "values"};
+    char item[96];
+    for (int i = 0; i < 3; ++i) {
+        if (!nn_has_shape(s, field, names[i], inputs[i], 0, NULL))
+            return false;
+        snprintf(item, sizeof item, "%s%s", field, names[i]);
+        if (inputs[i]->rank != 3 || inputs[i]->shape[0] != d->x.shape[0]) {
+            nn_refuse(s, item, "must have three dimensions, [batch, tokens, width], and x's batch");
+            return false;
+        }
+    }
+    n->batch = d->x.shape[0], n->queries = d->x.shape[1], n->width = d->x.shape[2];
+    n->keys = inputs[1]->shape[1];
+    if (inputs[2]->shape[1] != n->keys) {
+        snprintf(item, sizeof item, "%svalues", field);
+        nn_refuse(s, item, "has %u tokens, but keys have %u", inputs[2]->shape[1], n->keys);
+    }
+    return s->status == VKA_OK;
+}
+
+static bool check_weights(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, const shapes *n) {
+    uint32_t keys = n->kv_heads * n->dim, values = n->kv_heads * n->value_dim;
+    uint32_t key_width = keys_of(d)->shape[2], value_width = values_of(d)->shape[2];
+    bool packed = d->qkv.weight.dtype;
+    if (packed && (!nn_is_absent(s, field, "q.weight", &d->q.weight) ||
+                   !nn_is_absent(s, field, "k.weight", &d->k.weight) ||
+                   !nn_is_absent(s, field, "v.weight", &d->v.weight)))
+        return false;
+    if (!check_projection(s, field, "projection", &d->projection, n->width, n->heads * n->value_dim))
+        return false;
+    if (!packed)
+        return check_projection(s, field, "q", &d->q, n->heads * n->dim, n->width) &&
+               check_projection(s, field, "k", &d->k, keys, key_width) &&
+               check_projection(s, field, "v", &d->v, values, value_width);
+    char item[96];
+    snprintf(item, sizeof item, "%sqkv.weight", field);
+    if (key_width != n->width || value_width != n->width)
+        nn_refuse(s, item, "is for keys and values of x's width %u", n->width);
+    return check_projection(s, field, "qkv", &d->qkv, (n->heads + 2 * n->kv_heads) * n->dim, n->width);
+}
+
+static bool check_cache(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d) {
+    const vka_attention_desc *a = &d->attention;
+    bool absent = nn_is_absent(s, field, "attention.q", &a->q) && nn_is_absent(s, field, "attention.k", &a->k) &&
+                  nn_is_absent(s, field, "attention.v", &a->v) && nn_is_absent(s, field, "attention.out", &a->out);
+    if (!d->k_cache.dtype)
+        return absent;
+    return absent && nn_has_shape(s, field, "v_cache", &d->v_cache, 0, NULL) &&
+           nn_has_shape(s, field, "lengths", &d->lengths, 0, NULL) &&
+           nn_has_shape(s, field, "new_lengths", &d->new_lengths, 0, NULL) &&
+           nn_is_absent(s, field, "memory", &d->memory) && nn_is_absent(s, field, "values", &d->values) &&
+           nn_is_absent(s, field, "attention.kv_lengths", &a->kv_lengths.tensor) &&
+           nn_is_absent(s, field, "attention.page_table", &a->page_table) &&
+           nn_is_absent(s, field, "attention.k_scale", &a->k_scale) &&
+           nn_is_absent(s, field, "attention.v_scale", &a->v_scale);
+}
+
+/* ---- the layer --------------------------------------------------------------------------------------------------------- */
+
+/* Projected queries, keys and values as heads, and the memory that they lie in. */
+typedef struct projected {
+    vka_tensor memory[3];
+    int count;
+    vka_tensor q, k, v;
+} projected;
+
+static vka_tensor take_rows(vka_nn_sequence *s, projected *p, const vka_nn_attention_desc *d, uint32_t rows,
+                            uint32_t columns) {
+    p->memory[p->count] = nn_take(s, d->x.dtype, 3, (uint32_t[]){d->x.shape[0], rows, columns});
+    return p->memory[p->count++];
+}
+
+/* One product where queries, keys and values come of the same tensor, two where keys and values do. */
+static void project_packed(vka_nn_sequence *s, const vka_nn_attention_desc *d, const shapes *n, projected *p) {
+    uint32_t q = n->heads * n->dim, kv = n->kv_heads * n->dim;
+    if (!d->memory.dtype && !d->values.dtype) {
+        vka_tensor all = take_rows(s, p, d, n->queries, q + 2 * kv);
+        project(s, &d->qkv, &d->x, NULL, &all);
+        p->q = heads_of(&all, 0, n->heads, n->dim);
+        p->k = heads_of(&all, q, n->kv_heads, n->dim);
+        p->v = heads_of(&all, q + kv, n->kv_heads, n->dim);
+        return;
+    }
+    const vka_nn_linear parts[] = {rows_of(&d->qkv, 0, q), rows_of(&d->qkv, q, kv), rows_of(&d->qkv, q + kv, kv)};
+    vka_tensor of[] = {take_rows(s, p, d, n->queries, q), take_rows(s, p, d, n->keys, kv),
+                       take_rows(s, p, d, n->keys, kv)};
+    project(s, &parts[0], &d->x, NULL, &of[0]);
+    project(s, &parts[1], keys_of(d), NULL, &of[1]);
+    project(s, &parts[2], values_of(d), NULL, &of[2]);
+    p->q = heads_of(&of[0], 0, n->heads, n->dim);
+    p->k = heads_of(&of[1], 0, n->kv_heads, n->dim);
+    p->v = heads_of(&of[2], 0, n->kv_heads, n->dim);
+}
+
+static void project_inputs(vka_nn_sequence *s, const vka_nn_attention_desc *d, const shapes *n, projected *p) {
+    if (d->qkv.weight.dtype) {
+        project_packed(s, d, n, p);
+        return;
+    }
+    vka_tensor q = take_rows(s, p, d, n->queries, n->heads * n->dim);
+    vka_tensor k = take_rows(s, p, d, n->keys, n->kv_heads * n->dim);
+    vka_tensor v = take_rows(s, p, d, n->keys, n->kv_heads * n->value_dim);
+    project(s, &d->q, &d->x, NULL, &q);
+    project(s, &d->k, keys_of(d), NULL, &k);
+    project(s, &d->v, values_of(d), NULL, &v);
+    p->q = heads_of(&q, 0, n->heads, n->dim);
+    p->k = heads_of(&k, 0, n->kv_heads, n->dim);
+    p->v = heads_of(&v, 0, n->kv_heads, n->value_dim);
+}
+
+static void rotate(vka_nn_sequence *s, const vka_nn_attention_desc *d, const vka_tensor *x) {
+    vka_rope_desc r = {.x = *x, .out = *x, .options = d->rope};
+    if (d->k_cache.dtype)
+        r.positions.tensor = d->lengths;
+    nn_operation(s, VKA_OPERATION_ROPE, &r, sizeof r);
+}
+
+/* Appends, and lets attention read the cache. */
+static void use_cache(vka_nn_sequence *s, const vka_nn_attention_desc *d, projected *p, vka_attention_desc *a) {
+    const vka_cache_append_desc append = {.k = p->k,
+                                          .v = p->v,
+                                          .k_cache = d->k_cache,
+                                          .v_cache = d->v_cache,
+                                          .k_scale = d->k_scale,
+                                          .v_scale = d->v_scale,
+                                          .page_table = d->page_table,
+                                          .lengths.tensor = d->lengths,
+                                          .new_lengths = d->new_lengths,
+                                          .rotate = d->rotate,
+                                          .rope = d->rope};
+    nn_operation(s, VKA_OPERATION_CACHE_APPEND, &append, sizeof append);
+    p->k = d->k_cache;
+    p->v = d->v_cache;
+    a->k_scale = d->k_scale;
+    a->v_scale = d->v_scale;
+    a->page_table = d->page_table;
+    a->kv_lengths.tensor = d->new_lengths;
+}
+
+void nn_build_attention(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d) {
+    shapes n = {0};
+    projected p = {.count = 0};
+    if (!check_inputs(s, field, d, &n) || !find_dims(s, field, d, &n) || !check_weights(s, field, d, &n) ||
+        !check_cache(s, field, d) || !nn_has_shape(s, field, "out", &d->out, 3, d->x.shape) ||
+        (d->residual.dtype && !nn_has_shape(s, field, "residual", &d->residual, 3, d->x.shape)))
+        return;
+    vka_attention_desc a = d->attention;
+    project_inputs(s, d, &n, &p);
+    if (d->rotate)
+        rotate(s, d, &p.q);
+    if (d->k_cache.dtype)
+        use_cache(s, d, &p, &a);
+    else if (d->rotate)
+        rotate(s, d, &p.k);
+    vka_tensor merged = nn_take(s, d->x.dtype, 3, (uint32_t[]){n.batch, n.queries, n.heads * n.value_dim});
+    a.q = p.q;
+    a.k = p.k;
+    a.v = p.v;
+    a.out = heads_of(&merged, 0, n.heads, n.value_dim);
+    nn_run_attention(s, a);
+    for (int i = 0; i < p.count; ++i)
+        nn_give_back(s, &p.memory[i]);
+    project(s, &d->projection, &merged, d->residual.dtype ? &d->residual : NULL, &d->out);
+    nn_give_back(s, &merged);
+}
+
+static void build(vka_nn_sequence *s, const void *desc) {
+    nn_build_attention(s, "", desc);
+}
+
+vka_status vka_nn_attention_sized(vka_nn_sequence *s, const vka_nn_attention_desc *desc, size_t desc_size) {
+    vka_nn_attention_desc d;
+    if (!s)
+        return VKA_INVALID;
+    return nn_read(s, "vka_nn_attention", &d, sizeof d, desc, desc_size) ? nn_add(s, "vka_nn_attention", build, &d)
+                                                                         : s->status;
+}

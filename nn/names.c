@@ -1,0 +1,103 @@
+/* Weights of a layer by the names that PyTorch and Hugging Face give them.
+ * SPDX-License-Identifier: MIT */
+#include "sequence.h"
+
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct parameter {
+    const char *name;
+    size_t field; /* a vka_tensor of vka_nn_layer_desc */
+    bool required;
+} parameter;
+
+#define FIELD(member) offsetof(vka_nn_layer_desc, member)
+/* A weight, which is required, and a bias, which is not. */
+#define LINEAR(name, member)                                                                                           \
+    {name ".weight", FIELD(member.weight), true}, {name ".bias", FIELD(member.bias), false}
+
+/* Both of PyTorch's layers call the norms by their order: the second one of a decoder is that of cross-attention. */
+static const parameter torch_encoder[] = {
+    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true},
+    {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false},
+    LINEAR("self_attn.out_proj", self.projection),
+    LINEAR("linear1", feed_forward.up),
+    LINEAR("linear2", feed_forward.down),
+    LINEAR("norm1", norm_self),
+    LINEAR("norm2", norm_feed_forward),
+    {0},
+};
+static const parameter torch_decoder[] = {
+    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true},
+    {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false},
+    LINEAR("self_attn.out_proj", self.projection),
+    {"multihead_attn.in_proj_weight", FIELD(cross.qkv.weight), true},
+    {"multihead_attn.in_proj_bias", FIELD(cross.qkv.bias), false},
+    LINEAR("multihead_attn.out_proj", cross.projection),
+    LINEAR("linear1", feed_forward.up),
+    LINEAR("linear2", feed_forward.down),
+    LINEAR("norm1", norm_self),
+    LINEAR("norm2", norm_cross),
+    LINEAR("norm3", norm_feed_forward),
+    {0},
+};
+static const parameter llama[] = {
+    LINEAR("self_attn.q_proj", self.q),
+    LINEAR("self_attn.k_proj", self.k),
+    LINEAR("self_attn.v_proj", self.v),
+    LINEAR("self_attn.o_proj", self.projection),
+    LINEAR("mlp.gate_proj", feed_forward.gate),
+    LINEAR("mlp.up_proj", feed_forward.up),
+    LINEAR("mlp.down_proj", feed_forward.down),
+    LINEAR("input_layernorm", norm_self),
+    LINEAR("post_attention_layernorm", norm_feed_forward),
+    {0},
+};
+
+static const parameter *table_of(vka_nn_names names, bool decoder) {
+    switch (names) {
+    case VKA_NN_NAMES_TORCH:
+        return decoder ? torch_decoder : torch_encoder;
+    case VKA_NN_NAMES_LLAMA:
+        return llama;
+    }
+    return NULL;
+}
+
+static void find_all(vka_nn_sequence *s, const parameter *table, const char *prefix, vka_nn_find_fn find, void *user,
+                     vka_nn_layer_desc *d) {
+    char name[256];
+    for (const parameter *p = table; p->name; ++p) {
+        vka_tensor t = {0};
+        int length = snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        if (length < 0 || (size_t)length >= sizeof name) {
+            nn_refuse(s, "prefix", "is longer than %zu characters", sizeof name - 1 - strlen(p->name));
+            return;
+        }
+        if (find(user, name, &t)) {
+            memcpy((char *)d + p->field, &t, sizeof t);
+        } else if (p->required) {
+            nn_refuse(s, "names", "there is no parameter %s", name);
+            return;
+        }
+    }
+}
+
+vka_status vka_nn_layer_find_sized(vka_nn_sequence *s, vka_nn_names names, const char *prefix, vka_nn_find_fn find,
+                                   void *user, vka_nn_layer_desc *desc, size_t desc_size) {
+    static const char function[] = "vka_nn_layer_find";
+    vka_nn_layer_desc d;
+    if (!s || !nn_read(s, function, &d, sizeof d, desc, desc_size))
+        return s ? s->status : VKA_INVALID;
+    const parameter *table = table_of(names, d.memory.dtype != VKA_DTYPE_INVALID);
+    if (!table)
+        nn_refuse(s, "names", "%d is not a vka_nn_names", (int)names);
+    else if (!find)
+        nn_refuse(s, "find", "must not be NULL");
+    else
+        find_all(s, table, prefix ? prefix : "", find, user, &d);
+    if (s->status == VKA_OK)
+        memcpy(desc, &d, desc_size < sizeof d ? desc_size : sizeof d);
+    return s->status;
+}

@@ -1,0 +1,39 @@
+/* What reading and writing safetensors share.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_NN_SAFETENSORS_H
+#define VKA_NN_SAFETENSORS_H
+
+#include <vkattn/safetensors.h>
+
+#define SAFETENSORS_MAX_RANK   8
+#define SAFETENSORS_MAX_HEADER 100000000u
+
+/* An element type of the format. */
+typedef struct safetensors_type {
+    const char *name;
+    uint32_t bits;
+    vka_dtype dtype;
+} safetensors_type;
+
+/* NULL: there is none. */
+const safetensors_type *safetensors_type_named(const char *name);
+const safetensors_type *safetensors_type_of(vka_dtype dtype);
+/* Bytes of a dense tensor; false: they are no whole number, or beyond 64 bits. */
+bool safetensors_bytes(const safetensors_type *type, uint32_t rank, const uint64_t *shape, uint64_t *bytes);
+
+/* Logs "item: .." and returns VKA_INVALID. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+vka_status safetensors_refuse(const vka_log *log, const char *item, const char *format, ...);
+vka_status safetensors_no_memory(const vka_log *log, const char *item);
+
+/* map.c: a whole file in memory; false: errno says why. */
+typedef struct mapped_file {
+    const void *data;
+    uint64_t bytes;
+} mapped_file;
+bool map_file(const char *path, mapped_file *file);
+void unmap_file(mapped_file *file);
+
+#endif

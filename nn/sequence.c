@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "sequence.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A multiple of what any device may ask of a storage buffer's offset. */
+#define ALIGNMENT 256u
+
+static uint64_t align(uint64_t n) {
+    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+/* ---- errors -------------------------------------------------------------------------------------------------------- */
+
+void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...) {
+    char item[128], message[256];
+    va_list args;
+    if (s->status != VKA_OK)
+        return;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    snprintf(item, sizeof item, "%s.%s", s->function, field);
+    vka_log_error(&s->log, item, message);
+    s->status = VKA_INVALID;
+}
+
+static void no_memory(vka_nn_sequence *s) {
+    vka_log_error(&s->log, s->function, "no host memory");
+    s->status = VKA_OUT_OF_MEMORY;
+}
+
+bool nn_read(vka_nn_sequence *s, const char *function, void *desc, size_t size, const void *from, size_t from_size) {
+    s->function = function;
+    s->status = VKA_OK;
+    if (!from) {
+        nn_refuse(s, "desc", "must not be NULL");
+        return false;
+    }
+    memset(desc, 0, size);
+    memcpy(desc, from, from_size < size ? from_size : size);
+    for (size_t i = size; i < from_size; ++i)
+        if (((const unsigned char *)from)[i]) {
+            vka_log_error(&s->log, function, "a field is not 0 that this library does not have");
+            s->status = VKA_UNSUPPORTED;
+            return false;
+        }
+    return true;
+}
+
+bool nn_is_absent(vka_nn_sequence *s, const char *field, const char *name, const vka_tensor *t) {
+    char item[96];
+    snprintf(item, sizeof item, "%s%s", field, name);
+    if (t->dtype)
+        nn_refuse(s, item, "must be absent here");
+    return !t->dtype;
+}
+
+static void shape_text(uint32_t rank, const uint32_t *shape, char *text, size_t size) {
+    size_t at = (size_t)snprintf(text, size, "[");
+    for (uint32_t i = 0; i < rank && at < size; ++i)
+        at += (size_t)snprintf(text + at, size - at, "%s%u", i ? ", " : "", shape[i]);
+    if (at < size)
+        snprintf(text + at, size - at, "]");
+}
+
+bool nn_has_shape(vka_nn_sequence *s, const char *field, const char *name, const vka_tensor *t, uint32_t rank,
+                  const uint32_t *shape) {
+    char item[96], is[64], must[64];
+    snprintf(item, sizeof item, "%s%s", field, name);
+    if (!t->dtype) {
+        nn_refuse(s, item, "is required");
+        return false;
+    }
+    if (!rank || (t->rank == rank && !memcmp(t->shape, shape, rank * sizeof *shape)))
+        return true;
+    shape_text(t->rank < VKA_MAX_RANK ? t->rank : VKA_MAX_RANK, t->shape, is, sizeof is);
+    shape_text(rank, shape, must, sizeof must);
+    nn_refuse(s, item, "has the shape %s, but must have %s", is, must);
+    return false;
+}
+
+/* ---- the arena ------------------------------------------------------------------------------------------------------- */
+
+/* The first gap that is wide enough. */
+static uint64_t place(vka_nn_sequence *s, uint64_t bytes) {
+    uint32_t i = 0;
+    uint64_t at = 0;
+    if (s->live_count == NN_MAX_LIVE) {
+        no_memory(s);
+        return 0;
+    }
+    for (; i < s->live_count && at + bytes > s->live[i].begin; ++i)
+        at = s->live[i].end;
+    memmove(&s->live[i + 1], &s->live[i], (s->live_count - i) * sizeof *s->live);
+    s->live[i] = (nn_range){at, at + align(bytes)};
+    ++s->live_count;
+    s->peak = s->live[i].end > s->peak ? s->live[i].end : s->peak;
+    return at;
+}
+
+static void drop(vka_nn_sequence *s, uint64_t at) {
+    for (uint32_t i = 0; i < s->live_count; ++i)
+        if (s->live[i].begin == at) {
+            --s->live_count;
+            memmove(&s->live[i], &s->live[i + 1], (s->live_count - i) * sizeof *s->live);
+            return;
+        }
+}
+
+/* Buffers exist in the second pass only; before, shapes are all that operations look at. */
+vka_tensor nn_take(vka_nn_sequence *s, vka_dtype dtype, uint32_t rank, const uint32_t *shape) {
+    vka_tensor t = {.dtype = dtype, .rank = rank};
+    uint64_t bytes = vka_dtype_size(dtype);
+    for (uint32_t i = 0; i < rank; ++i) {
+        t.shape[i] = shape[i];
+        bytes *= shape[i];
+    }
+    if (s->status != VKA_OK)
+        return t;
+    t.offset = s->arena.offset + place(s, bytes);
+    t.buffer = s->measuring ? NULL : s->arena.buffer;
+    return t;
+}
+
+void nn_give_back(vka_nn_sequence *s, const vka_tensor *t) {
+    if (s->status == VKA_OK)
+        drop(s, t->offset - s->arena.offset);
+}
+
+/* ---- operations ------------------------------------------------------------------------------------------------------ */
+
+static bool grow(vka_nn_sequence *s) {
+    uint32_t capacity = s->capacity ? 2 * s->capacity : 64;
+    vka_plan **plans = realloc(s->plans, capacity * sizeof *plans);
+    if (!plans)
+        return false;
+    s->plans = plans;
+    s->capacity = capacity;
+    return true;
+}
+
+void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size) {
+    vka_requirements need;
+    if (s->status != VKA_OK)
+        return;
+    if (s->measuring) {
+        s->status = vka_operation_requirements(s->device, operation, desc, size, &need, sizeof need);
+        return;
+    }
+    if (s->count == s->capacity && !grow(s)) {
+        no_memory(s);
+        return;
+    }
+    s->status = vka_operation_plan(s->device, operation, desc, size, &s->plans[s->count]);
+    s->count += s->status == VKA_OK;
+}
+
+/* `workspace` is a field of `desc`. */
+static void run(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size, vka_workspace *workspace) {
+    vka_requirements need = {0};
+    if (s->status == VKA_OK)
+        s->status = vka_operation_requirements(s->device, operation, desc, size, &need, sizeof need);
+    if (s->status != VKA_OK)
+        return;
+    uint64_t at = need.workspace_bytes ? place(s, need.workspace_bytes) : 0;
+    if (need.workspace_bytes)
+        *workspace = (vka_workspace){s->measuring ? NULL : s->arena.buffer, s->arena.offset + at};
+    nn_operation(s, operation, desc, size);
+    if (need.workspace_bytes && s->status == VKA_OK)
+        drop(s, at);
+}
+
+void nn_run_attention(vka_nn_sequence *s, vka_attention_desc desc) {
+    run(s, VKA_OPERATION_ATTENTION, &desc, sizeof desc, &desc.workspace);
+}
+
+void nn_run_linear(vka_nn_sequence *s, vka_linear_desc desc) {
+    run(s, VKA_OPERATION_LINEAR, &desc, sizeof desc, &desc.workspace);
+}
+
+/* ---- layers ---------------------------------------------------------------------------------------------------------- */
+
+static bool retire(vka_nn_sequence *s) {
+    if (!s->arena.buffer)
+        return true;
+    vka_buffer **retired = realloc(s->retired, (s->retired_count + 1) * sizeof *retired);
+    if (!retired)
+        return false;
+    s->retired = retired;
+    s->retired[s->retired_count++] = s->arena.buffer;
+    s->arena.buffer = NULL;
+    s->arena_bytes = 0;
+    return true;
+}
+
+/* Plans so far keep what they have. */
+static void reserve(vka_nn_sequence *s, uint64_t bytes) {
+    if (bytes <= s->arena_bytes)
+        return;
+    if (!s->own) {
+        nn_refuse(s, "arena", "has %llu bytes, but the layer needs %llu", (unsigned long long)s->arena_bytes,
+                  (unsigned long long)bytes);
+        return;
+    }
+    if (!retire(s)) {
+        no_memory(s);
+        return;
+    }
+    const vka_buffer_desc desc = {.size = bytes};
+    s->status = vka_buffer_create(s->device, &desc, &s->arena.buffer);
+    s->arena_bytes = s->status == VKA_OK ? bytes : 0;
+}
+
+static void pass(vka_nn_sequence *s, bool measuring, void (*build)(vka_nn_sequence *, const void *), const void *desc) {
+    s->measuring = measuring;
+    s->live_count = 0;
+    s->peak = 0;
+    build(s, desc);
+}
+
+vka_status nn_add(vka_nn_sequence *s, const char *function, void (*build)(vka_nn_sequence *, const void *),
+                  const void *desc) {
+    uint32_t before = s->count;
+    s->function = function;
+    s->status = VKA_OK;
+    pass(s, true, build, desc);
+    uint64_t need = s->peak;
+    if (s->status == VKA_OK)
+        reserve(s, need);
+    if (s->status == VKA_OK)
+        pass(s, false, build, desc);
+    while (s->status != VKA_OK && s->count > before)
+        vka_plan_destroy(&s->plans[--s->count]);
+    if (s->status == VKA_OK && need > s->used)
+        s->used = need;
+    return s->status;
+}
+
+/* ---- public ---------------------------------------------------------------------------------------------------------- */
+
+vka_status vka_nn_sequence_create_sized(vka_device *device, const vka_nn_sequence_desc *desc, size_t desc_size,
+                                        vka_nn_sequence **sequence) {
+    static const char function[] = "vka_nn_sequence_create";
+    static const vka_nn_sequence_desc nothing;
+    vka_nn_sequence_desc d;
+    vka_nn_sequence first = {.log = desc && desc_size >= sizeof *desc ? desc->log : (vka_log){0}};
+    if (sequence)
+        *sequence = NULL;
+    if (!nn_read(&first, function, &d, sizeof d, desc ? desc : &nothing, desc ? desc_size : sizeof nothing))
+        return first.status;
+    if (!device)
+        nn_refuse(&first, "device", "must not be NULL");
+    else if (!sequence)
+        nn_refuse(&first, "sequence", "must not be NULL");
+    else if (d.arena.offset % ALIGNMENT)
+        nn_refuse(&first, "arena", "has the offset %llu, but it must be a multiple of %u",
+                  (unsigned long long)d.arena.offset, ALIGNMENT);
+    if (first.status != VKA_OK)
+        return first.status;
+    vka_nn_sequence *s = malloc(sizeof *s);
+    if (!s) {
+        no_memory(&first);
+        return first.status;
+    }
+    *s = first;
+    s->device = device;
+    s->arena = d.arena;
+    s->arena_bytes = d.arena.buffer ? d.arena_bytes : 0;
+    s->own = !d.arena.buffer;
+    *sequence = s;
+    return VKA_OK;
+}
+
+void vka_nn_sequence_destroy(vka_nn_sequence **sequence) {
+    if (!sequence || !*sequence)
+        return;
+    vka_nn_sequence *s = *sequence;
+    *sequence = NULL;
+    for (uint32_t i = 0; i < s->count; ++i)
+        vka_plan_destroy(&s->plans[i]);
+    for (uint32_t i = 0; i < s->retired_count; ++i)
+        vka_buffer_destroy(&s->retired[i]);
+    if (s->own)
+        vka_buffer_destroy(&s->arena.buffer);
+    free(s->plans);
+    free(s->retired);
+    free(s);
+}
+
+vka_nn_sequence_info vka_nn_sequence_get_info(const vka_nn_sequence *s) {
+    return s ? (vka_nn_sequence_info){s->used, s->count} : (vka_nn_sequence_info){0};
+}
+
+vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence *s) {
+    vka_status status = s ? VKA_OK : VKA_INVALID;
+    for (uint32_t i = 0; s && i < s->count && status == VKA_OK; ++i)
+        status = vka_plan_record(recorder, s->plans[i]);
+    return status;
+}
+
+typedef struct any_operation {
+    vka_operation operation;
+    const void *desc;
+    size_t size;
+} any_operation;
+
+static void build_operation(vka_nn_sequence *s, const void *desc) {
+    const any_operation *o = desc;
+    nn_operation(s, o->operation, o->desc, o->size);
+}
+
+vka_status vka_nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t desc_size) {
+    const any_operation o = {operation, desc, desc_size};
+    return s ? nn_add(s, "vka_nn_operation", build_operation, &o) : VKA_INVALID;
+}

@@ -1,0 +1,320 @@
+/* Layers: a decoder layer of Llama's kind in one go and token by token, names, memory, and what is refused. PyTorch's
+ * layers are among the cases of vkattn-conformance.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vkattn/nn.h>
+
+#include "support/context.h"
+#include "support/intercept.h"
+#include "support/tensor.h"
+
+enum { BATCH = 2, TOKENS = 7, WIDTH = 24, HEADS = 4, KV_HEADS = 2, DIM = 6, INNER = 40, CAPACITY = 16 };
+enum { NORM_SELF, Q, K, V, O, NORM_FEED_FORWARD, GATE, UP, DOWN, PARAMETERS };
+
+#define real       double
+#define NAME(name) name##_f64
+#include "llama_reference.inc"
+#undef real
+#undef NAME
+#define real       float
+#define NAME(name) name##_f32
+#include "llama_reference.inc"
+#undef real
+#undef NAME
+
+static const struct {
+    const char *name;
+    uint32_t rank, shape[2];
+} parameters[PARAMETERS] = {
+    [NORM_SELF] = {"input_layernorm.weight", 1, {WIDTH}},
+    [Q] = {"self_attn.q_proj.weight", 2, {HEADS * DIM, WIDTH}},
+    [K] = {"self_attn.k_proj.weight", 2, {KV_HEADS * DIM, WIDTH}},
+    [V] = {"self_attn.v_proj.weight", 2, {KV_HEADS * DIM, WIDTH}},
+    [O] = {"self_attn.o_proj.weight", 2, {WIDTH, HEADS *DIM}},
+    [NORM_FEED_FORWARD] = {"post_attention_layernorm.weight", 1, {WIDTH}},
+    [GATE] = {"mlp.gate_proj.weight", 2, {INNER, WIDTH}},
+    [UP] = {"mlp.up_proj.weight", 2, {INNER, WIDTH}},
+    [DOWN] = {"mlp.down_proj.weight", 2, {WIDTH, INNER}},
+};
+
+typedef struct model {
+    context c;
+    tensor weight[PARAMETERS], x, out;
+    vka_nn_sequence *sequence;
+    uint32_t missing; /* a parameter that is not found */
+} model;
+
+static bool find(void *user, const char *name, vka_tensor *t) {
+    const model *m = user;
+    static const char prefix[] = "model.layers.3.";
+    if (strncmp(name, prefix, strlen(prefix)) != 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < PARAMETERS; i++) {
+        if (strcmp(name + strlen(prefix), parameters[i].name) == 0 && i != m->missing) {
+            *t = m->weight[i].view;
+            return true;
+        }
+    }
+    return false;
+}
+
+static tensor filled(model *m, ref_rng *rng, uint32_t rank, const uint32_t *shape, float deviation) {
+    tensor t = tensor_create(&m->c, VKA_F32, rank, shape, (layout){0});
+    tensor_fill_normal(&t, rng, rank == 1 ? 1 : 0, deviation);
+    tensor_upload(&t);
+    return t;
+}
+
+static void open_model(model *m, uint32_t tokens) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    *m = (model){.missing = PARAMETERS};
+    context_open(&m->c, &config_real);
+    for (uint32_t i = 0; i < PARAMETERS; i++) {
+        m->weight[i] = filled(m, &rng, parameters[i].rank, parameters[i].shape, parameters[i].rank == 1 ? 0.1f : 0.3f);
+    }
+    m->x = filled(m, &rng, 3, (uint32_t[]){BATCH, tokens, WIDTH}, 1);
+    m->out = tensor_create(&m->c, VKA_F32, 3, (uint32_t[]){BATCH, tokens, WIDTH}, (layout){0});
+    EXPECT_OK(vka_nn_sequence_create(m->c.device, &(vka_nn_sequence_desc){.log = log_capture()}, &m->sequence));
+}
+
+static void close_model(model *m) {
+    vka_nn_sequence_destroy(&m->sequence);
+    for (uint32_t i = 0; i < PARAMETERS; i++) {
+        tensor_destroy(&m->weight[i]);
+    }
+    tensor_destroy(&m->x);
+    tensor_destroy(&m->out);
+    context_close(&m->c);
+}
+
+static vka_nn_layer_desc describe(model *m) {
+    vka_nn_layer_desc d = {
+        .x = m->x.view,
+        .out = m->out.view,
+        .norm_first = true,
+        .norm_self.kind = VKA_NN_NORM_RMS,
+        .norm_feed_forward.kind = VKA_NN_NORM_RMS,
+        .self = {.heads = HEADS, .kv_heads = KV_HEADS, .rotate = true, .attention.causal = true},
+        .feed_forward.activation = VKA_ACTIVATION_SILU,
+    };
+    EXPECT_OK(vka_nn_layer_find(m->sequence, VKA_NN_NAMES_LLAMA, "model.layers.3.", find, m, &d));
+    return d;
+}
+
+/* ---- results -------------------------------------------------------------------------------------------------------
+ */
+
+/* `x`: all tokens of a sequence; out: those from `first` on, so many, of the sequence `batch`. */
+static void compare(const model *m, uint32_t batch, const float *x, uint32_t first, uint32_t count) {
+    static double want[TOKENS * WIDTH];
+    static float naive[TOKENS * WIDTH];
+    const float *w[PARAMETERS];
+    ref_error e = {0};
+    for (uint32_t i = 0; i < PARAMETERS; i++) {
+        w[i] = m->weight[i].values;
+    }
+    layer_f64(w, x, want);
+    layer_f32(w, x, naive);
+    for (uint32_t i = 0; i < count * WIDTH; i++) {
+        uint32_t at = first * WIDTH + i;
+        ref_error_add(&e, m->out.values[batch * count * WIDTH + i], naive[at], want[at]);
+    }
+    cr_expect(ref_error_ok(&e), "sequence %u, token %u: off by %g, naive by %g", batch, first, e.out, e.naive);
+}
+
+Test(nn, llama_in_one_go) {
+    model m;
+    open_model(&m, TOKENS);
+    vka_nn_layer_desc d = describe(&m);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    for (int i = 0; i < 2; i++) { /* recorded twice, it gives the same */
+        tensor_poison(&m.out);
+        EXPECT_OK(vka_recorder_begin(m.c.recorder));
+        EXPECT_OK(vka_nn_sequence_record(m.c.recorder, m.sequence));
+        context_finish(&m.c);
+        cr_assert(tensor_download(&m.out));
+        for (uint32_t b = 0; b < BATCH; b++) {
+            compare(&m, b, m.x.values + b * TOKENS * WIDTH, 0, TOKENS);
+        }
+    }
+    close_model(&m);
+}
+
+/* One recording, submitted for each token: nothing but x is written by the host. */
+Test(nn, llama_token_by_token) {
+    static float all[BATCH][TOKENS * WIDTH];
+    model m;
+    open_model(&m, 1);
+    ref_rng rng = ref_rng_seed(test_seed() + 1);
+    for (uint32_t b = 0; b < BATCH; b++) {
+        for (uint32_t i = 0; i < TOKENS * WIDTH; i++) {
+            all[b][i] = ref_rng_uniform(&rng, -2, 2);
+        }
+    }
+    tensor cache[2];
+    for (int i = 0; i < 2; i++) {
+        cache[i] = tensor_create(&m.c, VKA_F32, 4, (uint32_t[]){BATCH, KV_HEADS, CAPACITY, DIM}, (layout){0});
+    }
+    vka_buffer *lengths[2];
+    for (int i = 0; i < 2; i++) {
+        EXPECT_OK(vka_buffer_create(m.c.device, &(vka_buffer_desc){.size = BATCH * sizeof(int32_t)}, &lengths[i]));
+        EXPECT_OK(vka_buffer_write(lengths[i], 0, (int32_t[BATCH]){0}, BATCH * sizeof(int32_t)));
+    }
+    vka_nn_layer_desc d = describe(&m);
+    d.self.k_cache = cache[0].view;
+    d.self.v_cache = cache[1].view;
+    d.self.lengths = vka_tensor_1d(lengths[0], VKA_I32, BATCH);
+    d.self.new_lengths = vka_tensor_1d(lengths[1], VKA_I32, BATCH);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    EXPECT_OK(vka_recorder_begin(m.c.recorder));
+    EXPECT_OK(vka_nn_sequence_record(m.c.recorder, m.sequence));
+    EXPECT_OK(vka_copy(m.c.recorder, lengths[0], 0, lengths[1], 0, BATCH * sizeof(int32_t)));
+    for (uint32_t step = 0; step < TOKENS; step++) {
+        for (uint32_t b = 0; b < BATCH; b++) {
+            memcpy(m.x.values + b * WIDTH, &all[b][step * WIDTH], WIDTH * sizeof(float));
+        }
+        tensor_upload(&m.x);
+        tensor_poison(&m.out);
+        context_finish(&m.c);
+        cr_assert(tensor_download(&m.out));
+        for (uint32_t b = 0; b < BATCH; b++) {
+            compare(&m, b, all[b], step, 1);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        tensor_destroy(&cache[i]);
+        vka_buffer_destroy(&lengths[i]);
+    }
+    close_model(&m);
+}
+
+/* ---- memory --------------------------------------------------------------------------------------------------------
+ */
+
+/* Layers of one size share the arena; the app's has to be large enough. */
+Test(nn, arena) {
+    model m;
+    open_model(&m, TOKENS);
+    vka_nn_layer_desc d = describe(&m);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    vka_nn_sequence_info one = vka_nn_sequence_get_info(m.sequence);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    vka_nn_sequence_info two = vka_nn_sequence_get_info(m.sequence);
+    cr_expect_eq(two.arena_bytes, one.arena_bytes);
+    cr_expect_eq(two.operations, 2 * one.operations);
+    vka_nn_sequence_desc own = {.log = log_capture(), .arena.offset = 256};
+    EXPECT_OK(vka_buffer_create(m.c.device, &(vka_buffer_desc){.size = 256 + one.arena_bytes}, &own.arena.buffer));
+    for (int i = 0; i < 2; i++) {
+        vka_nn_sequence *s;
+        own.arena_bytes = one.arena_bytes - (i == 0);
+        EXPECT_OK(vka_nn_sequence_create(m.c.device, &own, &s));
+        if (i == 0) {
+            EXPECT_FAILURE(vka_nn_layer(s, &d), VKA_INVALID, "vka_nn_layer.arena");
+            cr_expect_eq(vka_nn_sequence_get_info(s).operations, 0);
+        } else {
+            EXPECT_OK(vka_nn_layer(s, &d));
+            tensor_poison(&m.out);
+            EXPECT_OK(vka_recorder_begin(m.c.recorder));
+            EXPECT_OK(vka_nn_sequence_record(m.c.recorder, s));
+            context_finish(&m.c);
+            cr_assert(tensor_download(&m.out));
+            compare(&m, 1, m.x.values + TOKENS * WIDTH, 0, TOKENS);
+        }
+        vka_nn_sequence_destroy(&s);
+    }
+    vka_buffer_destroy(&own.arena.buffer);
+    close_model(&m);
+}
+
+/* A layer is added in whole or not at all, whichever call fails. */
+Test(nn, faults) {
+    model m;
+    open_model(&m, TOKENS);
+    vka_nn_layer_desc d = describe(&m);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d)); /* pipelines are compiled */
+    vka_nn_sequence_info before = vka_nn_sequence_get_info(m.sequence);
+    bool failed = true;
+    for (uint32_t nth = 1; failed; nth += 3) {
+        intercept_fail(NULL, nth, VK_ERROR_OUT_OF_DEVICE_MEMORY);
+        vka_status status = vka_nn_layer(m.sequence, &d);
+        failed = intercept_failed() != NULL;
+        intercept_fail(NULL, 0, VK_SUCCESS);
+        cr_expect_eq(status, failed ? VKA_OUT_OF_MEMORY : VKA_OK);
+        cr_expect_eq(vka_nn_sequence_get_info(m.sequence).operations, (failed ? 1 : 2) * before.operations);
+    }
+    close_model(&m);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------------------------------
+ */
+
+Test(nn, names) {
+    model m;
+    open_model(&m, 1);
+    for (m.missing = 0; m.missing < PARAMETERS; m.missing++) {
+        vka_nn_layer_desc d = {.self.heads = 3}, same = d;
+        EXPECT_FAILURE(vka_nn_layer_find(m.sequence, VKA_NN_NAMES_LLAMA, "model.layers.3.", find, &m, &d), VKA_INVALID,
+                       "vka_nn_layer_find.names");
+        cr_expect(strstr(log_last(VKA_LOG_ERROR).message, parameters[m.missing].name));
+        cr_expect(!memcmp(&d, &same, sizeof d), "nothing is filled in");
+    }
+    vka_nn_layer_desc d = {0};
+    EXPECT_FAILURE(vka_nn_layer_find(m.sequence, (vka_nn_names)9, "", find, &m, &d), VKA_INVALID,
+                   "vka_nn_layer_find.names");
+    EXPECT_FAILURE(vka_nn_layer_find(m.sequence, VKA_NN_NAMES_TORCH, "", NULL, &m, &d), VKA_INVALID,
+                   "vka_nn_layer_find.find");
+    close_model(&m);
+}
+
+#define REFUSED(change, field)                                                                                         \
+    do {                                                                                                               \
+        vka_nn_layer_desc d = good;                                                                                    \
+        change;                                                                                                        \
+        EXPECT_FAILURE(vka_nn_layer(m.sequence, &d), VKA_INVALID, "vka_nn_layer." field);                              \
+    } while (0)
+
+Test(nn, refusals) {
+    model m;
+    open_model(&m, TOKENS);
+    const vka_nn_layer_desc good = describe(&m);
+    const vka_tensor none = {0};
+    REFUSED(d.x = none, "x");
+    REFUSED(d.out = none, "out");
+    REFUSED(d.out.shape[1]++, "out");
+    REFUSED(d.self.x = good.x, "self.x");
+    REFUSED(d.feed_forward.out = good.x, "feed_forward.out");
+    REFUSED(d.self.heads = 0, "self.heads");
+    REFUSED(d.self.kv_heads = 3, "self.heads");
+    REFUSED(d.self.q.weight = none, "self.q.weight");
+    REFUSED(d.self.q.weight.shape[0]--, "self.q.weight");
+    REFUSED(d.self.k.weight.shape[1]--, "self.k.weight");
+    REFUSED(d.self.v.bias = vka_tensor_1d(NULL, VKA_F32, 5), "self.v.bias");
+    REFUSED(d.self.projection.weight = none, "self.projection.weight");
+    REFUSED(d.self.qkv = d.self.projection, "self.q.weight");
+    REFUSED(d.self.attention.q = good.x, "self.attention.q");
+    REFUSED(d.self.k_cache = good.x, "self.v_cache");
+    REFUSED(d.norm_self.kind = VKA_NN_NORM_NONE, "norm_self.kind");
+    REFUSED(d.norm_self.bias = d.norm_self.weight, "norm_self.bias");
+    REFUSED(d.feed_forward.up.weight = none, "feed_forward.up.weight");
+    REFUSED(d.feed_forward.gate.weight.shape[0]--, "feed_forward.gate.weight");
+    REFUSED(d.feed_forward.down.weight.shape[0]--, "feed_forward.down.weight");
+    cr_expect_eq(vka_nn_sequence_get_info(m.sequence).operations, 0);
+    /* What an operation refuses, the device's log has. */
+    vka_nn_layer_desc d = good;
+    d.self.attention.scale = -1;
+    EXPECT_FAILURE(vka_nn_layer(m.sequence, &d), VKA_INVALID, "vka_attention.scale");
+    cr_expect_eq(vka_nn_sequence_get_info(m.sequence).operations, 0);
+    EXPECT_FAILURE(vka_nn_layer(m.sequence, NULL), VKA_INVALID, "vka_nn_layer.desc");
+    cr_expect_eq(vka_nn_layer(NULL, &d), VKA_INVALID);
+    vka_nn_sequence *s;
+    vka_nn_sequence_desc bad = {.log = log_capture(), .arena = {NULL, 8}};
+    EXPECT_FAILURE(vka_nn_sequence_create(m.c.device, &bad, &s), VKA_INVALID, "vka_nn_sequence_create.arena");
+    bad.arena.offset = 0;
+    EXPECT_FAILURE(vka_nn_sequence_create(NULL, &bad, &s), VKA_INVALID, "vka_nn_sequence_create.device");
+    close_model(&m);
+}
