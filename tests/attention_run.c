@@ -340,15 +340,16 @@ bool attention_can(attention_problem *p, vka_attention_path path) {
     return status == VKA_OK;
 }
 
-/* Where drivers compile for seconds: one path in turn, those more often that compile in a third of the time. Which one
- * is first depends on the case, so that tests of few cases don't all take the same. */
+/* Where drivers compile for seconds: one path a test, so that its cases share pipelines as far as they can. Which one
+ * depends on the first case, so that tests don't all take the same; those more often that compile in a third of the
+ * time. */
 static void run_path_in_turn(attention_problem *p, uint32_t splits) {
     static const vka_attention_path turns[] = {
         VKA_ATTENTION_PATH_ROW,    VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_TILE, VKA_ATTENTION_PATH_ROW,
         VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_ROW,    VKA_ATTENTION_PATH_DOT,  VKA_ATTENTION_PATH_DECODE};
     enum { TURNS = sizeof turns / sizeof *turns };
-    static uint32_t turn, calls;
-    if (!calls++) {
+    static uint32_t turn;
+    if (!turn) {
         char text[512];
         turn = 2166136261; /* FNV-1a */
         for (const char *at = attention_describe(p, text, sizeof text); *at; at++) {
@@ -356,7 +357,7 @@ static void run_path_in_turn(attention_problem *p, uint32_t splits) {
         }
     }
     for (int i = 0; i < TURNS; i++) {
-        vka_attention_path path = turns[turn++ % TURNS];
+        vka_attention_path path = turns[(turn + (uint32_t)i) % TURNS];
         if (attention_can(p, path)) {
             attention_run(p, path, splits);
             return;

@@ -43,7 +43,7 @@ vka_attention_merge_desc merge_desc(const merge_problem *p);
  * unchanged. */
 void merge_run(merge_problem *p);
 
-/* make, run, destroy. */
+/* make, run, destroy; where drivers compile for seconds, a share of the cases. */
 void merge_on(context *c, merge_case m);
 
 #endif

@@ -128,15 +128,18 @@ void norm_test_magnitudes(const norm_op *op) {
     context_open(&c, &config_real);
     for (size_t t = 0; t < 2; t++) {
         for (uint32_t w = 0; w < WIDTHS; w++) {
-            for (size_t i = 0; i < sizeof exponents / sizeof *exponents; i++) {
+            bool left_out = context_leaves_out(&c, 7);
+            for (size_t i = 0; !left_out && i < sizeof exponents / sizeof *exponents; i++) {
                 check(&c, (extreme){.op = op, .dtype = types[t], .cols = widths[w], .exponent = exponents[i]}, w);
             }
         }
-        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 301, .exponent = 100, .residual = true}, 0);
-        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 301, .exponent = 100, .residual = true, .sum = true},
-              1);
-        check(&c, (extreme){.op = op, .dtype = types[t], .cols = 32768, .exponent = 100, .residual = true, .sum = true},
-              2);
+        for (uint32_t i = 0; i < 3; i++) {
+            extreme e = {.op = op, .dtype = types[t], .cols = i < 2 ? 301 : 32768, .exponent = 100, .residual = true};
+            e.sum = i > 0;
+            if (!context_leaves_out(&c, 7)) {
+                check(&c, e, i);
+            }
+        }
     }
     check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = 30, .epsilon = 3e38f}, 0);
     check(&c, (extreme){.op = op, .dtype = VKA_F32, .cols = 64, .exponent = 63, .epsilon = 3e38f}, 0);
@@ -159,6 +162,9 @@ void norm_test_offsets(const norm_op *op) {
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         for (uint32_t w = 1; w < WIDTHS; w++) {
+            if (context_leaves_out(&c, 11)) {
+                continue;
+            }
             check(&c,
                   (extreme){.op = op,
                             .dtype = list[i].dtype,
@@ -178,7 +184,9 @@ void norm_test_outliers(const norm_op *op) {
     context_open(&c, &config_real);
     for (int t = 0; t < DTYPES; t++) {
         for (uint32_t w = 1; w < WIDTHS; w++) {
-            check(&c, (extreme){.op = op, .dtype = dtypes[t], .cols = widths[w], .outlier = true}, w);
+            if (!context_leaves_out(&c, 7)) {
+                check(&c, (extreme){.op = op, .dtype = dtypes[t], .cols = widths[w], .outlier = true}, w);
+            }
         }
     }
     context_close(&c);
@@ -224,6 +232,9 @@ void norm_test_equal_values(const norm_op *op) {
     for (uint32_t i = 0; i < 3 * sizeof list / sizeof *list; i++) {
         uint32_t cols = widths[i % 3], at = i / 3;
         double epsilon = list[at].epsilon != 0 ? list[at].epsilon : 1e-5;
+        if (context_leaves_out(&c, 13)) {
+            continue;
+        }
         norm_problem p = norm_make(&c,
                                    (norm_case){.op = op,
                                                .dtype = list[at].dtype,
@@ -264,8 +275,7 @@ void norm_test_infinities(const norm_op *op) {
     p.x_values[9 + 4] = -INFINITY;
     p.x_values[18] = INFINITY;
     p.x_values[18 + 8] = -INFINITY;
-    norm_run(&p, VKA_NORM_PATH_LANE);
-    norm_run(&p, VKA_NORM_PATH_GROUP);
+    norm_run_paths(&p, 0);
     norm_destroy(&p);
     context_close(&c);
 }

@@ -40,6 +40,9 @@ static float *copy(const tensor *t) {
 }
 
 void pair_check(context *c, const pair_op *op, const pair_case *p, const void *user) {
+    if (context_leaves_out(c, 7)) {
+        return;
+    }
     ref_rng rng = ref_rng_seed(test_seed());
     tensor a = make(c, p->a_type, p, p->a_ones, p->a, &rng), b = make(c, p->b_type, p, p->b_ones, p->b, &rng);
     tensor other = make(c, p->out_type, p, 0, p->out, NULL), *out = p->in_place == 1 ? &a : p->in_place ? &b : &other;

@@ -28,8 +28,10 @@ static void masked(context *c, attention_case a, size_t number) {
 static void all_masked(const attention_case *cases, size_t count) {
     context c;
     context_open(&c, &config_real);
-    for (size_t i = 0; i < count; i += context_compiles_slowly(&c) ? 5 : 1) {
-        masked(&c, cases[i], i);
+    for (size_t i = 0; i < count; i++) {
+        if (!context_leaves_out(&c, 5)) {
+            masked(&c, cases[i], i);
+        }
     }
     context_close(&c);
 }
@@ -94,7 +96,10 @@ Test(attention_masks, windows_and_diagonals) {
 Test(attention_masks, no_keys) {
     context c;
     context_open(&c, &config_real);
-    for (int n = 0; n < 2 * DTYPES; n += context_compiles_slowly(&c) ? DTYPES + 1 : 1) {
+    for (int n = 0; n < 2 * DTYPES; n++) {
+        if (context_leaves_out(&c, 7)) {
+            continue;
+        }
         attention_case a = {.dtype = dtypes[n % DTYPES],
                             .batch = 2,
                             .q_heads = 3,

@@ -26,7 +26,7 @@ static attention_case fill(attention_case a) {
 }
 
 /* By all paths, with keys split and not. Software drivers, which compile for longer than they run, take turns: the path
- * chosen, or the next of the others, one of them with keys split. */
+ * chosen, or the next of the others, one of them with keys split; where they compile for seconds the path chosen. */
 static void run(context *c, attention_case a) {
     static uint32_t turn;
     attention_problem p = attention_make(c, fill(a), test_seed());
@@ -35,21 +35,22 @@ static void run(context *c, attention_case a) {
         attention_run_paths(&p, 3);
     } else {
         vka_attention_path other = (vka_attention_path)(VKA_ATTENTION_PATH_ROW + turn / 2 % LAST_PATH);
-        vka_attention_path path = turn % 2 && attention_can(&p, other) ? other : VKA_ATTENTION_PATH_AUTO;
+        bool forced = turn % 2 && !context_compiles_slowly(c) && attention_can(&p, other);
+        vka_attention_path path = forced ? other : VKA_ATTENTION_PATH_AUTO;
         attention_run(&p, path, turn / 4 % 2 ? 3 : 0);
         turn++;
     }
     attention_destroy(&p);
 }
 
-/* Where drivers compile for seconds, one case in six; other types of tensors are other pipelines. */
+/* Where drivers compile for seconds, a share of the cases; other types of tensors are other pipelines. */
 static void run_cases(const attention_case *cases, size_t count) {
     context c;
     context_open(&c, &config_real);
     bool slow = context_compiles_slowly(&c);
     for (size_t i = 0; i < count; i++) {
         attention_case a = cases[i];
-        if (slow && i % 6) {
+        if (context_leaves_out(&c, 7)) {
             continue;
         }
         a.dtype = a.dtype ? a.dtype : slow ? VKA_F32 : dtypes[i % DTYPES];
@@ -392,8 +393,10 @@ Test(attention_options, pages) {
 Test(attention_options, replay) {
     context c;
     context_open(&c, &config_real);
-    for (int path = VKA_ATTENTION_PATH_AUTO; path <= VKA_ATTENTION_PATH_DECODE;
-         path += context_compiles_slowly(&c) ? VKA_ATTENTION_PATH_TILE : 1) {
+    for (int path = VKA_ATTENTION_PATH_AUTO; path <= VKA_ATTENTION_PATH_DECODE; path++) {
+        if (context_leaves_out(&c, 5)) {
+            continue;
+        }
         attention_case a = {.batch = 3,
                             .q_len = 1,
                             .kv_len = 40,
@@ -482,10 +485,13 @@ Test(attention_options, q8_0) {
 
 /* As wide as they can be; by the path that is chosen, since these take long to compile. */
 Test(attention_options, wide_heads) {
-    static const uint32_t dims[][2] = {{576, 512}, {300, 8}, {8, 300}};
+    static const uint32_t dims[][2] = {{8, 300}, {300, 8}, {576, 512}};
     context c;
     context_open(&c, &config_real);
-    for (uint32_t i = 0; i < (context_compiles_slowly(&c) ? 1 : 3); i++) {
+    for (uint32_t i = 0; i < 3; i++) {
+        if (context_leaves_out(&c, 5)) {
+            continue;
+        }
         attention_case a = {
             .dtype = dtypes[i], .batch = 1, .q_len = 5, .head_dim = dims[i][0], .value_dim = dims[i][1]};
         attention_problem p = attention_make(&c, fill(a), test_seed());
@@ -527,7 +533,7 @@ Test(attention_options, argmax_of_equals) {
     attention_update(&p);
     for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         for (uint32_t splits = 0; splits < 4; splits += 3) {
-            if (!attention_can(&p, (vka_attention_path)path)) {
+            if (!attention_can(&p, (vka_attention_path)path) || context_leaves_out(&c, 3)) {
                 continue;
             }
             attention_run(&p, (vka_attention_path)path, splits);
@@ -582,7 +588,7 @@ Test(attention_options, sample_of_the_highest_word) {
     attention_problem p = attention_make(&c, fill(a), test_seed());
     cr_assert_geq(ref_attention_word(&p.ref, 0, 0, 0, 3), 0xffffff00);
     for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
-        if (attention_can(&p, (vka_attention_path)path)) {
+        if (attention_can(&p, (vka_attention_path)path) && !context_leaves_out(&c, 5)) {
             attention_run(&p, (vka_attention_path)path, 0);
             cr_assert(isfinite(p.lse.values[0]), "path %d: lse is %g", path, (double)p.lse.values[0]);
         }
@@ -609,9 +615,11 @@ Test(attention_options, dropout) {
 static void all_stages(vka_dtype dtype) {
     context c;
     context_open(&c, &config_real);
-    /* Where drivers compile for seconds, of the three types together every case once. */
-    bool slow = context_compiles_slowly(&c);
-    for (uint32_t i = slow ? dtype % DTYPES : 0; i < 8; i += slow ? DTYPES : 1) {
+    for (uint32_t n = 0; n < 8; n++) {
+        uint32_t i = (n + 3 * dtype) % 8;
+        if (context_leaves_out(&c, 11)) {
+            continue;
+        }
         attention_case a = {.dtype = dtype,
                             .scores = dtypes[(i + dtype) % DTYPES],
                             .score_stage = (vka_score_stage)(i % 4),

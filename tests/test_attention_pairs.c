@@ -86,12 +86,12 @@ static void run_pair(context *c, const option *x, const option *y, uint32_t numb
     attention_destroy(&p);
 }
 
-/* Of the pairs one in `parts`, so that parts can run at the same time; where drivers compile for seconds, a twentieth.
+/* Of the pairs one in `parts`, so that parts can run at the same time; where drivers compile for seconds, a fortieth.
  */
 static void run_pairs(uint32_t part, uint32_t parts) {
     context c;
     context_open(&c, &config_real);
-    uint32_t number = 0, every = context_compiles_slowly(&c) ? 20 * parts : parts;
+    uint32_t number = 0, every = context_compiles_slowly(&c) ? 41 * parts : parts;
     for (size_t x = 0; x < OPTIONS; x++) {
         for (size_t y = x + 1; y < OPTIONS; y++) {
             bool together = !(options[x].takes & options[y].takes);

@@ -32,7 +32,7 @@ static const attention_case decode = {
 
 /* One tile of so many is tried where compilers take seconds for every kernel, and of matrices where they take seconds
  * for those; but software drivers try all matrices in the problems that are for them. */
-enum { ONE_OF_SLOW = 16, ONE_OF_MATRICES = 8 };
+enum { ONE_OF_SLOW = 31, ONE_OF_MATRICES = 8 };
 
 typedef struct tally {
     uint32_t listed[LAST_PATH + 1], tried[LAST_PATH + 1];

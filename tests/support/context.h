@@ -53,9 +53,14 @@ void context_finish(context *c);
 /* Skips when the machine has no Vulkan device. */
 void context_require_device(void);
 
-/* A software driver that takes seconds to compile a kernel (Mesa before 26.1). Tests that would compile dozens of
- * them leave some out there, and say so; VKATTN_TEST_ALL=1 runs them all the same. */
+/* A software driver that takes seconds to compile a kernel (Debian 12's, Mesa before 26.1). Tests that would compile
+ * dozens of them leave cases out there, or take other ones, and say so; VKATTN_TEST_ALL=1 runs them all the same.
+ * Debian 13's runs all. */
 bool context_compiles_slowly(const context *c);
+/* Is the next case left out? Where drivers compile slowly all but every `share`th that asks in a test. With a share
+ * that is no multiple of 2 or 3, cases that go through types and the like in turn are left out evenly. A line is
+ * printed for each; tools/run-test counts them. */
+bool context_leaves_out(const context *c, uint32_t share);
 /* Is the device a processor, whose driver compiles everything in software? */
 bool context_is_software(const context *c);
 

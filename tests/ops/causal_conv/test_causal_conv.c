@@ -169,6 +169,9 @@ static void run(conv_problem *p) {
 }
 
 static void check(context *c, conv_case k) {
+    if (context_leaves_out(c, 7)) {
+        return;
+    }
     conv_problem p = make(c, k);
     run(&p);
     destroy(&p);
