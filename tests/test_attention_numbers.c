@@ -139,6 +139,9 @@ Test(attention_numbers, huge_scores) {
     context c;
     context_open(&c, &config_real);
     for (int n = 0; n < 4; n++) {
+        if (context_leaves_out(&c, 3)) {
+            continue;
+        }
         attention_problem p = counted(&c, (attention_case){.scale = 1, .stats = n % 2, .sinks = n % 2});
         float keys[KEYS];
         for (int j = 0; j < KEYS; j++) {

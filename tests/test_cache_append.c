@@ -27,9 +27,11 @@ static void check_all(const cache_case *cases, size_t count) {
 static void types_at(vka_dtype type) {
     context c;
     context_open(&c, &config_real);
-    bool slow = context_compiles_slowly(&c);
     for (int in = 0; in < DTYPES; in++) {
-        for (uint32_t shift = slow ? (uint32_t)in % 2 : 0; shift < 2; shift += slow ? 2 : 1) {
+        for (uint32_t shift = 0; shift < 2; shift++) {
+            if (context_leaves_out(&c, 5)) { /* f32 where rows are aligned, bf16 where not */
+                continue;
+            }
             cache_check(&c, (cache_case){.dtype = dtypes[in],
                                          .k_type = type,
                                          .v_type = type,
@@ -75,6 +77,9 @@ Test(cache_append, dimensions) {
     context c;
     context_open(&c, &config_real);
     for (size_t i = 0; i < 6; i++) {
+        if (context_leaves_out(&c, 5)) {
+            continue;
+        }
         cache_check(&c, (cache_case){.dtype = VKA_F16,
                                      .k_type = VKA_F16,
                                      .v_type = VKA_I8,
@@ -86,6 +91,9 @@ Test(cache_append, dimensions) {
                                      .lengths = {5, 0}});
     }
     for (size_t i = 0; i < 8; i++) {
+        if (context_leaves_out(&c, 5)) {
+            continue;
+        }
         cache_check(&c, (cache_case){.k_type = VKA_Q8_0,
                                      .batch = 2,
                                      .heads = 3,

@@ -136,7 +136,7 @@ static void run(problem *p, vka_norm_path path) {
 }
 
 static void both_paths(context *c, problem p) {
-    bool lane = !context_leaves_out(c, 7), group = !context_leaves_out(c, 7);
+    bool lane = !context_leaves_out(c, 13), group = !context_leaves_out(c, 13);
     if (!lane && !group) {
         return;
     }
