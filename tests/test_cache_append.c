@@ -253,6 +253,9 @@ Test(cache_append, nonfinite_values) {
     context c;
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < DTYPES * CACHES; i++) {
+        if (context_leaves_out(&c, 7)) {
+            continue;
+        }
         cache_check(&c, (cache_case){.dtype = dtypes[i % DTYPES],
                                      .k_type = caches[i / DTYPES],
                                      .batch = 2,
