@@ -35,14 +35,6 @@ static vka_nn_linear rows_of(const vka_nn_linear *l, uint32_t first, uint32_t ro
     return r;
 }
 
-static void project(vka_nn_sequence *s, const vka_nn_linear *l, const vka_tensor *x, const vka_tensor *residual,
-                    const vka_tensor *out) {
-    vka_linear_desc d = {.x = *x, .weight = l->weight, .bias = l->bias, .out = *out};
-    if (residual)
-        d.residual = *residual;
-    nn_run_linear(s, d);
-}
-
 /* ---- checks ---------------------------------------------------------------------------------------------------------- */
 
 static bool check_projection(vka_nn_sequence *s, const char *field, const char *name, const vka_nn_linear *l,
@@ -173,7 +165,7 @@ static void project_packed(vka_nn_sequence *s, const vka_nn_attention_desc *d, c
     uint32_t q = n->heads * n->dim, kv = n->kv_heads * n->dim;
     if (!d->memory.dtype && !d->values.dtype) {
         vka_tensor all = take_rows(s, p, d, n->queries, q + 2 * kv);
-        project(s, &d->qkv, &d->x, NULL, &all);
+        nn_project(s, &d->qkv, &d->x, VKA_ACTIVATION_NONE, NULL, &all);
         p->q = heads_of(&all, 0, n->heads, n->dim);
         p->k = heads_of(&all, q, n->kv_heads, n->dim);
         p->v = heads_of(&all, q + kv, n->kv_heads, n->dim);
@@ -182,9 +174,9 @@ static void project_packed(vka_nn_sequence *s, const vka_nn_attention_desc *d, c
     const vka_nn_linear parts[] = {rows_of(&d->qkv, 0, q), rows_of(&d->qkv, q, kv), rows_of(&d->qkv, q + kv, kv)};
     vka_tensor of[] = {take_rows(s, p, d, n->queries, q), take_rows(s, p, d, n->keys, kv),
                        take_rows(s, p, d, n->keys, kv)};
-    project(s, &parts[0], &d->x, NULL, &of[0]);
-    project(s, &parts[1], keys_of(d), NULL, &of[1]);
-    project(s, &parts[2], values_of(d), NULL, &of[2]);
+    nn_project(s, &parts[0], &d->x, VKA_ACTIVATION_NONE, NULL, &of[0]);
+    nn_project(s, &parts[1], keys_of(d), VKA_ACTIVATION_NONE, NULL, &of[1]);
+    nn_project(s, &parts[2], values_of(d), VKA_ACTIVATION_NONE, NULL, &of[2]);
     p->q = heads_of(&of[0], 0, n->heads, n->dim);
     p->k = heads_of(&of[1], 0, n->kv_heads, n->dim);
     p->v = heads_of(&of[2], 0, n->kv_heads, n->dim);
@@ -198,9 +190,9 @@ static void project_inputs(vka_nn_sequence *s, const vka_nn_attention_desc *d, c
     vka_tensor q = take_rows(s, p, d, n->queries, n->heads * n->dim);
     vka_tensor k = take_rows(s, p, d, n->keys, n->kv_heads * n->dim);
     vka_tensor v = take_rows(s, p, d, n->keys, n->kv_heads * n->value_dim);
-    project(s, &d->q, &d->x, NULL, &q);
-    project(s, &d->k, keys_of(d), NULL, &k);
-    project(s, &d->v, values_of(d), NULL, &v);
+    nn_project(s, &d->q, &d->x, VKA_ACTIVATION_NONE, NULL, &q);
+    nn_project(s, &d->k, keys_of(d), VKA_ACTIVATION_NONE, NULL, &k);
+    nn_project(s, &d->v, values_of(d), VKA_ACTIVATION_NONE, NULL, &v);
     p->q = heads_of(&q, 0, n->heads, n->dim);
     p->k = heads_of(&k, 0, n->kv_heads, n->dim);
     p->v = heads_of(&v, 0, n->kv_heads, n->value_dim);
@@ -258,7 +250,7 @@ void nn_build_attention(vka_nn_sequence *s, const char *field, const vka_nn_atte
     nn_run_attention(s, a);
     for (int i = 0; i < p.count; ++i)
         nn_give_back(s, &p.memory[i]);
-    project(s, &d->projection, &merged, d->residual.dtype ? &d->residual : NULL, &d->out);
+    nn_project(s, &d->projection, &merged, VKA_ACTIVATION_NONE, d->residual.dtype ? &d->residual : NULL, &d->out);
     nn_give_back(s, &merged);
 }
 

@@ -27,31 +27,21 @@ static vka_tensor take_inner(vka_nn_sequence *s, const vka_nn_feed_forward_desc 
     return nn_take(s, d->x.dtype, d->x.rank, shape);
 }
 
-static void project(vka_nn_sequence *s, const vka_nn_linear *l, const vka_tensor *x, const vka_tensor *out,
-                    vka_activation activation) {
-    nn_run_linear(s, (vka_linear_desc){
-                         .x = *x, .weight = l->weight, .bias = l->bias, .out = *out, .activation = activation});
-}
-
 void nn_build_feed_forward(vka_nn_sequence *s, const char *field, const vka_nn_feed_forward_desc *d) {
     if (!check(s, field, d))
         return;
     vka_tensor inner = take_inner(s, d);
     if (d->gate.weight.dtype) {
         vka_tensor gate = take_inner(s, d);
-        project(s, &d->up, &d->x, &inner, VKA_ACTIVATION_NONE);
-        project(s, &d->gate, &d->x, &gate, VKA_ACTIVATION_NONE);
+        nn_project(s, &d->up, &d->x, VKA_ACTIVATION_NONE, NULL, &inner);
+        nn_project(s, &d->gate, &d->x, VKA_ACTIVATION_NONE, NULL, &gate);
         const vka_glu_desc glu = {.gate = gate, .up = inner, .out = inner, .activation = d->activation};
         nn_operation(s, VKA_OPERATION_GLU, &glu, sizeof glu);
         nn_give_back(s, &gate);
     } else {
-        project(s, &d->up, &d->x, &inner, d->activation);
+        nn_project(s, &d->up, &d->x, d->activation, NULL, &inner);
     }
-    nn_run_linear(s, (vka_linear_desc){.x = inner,
-                                       .weight = d->down.weight,
-                                       .bias = d->down.bias,
-                                       .residual = d->residual,
-                                       .out = d->out});
+    nn_project(s, &d->down, &inner, VKA_ACTIVATION_NONE, d->residual.dtype ? &d->residual : NULL, &d->out);
     nn_give_back(s, &inner);
 }
 

@@ -18,26 +18,20 @@ typedef struct parameter {
     {name ".weight", FIELD(member.weight), true}, {name ".bias", FIELD(member.bias), false}
 
 /* Both of PyTorch's layers call the norms by their order: the second one of a decoder is that of cross-attention. */
+#define TORCH_COMMON                                                                                                   \
+    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true},                                                        \
+        {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false}, LINEAR("self_attn.out_proj", self.projection),        \
+        LINEAR("linear1", feed_forward.up), LINEAR("linear2", feed_forward.down), LINEAR("norm1", norm_self)
 static const parameter torch_encoder[] = {
-    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true},
-    {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false},
-    LINEAR("self_attn.out_proj", self.projection),
-    LINEAR("linear1", feed_forward.up),
-    LINEAR("linear2", feed_forward.down),
-    LINEAR("norm1", norm_self),
+    TORCH_COMMON,
     LINEAR("norm2", norm_feed_forward),
     {0},
 };
 static const parameter torch_decoder[] = {
-    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true},
-    {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false},
-    LINEAR("self_attn.out_proj", self.projection),
+    TORCH_COMMON,
     {"multihead_attn.in_proj_weight", FIELD(cross.qkv.weight), true},
     {"multihead_attn.in_proj_bias", FIELD(cross.qkv.bias), false},
     LINEAR("multihead_attn.out_proj", cross.projection),
-    LINEAR("linear1", feed_forward.up),
-    LINEAR("linear2", feed_forward.down),
-    LINEAR("norm1", norm_self),
     LINEAR("norm2", norm_cross),
     LINEAR("norm3", norm_feed_forward),
     {0},

@@ -169,7 +169,8 @@ static void run(vka_nn_sequence *s, vka_operation operation, const void *desc, s
     uint64_t at = need.workspace_bytes ? place(s, need.workspace_bytes) : 0;
     if (need.workspace_bytes)
         *workspace = (vka_workspace){s->measuring ? NULL : s->arena.buffer, s->arena.offset + at};
-    nn_operation(s, operation, desc, size);
+    if (!s->measuring) /* otherwise it was checked above */
+        nn_operation(s, operation, desc, size);
     if (need.workspace_bytes && s->status == VKA_OK)
         drop(s, at);
 }
@@ -178,8 +179,12 @@ void nn_run_attention(vka_nn_sequence *s, vka_attention_desc desc) {
     run(s, VKA_OPERATION_ATTENTION, &desc, sizeof desc, &desc.workspace);
 }
 
-void nn_run_linear(vka_nn_sequence *s, vka_linear_desc desc) {
-    run(s, VKA_OPERATION_LINEAR, &desc, sizeof desc, &desc.workspace);
+void nn_project(vka_nn_sequence *s, const vka_nn_linear *l, const vka_tensor *x, vka_activation activation,
+                const vka_tensor *residual, const vka_tensor *out) {
+    vka_linear_desc d = {.x = *x, .weight = l->weight, .bias = l->bias, .out = *out, .activation = activation};
+    if (residual)
+        d.residual = *residual;
+    run(s, VKA_OPERATION_LINEAR, &d, sizeof d, &d.workspace);
 }
 
 /* ---- layers ---------------------------------------------------------------------------------------------------------- */

@@ -59,7 +59,9 @@ void nn_give_back(vka_nn_sequence *s, const vka_tensor *t);
 void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size);
 /* With a workspace in the arena. */
 void nn_run_attention(vka_nn_sequence *s, vka_attention_desc desc);
-void nn_run_linear(vka_nn_sequence *s, vka_linear_desc desc);
+/* out = activation(x W^T + bias) + residual; `residual` may be NULL. */
+void nn_project(vka_nn_sequence *s, const vka_nn_linear *linear, const vka_tensor *x, vka_activation activation,
+                const vka_tensor *residual, const vka_tensor *out);
 
 /* Layers within layers. `field`: where the description lies in the outer one: "self.". */
 void nn_build_attention(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *desc);

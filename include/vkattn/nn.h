@@ -22,23 +22,9 @@
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
 #include <vkattn/linear.h>
+#include <vkattn/nn_api.h>
 #include <vkattn/norm.h>
 #include <vkattn/rope.h>
-
-/* Marks what the library vkattn_nn exports. */
-#ifndef VKA_NN_API
-#    if defined(_WIN32) && defined(VKA_SHARED)
-#        ifdef VKA_NN_BUILDING
-#            define VKA_NN_API __declspec(dllexport)
-#        else
-#            define VKA_NN_API __declspec(dllimport)
-#        endif
-#    elif defined(__GNUC__)
-#        define VKA_NN_API __attribute__((visibility("default")))
-#    else
-#        define VKA_NN_API
-#    endif
-#endif
 
 #ifdef __cplusplus
 extern "C" {

@@ -11,22 +11,8 @@
 #ifndef VKATTN_SAFETENSORS_H
 #define VKATTN_SAFETENSORS_H
 
+#include <vkattn/nn_api.h>
 #include <vkattn/vkattn.h>
-
-/* Marks what the library vkattn_nn exports. */
-#ifndef VKA_NN_API
-#    if defined(_WIN32) && defined(VKA_SHARED)
-#        ifdef VKA_NN_BUILDING
-#            define VKA_NN_API __declspec(dllexport)
-#        else
-#            define VKA_NN_API __declspec(dllimport)
-#        endif
-#    elif defined(__GNUC__)
-#        define VKA_NN_API __attribute__((visibility("default")))
-#    else
-#        define VKA_NN_API
-#    endif
-#endif
 
 #ifdef __cplusplus
 extern "C" {
