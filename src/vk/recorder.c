@@ -288,8 +288,9 @@ vka_status vka_recorder_timestamp(vka_recorder *r, uint32_t index) {
     if (!r)
         return vka__fail(NULL, VKA_INVALID, "vka_recorder_timestamp.recorder", "must not be NULL");
     const vka__context *ctx = &r->device->ctx;
-    if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
-        return vka__fail(ctx, VKA_INVALID, item, "the recorder is not recording");
+    vka_status status = vka__recorder_check(r, item);
+    if (status != VKA_OK)
+        return status;
     if (!r->device->caps.timestamps)
         return vka__fail(ctx, VKA_UNSUPPORTED, item, "the device's queue has no timestamps");
     if (index >= r->query_count || r->query_written[index])

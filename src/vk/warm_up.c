@@ -26,12 +26,13 @@ vka_status vka_recorder_warm_up(vka_recorder *r) {
     if (!r)
         return vka__fail(NULL, VKA_INVALID, "vka_recorder_warm_up.recorder", "must not be NULL");
     vka_device *d = r->device;
-    if (r->state != VKA__RECORDING && r->state != VKA__WRAPPED)
-        return vka__fail(&d->ctx, VKA_INVALID, item, "the recorder is not recording");
+    vka_status status = vka__recorder_check(r, item);
+    if (status != VKA_OK)
+        return status;
     VkPipeline pipeline = vka__pipeline_at(d, 0);
     if (!pipeline)
         return VKA_OK;
-    vka_status status = vka__recorder_reserve(r, item, 1, 256, 0);
+    status = vka__recorder_reserve(r, item, 1, 256, 0);
     if (status != VKA_OK)
         return status;
     const vka_push push = {0};
