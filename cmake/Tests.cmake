@@ -2,7 +2,8 @@
 #
 # A test, run by tools/run-test, which sets limits, names what failed and counts what was skipped: exit status 77, or lines
 # "SKIP: reason". What the software driver compiles is kept from run to run, for all tests together, but not in the user's
-# own cache. Of tests that are to run at the same time ctest starts those of the highest COST first.
+# own cache. Of tests that are to run at the same time ctest starts those of the highest COST first. Those with the label
+# "long" are divided by VKATTN_TEST_SHARE=K/N (tests/support/share.c).
 function(vka_test)
     cmake_parse_arguments(PARSE_ARGV 0 test "" "NAME;COST" "COMMAND;LABELS;ENVIRONMENT")
     list(POP_FRONT test_COMMAND program)
@@ -15,6 +16,9 @@ function(vka_test)
     set_property(TEST ${test_NAME} PROPERTY ENVIRONMENT
         MESA_SHADER_CACHE_DIR=${PROJECT_BINARY_DIR}/tests/shader-cache
         VKATTN_TEST_SKIPS=${PROJECT_BINARY_DIR}/Testing/skips ${test_ENVIRONMENT})
+    if("long" IN_LIST test_LABELS)
+        set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT VKATTN_TEST_LONG=1)
+    endif()
     if(test_COST)
         set_property(TEST ${test_NAME} PROPERTY COST ${test_COST})
     endif()
