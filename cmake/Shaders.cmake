@@ -7,6 +7,9 @@
 # to spirv/<name>.spv in the build directory, for Vulkan 1.1 or what a token VULKAN_<x>_<y> in `needs` says, validates it, and adds spirv.h and a table of all kernels, in the order of
 # the lines, to the target. A token GLSLC_<X> in `needs` asks for a compiler that can compile cmake/probes/<x>.comp; where
 # it can't, the kernel stays in the table without code.
+#
+# With VKATTN_SPIRV_DIR the SPIR-V lies there, from another build of the same sources: nothing is compiled, and a kernel
+# without a file stays without code.
 
 set(shader_flags --quiet -I${PROJECT_SOURCE_DIR}/shaders/include -I${PROJECT_SOURCE_DIR}/shaders
                  -I${PROJECT_SOURCE_DIR}/src)
@@ -74,6 +77,9 @@ function(vka_add_kernels target)
 
         set(dropped FALSE)
         foreach(token IN LISTS tokens)
+            if(VKATTN_SPIRV_DIR)
+                break()
+            endif()
             if(NOT DEFINED works_${token})
                 vka_probe_compiler(${token} ${target_env} works_${token})
             endif()
@@ -83,29 +89,44 @@ function(vka_add_kernels target)
                 list(APPEND dropped_tokens ${token})
             endif()
         endforeach()
+        if(VKATTN_SPIRV_DIR AND NOT EXISTS ${VKATTN_SPIRV_DIR}/${name}.spv)
+            set(dropped TRUE)
+            list(APPEND dropped_SPIRV ${name})
+            list(APPEND dropped_tokens SPIRV)
+        endif()
         if(dropped)
             string(APPEND entries "    {\"${name}\", NULL, 0},\n")
             continue()
         endif()
 
-        set(binary ${spirv}/${name}.spv)
         set(header ${generated}/spirv_${name}.inc)
-        set(depfile "")
-        set(depfile_flags "")
-        if(NOT has_depfile EQUAL -1)
-            set(depfile DEPFILE ${spirv}/${name}.d)
-            set(depfile_flags --depfile ${spirv}/${name}.d)
-        endif()
-        set(validate "")
-        if(VKATTN_SPIRV_VAL)
-            set(validate COMMAND ${VKATTN_SPIRV_VAL} --target-env ${target_env} ${binary})
+        if(VKATTN_SPIRV_DIR)
+            set(binary ${VKATTN_SPIRV_DIR}/${name}.spv)
+            set(outputs ${header})
+            set(inputs ${binary})
+            set(compile "")
+            set(depfile "")
+        else()
+            set(binary ${spirv}/${name}.spv)
+            set(outputs ${binary} ${header})
+            set(inputs ${source} ${all_shaders})
+            set(depfile "")
+            set(depfile_flags "")
+            if(NOT has_depfile EQUAL -1)
+                set(depfile DEPFILE ${spirv}/${name}.d)
+                set(depfile_flags --depfile ${spirv}/${name}.d)
+            endif()
+            set(compile COMMAND ${VKATTN_GLSLANG} ${shader_flags} --target-env ${target_env} ${defines} ${depfile_flags}
+                                -o ${binary} ${source})
+            if(VKATTN_SPIRV_VAL)
+                list(APPEND compile COMMAND ${VKATTN_SPIRV_VAL} --target-env ${target_env} ${binary})
+            endif()
         endif()
         add_custom_command(
-            OUTPUT ${binary} ${header}
-            COMMAND ${VKATTN_GLSLANG} ${shader_flags} --target-env ${target_env} ${defines} ${depfile_flags} -o ${binary} ${source}
-            ${validate}
+            OUTPUT ${outputs}
+            ${compile}
             COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DNAME=${name} -P ${embed}
-            DEPENDS ${source} ${all_shaders} ${embed}
+            DEPENDS ${inputs} ${embed}
             ${depfile}
             COMMENT "Kernel ${name}" VERBATIM)
         list(APPEND headers ${header})
@@ -116,7 +137,11 @@ function(vka_add_kernels target)
     list(REMOVE_DUPLICATES dropped_tokens)
     foreach(token IN LISTS dropped_tokens)
         list(JOIN dropped_${token} " " names)
-        message(STATUS "The shader compiler lacks ${token}: no code for ${names}")
+        if(token STREQUAL SPIRV)
+            message(STATUS "${VKATTN_SPIRV_DIR} lacks the SPIR-V of ${names}: no code for them")
+        else()
+            message(STATUS "The shader compiler lacks ${token}: no code for ${names}")
+        endif()
     endforeach()
 
     file(CONFIGURE OUTPUT ${generated}/spirv.h @ONLY CONTENT [[
