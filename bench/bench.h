@@ -9,6 +9,7 @@
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/linear.h>
+#include <vkattn/linear_attention.h>
 #include <vkattn/norm.h>
 #include <vkattn/vkattn.h>
 

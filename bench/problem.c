@@ -9,7 +9,7 @@
 
 /* Uniform in +-2: scores get a standard deviation of 1.3 at any head dimension, so that softmax has something to choose
  * from. Ends of the range are far from overflow in f16. */
-#define RANGE 2.0f
+static const bench_bounds usual = {-2, 2};
 
 static size_t elements(const vka_tensor *t) {
     size_t n = t->rank ? 1 : 0;
@@ -39,7 +39,7 @@ static void repeat(void *bytes, size_t unit, size_t size) {
 }
 
 /* Random values, rounded to storage, on host and device; integers are below `most`. */
-static vka_status fill(bench_tensor *t, size_t bytes, uint32_t most, ref_rng *rng) {
+static vka_status fill(bench_tensor *t, size_t bytes, uint32_t most, bench_bounds bounds, ref_rng *rng) {
     vka_dtype dtype = t->view.dtype;
     void *storage = malloc(bytes);
     t->host = malloc(t->count * sizeof *t->host);
@@ -47,7 +47,8 @@ static vka_status fill(bench_tensor *t, size_t bytes, uint32_t most, ref_rng *rn
     if (status == VKA_OK) {
         size_t block = vka_dtype_block(dtype), unit = t->count < PERIOD * block ? t->count : PERIOD * block;
         for (size_t i = 0; i < unit; i++) {
-            t->host[i] = dtype == VKA_I32 ? (float)ref_rng_below(rng, most) : ref_rng_uniform(rng, -RANGE, RANGE);
+            t->host[i] =
+                dtype == VKA_I32 ? (float)ref_rng_below(rng, most) : ref_rng_uniform(rng, bounds.least, bounds.most);
         }
         ref_store(dtype, storage, t->host, unit);
         ref_load(dtype, t->host, storage, unit);
@@ -69,7 +70,8 @@ static vka_status create_tensor(bench_problem *p, bench_slot slot, ref_rng *rng)
     vka_buffer_desc desc = {.size = bench_problem_bytes(p, slot)};
     vka_status status = vka_buffer_create(p->device, &desc, &t->buffer);
     t->view.buffer = t->buffer;
-    return status == VKA_OK && slot < BENCH_OUT ? fill(t, desc.size, p->c->cols, rng) : status;
+    bench_bounds bounds = p->op->bounds ? p->op->bounds(p->c, slot) : usual;
+    return status == VKA_OK && slot < BENCH_OUT ? fill(t, desc.size, p->c->cols, bounds, rng) : status;
 }
 
 vka_status bench_problem_create(bench_problem *p, vka_device *device, const bench_case *c, uint64_t seed) {

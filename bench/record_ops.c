@@ -4,11 +4,12 @@
 
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
+#include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/embedding.h>
 #include <vkattn/linear.h>
+#include <vkattn/linear_attention.h>
 #include <vkattn/loss.h>
-#include <vkattn/conv.h>
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>
@@ -145,6 +146,19 @@ static vka_cross_entropy_desc cross_entropy(record_memory *m) {
 static vka_embedding_desc embedding(record_memory *m) {
     return (vka_embedding_desc){
         .table = T(VKA_F16, 1024, WIDTH), .ids = T(VKA_I32, QUERIES), .out = T(VKA_F16, QUERIES, WIDTH)};
+}
+
+static vka_linear_attention_desc linear_attention(record_memory *m) {
+    vka_tensor state = T(VKA_F32, BATCH, HEADS, DIM, DIM);
+    return (vka_linear_attention_desc){.rule = VKA_LINEAR_ATTENTION_GATED_DELTA,
+                                       .q = T(VKA_F16, BATCH, HEADS, 1, DIM),
+                                       .k = T(VKA_F16, BATCH, KV_HEADS, 1, DIM),
+                                       .v = T(VKA_F16, BATCH, HEADS, 1, DIM),
+                                       .out = T(VKA_F16, BATCH, HEADS, 1, DIM),
+                                       .decay = T(VKA_F32, BATCH, HEADS, 1, 1),
+                                       .beta = T(VKA_F16, BATCH, HEADS, 1),
+                                       .state_in = state,
+                                       .state_out = state};
 }
 
 static vka_causal_conv_desc causal_conv(record_memory *m) {

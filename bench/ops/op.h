@@ -23,6 +23,10 @@ typedef struct bench_effort {
     size_t scratch; /* so many elements    */
 } bench_effort;
 
+typedef struct bench_bounds {
+    float least, most;
+} bench_bounds;
+
 /* A row of each output, as it should be; NULL where the case has no such output. */
 typedef struct bench_row {
     double *ref[BENCH_OUTPUTS];
@@ -51,6 +55,8 @@ struct bench_operation {
     bool (*memory_bound)(const bench_case *c);
     /* bench_case_tensor of one of `slots`. */
     vka_tensor (*tensor)(const bench_case *c, bench_slot slot);
+    /* Between what bounds the elements of an input are; NULL: -2 and 2. */
+    bench_bounds (*bounds)(const bench_case *c, bench_slot slot);
     bench_effort (*effort)(const bench_case *c);
     /* Row number `row` of the last dimension of the outputs. */
     void (*reference)(const bench_problem *p, uint64_t row, bench_row *out);

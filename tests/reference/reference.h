@@ -5,6 +5,7 @@
 #define VKATTN_REFERENCE_H
 
 #include <vkattn/attention.h>
+#include <vkattn/linear_attention.h>
 
 /* Attention with every option. Entry b is a sequence: packed, paged and shared tensors are gathered by the caller, so
  * that everything here is dense and [b, head, row]. */
@@ -237,6 +238,25 @@ float ref_causal_conv_input(const ref_causal_conv *c, int64_t token, uint32_t ch
 /* An output in float64, and with f32 arithmetic, rounded to storage. */
 double ref_causal_conv_at(const ref_causal_conv *c, uint32_t token, uint32_t channel);
 float ref_causal_conv_naive_at(const ref_causal_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
+
+/* Linear attention of one state and the queries that read it. */
+typedef struct ref_linear_attention {
+    vka_linear_attention_rule rule;
+    uint32_t tokens, key_dim, value_dim, queries;
+    const float *q;     /* [queries, tokens, key_dim]                      */
+    const float *k;     /* [tokens, key_dim]                               */
+    const float *v;     /* [tokens, value_dim]                             */
+    const float *decay; /* [tokens, key_dim], or [tokens]; NULL: none      */
+    bool decay_per_channel;
+    const float *beta; /* [tokens]; NULL: 1                               */
+    double scale;      /* as applied                                      */
+} ref_linear_attention;
+
+/* Token t changes the state [key_dim, value_dim], and out [queries, value_dim] is read, if it is not NULL: in float64,
+ * and with f32 arithmetic, out rounded to storage. */
+void ref_linear_attention_step(const ref_linear_attention *a, uint32_t t, double *state, double *out);
+void ref_linear_attention_naive_step(const ref_linear_attention *a, vka_dtype dtype, uint32_t t, float *state,
+                                     float *out);
 
 /* Symmetric quantisation of values that the device has with an absolute error of at most `error`. May `scale` be what
  * it stores for a largest magnitude of `most`, as f32 or as bits of an f16, and q for x, given the scale that it

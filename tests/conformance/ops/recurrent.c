@@ -1,6 +1,8 @@
-/* ONNX CausalConvWithState, opset 27 (onnx/defs/nn/defs.cc), as one vka_causal_conv: tensors are [batch, channels,
- * time] there. SPDX-License-Identifier: MIT */
+/* ONNX CausalConvWithState and LinearAttention, opset 27 (onnx/defs/nn/defs.cc): as one vka_causal_conv, whose tensors
+ * are [batch, channels, time] there, and as one vka_linear_attention, whose heads are merged there.
+ * SPDX-License-Identifier: MIT */
 #include <vkattn/conv.h>
+#include <vkattn/linear_attention.h>
 
 #include <string.h>
 
@@ -80,7 +82,87 @@ static void run_conv(gpu *g, const op_case *c, result *r) {
     gpu_end(g);
 }
 
+/* ---- linear attention -----------------------------------------------------------------------------------------------
+ */
+
+enum { QUERY, KEY, VALUE, PAST, DECAY, BETA, LINEAR_INPUTS };
+
+static vka_tensor split_heads(vka_tensor t, uint32_t heads) {
+    return vka_tensor_transpose(vka_tensor_4d(t.buffer, t.dtype, t.shape[0], t.shape[1], heads, t.shape[2] / heads), 1,
+                                2);
+}
+
+static bool read_rule(const op_case *c, vka_linear_attention_rule *rule, result *r) {
+    static const char *const names[] = {"", "linear", "gated", "delta", "gated_delta"};
+    const char *name = string_of(c, "update_rule", "gated_delta");
+    for (int i = VKA_LINEAR_ATTENTION_LINEAR; i <= VKA_LINEAR_ATTENTION_GATED_DELTA; i++) {
+        if (!strcmp(name, names[i])) {
+            *rule = (vka_linear_attention_rule)i;
+            return true;
+        }
+    }
+    return skip(r, "update_rule %s", name);
+}
+
+static bool check_linear(const op_case *c, int64_t q_heads, int64_t heads, result *r) {
+    const case_tensor *in = c->inputs;
+    if (!in[QUERY].type || !in[KEY].type || !in[VALUE].type || !c->outputs[0].type) {
+        return fail(r, "query, key, value and output are required");
+    }
+    for (int i = 0; i < LINEAR_INPUTS; i++) {
+        if (in[i].type && i != PAST && in[i].rank != 3) {
+            return fail(r, "%s has %u dimensions, not 3", in[i].name, in[i].rank);
+        }
+    }
+    const uint32_t *q = in[QUERY].dims, *k = in[KEY].dims, *v = in[VALUE].dims;
+    if (q_heads < 1 || heads < 1 || q[2] % q_heads || k[2] % heads || v[2] % heads || q[2] / q_heads != k[2] / heads) {
+        return fail(r, "%lld and %lld heads don't go with the shapes", (long long)q_heads, (long long)heads);
+    }
+    if (in[DECAY].type && in[DECAY].dims[2] % heads) {
+        return fail(r, "a decay of %u numbers for %lld heads", in[DECAY].dims[2], (long long)heads);
+    }
+    uint32_t h = (uint32_t)heads, value_dim = v[2] / h, out[] = {q[0], q[1], (uint32_t)q_heads * value_dim};
+    uint32_t state[] = {q[0], h, k[2] / h, value_dim};
+    return case_has_shape(&in[PAST], 4, state, r) && case_has_shape(&c->outputs[0], 3, out, r) &&
+           case_has_shape(&c->outputs[1], 4, state, r);
+}
+
+static bool describe_linear(gpu *g, const op_case *c, vka_linear_attention_desc *d, result *r) {
+    const case_tensor *in = c->inputs, *out = c->outputs;
+    int64_t q_heads, heads;
+    if (!are_real(c, LINEAR_INPUTS, 2, r) || !read_rule(c, &d->rule, r) ||
+        !case_get_int(c, "q_num_heads", 0, &q_heads, r) || !case_get_int(c, "kv_num_heads", 0, &heads, r) ||
+        !case_get_float(c, "scale", 0, &d->scale, r) || !check_linear(c, q_heads, heads, r)) {
+        return false;
+    }
+    uint32_t h = (uint32_t)heads;
+    d->q = split_heads(gpu_tensor(g, &in[QUERY]), (uint32_t)q_heads);
+    d->k = split_heads(gpu_tensor(g, &in[KEY]), h);
+    d->v = split_heads(gpu_tensor(g, &in[VALUE]), h);
+    d->out = split_heads(gpu_result(g, &out[0], in[QUERY].type->dtype), (uint32_t)q_heads);
+    if (in[DECAY].type) {
+        d->decay = split_heads(gpu_tensor(g, &in[DECAY]), h);
+    }
+    if (in[BETA].type) { /* of all heads, or of each */
+        d->beta = vka_tensor_transpose(gpu_tensor(g, &in[BETA]), 1, 2);
+    }
+    d->state_in = gpu_floats(g, &in[PAST]);
+    d->state_out = out[1].type ? gpu_result(g, &out[1], VKA_F32) : (vka_tensor){0};
+    return true;
+}
+
+static void run_linear(gpu *g, const op_case *c, result *r) {
+    vka_linear_attention_desc d = {0};
+    gpu_begin(g);
+    if (describe_linear(g, c, &d, r) && gpu_run(g, vka_linear_attention(g->recorder, &d), r)) {
+        bool ok = gpu_check(g, d.out.buffer, d.out.dtype, &c->outputs[0], r);
+        (void)(ok && gpu_check(g, d.state_out.buffer, VKA_F32, &c->outputs[1], r));
+    }
+    gpu_end(g);
+}
+
 const operation group_recurrent[] = {
     {"CausalConvWithState", 27, 4, 2, {"activation"}, run_conv},
+    {"LinearAttention", 27, 6, 2, {"update_rule", "q_num_heads", "kv_num_heads", "scale", "chunk_size"}, run_linear},
     {0},
 };
