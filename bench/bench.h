@@ -450,8 +450,7 @@ typedef struct bench_check {
  * and a random sample that bounds the time. That no element is NaN or infinite is checked everywhere. */
 bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_OUTPUTS], uint64_t seed);
 
-/* ---- run.c: a case from beginning to end
- * ------------------------------------------------------------------------------ */
+/* ---- run.c: a case from beginning to end ------------------------------------------------------------------------- */
 
 typedef struct bench_report bench_report;
 
@@ -525,9 +524,7 @@ typedef struct bench_record_cost {
 /* Prints a table of all operations, and writes it to options->json. */
 bench_exit bench_record(const bench_options *options);
 
-/* ---- pattern.c: what is in a pattern?
- * --------------------------------------------------------------------------------
- */
+/* ---- pattern.c: what is in a pattern? ---------------------------------------------------------------------------- */
 
 /* Prints what a pattern costs, and draws it. */
 bench_exit bench_pattern_show(const bench_options *options);
@@ -577,8 +574,7 @@ void bench_report_reason(const char *name, bench_state state, const char *reason
 /* The last lines of a command: whether it was stopped, and the file that holds its results; NULL: there is none. */
 void bench_report_end(const char *what, size_t measured, size_t all, const char *file);
 
-/* ---- json.c: for programs
- * --------------------------------------------------------------------------------------------- */
+/* ---- json.c: for programs ---------------------------------------------------------------------------------------- */
 
 #define BENCH_SCHEMA "vkattn-bench/1"
 
@@ -623,8 +619,7 @@ bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rul
 /* Fills a report, whose results are to be freed. false: the reason went to stderr. */
 bool bench_json_read(const char *path, bench_report *report);
 
-/* ---- compare.c
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- compare.c --------------------------------------------------------------------------------------------------- */
 
 bench_exit bench_compare(const char *path_a, const char *path_b);
 

@@ -288,8 +288,7 @@ vka_device *bench_device_import(bench_device *d, PFN_vkGetInstanceProcAddr loade
     return import(d, loader, NULL);
 }
 
-/* ---- public
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
 /* What could not be done; NULL when everything was. */
 static const char *open_steps(bench_device *d, const uint8_t uuid[VK_UUID_SIZE], const char *tuning) {

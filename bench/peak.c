@@ -134,8 +134,7 @@ static void kernel_destroy(kernel *k) {
     vka_buffer_destroy(&k->result);
 }
 
-/* ---- multiply-adds
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- multiply-adds ----------------------------------------------------------------------------------------------- */
 
 static bool record_kernel(const kernel *k, uint32_t groups, uint32_t loops) {
     const bench_vk *vk = &k->d->vk;
@@ -205,8 +204,7 @@ static double measure_tflops(const bench_device *d) {
     return FLOPS_PER_LOOP * loops * INVOCATIONS * groups / (best * 1e9);
 }
 
-/* ---- copies
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- copies ------------------------------------------------------------------------------------------------------ */
 
 typedef struct copy {
     vka_buffer *from, *to;

@@ -24,8 +24,7 @@ size_t bench_problem_bytes(const bench_problem *p, bench_slot slot) {
     return t->count ? t->count / vka_dtype_block(t->view.dtype) * vka_dtype_size(t->view.dtype) : 0;
 }
 
-/* ---- life
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- life -------------------------------------------------------------------------------------------------------- */
 
 /* Large tensors repeat their first elements: a billion random numbers would take minutes. The period is a prime, so no
  * two of the first four million rows, whatever their width, begin at the same element of it. */

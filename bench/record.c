@@ -84,8 +84,7 @@ static vka_status record_twice(measurement *m, const record_tools *t) {
     return status == VKA_OK && m->calls.lost ? VKA_OUT_OF_MEMORY : status;
 }
 
-/* ---- turns
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
 
 static double microseconds_each(double start_ms, uint32_t recordings) {
     return (bench_now_ms() - start_ms) * 1e3 / recordings;
@@ -133,8 +132,7 @@ static vka_status take_turns(measurement *m, VkCommandBuffer cmd, vka_recorder *
     return status;
 }
 
-/* ---- one operation
- * --------------------------------------------------------------------------------------------------- */
+/* ---- one operation ----------------------------------------------------------------------------------------------- */
 
 static vka_status measure(measurement *m, const record_tools *t, bench_record_cost *cost) {
     vka_device *device = bench_device_vka(m->d);
@@ -198,8 +196,7 @@ static void measure_one(bench_device *d, const record_tools *t, const record_op 
     }
 }
 
-/* ---- the table
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 enum { NAME = 19, COUNT = 9, TIME = 9, RATIO = 7 };
 
@@ -235,8 +232,7 @@ static void print_help(uint32_t recordings) {
     bench_column_help("checked", "the operation from its description, checked and planned each time");
 }
 
-/* ---- everything
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- everything -------------------------------------------------------------------------------------------------- */
 
 static bool open_tools(bench_device *d, record_tools *t) {
     const bench_vk *vk = &d->vk;

@@ -40,8 +40,7 @@ static bool passed(journey *j, const char *step, vka_status status) {
     return false;
 }
 
-/* ---- the plan
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 /* The value of the line "key: value" of an explanation. */
 static bool find_fact(const char *text, const char *key, char *value, size_t capacity) {
@@ -177,8 +176,7 @@ static void run_case(journey *j) {
     }
 }
 
-/* ---- the list
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* The cases that the options ask for. */
 static void collect(const bench_options *o, bench_list *list) {
@@ -273,8 +271,7 @@ static bool run_list(const bench_options *o, bench_device *d, bench_report *repo
     return ok;
 }
 
-/* ---- public
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
 void bench_report_begin(bench_report *report, const bench_device *d, uint64_t seed) {
     const vka_device_caps *caps = bench_device_caps(d);

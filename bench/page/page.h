@@ -202,8 +202,7 @@ const char *page_group_of(const bench_case *c);
 /* How many times as fast as `base` the other one is, over the cases of a group, or all with NULL. */
 double page_geometric_mean(const page_subject *base, const page_subject *other, const char *group, size_t *count);
 
-/* ---- chart.c, chart_dots.c: a panel as SVG
- * --------------------------------------------------------------------------- */
+/* ---- chart.c, chart_dots.c: a panel as SVG ----------------------------------------------------------------------- */
 
 enum { PAGE_PANEL_WIDTH = 400, PAGE_DOTS_HEAD = 22, PAGE_DOTS_ROW = 32, PAGE_DOTS_FOOT = 36 };
 double page_panel_height(const page_figure *f, const page_panel *panel);
@@ -219,8 +218,7 @@ void page_shape_write(FILE *file, page_shape shape, bool hollow, double x, doubl
 page_shape page_subject_shape(size_t subject);
 #define PAGE_COLOURS 8
 
-/* ---- html.c, table.c
- * ------------------------------------------------------------------------------------------------- */
+/* ---- html.c, table.c --------------------------------------------------------------------------------------------- */
 
 /* Text that means itself in HTML, SVG and attributes, whatever it holds. */
 void page_escape(FILE *file, const char *text);

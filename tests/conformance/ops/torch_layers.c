@@ -80,8 +80,7 @@ static void run_attention(gpu *g, const op_case *c, result *r) {
     gpu_end(g);
 }
 
-/* ---- layers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static vka_status add_layer(vka_nn_sequence *s, const void *desc) {
     return vka_nn_layer(s, desc);
