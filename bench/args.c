@@ -39,8 +39,7 @@ bool bench_args_refuse(const args_given *g, args_id id, const char *rule) {
                           rule);
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------
- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static bool whole(const args_given *g, args_id id, double *value) {
     const args_option *o = &bench_args_options[id];
@@ -108,8 +107,7 @@ bool bench_args_name(const args_given *g, args_id id, int otherwise, int *value)
     return bench_args_refuse(g, id, hint);
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------
- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 static bool unknown_option(const args_given *g, const char *text) {
     const char *names[ARG_COUNT];
@@ -241,8 +239,7 @@ static void free_given(args_given *g) {
     free(g->words);
 }
 
-/* ---- do the options fit each other? -------------------------------------------------------------------------------
- */
+/* ---- do the options fit each other? ------------------------------------------------------------------------------ */
 
 static void add_owner(char *rule, size_t size, const char *name) {
     size_t used = strlen(rule);
@@ -314,8 +311,7 @@ static bool check_path(const args_given *g, const bench_options *o) {
            (splits || !g->text[ARG_SPLITS] || bench_args_refuse(g, ARG_SPLITS, no_splits));
 }
 
-/* ---- meaning ------------------------------------------------------------------------------------------------------
- */
+/* ---- meaning ----------------------------------------------------------------------------------------------------- */
 
 static bool take_shape(const args_given *g, bench_case *c) {
     bool ok = true;
@@ -417,8 +413,7 @@ static bool take(args_given *g, const char **last, bench_options *o) {
     return ok;
 }
 
-/* ---- commands -----------------------------------------------------------------------------------------------------
- */
+/* ---- commands ---------------------------------------------------------------------------------------------------- */
 
 static bool unknown_command(const char *word) {
     const char *names[16];

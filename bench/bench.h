@@ -328,8 +328,7 @@ typedef struct bench_summary {
 /* Sorts them. */
 bench_summary bench_summarise(double *samples, uint32_t count);
 
-/* ---- turns.c: attentions that take turns ---------------------------------------------------------------------------
- */
+/* ---- turns.c: attentions that take turns ------------------------------------------------------------------------- */
 
 /* A description with a recorder of its own. */
 typedef struct bench_contender {
@@ -384,8 +383,7 @@ typedef struct bench_peaks {
 /* What can't be measured stays NaN, with a line on stderr. */
 bench_peaks bench_measure_peaks(const bench_device *d);
 
-/* ---- problem.c: the tensors of a case, on host and device ----------------------------------------------------------
- */
+/* ---- problem.c: the tensors of a case, on host and device -------------------------------------------------------- */
 
 typedef enum bench_slot {
     BENCH_Q,
@@ -429,14 +427,12 @@ vka_status bench_problem_poison(bench_problem *p);
 void *bench_problem_read(const bench_problem *p, bench_slot slot);
 size_t bench_problem_bytes(const bench_problem *p, bench_slot slot);
 
-/* ---- ops/attention.c: for what measures nothing but attention ------------------------------------------------------
- */
+/* ---- ops/attention.c: for what measures nothing but attention ---------------------------------------------------- */
 
 vka_attention_desc bench_attention_desc(const bench_problem *p);
 bench_path bench_attention_path(vka_attention_path path);
 
-/* ---- verify.c: is it right? ----------------------------------------------------------------------------------------
- */
+/* ---- verify.c: is it right? -------------------------------------------------------------------------------------- */
 
 typedef struct bench_check {
     bool ok;
@@ -485,14 +481,12 @@ void bench_report_begin(bench_report *report, const bench_device *d, uint64_t se
 bench_result bench_run_case(const bench_options *options, bench_device *d, const bench_report *report,
                             const bench_case *c);
 
-/* ---- tune.c: which path and tile is the fastest for each class of problems? ----------------------------------------
- */
+/* ---- tune.c: which path and tile is the fastest for each class of problems? -------------------------------------- */
 
 /* Measures within options->seconds, prints what it found and writes the record to options->json. */
 bench_exit bench_tune(const bench_options *options);
 
-/* ---- options.c: what does each option of attention cost? ------------------------------------------------------------
- */
+/* ---- options.c: what does each option of attention cost? --------------------------------------------------------- */
 
 typedef struct bench_option_cost {
     const char *shape, *option; /* option: "plain" for the attention that the others are measured against */
@@ -509,8 +503,7 @@ typedef struct bench_option_cost {
 /* Prints a table of ratios to the plain attention, and writes it to options->json. */
 bench_exit bench_costs(const bench_options *options);
 
-/* ---- record.c: what does recording cost the host? -------------------------------------------------------------------
- */
+/* ---- record.c: what does recording cost the host? ---------------------------------------------------------------- */
 
 typedef struct bench_record_cost {
     const char *operation;
@@ -529,8 +522,7 @@ bench_exit bench_record(const bench_options *options);
 /* Prints what a pattern costs, and draws it. */
 bench_exit bench_pattern_show(const bench_options *options);
 
-/* ---- pattern_costs.c: how close to the speed of a dense attention do live tiles run? -------------------------------
- */
+/* ---- pattern_costs.c: how close to the speed of a dense attention do live tiles run? ----------------------------- */
 
 typedef struct bench_pattern_cost {
     const char *words; /* of bench_pattern_parse */
@@ -551,8 +543,7 @@ typedef struct bench_pattern_cost {
 /* Prints a table, and writes it to options->json. */
 bench_exit bench_pattern_costs(const bench_options *options);
 
-/* ---- report.c: for people -------------------------------------------------------------------------------------------
- */
+/* ---- report.c: for people ---------------------------------------------------------------------------------------- */
 
 struct bench_report {
     char device[256], driver[256];
@@ -623,8 +614,7 @@ bool bench_json_read(const char *path, bench_report *report);
 
 bench_exit bench_compare(const char *path_a, const char *path_b);
 
-/* ---- page/: results of many devices as a page ---------------------------------------------------------------------
- */
+/* ---- page/: results of many devices as a page -------------------------------------------------------------------- */
 
 /* Takes the arguments behind `report`, and changes their order. Otherwise as bench_options_parse. */
 bool bench_page_options_parse(int argc, const char **argv, bench_page_options *options);

@@ -144,8 +144,7 @@ void bench_case_brief(const bench_case *c, char label[BENCH_LABEL_SIZE]) {
     put_case(c, true, &(bench_line){label, BENCH_LABEL_SIZE});
 }
 
-/* ---- cost ---------------------------------------------------------------------------------------------------------
- */
+/* ---- cost -------------------------------------------------------------------------------------------------------- */
 
 bench_cost bench_case_cost(const bench_case *c) {
     if (operations[c->op]->cost) {

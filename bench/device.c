@@ -19,8 +19,7 @@ static void on_log(void *user, vka_log_level level, const char *item, const char
     }
 }
 
-/* ---- the list ------------------------------------------------------------------------------------------------------
- */
+/* ---- the list ---------------------------------------------------------------------------------------------------- */
 
 /* Why there is no device, as the library puts it: a text of REASON_SIZE. */
 #define REASON_SIZE 256
@@ -128,8 +127,7 @@ static bool find_uuid(uint32_t number, uint8_t uuid[VK_UUID_SIZE]) {
     return index < count;
 }
 
-/* ---- Vulkan ---------------------------------------------------------------------------------------------------------
- */
+/* ---- Vulkan ------------------------------------------------------------------------------------------------------ */
 
 static bool load_loader(bench_device *d) {
     static const char *const names[] = {"libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib", "libMoltenVK.dylib"};

@@ -11,8 +11,7 @@
 
 static const char *const states[] = {"ok", "failed", "skipped"};
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* NaN has no place in JSON and means "not measured". */
 static void add_measured(cJSON *object, const char *name, double value) {
@@ -248,8 +247,7 @@ bool bench_json_writable(const char *path) {
     return file != NULL;
 }
 
-/* ---- reading --------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static char *read_text(const char *path) {
     FILE *file = fopen(path, "rb");

@@ -96,8 +96,7 @@ static vka_tensor add_constant(bench_set *b, vka_dtype dtype, uint32_t rank, con
     return t;
 }
 
-/* ---- options --------------------------------------------------------------------------------------------------------
- */
+/* ---- options ----------------------------------------------------------------------------------------------------- */
 
 static void causal(bench_set *b, vka_attention_desc *d) {
     (void)b;
@@ -228,8 +227,7 @@ static const option options[] = {
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
-/* ---- measurement ----------------------------------------------------------------------------------------------------
- */
+/* ---- measurement ------------------------------------------------------------------------------------------------- */
 
 static float *read_output(const bench_set *b) {
     size_t bytes = b->out.count * vka_dtype_size(b->dtype);
@@ -312,8 +310,7 @@ static array random_array(bench_set *b, uint32_t heads, uint32_t rows) {
     return a;
 }
 
-/* ---- the tables ---------------------------------------------------------------------------------------------------
- */
+/* ---- the tables -------------------------------------------------------------------------------------------------- */
 
 enum { NAME = 20, TIME = 9, RATIO = 7, SPREAD = 7, GOAL = 6 };
 
@@ -356,8 +353,7 @@ static void print_help(void) {
     bench_column_help("goal", "the ratio that this project wants to stay below, where it has set one");
 }
 
-/* ---- everything ---------------------------------------------------------------------------------------------------
- */
+/* ---- everything -------------------------------------------------------------------------------------------------- */
 
 /* The whole list of what will be measured is there from the beginning, so that the file says what was not reached. */
 #define MAX_COSTS (4 * 2 * (int)OPTIONS)

@@ -7,8 +7,7 @@
 
 #include <stdio.h>
 
-/* ---- pattern_list.c: well-known patterns by name ------------------------------------------------------------------
- */
+/* ---- pattern_list.c: well-known patterns by name ----------------------------------------------------------------- */
 
 /* The numbers of a parameter: "3", "7x7", "0,17,40". */
 #define BENCH_MAX_NUMBERS 64
@@ -55,8 +54,7 @@ void bench_named_print(FILE *file);
 #define BENCH_MAX_NAMED 32
 size_t bench_named_names(const char *names[BENCH_MAX_NAMED]);
 
-/* ---- pattern_spec.c: patterns as words ------------------------------------------------------------------------------
- */
+/* ---- pattern_spec.c: patterns as words --------------------------------------------------------------------------- */
 
 typedef struct bench_pattern {
     vka_pattern_desc desc; /* points to the following */
@@ -74,8 +72,7 @@ bool bench_pattern_parse(const char *words, uint32_t queries, uint32_t keys, uin
                          bench_pattern *pattern);
 void bench_pattern_free(bench_pattern *pattern);
 
-/* ---- pattern_draw.c: maps as pictures -------------------------------------------------------------------------------
- */
+/* ---- pattern_draw.c: maps as pictures ---------------------------------------------------------------------------- */
 
 typedef enum bench_level {
     BENCH_LEVEL_ELEMENT = 0, /* a cell a query and key, in the order of tokens          */

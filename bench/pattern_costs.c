@@ -58,8 +58,7 @@ typedef struct costs_set {
     double begin_ms, end_ms; /* of the one being measured      */
 } costs_set;
 
-/* ---- is it right? -------------------------------------------------------------------------------------------------
- */
+/* ---- is it right? ------------------------------------------------------------------------------------------------ */
 
 /* A row as an attention of its own, whose mask is what the map shows. */
 static void check_row(const costs_set *s, const vka_pattern_map *map, uint32_t h, uint32_t i, const float *out,
@@ -145,8 +144,7 @@ static const char *verify(const costs_set *s, const vka_pattern *pattern, bench_
     return wrong;
 }
 
-/* ---- measurement --------------------------------------------------------------------------------------------------
- */
+/* ---- measurement ------------------------------------------------------------------------------------------------- */
 
 static bool fail(const costs_set *s, bench_pattern_cost *cost, vka_status status, const char *why) {
     const char *said = bench_device_error(s->bench_device);
@@ -211,8 +209,7 @@ static bool measure_words(costs_set *s, bench_pattern_cost *cost) {
     return ok;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 enum { NAME = 36, TILES = 7, LIVE = 6, TIME = 8, RATIO = 6, SPREAD = 6 };
 

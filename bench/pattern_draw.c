@@ -30,8 +30,7 @@ static const uint32_t colours[KINDS] = {0x0072b2, 0xe69f00, 0xfbeccb, 0x000000};
 #define RIGHT     16.0
 #define LINE      17.0 /* from one line of text to the next */
 
-/* ---- counting -----------------------------------------------------------------------------------------------------
- */
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 /* columns x rows cells, each of `scale` x `scale` things. */
 typedef struct raster {
@@ -80,8 +79,7 @@ static uint32_t *raster_colours(const raster *r) {
     return rgb;
 }
 
-/* ---- walking a map --------------------------------------------------------------------------------------------------
- */
+/* ---- walking a map ----------------------------------------------------------------------------------------------- */
 
 static uint32_t token_of(const vka_pattern_map *map, uint32_t slot, uint32_t tokens) {
     uint32_t slots = map->info.tile_rows * map->info.query_tile;
@@ -159,8 +157,7 @@ static void count_tile_kinds(raster *r, const vka_pattern_map *map, uint32_t hea
     }
 }
 
-/* ---- parts of a picture ---------------------------------------------------------------------------------------------
- */
+/* ---- parts of a picture ------------------------------------------------------------------------------------------ */
 
 typedef struct legend {
     uint32_t rgb;

@@ -8,8 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------
- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 /* NULL: it has no such parameter. */
 static const bench_numbers *numbers(const bench_making *m, const char *key) {
@@ -43,8 +42,7 @@ static vka_pattern_term *add(bench_terms *terms, vka_pattern_kind kind) {
     return t;
 }
 
-/* ---- of sequences ---------------------------------------------------------------------------------------------------
- */
+/* ---- of sequences ------------------------------------------------------------------------------------------------ */
 
 static void all(const bench_making *m, bench_terms *terms) {
     (void)m;
@@ -125,8 +123,7 @@ static void documents(const bench_making *m, bench_terms *terms) {
     t->documents.ids = ids;
 }
 
-/* ---- masks ----------------------------------------------------------------------------------------------------------
- */
+/* ---- masks ------------------------------------------------------------------------------------------------------- */
 
 static bool chance(ref_rng *rng, uint32_t percent) {
     return ref_rng_below(rng, 100) < percent;
@@ -169,8 +166,7 @@ static void chunks(const bench_making *m, bench_terms *terms) {
     t->chunks.after = size(m, "after");
 }
 
-/* ---- of grids -------------------------------------------------------------------------------------------------------
- */
+/* ---- of grids ---------------------------------------------------------------------------------------------------- */
 
 /* The value of an axis: one number stands for all. */
 static uint32_t axis_of(const bench_making *m, const char *key, uint32_t axis) {
@@ -216,8 +212,7 @@ static void swin(const bench_making *m, bench_terms *terms) {
     }
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 #define NEIGHBORHOOD(window, stride, dilation, causal)                                                                 \
     {                                                                                                                  \

@@ -18,8 +18,7 @@ typedef struct word {
 
 #define complain(...) bench_complain("pattern --list", __VA_ARGS__)
 
-/* ---- words --------------------------------------------------------------------------------------------------------
- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* "3", "7x7", "0,17,40", "-2", "unbounded"; empty: no number. */
 static bool parse_numbers(const char *text, bool any_sign, bench_numbers *n) {
@@ -144,8 +143,7 @@ static uint32_t parse_words(char *text, word *words) {
     return count;
 }
 
-/* ---- terms ----------------------------------------------------------------------------------------------------------
- */
+/* ---- terms ------------------------------------------------------------------------------------------------------- */
 
 /* One past the last term of the alternative that begins at `first`. */
 static uint32_t alternative_end(const bench_terms *t, uint32_t first) {

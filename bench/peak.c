@@ -31,8 +31,7 @@ typedef struct kernel {
     VkQueryPool queries; /* null without timestamps */
 } kernel;
 
-/* ---- objects --------------------------------------------------------------------------------------------------------
- */
+/* ---- objects ----------------------------------------------------------------------------------------------------- */
 
 static bool create_set(kernel *k) {
     const bench_vk *vk = &k->d->vk;

@@ -29,8 +29,7 @@ typedef struct record_tools {
     VkCommandBuffer cmd;
 } record_tools;
 
-/* ---- the bare commands ---------------------------------------------------------------------------------------------
- */
+/* ---- the bare commands ------------------------------------------------------------------------------------------- */
 
 /* A workspace of its own, so that a plan need not ask the recorder for one. */
 static vka_status describe(measurement *m, vka_device *device) {

@@ -5,8 +5,7 @@
 
 #include "vk.h"
 
-/* ---- record_calls.c: the Vulkan commands that the library records -------------------------------------------------
- */
+/* ---- record_calls.c: the Vulkan commands that the library records ------------------------------------------------ */
 
 typedef enum call_kind {
     CALL_PIPELINE,
@@ -43,8 +42,7 @@ PFN_vkGetInstanceProcAddr bench_calls_loader(const bench_vk *vk);
 void bench_calls_keep(recorded_calls *calls);
 void bench_calls_replay(const bench_vk *vk, VkCommandBuffer cmd, const recorded_calls *calls);
 
-/* ---- record_ops.c: one description of every operation ---------------------------------------------------------------
- */
+/* ---- record_ops.c: one description of every operation ------------------------------------------------------------ */
 
 typedef struct record_memory {
     vka_device *device;

@@ -178,8 +178,7 @@ static vka_linear_desc linear(record_memory *m) {
                              .out = T(VKA_F16, QUERIES, WIDTH)};
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 size_t bench_record_workspace(vka_operation operation) {
     switch (operation) {

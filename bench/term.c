@@ -15,8 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- colours ------------------------------------------------------------------------------------------------------
- */
+/* ---- colours ----------------------------------------------------------------------------------------------------- */
 
 static bool smart(int fd) {
     const char *term = getenv("TERM");
@@ -37,8 +36,7 @@ const char *bench_style(bench_colour colour) {
     return coloured(STDOUT_FILENO) ? codes[colour] : "";
 }
 
-/* ---- Ctrl-C -------------------------------------------------------------------------------------------------------
- */
+/* ---- Ctrl-C ------------------------------------------------------------------------------------------------------ */
 
 static volatile sig_atomic_t stopped;
 
@@ -64,8 +62,7 @@ bool bench_stopped(void) {
     return stopped != 0;
 }
 
-/* ---- progress -----------------------------------------------------------------------------------------------------
- */
+/* ---- progress ---------------------------------------------------------------------------------------------------- */
 
 #define BAR           16
 #define PLAIN_EVERY_S 10
@@ -212,8 +209,7 @@ void bench_note(const char *format, ...) {
     pthread_mutex_unlock(&progress.lock);
 }
 
-/* ---- results of what was stopped ------------------------------------------------------------------------------------
- */
+/* ---- results of what was stopped --------------------------------------------------------------------------------- */
 
 char *bench_spare_file(const char *kind) {
     const char *folder = getenv("TMPDIR");

@@ -68,8 +68,7 @@ static bench_case case_of(const tuner *t, const tune_class *c, vka_dtype dtype) 
     return b;
 }
 
-/* ---- the field ----------------------------------------------------------------------------------------------------
- */
+/* ---- the field --------------------------------------------------------------------------------------------------- */
 
 /* Adds a contender; false, with nothing added, if it doesn't run. */
 static bool enter(tuner *t, vka_attention_path path, vka_attention_tile tile, uint32_t splits) {
@@ -148,8 +147,7 @@ static bool verified(tuner *t, candidate *x) {
     return check.ok;
 }
 
-/* ---- stages -------------------------------------------------------------------------------------------------------
- */
+/* ---- stages ------------------------------------------------------------------------------------------------------ */
 
 /* A path whose first tile takes that many times the default is left. */
 #define HOPELESS 3
@@ -250,8 +248,7 @@ static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
     return result;
 }
 
-/* ---- the table ----------------------------------------------------------------------------------------------------
- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 enum { TYPE = 4, DIM = 3, USE = 7, KERNEL = 22, TIME = 8, RATIO = 5, SPREAD = 6 };
 
@@ -298,8 +295,7 @@ static void print_help(void) {
     bench_column_help("rule", "yes: written, since it is faster by more than the spread");
 }
 
-/* ---- everything ---------------------------------------------------------------------------------------------------
- */
+/* ---- everything -------------------------------------------------------------------------------------------------- */
 
 /* The head dimension of the next narrower class: what holds for this class says nothing about those. */
 static uint32_t narrower(uint32_t head_dim) {

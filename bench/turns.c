@@ -24,8 +24,7 @@ vka_status bench_contender_prepare(vka_device *device, bench_contender *x) {
     return status == VKA_OK ? bench_sampler_begin(&x->sampler, device, x->recorder, record, &x->desc, &x->ms) : status;
 }
 
-/* ---- statistics ---------------------------------------------------------------------------------------------------
- */
+/* ---- statistics -------------------------------------------------------------------------------------------------- */
 
 static int compare_doubles(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
@@ -52,8 +51,7 @@ bool bench_is_faster(const bench_score *score) {
     return score->rounds >= BENCH_ROUNDS_TO_TRUST && 1 - score->ratio > score->spread;
 }
 
-/* ---- turns --------------------------------------------------------------------------------------------------------
- */
+/* ---- turns ------------------------------------------------------------------------------------------------------- */
 
 typedef struct turns {
     double ms[BENCH_MAX_CONTENDERS][BENCH_MAX_ROUNDS];
@@ -95,8 +93,7 @@ vka_status bench_take_turns(bench_contender *const *list, uint32_t count, bench_
     return status;
 }
 
-/* ---- time ---------------------------------------------------------------------------------------------------------
- */
+/* ---- time -------------------------------------------------------------------------------------------------------- */
 
 bench_clock bench_clock_start(double seconds) {
     double now = bench_now_ms();

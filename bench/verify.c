@@ -27,8 +27,7 @@ static bool all_finite(const void *storage, vka_dtype dtype, size_t count) {
     return true;
 }
 
-/* ---- which rows ----------------------------------------------------------------------------------------------------
- */
+/* ---- which rows -------------------------------------------------------------------------------------------------- */
 
 static uint64_t rows_to_check(uint64_t rows, double ns_per_row) {
     double affordable = BUDGET_NS / ns_per_row;

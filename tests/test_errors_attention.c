@@ -95,8 +95,7 @@ static vka_tensor at(vka_tensor t, uint64_t offset) {
     return t;
 }
 
-/* ---- the table of arguments and numbers, whose entries ops/contract.c takes as they are -----------------------------
- */
+/* ---- the table of arguments and numbers, whose entries ops/contract.c takes as they are -------------------------- */
 
 #define WITH(field) offsetof(vka_attention_desc, field), #field
 
@@ -199,8 +198,7 @@ Test(errors_attention, numbers) {
     end(&f);
 }
 
-/* ---- what attention checks by itself --------------------------------------------------------------------------------
- */
+/* ---- what attention checks by itself ----------------------------------------------------------------------------- */
 
 /* Heads and batches of keys and values, which may be those of q or fewer. */
 Test(errors_attention, heads_and_batch) {

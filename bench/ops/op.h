@@ -100,8 +100,7 @@ vka_tensor bench_case_tensor(const bench_case *c, bench_slot slot);
                                                   .explain = explain,                                                  \
                                                   __VA_ARGS__}
 
-/* ---- rows.c: operations on rows, x and out [rows, cols] ------------------------------------------------------------
- */
+/* ---- rows.c: operations on rows, x and out [rows, cols] ---------------------------------------------------------- */
 
 void bench_rows_label(const bench_case *c, bool brief, bench_line *line);
 /* weight and bias are [cols]; residual and sum as x, if the case has a residual. */

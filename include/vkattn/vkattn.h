@@ -578,8 +578,7 @@ VKA_API vka_status vka_operation_candidates(vka_device *device, vka_operation op
                                             size_t desc_size, void *candidates, size_t candidate_size,
                                             uint32_t capacity, uint32_t *count);
 
-/* ---- functions that know the size of a description ----------------------------------------------------------------
- */
+/* ---- functions that know the size of a description --------------------------------------------------------------- */
 
 static inline vka_status vka_device_enumerate(const vka_device_desc *desc_, vka_device_caps *caps_, uint32_t capacity_,
                                               uint32_t *count_) {

@@ -31,8 +31,7 @@ static const case_type types[] = {
     {"u64", 8, VKA_DTYPE_INVALID},
 };
 
-/* ---- words ----------------------------------------------------------------------------------------------------------
- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* Where the shape of a scalar stands: "input 0 x f32  x.bin". */
 static bool may_be_empty(char *const *words, uint32_t index, const char *space) {
@@ -78,8 +77,7 @@ static bool copy_name(char name[CASE_MAX_NAME], const char *word) {
     return snprintf(name, CASE_MAX_NAME, "%s", word) < CASE_MAX_NAME;
 }
 
-/* ---- lines ----------------------------------------------------------------------------------------------------------
- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 static bool parse_op(op_case *c, char **words, uint32_t count, result *r) {
     return (count == 2 && !c->op[0] && copy_name(c->op, words[1])) || fail(r, "malformed or second op");
@@ -192,8 +190,7 @@ static bool parse_line(op_case *c, const char *folder, char *line, result *r) {
     return fail(r, "unknown word '%s'", words[0]);
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------------------
- */
+/* ---- the whole --------------------------------------------------------------------------------------------------- */
 
 static bool is_torch(const op_case *c) {
     return strncmp(c->op, "torch.", 6) == 0;
@@ -300,8 +297,7 @@ void case_free(op_case *c) {
     *c = (op_case){0};
 }
 
-/* ---- questions ------------------------------------------------------------------------------------------------------
- */
+/* ---- questions --------------------------------------------------------------------------------------------------- */
 
 const case_tensor *case_input(const op_case *c, const char *name) {
     static const case_tensor absent;

@@ -8,8 +8,7 @@
 
 #include <vkattn/vkattn.h>
 
-/* ---- results: main.c -----------------------------------------------------------------------------------------------
- */
+/* ---- results: main.c --------------------------------------------------------------------------------------------- */
 
 typedef enum verdict { PASSED = 0, FAILED, SKIPPED } verdict;
 
@@ -23,8 +22,7 @@ typedef struct result {
 bool fail(result *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bool skip(result *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ---- cases: case.c -------------------------------------------------------------------------------------------------
- */
+/* ---- cases: case.c ----------------------------------------------------------------------------------------------- */
 
 #define CASE_MAX_RANK  8
 #define CASE_MAX_COUNT 32 /* inputs, outputs, attributes: of each */
@@ -91,8 +89,7 @@ bool case_has_shape(const case_tensor *t, uint32_t rank, const uint32_t *dims, r
 /* "[2, 3, 4]" */
 const char *case_shape_text(uint32_t rank, const uint32_t *dims, char text[128]);
 
-/* ---- the device: gpu.c ---------------------------------------------------------------------------------------------
- */
+/* ---- the device: gpu.c ------------------------------------------------------------------------------------------- */
 
 typedef struct gpu {
     vka_device *device;
@@ -121,15 +118,13 @@ bool gpu_run(gpu *g, vka_status recorded, result *r);
 bool gpu_check(gpu *g, vka_buffer *buffer, vka_dtype dtype, const case_tensor *want, result *r);
 void gpu_end(gpu *g);
 
-/* ---- comparing: compare.c ------------------------------------------------------------------------------------------
- */
+/* ---- comparing: compare.c ---------------------------------------------------------------------------------------- */
 
 /* Every element against want's, within what compare.c says. NaN only equals NaN, infinities only themselves. Fails with
  * the worst element. */
 bool compare(const case_tensor *want, vka_dtype dtype, const void *got, result *r);
 
-/* ---- operators: ops/ -----------------------------------------------------------------------------------------------
- */
+/* ---- operators: ops/ --------------------------------------------------------------------------------------------- */
 
 /* An operator. A file ops/<group>.c defines const operation group_<group>[], which ends with {0}. */
 typedef struct operation {

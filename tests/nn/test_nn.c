@@ -106,8 +106,7 @@ static vka_nn_layer_desc describe(model *m) {
     return d;
 }
 
-/* ---- results -------------------------------------------------------------------------------------------------------
- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 /* `x`: all tokens of a sequence; out: those from `first` on, so many, of the sequence `batch`. */
 static void compare(const model *m, uint32_t batch, const float *x, uint32_t first, uint32_t count) {
@@ -193,8 +192,7 @@ Test(nn, llama_token_by_token) {
     close_model(&m);
 }
 
-/* ---- memory --------------------------------------------------------------------------------------------------------
- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Layers of one size share the arena; the app's has to be large enough. */
 Test(nn, arena) {
@@ -250,8 +248,7 @@ Test(nn, faults) {
     close_model(&m);
 }
 
-/* ---- refusals ------------------------------------------------------------------------------------------------------
- */
+/* ---- refusals ---------------------------------------------------------------------------------------------------- */
 
 Test(nn, names) {
     model m;

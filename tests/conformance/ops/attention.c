@@ -28,8 +28,7 @@ typedef struct problem {
     vka_attention_desc desc;
 } problem;
 
-/* ---- shapes ---------------------------------------------------------------------------------------------------------
- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static bool read_sequence(const case_tensor *t, int64_t heads, sequence *s, result *r) {
     const uint32_t *d = t->dims;
@@ -103,8 +102,7 @@ static bool check_types(const problem *p) {
            fail(p->r, "past keys and values have another type than new ones");
 }
 
-/* ---- q, k, v and outputs --------------------------------------------------------------------------------------------
- */
+/* ---- q, k, v and outputs ----------------------------------------------------------------------------------------- */
 
 static vka_tensor view(vka_buffer *buffer, vka_dtype dtype, const sequence *s) {
     return s->merged ? vka_tensor_transpose(vka_tensor_4d(buffer, dtype, s->batch, s->len, s->heads, s->dim), 1, 2)
@@ -183,8 +181,7 @@ static bool upload_scores(problem *p) {
     return true;
 }
 
-/* ---- mask -----------------------------------------------------------------------------------------------------------
- */
+/* ---- mask -------------------------------------------------------------------------------------------------------- */
 
 /* Does the mask broadcast to [batch, heads, queries, keys]? Its last dimension, the keys, is looked at elsewhere. */
 static bool broadcasts(const problem *p, const case_tensor *mask) {
@@ -253,8 +250,7 @@ static bool upload_mask(problem *p) {
     return true;
 }
 
-/* ---- which keys a query sees ----------------------------------------------------------------------------------------
- */
+/* ---- which keys a query sees ------------------------------------------------------------------------------------- */
 
 static bool read_lengths(problem *p) {
     const case_tensor *t = &p->c->inputs[IN_NONPAD];
@@ -317,8 +313,7 @@ static bool read_visibility(problem *p) {
     return true;
 }
 
-/* ---- the operator ---------------------------------------------------------------------------------------------------
- */
+/* ---- the operator ------------------------------------------------------------------------------------------------ */
 
 static bool read_numbers(problem *p) {
     vka_attention_desc *d = &p->desc;

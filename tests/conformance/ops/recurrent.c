@@ -32,8 +32,7 @@ static bool are_real(const op_case *c, uint32_t inputs, uint32_t outputs, result
     return true;
 }
 
-/* ---- convolution ----------------------------------------------------------------------------------------------------
- */
+/* ---- convolution ------------------------------------------------------------------------------------------------- */
 
 static vka_tensor time_first(vka_tensor t) {
     return t.dtype ? vka_tensor_transpose(t, 1, 2) : t;
@@ -82,8 +81,7 @@ static void run_conv(gpu *g, const op_case *c, result *r) {
     gpu_end(g);
 }
 
-/* ---- linear attention -----------------------------------------------------------------------------------------------
- */
+/* ---- linear attention -------------------------------------------------------------------------------------------- */
 
 enum { QUERY, KEY, VALUE, PAST, DECAY, BETA, LINEAR_INPUTS };
 

@@ -48,8 +48,7 @@ static void run_sequence(gpu *g, const op_case *c, result *r, const vka_tensor *
     }
 }
 
-/* ---- MultiheadAttention ---------------------------------------------------------------------------------------------
- */
+/* ---- MultiheadAttention ------------------------------------------------------------------------------------------ */
 
 static vka_status add_attention(vka_nn_sequence *s, const void *desc) {
     return vka_nn_attention(s, desc);
