@@ -1,11 +1,12 @@
-# vka_test(NAME name COMMAND program [argument..] [LABELS label..] [ENVIRONMENT VARIABLE=value..] [COST n])
+# vka_test(NAME name COMMAND program [argument..] [LABELS label..] [ENVIRONMENT VARIABLE=value..] [COST n] [ONCE])
 #
 # A test, run by tools/run-test, which sets limits, names what failed and counts what was skipped: exit status 77, or lines
 # "SKIP: reason". What the software driver compiles is kept from run to run, for all tests together, but not in the user's
-# own cache. Of tests that are to run at the same time ctest starts those of the highest COST first. Those with the label
-# "long" are divided by VKATTN_TEST_SHARE=K/N (tests/support/share.c).
+# own cache. Of tests that are to run at the same time ctest starts those of the highest COST first. Machines
+# may divide the tests by VKATTN_TEST_SHARE=K/N: Criterion's programs by themselves (tests/support/share.c); what is to run
+# ONCE is of the first share.
 function(vka_test)
-    cmake_parse_arguments(PARSE_ARGV 0 test "" "NAME;COST" "COMMAND;LABELS;ENVIRONMENT")
+    cmake_parse_arguments(PARSE_ARGV 0 test "ONCE" "NAME;COST" "COMMAND;LABELS;ENVIRONMENT")
     list(POP_FRONT test_COMMAND program)
     if(TARGET ${program})
         set(program $<TARGET_FILE:${program}>)
@@ -16,8 +17,8 @@ function(vka_test)
     set_property(TEST ${test_NAME} PROPERTY ENVIRONMENT
         MESA_SHADER_CACHE_DIR=${PROJECT_BINARY_DIR}/tests/shader-cache
         VKATTN_TEST_SKIPS=${PROJECT_BINARY_DIR}/Testing/skips ${test_ENVIRONMENT})
-    if("long" IN_LIST test_LABELS)
-        set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT VKATTN_TEST_LONG=1)
+    if(test_ONCE)
+        set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT VKATTN_TEST_ONCE=1)
     endif()
     if(test_COST)
         set_property(TEST ${test_NAME} PROPERTY COST ${test_COST})
