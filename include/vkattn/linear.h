@@ -11,9 +11,9 @@ extern "C" {
 
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_linear_path {
-    VKA_LINEAR_PATH_AUTO = 0, /* chosen from the device's capabilities and the problem                    */
-    VKA_LINEAR_PATH_VECTOR =
-        1,                    /* a workgroup owns a few outputs of up to eight rows and reads weights once: few rows */
+    VKA_LINEAR_PATH_AUTO = 0, /* chosen from the device's capabilities and the problem                              */
+    /* A workgroup owns a few outputs of up to eight rows, and reads weights once. */
+    VKA_LINEAR_PATH_VECTOR = 1,
     VKA_LINEAR_PATH_TILE = 2, /* a workgroup owns a tile of outputs, operands are staged in shared memory: GPUs     */
     /* Subgroups multiply cooperative matrices. x is f16 or bf16, weights have x's type or are quantised; those are
      * rounded to x's type, as if they were a tensor of it. */

@@ -174,6 +174,19 @@ bool context_leaves_out(const context *c, uint32_t share) {
     return false;
 }
 
+bool context_takes_turns(const context *c) {
+    static bool said;
+    if (!context_is_software(c) || getenv("VKATTN_TEST_ALL")) {
+        return false;
+    }
+    if (!said) {
+        fprintf(stderr,
+                "SKIP: every second kernel of a case: software drivers compile long (VKATTN_TEST_ALL=1 runs them)\n");
+        said = true;
+    }
+    return true;
+}
+
 uint64_t test_seed(void) {
     const char *text = getenv("VKATTN_SEED");
     return text ? strtoull(text, NULL, 0) : 1;

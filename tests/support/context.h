@@ -61,6 +61,8 @@ bool context_compiles_slowly(const context *c);
  * that is no multiple of 2 or 3, cases that go through types and the like in turn are left out evenly. A line is
  * printed for each; tools/run-test counts them. */
 bool context_leaves_out(const context *c, uint32_t share);
+/* A software driver: of the kernels that would do for a case, every second one runs, in turn. */
+bool context_takes_turns(const context *c);
 /* Is the device a processor, whose driver compiles everything in software? */
 bool context_is_software(const context *c);
 
