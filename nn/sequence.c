@@ -13,6 +13,10 @@ static uint64_t align(uint64_t n) {
     return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
 /* ---- errors -------------------------------------------------------------------------------------------------------- */
 
 void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...) {
@@ -98,13 +102,16 @@ static uint64_t place(vka_nn_sequence *s, uint64_t bytes) {
     memmove(&s->live[i + 1], &s->live[i], (s->live_count - i) * sizeof *s->live);
     s->live[i] = (nn_range){at, at + align(bytes)};
     ++s->live_count;
-    s->peak = s->live[i].end > s->peak ? s->live[i].end : s->peak;
+    s->peak = larger(s->peak, s->live[i].end);
+    s->live_bytes += align(bytes);
+    s->live_peak = larger(s->live_peak, s->live_bytes);
     return at;
 }
 
 static void drop(vka_nn_sequence *s, uint64_t at) {
     for (uint32_t i = 0; i < s->live_count; ++i)
         if (s->live[i].begin == at) {
+            s->live_bytes -= s->live[i].end - at;
             --s->live_count;
             memmove(&s->live[i], &s->live[i + 1], (s->live_count - i) * sizeof *s->live);
             return;
@@ -135,10 +142,10 @@ void nn_give_back(vka_nn_sequence *s, const vka_tensor *t) {
 
 static bool grow(vka_nn_sequence *s) {
     uint32_t capacity = s->capacity ? 2 * s->capacity : 64;
-    vka_plan **plans = realloc(s->plans, capacity * sizeof *plans);
-    if (!plans)
+    nn_step *steps = realloc(s->steps, capacity * sizeof *steps);
+    if (!steps)
         return false;
-    s->plans = plans;
+    s->steps = steps;
     s->capacity = capacity;
     return true;
 }
@@ -155,7 +162,8 @@ void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc,
         no_memory(s);
         return;
     }
-    s->status = vka_operation_plan(s->device, operation, desc, size, &s->plans[s->count]);
+    s->steps[s->count].operation = operation;
+    s->status = vka_operation_plan(s->device, operation, desc, size, &s->steps[s->count].plan);
     s->count += s->status == VKA_OK;
 }
 
@@ -223,7 +231,7 @@ static void reserve(vka_nn_sequence *s, uint64_t bytes) {
 static void pass(vka_nn_sequence *s, bool measuring, void (*build)(vka_nn_sequence *, const void *), const void *desc) {
     s->measuring = measuring;
     s->live_count = 0;
-    s->peak = 0;
+    s->peak = s->live_bytes = s->live_peak = 0;
     build(s, desc);
 }
 
@@ -239,9 +247,11 @@ vka_status nn_add(vka_nn_sequence *s, const char *function, void (*build)(vka_nn
     if (s->status == VKA_OK)
         pass(s, false, build, desc);
     while (s->status != VKA_OK && s->count > before)
-        vka_plan_destroy(&s->plans[--s->count]);
-    if (s->status == VKA_OK && need > s->used)
-        s->used = need;
+        vka_plan_destroy(&s->steps[--s->count].plan);
+    if (s->status == VKA_OK) {
+        s->used = larger(s->used, need);
+        s->most_live = larger(s->most_live, s->live_peak);
+    }
     return s->status;
 }
 
@@ -286,25 +296,36 @@ void vka_nn_sequence_destroy(vka_nn_sequence **sequence) {
     vka_nn_sequence *s = *sequence;
     *sequence = NULL;
     for (uint32_t i = 0; i < s->count; ++i)
-        vka_plan_destroy(&s->plans[i]);
+        vka_plan_destroy(&s->steps[i].plan);
     for (uint32_t i = 0; i < s->retired_count; ++i)
         vka_buffer_destroy(&s->retired[i]);
     if (s->own)
         vka_buffer_destroy(&s->arena.buffer);
-    free(s->plans);
+    free(s->steps);
     free(s->retired);
     free(s);
 }
 
 vka_nn_sequence_info vka_nn_sequence_get_info(const vka_nn_sequence *s) {
-    return s ? (vka_nn_sequence_info){s->used, s->count} : (vka_nn_sequence_info){0};
+    return s ? (vka_nn_sequence_info){s->used, s->count, s->most_live} : (vka_nn_sequence_info){0};
+}
+
+vka_operation vka_nn_sequence_get_operation(const vka_nn_sequence *s, uint32_t index) {
+    return s && index < s->count ? s->steps[index].operation : (vka_operation)0;
+}
+
+vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequence *s, uint32_t first,
+                                       uint32_t count) {
+    if (!s || first > s->count || count > s->count - first)
+        return VKA_INVALID;
+    vka_status status = VKA_OK;
+    for (uint32_t i = first; i < first + count && status == VKA_OK; ++i)
+        status = vka_plan_record(recorder, s->steps[i].plan);
+    return status;
 }
 
 vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence *s) {
-    vka_status status = s ? VKA_OK : VKA_INVALID;
-    for (uint32_t i = 0; s && i < s->count && status == VKA_OK; ++i)
-        status = vka_plan_record(recorder, s->plans[i]);
-    return status;
+    return s ? vka_nn_sequence_record_part(recorder, s, 0, s->count) : VKA_INVALID;
 }
 
 typedef struct any_operation {

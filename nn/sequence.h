@@ -16,16 +16,22 @@ typedef struct nn_range {
     uint64_t begin, end;
 } nn_range;
 
+typedef struct nn_step {
+    vka_operation operation;
+    vka_plan *plan;
+} nn_step;
+
 struct vka_nn_sequence {
     vka_device *device;
     vka_log log;
     vka_workspace arena;
     uint64_t arena_bytes; /* that there are                                */
     uint64_t used;        /* that layers need                              */
+    uint64_t most_live;   /* of these, at a time                           */
     bool own;             /* the arena is the sequence's                   */
     vka_buffer **retired; /* arenas that were too small, of earlier plans  */
     uint32_t retired_count;
-    vka_plan **plans;
+    nn_step *steps;
     uint32_t count, capacity;
 
     /* While a layer is added. */
@@ -35,6 +41,7 @@ struct vka_nn_sequence {
     nn_range live[NN_MAX_LIVE];
     uint32_t live_count;
     uint64_t peak;
+    uint64_t live_bytes, live_peak;
 };
 
 /* Logs "function.field: .."; the layer's status is then VKA_INVALID. */

@@ -30,22 +30,21 @@
 extern "C" {
 #endif
 
-/* ---- sequences -----------------------------------------------------------------------------------------------------
- */
+/* ---- sequences --------------------------------------------------------------------------------------------------- */
 
 typedef struct vka_nn_sequence vka_nn_sequence;
 
 typedef struct vka_nn_sequence_desc {
-    vka_workspace
-        arena; /* optional: memory for intermediate results, with a size of arena_bytes; absent: memory of the */
-               /*   sequence, which grows to what is needed                                              */
+    vka_workspace arena; /* optional: memory for intermediate results, with a size of arena_bytes; absent: memory  */
+                         /*   of the sequence, which grows to what is needed                                      */
     uint64_t arena_bytes;
-    vka_log log; /* optional: errors of layers                                                                     */
+    vka_log log; /* optional: errors of layers                                                            */
 } vka_nn_sequence_desc;
 
 typedef struct vka_nn_sequence_info {
     uint64_t arena_bytes; /* that the layers so far need                                                           */
     uint32_t operations;
+    uint64_t live_bytes; /* of the arena, the most that is in use at a time: the rest is lost between lifetimes   */
 } vka_nn_sequence_info;
 
 /* `desc` may be NULL. Buffers, patterns and the device must outlive the sequence. Threads: a sequence belongs to one
@@ -56,17 +55,23 @@ VKA_NN_API vka_status vka_nn_sequence_create_sized(vka_device *device, const vka
 VKA_NN_API void vka_nn_sequence_destroy(vka_nn_sequence **sequence);
 VKA_NN_API vka_nn_sequence_info vka_nn_sequence_get_info(const vka_nn_sequence *sequence);
 
+/* Which operation is the one of a number, from 0, in the order in which they were added; 0: there are not so many. */
+VKA_NN_API vka_operation vka_nn_sequence_get_operation(const vka_nn_sequence *sequence, uint32_t index);
+
 /* Records all that was added. Recordings of one sequence share its arena, so they must not run at the same time. Unless
  * numbers of workgroups are computed on the device, nothing is allocated, and nothing but a recorder that is not
  * recording can make it fail. */
 VKA_NN_API vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence *sequence);
+/* The same of the operations `first` .. first + count - 1 alone, in the order in which they were added: to time them,
+ * or to put commands of the app's between layers. VKA_INVALID: there are not so many. */
+VKA_NN_API vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequence *sequence,
+                                                  uint32_t first, uint32_t count);
 
 /* Adds any operation of vkattn, for what is no layer: embeddings, the last norm, logits. */
 VKA_NN_API vka_status vka_nn_operation(vka_nn_sequence *sequence, vka_operation operation, const void *desc,
                                        size_t desc_size);
 
-/* ---- what layers are made of
- * ----------------------------------------------------------------------------------------- */
+/* ---- what layers are made of ------------------------------------------------------------------------------------- */
 
 /* A projection, as PyTorch's nn.Linear has it. */
 typedef struct vka_nn_linear {
@@ -109,9 +114,9 @@ typedef struct vka_nn_attention_desc {
      * With it `lengths` (a tensor) and `new_lengths` are required, and there is no memory. */
     vka_tensor k_cache, v_cache, k_scale, v_scale, page_table, lengths, new_lengths;
 
-    vka_attention_desc
-        attention; /* options: scale, masks, biases, causal, window, lengths, ..; q, k, v, out and what  */
-                   /*   the cache has are the layer's, and must be absent                           */
+    /* Options: scale, masks, biases, causal, window, lengths, ..; q, k, v, out and what the cache has are the layer's,
+     * and must be absent. */
+    vka_attention_desc attention;
 } vka_nn_attention_desc;
 
 /* down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)) (Shazeer 2020), and the residual. */
@@ -149,8 +154,7 @@ VKA_NN_API vka_status vka_nn_normalise_sized(vka_nn_sequence *sequence, const vk
                                              const vka_tensor *x, const vka_tensor *out);
 VKA_NN_API vka_status vka_nn_layer_sized(vka_nn_sequence *sequence, const vka_nn_layer_desc *desc, size_t desc_size);
 
-/* ---- parameters by name
- * ---------------------------------------------------------------------------------------------- */
+/* ---- parameters by name ------------------------------------------------------------------------------------------ */
 
 /* The tensor of a name, in *tensor; false: there is none. */
 typedef bool (*vka_nn_find_fn)(void *user, const char *name, vka_tensor *tensor);
@@ -170,8 +174,7 @@ VKA_NN_API vka_status vka_nn_layer_find_sized(vka_nn_sequence *sequence, vka_nn_
                                               vka_nn_find_fn find, void *user, vka_nn_layer_desc *desc,
                                               size_t desc_size);
 
-/* ---- functions that know the size of a description
- * ------------------------------------------------------------------- */
+/* ---- functions that know the size of a description --------------------------------------------------------------- */
 
 static inline vka_status vka_nn_sequence_create(vka_device *device_, const vka_nn_sequence_desc *desc_,
                                                 vka_nn_sequence **sequence_) {

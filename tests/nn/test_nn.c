@@ -144,6 +144,32 @@ Test(nn, llama_in_one_go) {
     close_model(&m);
 }
 
+/* Operation by operation it gives the same as in one go. */
+Test(nn, parts) {
+    model m;
+    open_model(&m, TOKENS);
+    vka_nn_layer_desc d = describe(&m);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    uint32_t operations = vka_nn_sequence_get_info(m.sequence).operations;
+    cr_expect_eq(vka_nn_sequence_get_operation(m.sequence, 0), VKA_OPERATION_RMS_NORM);
+    cr_expect_eq(vka_nn_sequence_get_operation(m.sequence, 1), VKA_OPERATION_LINEAR);
+    cr_expect_eq(vka_nn_sequence_get_operation(m.sequence, operations), VKA_OPERATION_INVALID);
+    EXPECT_OK(vka_recorder_begin(m.c.recorder));
+    for (uint32_t i = 0; i < operations; i++) {
+        EXPECT_OK(vka_nn_sequence_record_part(m.c.recorder, m.sequence, i, 1));
+    }
+    EXPECT_OK(vka_nn_sequence_record_part(m.c.recorder, m.sequence, operations, 0));
+    cr_expect_eq(vka_nn_sequence_record_part(m.c.recorder, m.sequence, operations, 1), VKA_INVALID);
+    cr_expect_eq(vka_nn_sequence_record_part(m.c.recorder, m.sequence, 1, UINT32_MAX), VKA_INVALID);
+    tensor_poison(&m.out);
+    context_finish(&m.c);
+    cr_assert(tensor_download(&m.out));
+    for (uint32_t b = 0; b < BATCH; b++) {
+        compare(&m, b, m.x.values + b * TOKENS * WIDTH, 0, TOKENS);
+    }
+    close_model(&m);
+}
+
 /* One recording, submitted for each token: nothing but x is written by the host. */
 Test(nn, llama_token_by_token) {
     static float all[BATCH][TOKENS * WIDTH];
@@ -204,6 +230,11 @@ Test(nn, arena) {
     EXPECT_OK(vka_nn_layer(m.sequence, &d));
     vka_nn_sequence_info two = vka_nn_sequence_get_info(m.sequence);
     cr_expect_eq(two.arena_bytes, one.arena_bytes);
+    cr_expect_eq(two.live_bytes, one.live_bytes);
+    /* At least x, normed, and what is made of it: queries, keys and values. */
+    cr_expect_geq(one.live_bytes, BATCH * TOKENS * (2 * WIDTH + 2 * KV_HEADS * DIM) * sizeof(float));
+    cr_expect_leq(one.live_bytes, one.arena_bytes);
+    cr_expect_leq((double)one.arena_bytes, 1.2 * (double)one.live_bytes);
     cr_expect_eq(two.operations, 2 * one.operations);
     vka_nn_sequence_desc own = {.log = log_capture(), .arena.offset = 256};
     EXPECT_OK(vka_buffer_create(m.c.device, &(vka_buffer_desc){.size = 256 + one.arena_bytes}, &own.arena.buffer));
