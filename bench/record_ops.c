@@ -15,6 +15,7 @@
 #include <vkattn/norm.h>
 #include <vkattn/relative.h>
 #include <vkattn/rope.h>
+#include <vkattn/sampling.h>
 #include <vkattn/softmax.h>
 
 #include <stddef.h>
@@ -146,6 +147,11 @@ static vka_cross_entropy_desc cross_entropy(record_memory *m) {
 static vka_embedding_desc embedding(record_memory *m) {
     return (vka_embedding_desc){
         .table = T(VKA_F16, 1024, WIDTH), .ids = T(VKA_I32, QUERIES), .out = T(VKA_F16, QUERIES, WIDTH)};
+}
+
+static vka_top_k_desc top_k(record_memory *m) {
+    return (vka_top_k_desc){
+        .x = T(VKA_F16, QUERIES, WIDTH), .values = T(VKA_F16, QUERIES, 8), .indices = T(VKA_I32, QUERIES, 8)};
 }
 
 static vka_linear_attention_desc linear_attention(record_memory *m) {

@@ -146,6 +146,10 @@ float ref_logits_naive_lse(const ref_logits *s);
 double ref_logits_loss(const ref_logits *s, uint32_t target, double smoothing);
 float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothing);
 
+/* The columns of a row from the largest value to the smallest, of equal ones the lower first; NaN is the largest.
+ * False: out of memory. */
+bool ref_order(const float *x, uint32_t cols, uint32_t *order);
+
 /* One row of two attentions over different keys. */
 typedef struct ref_merge {
     uint32_t cols;
