@@ -154,6 +154,19 @@ static vka_top_k_desc top_k(record_memory *m) {
         .x = T(VKA_F16, QUERIES, WIDTH), .values = T(VKA_F16, QUERIES, 8), .indices = T(VKA_I32, QUERIES, 8)};
 }
 
+static vka_sample_desc sample(record_memory *m) {
+    vka_tensor lengths = T(VKA_I32, BATCH);
+    return (vka_sample_desc){.logits = T(VKA_F16, BATCH, WIDTH),
+                             .ids = T(VKA_I32, BATCH),
+                             .history = T(VKA_I32, BATCH, CAPACITY),
+                             .lengths.tensor = lengths,
+                             .new_lengths = lengths,
+                             .append = true,
+                             .temperature = 0.8f,
+                             .top_p = 0.95f,
+                             .repetition_penalty = 1.1f};
+}
+
 static vka_linear_attention_desc linear_attention(record_memory *m) {
     vka_tensor state = T(VKA_F32, BATCH, HEADS, DIM, DIM);
     return (vka_linear_attention_desc){.rule = VKA_LINEAR_ATTENTION_GATED_DELTA,
@@ -196,6 +209,8 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_linear_desc, workspace);
     case VKA_OPERATION_LSH_SORT:
         return offsetof(vka_lsh_sort_desc, workspace);
+    case VKA_OPERATION_SAMPLE:
+        return offsetof(vka_sample_desc, workspace);
     default:
         return 0;
     }

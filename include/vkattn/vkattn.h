@@ -507,6 +507,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(GLU, 16, glu)                                                                                                    \
     X(EMBEDDING, 17, embedding)                                                                                        \
     X(TOP_K, 18, top_k)                                                                                                \
+    X(SAMPLE, 19, sample)                                                                                              \
     X(LINEAR_ATTENTION, 20, linear_attention)                                                                          \
     X(CAUSAL_CONV, 21, causal_conv)
 

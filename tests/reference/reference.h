@@ -150,6 +150,25 @@ float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothin
  * False: out of memory. */
 bool ref_order(const float *x, uint32_t cols, uint32_t *order);
 
+/* A row of logits of which a token is drawn. */
+typedef struct ref_sampling {
+    uint32_t cols, history_count;
+    const float *logits;    /* [cols]                                        */
+    const int32_t *history; /* [history_count]: those that count             */
+    double temperature;     /* 0: the largest                                */
+    uint32_t top_k;         /* as applied: not 0                             */
+    double top_p, min_p;    /* as applied: 1 and 0 are off                   */
+    float penalty;          /* as applied: 1 is off                          */
+    uint64_t seed;
+    uint32_t row, draw; /* number of the draw, with the random offset    */
+} ref_sampling;
+
+/* The id that float64 draws, -1 if there is none; and whether f32 may draw each one: bounds and draws within rounding
+ * may go either way. False: out of memory. */
+bool ref_sample(const ref_sampling *s, int32_t *choice, bool *possible);
+/* How probable each id is. */
+bool ref_sample_probabilities(const ref_sampling *s, double *probability);
+
 /* One row of two attentions over different keys. */
 typedef struct ref_merge {
     uint32_t cols;
