@@ -5,6 +5,7 @@
 #ifndef VKATTN_BENCH_H
 #define VKATTN_BENCH_H
 
+#include <vkattn/additive_attention.h>
 #include <vkattn/attention.h>
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "record.h"
 
+#include <vkattn/additive_attention.h>
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
 #include <vkattn/conv.h>
@@ -188,6 +189,14 @@ static vka_causal_conv_desc causal_conv(record_memory *m) {
                                   .state_in = state,
                                   .state_out = state,
                                   .activation = VKA_ACTIVATION_SILU};
+}
+
+static vka_additive_attention_desc additive_attention(record_memory *m) {
+    return (vka_additive_attention_desc){.q = T(VKA_F16, BATCH, HEADS, 1, DIM),
+                                         .k = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                         .v = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                         .score_vector = T(VKA_F16, HEADS, DIM),
+                                         .out = T(VKA_F16, BATCH, HEADS, 1, DIM)};
 }
 
 static vka_linear_desc linear(record_memory *m) {

@@ -509,7 +509,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(TOP_K, 18, top_k)                                                                                                \
     X(SAMPLE, 19, sample)                                                                                              \
     X(LINEAR_ATTENTION, 20, linear_attention)                                                                          \
-    X(CAUSAL_CONV, 21, causal_conv)
+    X(CAUSAL_CONV, 21, causal_conv)                                                                                    \
+    X(ADDITIVE_ATTENTION, 24, additive_attention)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

@@ -209,6 +209,23 @@ vka_status vka__call_check_list(const vka__call *c, uint32_t arg, bool offsets, 
     return VKA_OK;
 }
 
+vka_status vka__call_check_mask(const vka__call *c, uint32_t arg, const uint32_t pairs[4]) {
+    static const char *const rules[] = {"the batch", "the heads of q", "the queries", "the keys"};
+    const vka__view *mask = &c->view[arg];
+    const char *name = c->op->args[arg].name;
+    if (mask->present && vka__call_tensor(c, arg)->rank < 2)
+        return vka__call_fail(c, VKA_INVALID, name, "rank is %u, but its shape must be [.., Nq, Nk]",
+                              vka__call_tensor(c, arg)->rank);
+    for (uint32_t i = 0; i < 4 && mask->present; ++i) {
+        uint32_t have = mask->shape[i];
+        /* A mask made for a whole cache serves its beginning. */
+        bool fits = have == 1 || (i < 2 ? have == pairs[i] : have >= pairs[i]);
+        if (!fits)
+            return vka__call_fail(c, VKA_INVALID, name, "has %u for %s, which are %u", have, rules[i], pairs[i]);
+    }
+    return VKA_OK;
+}
+
 vka__pipeline_key *vka__call_add_key(vka__call *c, vka__kernel kernel, uint32_t group_size) {
     vka__pipeline_key *key = &c->key[c->key_count++];
     *key = (vka__pipeline_key){.kernel = (uint32_t)kernel};

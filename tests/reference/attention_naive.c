@@ -47,9 +47,11 @@ static float score_of(const ref_attention *a, vka_score_stage stage, uint32_t b,
     }
     const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
     size_t row = kv_row(a, b, h, j);
+    const float *additive = a->additive ? a->additive + (size_t)h * a->head_dim : NULL;
     float sum = 0;
     for (uint32_t d = 0; d < a->head_dim; d++) {
-        sum += q[d] * element(a->k_type, a->q_type, a->k, a->k_scale, row, row * a->head_dim + d);
+        float k = element(a->k_type, a->q_type, a->k, a->k_scale, row, row * a->head_dim + d);
+        sum += additive ? additive[d] * ref_round(score_type(a), tanhf(ref_round(score_type(a), q[d] + k))) : q[d] * k;
     }
     float score = ref_round(score_type(a), (float)a->scale * sum), cap = (float)a->softcap;
     if (stage >= VKA_SCORES_CAPPED && cap > 0) {

@@ -110,9 +110,10 @@ static double dot(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, ui
     size_t kv_head = (size_t)b * a->kv_heads + h / (a->q_heads / a->kv_heads), row = kv_head * a->kv_len + j;
     const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
     const float *k = a->k + row * a->head_dim;
+    const float *additive = a->additive ? a->additive + (size_t)h * a->head_dim : NULL;
     double sum = 0;
     for (uint32_t d = 0; d < a->head_dim; d++) {
-        sum += (double)q[d] * (double)k[d];
+        sum += additive ? (double)additive[d] * tanh((double)q[d] + (double)k[d]) : (double)q[d] * (double)k[d];
     }
     return a->k_scale ? sum * (double)a->k_scale[row] : sum;
 }

@@ -11,10 +11,11 @@
  * that everything here is dense and [b, head, row]. */
 typedef struct ref_attention {
     uint32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim, value_dim;
-    const float *q; /* [batch, q_heads, q_len, head_dim]    */
-    const float *k; /* [batch, kv_heads, kv_len, head_dim]  */
-    const float *v; /* [batch, kv_heads, kv_len, value_dim] */
-    double scale;   /* as applied: never 0                  */
+    const float *q;        /* [batch, q_heads, q_len, head_dim]    */
+    const float *k;        /* [batch, kv_heads, kv_len, head_dim]  */
+    const float *v;        /* [batch, kv_heads, kv_len, value_dim] */
+    double scale;          /* as applied: never 0                  */
+    const float *additive; /* [q_heads, head_dim]: a score is additive . tanh(q + k) instead of q . k; NULL: it isn't */
     bool causal;
     int64_t diagonal; /* resolved: p = i + diagonal          */
     bool window;

@@ -162,23 +162,6 @@ static vka_status check_all_lists(vka__call *c) {
 
 /* ---- shapes ---------------------------------------------------------------------------------------------------- */
 
-static vka_status check_mask(const vka__call *c, const vka__attention_problem *p) {
-    static const char *const rules[] = {"the batch", "the heads of q", "the queries", "the keys"};
-    const uint32_t need[] = {p->batch, desc_of(c)->q.shape[1], p->q_len, p->kv_len};
-    const vka__view *mask = &c->view[VKA__ATTENTION_MASK];
-    if (mask->present && desc_of(c)->mask.rank < 2)
-        return vka__call_fail(c, VKA_INVALID, "mask", "rank is %u, but its shape must be [.., Nq, Nk]",
-                              desc_of(c)->mask.rank);
-    for (uint32_t i = 0; i < 4 && mask->present; ++i) {
-        uint32_t have = mask->shape[i];
-        /* A mask made for a whole cache serves its beginning. */
-        bool fits = have == 1 || (i < 2 ? have == need[i] : have >= need[i]);
-        if (!fits)
-            return vka__call_fail(c, VKA_INVALID, "mask", "has %u for %s, which are %u", have, rules[i], need[i]);
-    }
-    return VKA_OK;
-}
-
 static vka_status check_relative(const vka__call *c) {
     const vka_attention_desc *d = desc_of(c);
     const vka_tensor *t = &d->relative_bias;
@@ -327,7 +310,8 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
 
 vka_status vka__attention_check(vka__call *c) {
     vka__attention_problem *p = problem_of(c);
-    vka_status status = check_mask(c, p);
+    const uint32_t pairs[] = {p->batch, desc_of(c)->q.shape[1], p->q_len, p->kv_len};
+    vka_status status = vka__call_check_mask(c, VKA__ATTENTION_MASK, pairs);
     if (status == VKA_OK)
         status = check_relative(c);
     if (status == VKA_OK)
