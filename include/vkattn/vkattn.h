@@ -510,6 +510,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(SAMPLE, 19, sample)                                                                                              \
     X(LINEAR_ATTENTION, 20, linear_attention)                                                                          \
     X(CAUSAL_CONV, 21, causal_conv)                                                                                    \
+    X(DYNAMIC_CONV, 22, dynamic_conv)                                                                                  \
     X(ADDITIVE_ATTENTION, 24, additive_attention)
 
 typedef enum vka_operation {

@@ -263,6 +263,20 @@ float ref_causal_conv_input(const ref_causal_conv *c, int64_t token, uint32_t ch
 double ref_causal_conv_at(const ref_causal_conv *c, uint32_t token, uint32_t channel);
 float ref_causal_conv_naive_at(const ref_causal_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
 
+/* A convolution of one sequence whose weights are a softmax. */
+typedef struct ref_dynamic_conv {
+    uint32_t tokens, channels, heads, taps, ahead;
+    uint32_t length;     /* tokens that count                                   */
+    bool renormalise;    /* the softmax is over the taps within the sequence    */
+    bool same;           /* all tokens have the weights of the first            */
+    const float *x;      /* [tokens, channels]                                  */
+    const float *weight; /* [tokens, heads, taps], or [heads, taps]             */
+} ref_dynamic_conv;
+
+/* An output in float64, and with f32 arithmetic, rounded to storage. */
+double ref_dynamic_conv_at(const ref_dynamic_conv *c, uint32_t token, uint32_t channel);
+float ref_dynamic_conv_naive_at(const ref_dynamic_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
+
 /* Linear attention of one state and the queries that read it. */
 typedef struct ref_linear_attention {
     vka_linear_attention_rule rule;

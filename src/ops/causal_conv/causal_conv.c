@@ -5,6 +5,7 @@
 #include <vkattn/conv.h>
 
 #include "op/op.h"
+#include "ops/conv/boxes.h"
 #include "params/causal_conv.h"
 
 enum { X, WEIGHT, BIAS, STATE_IN, STATE_OUT, OUT, ARGS };
@@ -32,7 +33,6 @@ static const vka__number numbers[NUMBERS] = {
 };
 
 /* A dispatch does a box of entries, tokens and channels, and of its grid what the device can have. */
-enum { ENTRIES, TOKENS, CHANNELS };
 typedef struct state {
     uint32_t shape[3]; /* at least one token, which there may not be */
     uint32_t part[3], parts[3];
@@ -73,24 +73,11 @@ static void box_of(const vka__call *c, uint32_t arg, uint32_t begin[3], uint32_t
     }
 }
 
-/* Shortens boxes until bindings see what they need of a tensor; X: with the inputs before them. Four channels stay
- * together, and so do a state's rows. */
+/* Shortens boxes until bindings see what they need of a tensor; X: with the inputs before them. */
 static bool cut_to(const vka__call *c, uint32_t arg, uint32_t part[3]) {
-    bool is_state = arg == STATE_IN || arg == STATE_OUT;
-    uint32_t history = history_of(c), least = vka__min_u32(4, part[CHANNELS]), dims = 1u << ENTRIES;
-    uint32_t box[3] = {part[ENTRIES], is_state ? history : part[TOKENS], part[CHANNELS]};
-    dims |= is_state ? 0 : 1u << TOKENS;
-    uint32_t quad[3] = {box[ENTRIES], box[TOKENS], least};
-    bool fits = vka__cut_to_binding(c->caps, &c->view[arg], dims | 1u << CHANNELS, box) && box[CHANNELS] >= least;
-    if (!fits && !vka__cut_to_binding(c->caps, &c->view[arg], dims, quad))
-        return false;
-    const uint32_t *cut = fits ? box : quad;
-    uint32_t before = arg == X && cut[TOKENS] < part[TOKENS] ? history : 0;
-    part[ENTRIES] = cut[ENTRIES];
-    part[CHANNELS] = cut[CHANNELS];
-    if (!is_state)
-        part[TOKENS] = cut[TOKENS] > before ? cut[TOKENS] - before : 0;
-    return part[TOKENS];
+    uint32_t history = history_of(c);
+    return arg == STATE_IN || arg == STATE_OUT ? vka__conv_cut_rows(c->caps, &c->view[arg], history, part)
+                                               : vka__conv_cut(c->caps, &c->view[arg], arg == X ? history : 0, part);
 }
 
 /* Where tokens are cut, parts are no shorter than what a state has: so the last one sees all inputs that make the new
@@ -103,11 +90,7 @@ static bool choose_boxes(vka__call *c) {
     for (uint32_t arg = 0; arg < ARGS; ++arg)
         if (args[arg].extent == VKA__CUSTOM && has_elements(c, arg) && !cut_to(c, arg, s->part))
             return vka__refuse_span(c->caps, args[arg].name, "K tokens of four channels", &c->refusal);
-    if (s->part[CHANNELS] < whole[CHANNELS])
-        s->part[CHANNELS] &= ~3u;
-    vka__even_out(s->shape, s->part, s->parts);
-    s->part[CHANNELS] = s->parts[CHANNELS] > 1 ? vka__round_up(s->part[CHANNELS], 4) : s->part[CHANNELS];
-    s->parts[CHANNELS] = vka__div_up(whole[CHANNELS], s->part[CHANNELS]);
+    vka__conv_even_out(s->shape, s->part, s->parts);
     if (s->parts[TOKENS] > 1 && s->part[TOKENS] < history_of(c))
         return vka__refuse_span(c->caps, "x", "2 K tokens of four channels", &c->refusal);
     return true;
