@@ -197,50 +197,52 @@ static vka_additive_attention_desc additive_attention(record_memory *m) {
                                          .v = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
                                          .score_vector = T(VKA_F16, HEADS, DIM),
                                          .out = T(VKA_F16, BATCH, HEADS, 1, DIM)};
-    static vka_dynamic_conv_desc dynamic_conv(record_memory * m) {
-        return (vka_dynamic_conv_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
-                                       .out = T(VKA_F16, BATCH, QUERIES, WIDTH),
-                                       .weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7)};
-    }
+}
 
-    static vka_linear_desc linear(record_memory * m) {
-        return (vka_linear_desc){.x = T(VKA_F16, QUERIES, WIDTH),
-                                 .weight = T(VKA_F16, WIDTH, WIDTH),
-                                 .bias = T(VKA_F16, WIDTH),
-                                 .out = T(VKA_F16, QUERIES, WIDTH)};
-    }
+static vka_dynamic_conv_desc dynamic_conv(record_memory * m) {
+    return (vka_dynamic_conv_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                   .out = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                   .weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7)};
+}
 
-    /* ---- the table
-     * --------------------------------------------------------------------------------------------------- */
+static vka_linear_desc linear(record_memory * m) {
+    return (vka_linear_desc){.x = T(VKA_F16, QUERIES, WIDTH),
+                             .weight = T(VKA_F16, WIDTH, WIDTH),
+                             .bias = T(VKA_F16, WIDTH),
+                             .out = T(VKA_F16, QUERIES, WIDTH)};
+}
 
-    size_t bench_record_workspace(vka_operation operation) {
-        switch (operation) {
-        case VKA_OPERATION_ATTENTION:
-            return offsetof(vka_attention_desc, workspace);
-        case VKA_OPERATION_CROSS_ENTROPY:
-            return offsetof(vka_cross_entropy_desc, workspace);
-        case VKA_OPERATION_LINEAR:
-            return offsetof(vka_linear_desc, workspace);
-        case VKA_OPERATION_LSH_SORT:
-            return offsetof(vka_lsh_sort_desc, workspace);
-        case VKA_OPERATION_SAMPLE:
-            return offsetof(vka_sample_desc, workspace);
-        default:
-            return 0;
-        }
+/* ---- the table
+ * --------------------------------------------------------------------------------------------------- */
+
+size_t bench_record_workspace(vka_operation operation) {
+    switch (operation) {
+    case VKA_OPERATION_ATTENTION:
+        return offsetof(vka_attention_desc, workspace);
+    case VKA_OPERATION_CROSS_ENTROPY:
+        return offsetof(vka_cross_entropy_desc, workspace);
+    case VKA_OPERATION_LINEAR:
+        return offsetof(vka_linear_desc, workspace);
+    case VKA_OPERATION_LSH_SORT:
+        return offsetof(vka_lsh_sort_desc, workspace);
+    case VKA_OPERATION_SAMPLE:
+        return offsetof(vka_sample_desc, workspace);
+    default:
+        return 0;
     }
+}
 
 #define X(NAME, value, name)                                                                                           \
-    static void describe_##name(record_memory *memory, void *desc) {                                                   \
-        _Static_assert(sizeof(vka_##name##_desc) <= RECORD_DESC_SIZE, "there is room for it");                         \
-        *(vka_##name##_desc *)desc = name(memory);                                                                     \
-    }
-    VKA_OPERATIONS(X)
+static void describe_##name(record_memory *memory, void *desc) {                                                   \
+    _Static_assert(sizeof(vka_##name##_desc) <= RECORD_DESC_SIZE, "there is room for it");                         \
+    *(vka_##name##_desc *)desc = name(memory);                                                                     \
+}
+VKA_OPERATIONS(X)
 #undef X
 
-    const record_op bench_record_ops[] = {
+const record_op bench_record_ops[] = {
 #define X(NAME, value, name) {VKA_OPERATION_##NAME, #name, sizeof(vka_##name##_desc), describe_##name},
-        VKA_OPERATIONS(X)
+    VKA_OPERATIONS(X)
 #undef X
-    };
-    const size_t bench_record_op_count = sizeof bench_record_ops / sizeof *bench_record_ops;
+};
+const size_t bench_record_op_count = sizeof bench_record_ops / sizeof *bench_record_ops;
