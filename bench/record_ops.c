@@ -199,13 +199,13 @@ static vka_additive_attention_desc additive_attention(record_memory *m) {
                                          .out = T(VKA_F16, BATCH, HEADS, 1, DIM)};
 }
 
-static vka_dynamic_conv_desc dynamic_conv(record_memory * m) {
+static vka_dynamic_conv_desc dynamic_conv(record_memory *m) {
     return (vka_dynamic_conv_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
                                    .out = T(VKA_F16, BATCH, QUERIES, WIDTH),
                                    .weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7)};
 }
 
-static vka_linear_desc linear(record_memory * m) {
+static vka_linear_desc linear(record_memory *m) {
     return (vka_linear_desc){.x = T(VKA_F16, QUERIES, WIDTH),
                              .weight = T(VKA_F16, WIDTH, WIDTH),
                              .bias = T(VKA_F16, WIDTH),
@@ -233,10 +233,10 @@ size_t bench_record_workspace(vka_operation operation) {
 }
 
 #define X(NAME, value, name)                                                                                           \
-static void describe_##name(record_memory *memory, void *desc) {                                                   \
-    _Static_assert(sizeof(vka_##name##_desc) <= RECORD_DESC_SIZE, "there is room for it");                         \
-    *(vka_##name##_desc *)desc = name(memory);                                                                     \
-}
+    static void describe_##name(record_memory *memory, void *desc) {                                                   \
+        _Static_assert(sizeof(vka_##name##_desc) <= RECORD_DESC_SIZE, "there is room for it");                         \
+        *(vka_##name##_desc *)desc = name(memory);                                                                     \
+    }
 VKA_OPERATIONS(X)
 #undef X
 
