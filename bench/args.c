@@ -357,10 +357,23 @@ static void move(args_given *g, args_id id, char **to) {
     g->text[id] = NULL;
 }
 
+static double default_seconds(bench_command command) {
+    switch (command) {
+    case BENCH_COMMAND_RUN:
+        return 1;
+    case BENCH_COMMAND_LAYERS:
+        return 5;
+    case BENCH_COMMAND_TUNE:
+        return 120;
+    default:
+        return 150;
+    }
+}
+
 static bool take_common(args_given *g, bench_options *o) {
     int dtype, path;
     double seed = 1;
-    double seconds = o->command == BENCH_COMMAND_RUN ? 1 : o->command == BENCH_COMMAND_TUNE ? 120 : 150;
+    double seconds = default_seconds(o->command);
     bool ok =
         bench_args_name(g, ARG_DTYPE, -1, &dtype) && bench_args_name(g, ARG_PATH, 0, &path) &&
         bench_args_number(g, ARG_DEVICE, 0, &o->device) && bench_args_number(g, ARG_N, 0, &o->tokens) &&
@@ -389,6 +402,7 @@ static bool take(args_given *g, const char **last, bench_options *o) {
     case BENCH_COMMAND_RUN:
         ok = take_common(g, o) && take_run(g, o);
         break;
+    case BENCH_COMMAND_LAYERS:
     case BENCH_COMMAND_TUNE:
     case BENCH_COMMAND_OPTIONS:
     case BENCH_COMMAND_PATTERNS:

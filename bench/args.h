@@ -15,6 +15,7 @@ enum {
     ARGS_PATTERN = 1 << 12,
     ARGS_NONE = 1 << 13, /* a command without options */
     ARGS_RECORD = 1 << 14,
+    ARGS_LAYERS = 1 << 15,
     ARGS_RUN = ARGS_SUITE | ARGS_SHAPES,
     ARGS_MEASURE = ARGS_RUN | ARGS_TUNE | ARGS_OPTIONS | ARGS_PATTERNS,
 };

@@ -18,7 +18,7 @@ static const char *const levels[] = {"element", "tile", NULL};
 #define SEEDS        0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
 
 const args_option bench_args_options[ARG_COUNT] = {
-    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD, ARGS_NUMBER, 1, 32, NULL,
+    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD | ARGS_LAYERS, ARGS_NUMBER, 1, 32, NULL,
                     "number as listed by `devices` [the best]"},
     [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
                    "quick, prefill, decode, norms, elements, convs, window, linear, all (of these), gpu [quick]"},
@@ -26,11 +26,12 @@ const args_option bench_args_options[ARG_COUNT] = {
 #define BENCH_FIELD(kind, member, ID, option, shapes, otherwise, text)                                                 \
     [ARG_##ID] = {.name = option, .where = (shapes), .help = (text), FIELD_##kind},
 #include "fields.def"
-    [ARG_DTYPE] = {"dtype", "TYPE", ARGS_MEASURE, ARGS_NAME, 0, 0, dtypes, "f32, f16 or bf16; of many: only this type"},
+    [ARG_DTYPE] = {"dtype", "TYPE", ARGS_MEASURE | ARGS_LAYERS, ARGS_NAME, 0, 0, dtypes,
+                   "f32, f16 or bf16; of many: only this type"},
     [ARG_PATH] = {"path", "NAME", ARGS_RUN, ARGS_NAME, 0, 0, bench_path_names, "kernel: auto"},
     [ARG_SPLITS] = {"splits", "N", ARGS_SUITE | BENCH_SHAPE_ATTENTION | BENCH_SHAPE_LINEAR, ARGS_NUMBER, 0, 65535, NULL,
                     "workgroups that share the keys, or columns, of a tile; 0: chosen"},
-    [ARG_N] = {"n", "TOKENS", ARGS_PATTERNS, ARGS_NUMBER, 1, 1 << 24, NULL,
+    [ARG_N] = {"n", "TOKENS", ARGS_PATTERNS | ARGS_LAYERS, ARGS_NUMBER, 1, 1 << 24, NULL,
                "tokens [of the pattern's grid; 16384; 4096 on a software driver]"},
     [ARG_PATTERN] = {"pattern", "WORDS", ARGS_PATTERNS, ARGS_TEXT, 0, 0, NULL,
                      "one pattern instead of the list, as `pattern` takes it"},
@@ -38,14 +39,17 @@ const args_option bench_args_options[ARG_COUNT] = {
                      "exactly N samples instead of what the time allows"},
     [ARG_RECORDINGS] = {"recordings", "N", ARGS_RECORD, ARGS_NUMBER, 1, 20000, NULL,
                         "of a turn; the best of five turns counts [10000]"},
-    [ARG_SECONDS] = {"seconds", "S", ARGS_MEASURE, ARGS_REAL, 1e-3, 1e6, NULL, "time for the samples of a case [1]"},
+    [ARG_SECONDS] = {"seconds", "S", ARGS_MEASURE | ARGS_LAYERS, ARGS_REAL, 1e-3, 1e6, NULL,
+                     "time for the samples of a case [1]"},
     [ARG_LIMIT] = {"limit", "S", ARGS_SUITE, ARGS_REAL, 1e-3, 1e6, NULL,
                    "start no case of a suite later than this [no limit]"},
-    [ARG_SEED] = {"seed", "N", ARGS_MEASURE, ARGS_NUMBER, SEEDS, NULL, "of inputs and of the rows compared [1]"},
+    [ARG_SEED] = {"seed", "N", ARGS_MEASURE | ARGS_LAYERS, ARGS_NUMBER, SEEDS, NULL,
+                  "of inputs and of the rows compared [1]"},
     [ARG_ALL] = {"all", NULL, ARGS_SUITE, ARGS_FLAG, 0, 0, NULL, "also cases that take long on a software driver"},
     [ARG_EXPLAIN] = {"explain", NULL, ARGS_RUN, ARGS_FLAG, 0, 0, NULL, "print the library's plan of every case"},
     [ARG_TUNING] = {"tuning", "FILE", ARGS_RUN | ARGS_OPTIONS, ARGS_TEXT, 0, 0, NULL, "use what `tune` measured"},
-    [ARG_JSON] = {"json", "FILE", ARGS_MEASURE | ARGS_RECORD, ARGS_TEXT, 0, 0, NULL, "write the results to FILE"},
+    [ARG_JSON] = {"json", "FILE", ARGS_MEASURE | ARGS_RECORD | ARGS_LAYERS, ARGS_TEXT, 0, 0, NULL,
+                  "write the results to FILE"},
     [ARG_LIST] = {"list", NULL, ARGS_PATTERN, ARGS_FLAG, 0, 0, NULL, "print the names and their parameters"},
     [ARG_QUERIES] = {"queries", "N", ARGS_PATTERN, ARGS_NUMBER, SIZE, NULL, "query positions [of its grid, or 256]"},
     [ARG_KEYS] = {"keys", "N", ARGS_PATTERN, ARGS_NUMBER, SIZE, NULL, "key positions [as --queries]"},
@@ -85,6 +89,10 @@ const args_command bench_args_commands[] = {
      "what recording an operation costs the host",
      "The time of recording each operation, from its description and from a plan, over that of the same Vulkan "
      "commands without the library. Nothing is submitted."},
+    {"layers", BENCH_COMMAND_LAYERS, ARGS_LAYERS, 0, "layers [OPTION ...]",
+     "what a layer costs, and a token of a model",
+     "The time of an encoder's layer over that of its operations alone, in turns; and tokens of a model of GPT-2's "
+     "shape with random weights, each a submission of one recording."},
     {"patterns", BENCH_COMMAND_PATTERNS, ARGS_PATTERNS, 0, "patterns [OPTION ...]", "what well-known patterns cost",
      "The time of attention by each pattern against the dense one's, in turns, verified."},
     {"pattern", BENCH_COMMAND_PATTERN, ARGS_PATTERN, -1, "pattern PATTERN ... [OPTION ...]",
@@ -149,7 +157,12 @@ static const char *help_text(const args_option *o, uint32_t command) {
     static char text[BENCH_SUGGEST_SIZE + 80];
     bool tune = command == ARGS_TUNE;
     if (o == &bench_args_options[ARG_SECONDS] && !(command & ARGS_RUN)) {
-        return tune ? "time for everything [120]" : "time for everything [150]";
+        return tune                    ? "time for everything [120]"
+               : command & ARGS_LAYERS ? "time for the samples of the layer [5]"
+                                       : "time for everything [150]";
+    }
+    if (o == &bench_args_options[ARG_N] && (command & ARGS_LAYERS)) {
+        return "tokens of the model, at most 1000 [64]";
     }
     if (o == &bench_args_options[ARG_JSON] && tune) {
         return "the record [vkattn-tuning.json]";

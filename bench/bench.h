@@ -199,6 +199,7 @@ typedef enum bench_command {
     BENCH_COMMAND_VERSION = 9,
     BENCH_COMMAND_REPORT = 10,
     BENCH_COMMAND_RECORD = 11,
+    BENCH_COMMAND_LAYERS = 12,
 } bench_command;
 
 /* Of `pattern`. */
@@ -518,6 +519,12 @@ typedef struct bench_record_cost {
 /* Prints a table of all operations, and writes it to options->json. */
 bench_exit bench_record(const bench_options *options);
 
+/* ---- layers.c: what do whole layers cost? --------------------------------------------------------------------------
+ */
+
+/* Prints what an encoder's layer and tokens of a model cost, and writes it to options->json. */
+bench_exit bench_layers(const bench_options *options);
+
 /* ---- pattern.c: what is in a pattern? ---------------------------------------------------------------------------- */
 
 /* Prints what a pattern costs, and draws it. */
@@ -583,6 +590,8 @@ bool bench_json_write_patterns(const bench_report *report, const bench_pattern_c
 #define BENCH_OPTIONS_SCHEMA "vkattn-bench-options/1"
 bool bench_json_write_options(const bench_report *report, double seconds, const bench_option_cost *costs, size_t count,
                               const char *path);
+
+#define BENCH_LAYERS_SCHEMA "vkattn-bench-layers/1"
 
 #define BENCH_RECORD_SCHEMA "vkattn-bench-record/1"
 bool bench_json_write_record(const bench_report *report, uint32_t recordings, const bench_record_cost *costs,

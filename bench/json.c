@@ -1,5 +1,6 @@
 /* Reports for programs: written by `run --json`, read by `compare`; written by `patterns` and `options`. README.md
  * describes the schema. SPDX-License-Identifier: MIT */
+#include "layers.h"
 #include "ops/op.h"
 
 #include <cjson/cJSON.h>
@@ -213,6 +214,51 @@ static cJSON *record_object(const bench_record_cost *c) {
     add_measured(o, "plan_us", c->plan_us);
     add_measured(o, "checked_us", c->us);
     return o;
+}
+
+static cJSON *layer_object(const bench_layer_cost *c) {
+    cJSON *o = cJSON_CreateObject(), *list;
+    bool done = c->state == BENCH_DONE;
+    cJSON_AddStringToObject(o, "dtype", bench_dtype_name(c->dtype));
+    cJSON_AddStringToObject(o, "state", states[c->state]);
+    cJSON_AddStringToObject(o, "reason", done ? "" : c->reason);
+    list = cJSON_AddArrayToObject(o, "operations");
+    for (uint32_t i = 0; i < c->count; i++) {
+        cJSON *operation = cJSON_CreateObject();
+        cJSON_AddStringToObject(operation, "operation", c->operations[i].name);
+        add_measured(operation, "ms", c->operations[i].ms);
+        cJSON_AddItemToArray(list, operation);
+    }
+    add_measured(o, "ms", done ? c->ms : NAN);
+    add_measured(o, "ratio", done ? c->ratio.median : NAN);
+    cJSON_AddNumberToObject(o, "rounds", c->rounds);
+    cJSON_AddNumberToObject(o, "arena_bytes", (double)c->info.arena_bytes);
+    cJSON_AddNumberToObject(o, "live_bytes", (double)c->info.live_bytes);
+    return o;
+}
+
+static cJSON *model_object(const bench_model_cost *c) {
+    cJSON *o = cJSON_CreateObject();
+    bool done = c->state == BENCH_DONE;
+    cJSON_AddStringToObject(o, "weights", c->weights);
+    cJSON_AddStringToObject(o, "state", states[c->state]);
+    cJSON_AddStringToObject(o, "reason", done ? "" : c->reason);
+    cJSON_AddNumberToObject(o, "tokens", c->tokens);
+    add_measured(o, "ms", done ? c->ms : NAN);
+    add_measured(o, "floor_ms", done ? c->floor_ms : NAN);
+    cJSON_AddNumberToObject(o, "weight_bytes", (double)c->weight_bytes);
+    return o;
+}
+
+bool bench_json_write_layers(const bench_report *report, const bench_layer_cost *layer, const bench_model_cost *models,
+                             size_t count, const char *path) {
+    cJSON *o = head_object(report, BENCH_LAYERS_SCHEMA);
+    cJSON_AddItemToObject(o, "layer", layer_object(layer));
+    cJSON *list = cJSON_AddArrayToObject(o, "models");
+    for (size_t i = 0; i < count; i++) {
+        cJSON_AddItemToArray(list, model_object(&models[i]));
+    }
+    return write_object(o, path);
 }
 
 bool bench_json_write_record(const bench_report *report, uint32_t recordings, const bench_record_cost *costs,

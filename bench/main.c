@@ -18,6 +18,8 @@ static bench_exit dispatch(const bench_options *options) {
         return bench_costs(options);
     case BENCH_COMMAND_RECORD:
         return bench_record(options);
+    case BENCH_COMMAND_LAYERS:
+        return bench_layers(options);
     case BENCH_COMMAND_PATTERN:
         return bench_pattern_show(options);
     case BENCH_COMMAND_PATTERNS:

@@ -243,6 +243,12 @@ operations=$(grep -c '"operation":' "$work/r.json")
 [ "$(grep -c '"state":	"ok"' "$work/r.json")" = "$operations" ] || fail "an operation could not be recorded"
 expect 1 "can't be written" record --json "$work/no/such/folder.json"
 
+# ---- layers ----------------------------------------------------------------------------------------------------------
+
+expect 0 '^  the layer  *[0-9.]* [mun]*s  *[0-9.]* of the sum' layers --n 2 --seconds 0.01 --json "$work/l.json"
+grep -q '^  q8_0  *[0-9.]* MiB  *2  *[0-9.]* [mun]*s' "$work/log" || fail "tokens of a model aren't measured"
+[ "$(grep -c '"state":	"ok"' "$work/l.json")" = 3 ] || fail "a layer or a model failed"
+
 # ---- options ---------------------------------------------------------------------------------------------------------------
 
 expect 0 '^plan  *27 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
