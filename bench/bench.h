@@ -7,6 +7,7 @@
 
 #include <vkattn/additive_attention.h>
 #include <vkattn/attention.h>
+#include <vkattn/capsule.h>
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/linear.h>

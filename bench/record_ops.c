@@ -5,6 +5,7 @@
 #include <vkattn/additive_attention.h>
 #include <vkattn/attention.h>
 #include <vkattn/cache.h>
+#include <vkattn/capsule.h>
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/embedding.h>
@@ -205,6 +206,10 @@ static vka_dynamic_conv_desc dynamic_conv(record_memory *m) {
                                    .weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7)};
 }
 
+static vka_capsule_routing_desc capsule_routing(record_memory *m) {
+    return (vka_capsule_routing_desc){.votes = T(VKA_F16, BATCH, WIDTH, 10, 16), .out = T(VKA_F16, BATCH, 10, 16)};
+}
+
 static vka_linear_desc linear(record_memory *m) {
     return (vka_linear_desc){.x = T(VKA_F16, QUERIES, WIDTH),
                              .weight = T(VKA_F16, WIDTH, WIDTH),
@@ -219,6 +224,8 @@ size_t bench_record_workspace(vka_operation operation) {
     switch (operation) {
     case VKA_OPERATION_ATTENTION:
         return offsetof(vka_attention_desc, workspace);
+    case VKA_OPERATION_CAPSULE_ROUTING:
+        return offsetof(vka_capsule_routing_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY:
         return offsetof(vka_cross_entropy_desc, workspace);
     case VKA_OPERATION_LINEAR:

@@ -511,6 +511,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(LINEAR_ATTENTION, 20, linear_attention)                                                                          \
     X(CAUSAL_CONV, 21, causal_conv)                                                                                    \
     X(DYNAMIC_CONV, 22, dynamic_conv)                                                                                  \
+    X(CAPSULE_ROUTING, 23, capsule_routing)                                                                            \
     X(ADDITIVE_ATTENTION, 24, additive_attention)
 
 typedef enum vka_operation {

@@ -277,6 +277,18 @@ typedef struct ref_dynamic_conv {
 double ref_dynamic_conv_at(const ref_dynamic_conv *c, uint32_t token, uint32_t channel);
 float ref_dynamic_conv_naive_at(const ref_dynamic_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
 
+/* Routing between capsules, of one entry. */
+typedef struct ref_capsule_routing {
+    uint32_t inputs, outputs, dim, iterations;
+    const float *votes; /* [inputs, outputs, dim]  */
+    const float *bias;  /* [outputs, dim] or NULL  */
+} ref_capsule_routing;
+
+/* In float64: out [outputs, dim]; coupling and logits, which is scratch, [inputs, outputs]. */
+void ref_capsule_routing_entry(const ref_capsule_routing *r, double *out, double *coupling, double *logits);
+/* With f32 arithmetic; results are not rounded to storage. */
+void ref_capsule_routing_naive_entry(const ref_capsule_routing *r, float *out, float *coupling, float *logits);
+
 /* Linear attention of one state and the queries that read it. */
 typedef struct ref_linear_attention {
     vka_linear_attention_rule rule;
