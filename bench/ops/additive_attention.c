@@ -38,7 +38,7 @@ static void label(const bench_case *c, bool brief, bench_line *line) {
     }
     bench_put(line, c->kv_heads == c->heads ? " H%u" : " H%u/%u", c->heads, c->kv_heads);
     bench_put(line, c->q_len == c->kv_len ? " N%u" : " Nq%u Nk%u", c->q_len, c->kv_len);
-    bench_put(line, c->value_dim == c->head_dim ? " A%u" : " A%u/%u", c->head_dim, c->value_dim);
+    bench_put(line, c->value_dim == c->head_dim ? " D%u" : " D%u/%u", c->head_dim, c->value_dim);
     bench_put(line, "%s", c->causal ? " causal" : "");
 }
 

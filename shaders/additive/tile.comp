@@ -88,7 +88,7 @@ void score_step(Head head, uint first, int j, int keys) {
         stage(head, first, j, keys, chunk);
         barrier();
         uint vectors = min(CHUNK, DIM4 - chunk);
-        for (uint d = 0u; d < vectors; ++d) {
+        [[dont_unroll]] for (uint d = 0u; d < vectors; ++d) {
             vec4 k = k_tile[d * BC + score_key()], weight = vector_tile[d];
             [[unroll]] for (uint n = 0u; n < RM; ++n) add_channels(weight, q_tile[d * BR + score_row(n)] + k, s[n], worst[n]);
         }

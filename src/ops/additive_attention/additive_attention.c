@@ -82,6 +82,8 @@ static vka_status check(vka__call *c) {
 /* Vectors of shared memory that queries, keys and score vectors take. With them a tile's scores and weights, and the
  * sums of groups of keys, take less than 16 KiB. */
 #define STAGED 512
+/* Of registers that an invocation has for its part of the output. */
+#define OUT_VECTORS 8
 
 /* Four queries at a time, so that one key's channels serve several, and an invocation computes the scores of 4 at most;
  * as many keys as that leaves invocations for. */
@@ -92,6 +94,8 @@ static void choose_tile(vka__call *c) {
         rows *= 2;
     while (columns < group && columns < vectors)
         columns *= 2;
+    while (rows * columns > OUT_VECTORS * group)
+        rows /= 2;
     uint32_t at_once = vka__min_u32(rows, 4), keys = group / at_once;
     vka__pipeline_key *key = vka__call_add_key(c, VKA__additive_tile, group);
     key->spec[VKA_SPEC_BR] = rows;
@@ -101,12 +105,9 @@ static void choose_tile(vka__call *c) {
     key->spec[VKA_SPEC_TC] = columns;
 }
 
-/* Where a row's invocation would have the whole workgroup to itself, software drivers do better with barriers. */
-#define FEW_QUERIES 4
-
+/* Software drivers do better without barriers even where a single query has the workgroup to itself. */
 static bool is_row_path(const vka__call *c) {
-    bool cpu = c->caps->type == VKA_DEVICE_CPU && vka__call_letter(c, 'N') >= FEW_QUERIES;
-    return c->number[PATH] ? c->number[PATH] == VKA_ADDITIVE_ATTENTION_PATH_ROW : cpu;
+    return c->number[PATH] ? c->number[PATH] == VKA_ADDITIVE_ATTENTION_PATH_ROW : c->caps->type == VKA_DEVICE_CPU;
 }
 
 static bool is_own_diagonal(const vka__call *c) {
@@ -295,9 +296,7 @@ static void explain(const vka__call *c, vka__text *text) {
     const uint32_t *spec = c->key[0].spec;
     const state *s = state_of(c);
     bool row = is_row_path(c);
-    const char *why = row                               ? "software driver: no barriers"
-                      : c->caps->type == VKA_DEVICE_CPU ? "few queries: keys lie side by side"
-                                                        : "GPU: keys and queries are shared";
+    const char *why = row ? "software driver: no barriers" : "GPU: keys and queries are shared";
     vka__say(text, "path: %s\nwhy: %s\nquery_tile: %u\nkey_tile: %u\n", row ? "row" : "tile",
              c->number[PATH] ? "the description asks for it" : why, spec[VKA_SPEC_BR], spec[VKA_SPEC_BC]);
     vka__say(text, "slice: %u entries, %u heads, %u queries\n", s->batch, s->heads, s->rows);
