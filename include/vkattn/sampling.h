@@ -99,9 +99,9 @@ VKA_OPERATION_FUNCTIONS(top_k, TOP_K)
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.
  *
- * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a single row, the workspace
- * or lengths are larger than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. Threads: one thread per recorder
- * at a time. */
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a single row, lengths or the
+ *         workspace are larger than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(sample, SAMPLE)
 
 #endif

@@ -535,6 +535,32 @@ Test(sample, narrow) {
     }
 }
 
+/* Plans for devices that are not here keep to their limits, and do every row once. */
+Test(sample, plans) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (uint32_t n = 0; n < 20 * DEVICES; n++) {
+        const device *d = &devices[n % DEVICES];
+        uint32_t rows = ONE_OF(&rng, 1, 77, 3000), cols = ONE_OF(&rng, 1, 64, 1023, 150000);
+        vka__view x = random_view(&rng, VKA_F16, 1, 1, rows, cols),
+                  history = random_view(&rng, VKA_I32, 1, 1, rows, 100);
+        vka_sample_desc desc = {.logits = tensor_of(&x, 2),
+                                .ids = vka_tensor_1d(NULL, VKA_I32, rows),
+                                .history = tensor_of(&history, 2),
+                                .temperature = 1,
+                                .top_p = 0.9f,
+                                .repetition_penalty = n % 2 ? 1.1f : 0};
+        vka__call c;
+        if (PLAN(&c, sample, &d->caps, &desc)) {
+            check_key(d, &c.key[0], 8192 + 2048 + 128 + 16);
+            check_rows(d, &c, false);
+        } else {
+            cr_assert_gt(vka__view_extent(&x, 3) * 2 + vka__view_extent(&history, 3) * 4 + (uint64_t)rows * cols / 8 +
+                             1024,
+                         d->caps.storage_range);
+        }
+    }
+}
+
 /* What no table says. */
 Test(sample, refusals) {
     context c;
