@@ -12,7 +12,7 @@ extern "C" {
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_additive_attention_path {
     VKA_ADDITIVE_ATTENTION_PATH_AUTO = 0,
-    VKA_ADDITIVE_ATTENTION_PATH_ROW = 1,  /* an invocation owns a query: software drivers */
+    VKA_ADDITIVE_ATTENTION_PATH_ROW = 1,  /* an invocation owns a query: software drivers                            */
     VKA_ADDITIVE_ATTENTION_PATH_TILE = 2, /* a workgroup owns a tile of queries: GPUs                                */
 } vka_additive_attention_path;
 
