@@ -235,8 +235,8 @@ static void print_layer(const bench_layer_cost *c) {
         printf("  %-12s %9s\n", c->operations[i].name, bench_time_text(c->operations[i].ms, text));
     }
     printf("  %-12s %9s\n", "their sum", bench_time_text(sum, text));
-    printf("  %-12s %9s  %.2f of the sum, median of %u rounds; the middle half: %.2f to %.2f\n", "the layer",
-           bench_time_text(c->ms, text), c->ratio.median, c->rounds, c->ratio.low, c->ratio.high);
+    printf("  %-12s %9s  %.2f of the sum; half of %u rounds: %.2f to %.2f\n", "the layer", bench_time_text(c->ms, text),
+           c->ratio.median, c->rounds, c->ratio.low, c->ratio.high);
     printf("  %-12s %9s  %.2f of what is in use at a time, %s\n", "arena",
            bench_size_text((double)c->info.arena_bytes, text), (double)c->info.arena_bytes / (double)c->info.live_bytes,
            bench_size_text((double)c->info.live_bytes, live));
@@ -261,7 +261,7 @@ static void measure_models(bench_device *d, const bench_options *o, bench_model_
     static const char *const names[LAYERS_MODELS] = {"f16", "q8_0"};
     bench_peaks peaks = bench_measure_peaks(d);
     bench_progress_pause();
-    printf("\n%sGPT-2 small's shape, random weights: a step recorded once, submitted for each token%s\n",
+    printf("\n%sGPT-2 small's shape, random weights: one recording, a submission for each token%s\n",
            bench_style(BENCH_BOLD), bench_style(BENCH_PLAIN));
     printf("  %-7s %10s %7s %12s %10s %8s\n", "weights", "size", "tokens", "a token", "tokens/s", "floor");
     for (int i = 0; i < LAYERS_MODELS; i++) {
