@@ -167,7 +167,7 @@ uint32_t linear_all_paths(context *c, linear_case l) {
     for (uint32_t i = 0; i < count; i++) {
         paths |= 1u << list[i].path;
     }
-    uint32_t step = context_takes_turns(c) ? 2 : 1, skip = turn++ % step;
+    uint32_t step = context_compiles_slowly(c) ? 4 : context_takes_turns(c) ? 2 : 1, skip = turn++ % step;
     for (uint32_t path = VKA_LINEAR_PATH_VECTOR; path <= VKA_LINEAR_PATH_ROW; path++) {
         d.path = (vka_linear_path)path;
         if ((paths >> path & 1) && skip++ % step == 0) {

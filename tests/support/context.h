@@ -54,12 +54,11 @@ void context_finish(context *c);
 void context_require_device(void);
 
 /* A software driver that takes seconds to compile a kernel (Debian 12's, Mesa before 26.1). Tests that would compile
- * dozens of them leave cases out there, or take other ones, and say so; VKATTN_TEST_ALL=1 runs them all the same.
- * Debian 13's runs all. */
+ * dozens of them leave cases out there, or take other ones, and say so; VKATTN_TEST_ALL=1 runs them all the same. */
 bool context_compiles_slowly(const context *c);
-/* Is the next case left out? Where drivers compile slowly all but every `share`th that asks in a test. With a share
- * that is no multiple of 2 or 3, cases that go through types and the like in turn are left out evenly. A line is
- * printed for each; tools/run-test counts them. */
+/* Is the next case left out? Where drivers compile slowly all but every `share`th that asks in a test, on other
+ * software drivers three of five. With a share that is no multiple of 2 or 3, cases that go through types and the like
+ * in turn are left out evenly. A line is printed for each; tools/run-test counts them. */
 bool context_leaves_out(const context *c, uint32_t share);
 /* A software driver: of the kernels that would do for a case, every second one runs, in turn. */
 bool context_takes_turns(const context *c);

@@ -213,7 +213,7 @@ static void record(problem *p) {
 
 /* Returns of how many rows the reference is not sure. */
 static uint32_t run(context *c, problem p) {
-    if (context_leaves_out(c, 5)) {
+    if (context_leaves_out(c, 7)) {
         return 0;
     }
     make(c, &p);
