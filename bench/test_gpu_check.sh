@@ -9,10 +9,11 @@ python3 -c "import json" 2>/dev/null || {
 }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/build/release/bench" "$work/build/release/src"
+mkdir -p "$work/build/release/bench" "$work/build/release/src" "$work/build/release/nn"
 cp -R "$source/tools" "$work/"
 cp "$build/bench/vkattn-bench" "$work/build/release/bench/"
 cp -P "$build"/src/libvkattn.so* "$work/build/release/src/"
+cp -P "$build"/nn/libvkattn_nn.so* "$work/build/release/nn/"
 
 ldd "$work/build/release/bench/vkattn-bench" | grep -q "$work" || {
     echo "FAIL: a copied vkattn-bench does not take the library beside it"
