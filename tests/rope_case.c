@@ -190,12 +190,7 @@ void rope_run(rope_problem *p) {
     EXPECT_OK(vka_rope(p->c->recorder, &desc));
     context_finish(p->c);
     for (int i = 0; i < 5; i++) {
-        uint8_t *before = must(malloc(tensors[i]->size));
-        memcpy(before, tensors[i]->image, tensors[i]->size);
-        cr_assert(tensor_download(tensors[i]), "writes outside of %s; %s", names[i], describe(p, text, sizeof text));
-        cr_assert(tensors[i] == out || !memcmp(before, tensors[i]->image, tensors[i]->size), "changes %s; %s", names[i],
-                  describe(p, text, sizeof text));
-        free(before);
+        tensor_collect(tensors[i], tensors[i] == out, names[i], describe(p, text, sizeof text));
     }
     compare(p, out);
 }

@@ -111,6 +111,14 @@ bool tensor_download(tensor *t) {
     return intact;
 }
 
+void tensor_collect(tensor *t, bool output, const char *name, const char *what) {
+    uint8_t *before = must(malloc(t->size));
+    memcpy(before, t->image, t->size);
+    cr_assert(tensor_download(t), "writes outside of %s; %s", name, what);
+    cr_assert(output || !memcmp(before, t->image, t->size), "changes %s; %s", name, what);
+    free(before);
+}
+
 uint8_t *tensor_bytes(const tensor *t, size_t index) {
     return t->image + position(t, index);
 }

@@ -43,6 +43,9 @@ void tensor_upload(tensor *t);
 void tensor_poison(tensor *t);
 /* Reads the values back. False when a byte outside of the elements has changed. */
 bool tensor_download(tensor *t);
+/* The same of a tensor that the call under test had, whose name is `name`: asserts that nothing outside of it changed,
+ * nor it, unless it is an output. `what` describes the case. */
+void tensor_collect(tensor *t, bool output, const char *name, const char *what);
 /* Where the image has the element, or the block, with this dense index. */
 uint8_t *tensor_bytes(const tensor *t, size_t index);
 /* After a download: does the element still hold what tensor_poison left? */

@@ -137,14 +137,8 @@ static void run(routing_problem *p) {
     EXPECT_OK(vka_capsule_routing(p->c->recorder, &d));
     context_finish(p->c);
     for (int i = 0; i < TENSORS; i++) {
-        bool written = i == OUT || (i == COUPLING && p->k.coupling);
-        uint8_t *before = malloc(p->t[i].size);
-        cr_assert_not_null(before);
-        memcpy(before, p->t[i].image, p->t[i].size);
-        cr_assert(tensor_download(&p->t[i]), "writes outside of %s; %s", names[i], describe(p, text, sizeof text));
-        cr_assert(written || !memcmp(before, p->t[i].image, p->t[i].size), "changes %s; %s", names[i],
-                  describe(p, text, sizeof text));
-        free(before);
+        tensor_collect(&p->t[i], i == OUT || (i == COUPLING && p->k.coupling), names[i],
+                       describe(p, text, sizeof text));
     }
     compare(p);
 }

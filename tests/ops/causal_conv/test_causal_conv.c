@@ -157,13 +157,7 @@ static void run(conv_problem *p) {
     EXPECT_OK(vka_causal_conv(p->c->recorder, &d));
     context_finish(p->c);
     for (int i = 0; i < TENSORS; i++) {
-        uint8_t *before = malloc(p->t[i].size);
-        cr_assert_not_null(before);
-        memcpy(before, p->t[i].image, p->t[i].size);
-        cr_assert(tensor_download(&p->t[i]), "writes outside of %s; %s", names[i], describe(p, text, sizeof text));
-        cr_assert(is_written(p, i) || !memcmp(before, p->t[i].image, p->t[i].size), "changes %s; %s", names[i],
-                  describe(p, text, sizeof text));
-        free(before);
+        tensor_collect(&p->t[i], is_written(p, i), names[i], describe(p, text, sizeof text));
     }
     compare(p);
 }
