@@ -209,6 +209,15 @@ vka_status vka__call_check_list(const vka__call *c, uint32_t arg, bool offsets, 
     return VKA_OK;
 }
 
+vka_status vka__call_check_lengths(const vka__call *c, uint32_t arg, uint32_t count, uint32_t most) {
+    const int32_t *x = c->source[arg].values;
+    for (uint32_t i = 0; x && i < count; ++i)
+        if (x[i] < 0 || (uint32_t)x[i] > most)
+            return vka__call_fail(c, VKA_INVALID, c->op->args[arg].name, "values[%u] is %d, but must be 0 .. %u", i,
+                                  x[i], most);
+    return VKA_OK;
+}
+
 vka_status vka__call_check_mask(const vka__call *c, uint32_t arg, const uint32_t pairs[4]) {
     static const char *const rules[] = {"the batch", "the heads of q", "the queries", "the keys"};
     const vka__view *mask = &c->view[arg];

@@ -180,6 +180,8 @@ vka_status vka__call_check_rows(const vka__call *call, uint32_t arg, const uint3
  * `most` apart. They are known now: a wrong one is a mistake and not data. */
 vka_status vka__call_check_list(const vka__call *call, uint32_t arg, bool offsets, uint32_t sequences, uint32_t rows,
                                 uint32_t most);
+/* Lengths of the host, if `arg` has some: `count` of them, each 0 .. most. */
+vka_status vka__call_check_lengths(const vka__call *call, uint32_t arg, uint32_t count, uint32_t most);
 /* Is the mask, if there is one, rank 2 to 4 and right-aligned to `pairs`: batch, heads, queries, keys? Sizes of 1
  * broadcast. */
 vka_status vka__call_check_mask(const vka__call *call, uint32_t arg, const uint32_t pairs[4]);

@@ -64,12 +64,7 @@ static vka_status check(vka__call *c) {
     uint32_t rounds = vka__call_letter(c, 'R'), batch = vka__call_letter(c, 'B'), tokens = vka__call_letter(c, 'N');
     if ((uint64_t)batch * vka__call_letter(c, 'H') > UINT32_MAX / rounds)
         return vka__call_fail(c, VKA_UNSUPPORTED, "x", "has more than 2^32 - 1 heads in all rounds");
-    const int32_t *lengths = c->source[LENGTHS].values;
-    for (uint32_t b = 0; lengths && b < batch; ++b)
-        if (lengths[b] < 0 || (uint32_t)lengths[b] > tokens)
-            return vka__call_fail(c, VKA_INVALID, "lengths", "values[%u] is %d, but must be 0 .. %u", b, lengths[b],
-                                  tokens);
-    return VKA_OK;
+    return vka__call_check_lengths(c, LENGTHS, batch, tokens);
 }
 
 /* ---- kernels --------------------------------------------------------------------------------------------------- */

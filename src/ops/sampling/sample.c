@@ -55,13 +55,8 @@ static vka_status check(vka__call *c) {
         return vka__call_fail(c, VKA_INVALID, "append", "is true, but there are no lengths, which say where");
     if (vka__call_has(c, NEW) && !has_lengths(c))
         return vka__call_fail(c, VKA_INVALID, "new_lengths", "is there, but there are no lengths");
-    const int32_t *lengths = c->source[LENGTHS].values;
-    int64_t most = vka__call_has(c, HISTORY) ? vka__call_letter(c, 'L') : INT32_MAX;
-    for (uint32_t i = 0; lengths && i < vka__call_letter(c, 'B'); ++i)
-        if (lengths[i] < 0 || lengths[i] > most)
-            return vka__call_fail(c, VKA_INVALID, "lengths", "values[%u] is %d, but must be 0 .. %lld", i, lengths[i],
-                                  (long long)most);
-    return VKA_OK;
+    uint32_t most = vka__call_has(c, HISTORY) ? vka__call_letter(c, 'L') : INT32_MAX;
+    return vka__call_check_lengths(c, LENGTHS, vka__call_letter(c, 'B'), most);
 }
 
 /* What may be drawn; a temperature of 0 takes the largest, which each of these keeps. */

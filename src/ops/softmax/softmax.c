@@ -33,13 +33,8 @@ static vka_status sizes(vka__call *c) {
 }
 
 static vka_status check(vka__call *c) {
-    const int32_t *lengths = c->source[LENGTHS].values;
-    uint32_t cols = vka__call_letter(c, 'C');
-    for (uint32_t i = 0; lengths && i < vka__call_letter(c, 'L'); ++i)
-        if (lengths[i] < 0 || (uint32_t)lengths[i] > cols)
-            return vka__call_fail(c, VKA_INVALID, "lengths", "values[%u] is %d, but must be 0 .. %u", i, lengths[i],
-                                  cols);
-    return vka__call_check_rows(c, X, c->view[X].shape);
+    vka_status status = vka__call_check_lengths(c, LENGTHS, vka__call_letter(c, 'L'), vka__call_letter(c, 'C'));
+    return status == VKA_OK ? vka__call_check_rows(c, X, c->view[X].shape) : status;
 }
 
 /* The stride of lengths stands where the rows' first dimension is, of at most three. */
