@@ -146,11 +146,15 @@ bool context_is_software(const context *c) {
     return vka_device_get_caps(c->device)->type == VKA_DEVICE_CPU;
 }
 
+/* Tests leave something out there. */
+static bool is_thinned(const context *c) {
+    return context_is_software(c) && !getenv("VKATTN_TEST_ALL");
+}
+
 static bool is_slow(const context *c) {
     enum { LLVMPIPE = 13 }; /* VK_DRIVER_ID_MESA_LLVMPIPE */
     const vka_device_caps *caps = vka_device_get_caps(c->device);
-    bool old = caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
-    return old && !getenv("VKATTN_TEST_ALL");
+    return is_thinned(c) && caps->driver_id == LLVMPIPE && caps->driver_version < (26u << 22 | 1u << 12);
 }
 
 bool context_compiles_slowly(const context *c) {
@@ -168,9 +172,8 @@ bool context_compiles_slowly(const context *c) {
 bool context_leaves_out(const context *c, uint32_t share) {
     static uint32_t asked;
     uint32_t number = asked++;
-    bool software = context_is_software(c) && !getenv("VKATTN_TEST_ALL");
     /* Two of five, which go through types and paths in turn as well. */
-    if (is_slow(c) ? number % share : software && number % 5 % 3) {
+    if (is_slow(c) ? number % share : is_thinned(c) && number % 5 % 3) {
         fprintf(stderr, "SKIP: a case: software drivers compile kernels for long (VKATTN_TEST_ALL=1 runs them)\n");
         return true;
     }
@@ -179,7 +182,7 @@ bool context_leaves_out(const context *c, uint32_t share) {
 
 bool context_takes_turns(const context *c) {
     static bool said;
-    if (!context_is_software(c) || getenv("VKATTN_TEST_ALL")) {
+    if (!is_thinned(c)) {
         return false;
     }
     if (!said) {
