@@ -281,6 +281,16 @@ const char *bench_device_type(vka_device_type type);
 const char *bench_device_error(const bench_device *d);
 void bench_device_clear_error(bench_device *d);
 
+typedef enum bench_state {
+    BENCH_DONE = 0,
+    BENCH_FAILED = 1, /* wrong, or an error */
+    BENCH_SKIPPED = 2,
+} bench_state;
+
+/* What a measurement that ended so came to: what the device can't do is skipped. The reason is the library's, or the
+ * status's name. */
+bench_state bench_device_state(const bench_device *d, vka_status status, char *reason, size_t size);
+
 /* ---- timing.c: medians of GPU time ------------------------------------------------------------------------------ */
 
 double bench_now_ms(void); /* wall clock */
@@ -452,12 +462,6 @@ bench_check bench_verify(const bench_problem *p, void *const outputs[BENCH_OUTPU
 /* ---- run.c: a case from beginning to end ------------------------------------------------------------------------- */
 
 typedef struct bench_report bench_report;
-
-typedef enum bench_state {
-    BENCH_DONE = 0,
-    BENCH_FAILED = 1, /* wrong, or an error */
-    BENCH_SKIPPED = 2,
-} bench_state;
 
 #define BENCH_PLAN_SIZE 2048
 typedef struct bench_result {

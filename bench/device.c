@@ -354,3 +354,9 @@ const char *bench_device_error(const bench_device *d) {
 void bench_device_clear_error(bench_device *d) {
     d->error[0] = '\0';
 }
+
+bench_state bench_device_state(const bench_device *d, vka_status status, char *reason, size_t size) {
+    const char *said = bench_device_error(d);
+    snprintf(reason, size, "%s", *said ? said : vka_status_string(status));
+    return status == VKA_OK ? BENCH_DONE : status == VKA_UNSUPPORTED ? BENCH_SKIPPED : BENCH_FAILED;
+}

@@ -2,6 +2,7 @@
  * shape against the bandwidth that its weights need.
  * SPDX-License-Identifier: MIT */
 #include "layers.h"
+#include "record.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -68,12 +69,6 @@ vka_nn_linear bench_layers_linear(layers_memory *m, vka_dtype weights, vka_dtype
 vka_nn_norm bench_layers_norm(layers_memory *m, uint32_t width) {
     vka_tensor w = LAYERS_TENSOR(m, VKA_F32, 1, 0.1f, width);
     return (vka_nn_norm){.kind = VKA_NN_NORM_LAYER, .weight = w, .bias = LAYERS_TENSOR(m, VKA_F32, 0, 0.1f, width)};
-}
-
-void bench_layers_state(const bench_device *d, vka_status status, bench_state *state, char *reason, size_t size) {
-    const char *said = bench_device_error(d);
-    *state = status == VKA_OK ? BENCH_DONE : status == VKA_UNSUPPORTED ? BENCH_SKIPPED : BENCH_FAILED;
-    snprintf(reason, size, "%s", *said ? said : vka_status_string(status));
 }
 
 void bench_layers_free(layers_memory *m) {
@@ -167,12 +162,11 @@ static vka_status measure_layer(layer_run *l, double seconds) {
 }
 
 static const char *operation_name(vka_operation operation) {
-    static const char *const names[] = {
-#define X(ID, number, name) [number] = #name,
-        VKA_OPERATIONS(X)
-#undef X
-    };
-    return operation < sizeof names / sizeof *names && names[operation] ? names[operation] : "?";
+    size_t i = 0;
+    while (bench_record_ops[i].operation != operation) {
+        i++; /* every operation is among them */
+    }
+    return bench_record_ops[i].name;
 }
 
 static void read_layer(layer_run *l, bench_layer_cost *c) {
@@ -213,7 +207,7 @@ static bench_layer_cost layer_cost(bench_device *d, const bench_options *o) {
         status = run_layer(l, o, &c);
         free(l);
     }
-    bench_layers_state(d, status, &c.state, c.reason, sizeof c.reason);
+    c.state = bench_device_state(d, status, c.reason, sizeof c.reason);
     if (c.state == BENCH_DONE && !c.rounds) {
         c.state = BENCH_SKIPPED;
         snprintf(c.reason, sizeof c.reason, "stopped");

@@ -32,9 +32,6 @@ vka_nn_linear bench_layers_linear(layers_memory *m, vka_dtype weights, vka_dtype
 vka_nn_norm bench_layers_norm(layers_memory *m, uint32_t width);
 void bench_layers_free(layers_memory *m);
 
-/* What a measurement came to, and why. */
-void bench_layers_state(const bench_device *d, vka_status status, bench_state *state, char *reason, size_t size);
-
 /* ---- costs ------------------------------------------------------------------------------------------------------- */
 
 enum { LAYERS_MAX_OPERATIONS = 16, LAYERS_MODELS = 2 };

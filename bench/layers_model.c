@@ -22,6 +22,12 @@ typedef struct model {
     vka_tensor tokens, positions; /* tables */
 } model;
 
+static void add_operation(model *m, vka_operation operation, const void *desc, size_t size) {
+    if (m->memory.status == VKA_OK) {
+        m->memory.status = vka_nn_operation(m->sequence, operation, desc, size);
+    }
+}
+
 /* [1] as [1, 1] */
 static vka_tensor of_batch(vka_tensor list) {
     list.rank = 2;
@@ -34,12 +40,8 @@ static void add_embedding(model *m) {
     vka_tensor position = LAYERS_TENSOR(memory, m->values, 0, 0, 1, 1, WIDTH);
     const vka_embedding_desc at = {.table = m->positions, .ids = of_batch(m->length), .out = position};
     const vka_embedding_desc what = {.table = m->tokens, .ids = of_batch(m->id), .out = m->x, .position = position};
-    if (memory->status == VKA_OK) {
-        memory->status = vka_nn_operation(m->sequence, VKA_OPERATION_EMBEDDING, &at, sizeof at);
-    }
-    if (memory->status == VKA_OK) {
-        memory->status = vka_nn_operation(m->sequence, VKA_OPERATION_EMBEDDING, &what, sizeof what);
-    }
+    add_operation(m, VKA_OPERATION_EMBEDDING, &at, sizeof at);
+    add_operation(m, VKA_OPERATION_EMBEDDING, &what, sizeof what);
 }
 
 static void add_layer(model *m) {
@@ -85,12 +87,8 @@ static void add_head(model *m) {
     if (memory->status == VKA_OK) {
         memory->status = vka_nn_normalise(m->sequence, &norm, &m->x, &m->x);
     }
-    if (memory->status == VKA_OK) {
-        memory->status = vka_nn_operation(m->sequence, VKA_OPERATION_LINEAR, &logits, sizeof logits);
-    }
-    if (memory->status == VKA_OK) {
-        memory->status = vka_nn_operation(m->sequence, VKA_OPERATION_SAMPLE, &sample, sizeof sample);
-    }
+    add_operation(m, VKA_OPERATION_LINEAR, &logits, sizeof logits);
+    add_operation(m, VKA_OPERATION_SAMPLE, &sample, sizeof sample);
 }
 
 static vka_status build(model *m) {
@@ -192,5 +190,5 @@ void bench_layers_model(bench_device *d, const bench_options *o, vka_dtype weigh
         bench_layers_free(&m->memory);
         free(m);
     }
-    bench_layers_state(d, status, &cost->state, cost->reason, sizeof cost->reason);
+    cost->state = bench_device_state(d, status, cost->reason, sizeof cost->reason);
 }

@@ -186,9 +186,7 @@ static void measure_one(bench_device *d, const record_tools *t, const record_op 
         free(m->calls.at);
         free(m);
     }
-    cost->state = status == VKA_OK ? BENCH_DONE : status == VKA_UNSUPPORTED ? BENCH_SKIPPED : BENCH_FAILED;
-    const char *said = bench_device_error(d);
-    snprintf(cost->reason, sizeof cost->reason, "%s", *said ? said : vka_status_string(status));
+    cost->state = bench_device_state(d, status, cost->reason, sizeof cost->reason);
     if (status == VKA_OK && !isfinite(cost->us)) {
         cost->state = BENCH_SKIPPED;
         snprintf(cost->reason, sizeof cost->reason, "stopped");
