@@ -23,5 +23,7 @@ if(VKATTN_SANITIZE)
     endif()
     if(VKATTN_SANITIZE MATCHES undefined)
         add_compile_options(-fno-sanitize-recover=all)
+        # clang's check of what C++ calls by pointer needs the C++ runtime, which the library is linked without.
+        add_compile_options($<$<COMPILE_LANG_AND_ID:CXX,Clang>:-fno-sanitize=function>)
     endif()
 endif()
