@@ -3,6 +3,7 @@
 #ifndef VKATTN_BENCH_RECORD_H
 #define VKATTN_BENCH_RECORD_H
 
+#include "record_ops.h"
 #include "vk.h"
 
 /* ---- record_calls.c: the Vulkan commands that the library records ------------------------------------------------ */
@@ -41,30 +42,5 @@ typedef struct recorded_calls {
 PFN_vkGetInstanceProcAddr bench_calls_loader(const bench_vk *vk);
 void bench_calls_keep(recorded_calls *calls);
 void bench_calls_replay(const bench_vk *vk, VkCommandBuffer cmd, const recorded_calls *calls);
-
-/* ---- record_ops.c: one description of every operation ------------------------------------------------------------ */
-
-typedef struct record_memory {
-    vka_device *device;
-    vka_buffer *buffers[32];
-    size_t count;
-    bool failed;
-} record_memory;
-
-typedef struct record_op {
-    vka_operation operation;
-    const char *name;
-    size_t desc_size;
-    void (*describe)(record_memory *memory, void *desc);
-} record_op;
-
-extern const record_op bench_record_ops[];
-extern const size_t bench_record_op_count;
-/* Where in the description its vka_workspace is; 0: it has none. */
-size_t bench_record_workspace(vka_operation operation);
-enum { RECORD_DESC_SIZE = 2048 };
-
-vka_buffer *bench_record_buffer(record_memory *memory, uint64_t bytes);
-void bench_record_free(record_memory *memory);
 
 #endif

@@ -1,6 +1,6 @@
-/* One description of every operation, as `record` measures it: shapes of a step of a small model.
+/* The descriptions of record_ops.h.
  * SPDX-License-Identifier: MIT */
-#include "record.h"
+#include "record_ops.h"
 
 #include <vkattn/additive_attention.h>
 #include <vkattn/attention.h>
@@ -217,8 +217,7 @@ static vka_linear_desc linear(record_memory *m) {
                              .out = T(VKA_F16, QUERIES, WIDTH)};
 }
 
-/* ---- the table
- * --------------------------------------------------------------------------------------------------- */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 size_t bench_record_workspace(vka_operation operation) {
     switch (operation) {

@@ -2,6 +2,7 @@
 #include "cases.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* The last one is left out where it would show nothing new. */
 static const vka_dtype dtypes[] = {VKA_F16, VKA_F32, VKA_BF16};
@@ -50,6 +51,36 @@ static uint32_t add_linear(offline_case *cases, uint32_t count) {
     return count;
 }
 
+static const struct {
+    vka_operation operation;
+    const vka__op *op;
+} ops[] = {
+#define X(NAME, value, name) {VKA_OPERATION_##NAME, &vka__op_##name},
+    VKA_OPERATIONS(X)
+#undef X
+};
+
+static const vka__op *op_of(vka_operation operation) {
+    size_t i = 0;
+    while (ops[i].operation != operation)
+        ++i;
+    return ops[i].op;
+}
+
+/* Those that have no cases above. */
+static uint32_t add_operations(offline_case *cases, uint32_t count) {
+    for (size_t i = 0; i < bench_record_op_count; ++i) {
+        const record_op *described = &bench_record_ops[i];
+        vka_operation o = described->operation;
+        if (o == VKA_OPERATION_ATTENTION || o == VKA_OPERATION_LAYER_NORM || o == VKA_OPERATION_LINEAR)
+            continue;
+        offline_case c = {.described = described, .op = op_of(o)};
+        snprintf(c.name, sizeof c.name, "op %s", described->name);
+        cases[count++] = c;
+    }
+    return count;
+}
+
 uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     offline_case prefill = {.heads = 8, .kv_heads = 8, .queries = 4096, .keys = 4096}, causal = prefill;
     causal.causal = true;
@@ -58,7 +89,8 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     count = add_attention(cases, count, "causal", 2, causal);
     count = add_attention(cases, count, "decode", 3, decode);
     count = add_linear(cases, count);
-    return add_norm(cases, count);
+    count = add_norm(cases, count);
+    return add_operations(cases, count);
 }
 
 /* The tensor in a buffer of its own, which dies with the process. */
@@ -123,8 +155,34 @@ static vka_status compile_linear(vka_device *device, const offline_case *c, uint
     return status == VKA_OK ? vka_linear_prepare(device, &d) : status;
 }
 
+/* Asks for a path by the number of that name; false: there is no such path. */
+static bool ask_path(const vka__op *op, void *desc, uint32_t path) {
+    for (uint32_t i = 0; i < op->number_count; ++i)
+        if (!strcmp(op->numbers[i].name, "path")) {
+            memcpy((char *)desc + op->numbers[i].desc, &path, sizeof path);
+            return path <= op->numbers[i].most;
+        }
+    return path == 0;
+}
+
+/* Buffers die with the process. */
+static vka_status compile_described(vka_device *device, const offline_case *c, uint32_t path, char *text,
+                                    size_t capacity) {
+    _Alignas(max_align_t) unsigned char desc[RECORD_DESC_SIZE] = {0};
+    record_memory memory = {.device = device};
+    c->described->describe(&memory, desc);
+    if (memory.failed)
+        return VKA_OUT_OF_MEMORY;
+    if (!ask_path(c->op, desc, path))
+        return VKA_INVALID;
+    size_t size = c->described->desc_size;
+    vka_status status = vka__op_explain(c->op, device, desc, size, text, capacity, NULL);
+    return status == VKA_OK ? vka__op_prepare(c->op, device, desc, size) : status;
+}
+
 vka_status offline_compile(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity) {
-    return (c->head_dim  ? compile_attention
-            : c->outputs ? compile_linear
-                         : compile_norm)(device, c, path, text, capacity);
+    return (c->described  ? compile_described
+            : c->head_dim ? compile_attention
+            : c->outputs  ? compile_linear
+                          : compile_norm)(device, c, path, text, capacity);
 }

@@ -1,4 +1,5 @@
-/* What is compiled: attention, linear layers and layer norm at the sizes of transformers in use.
+/* What is compiled: attention, linear layers and layer norm at the sizes of transformers in use, and one description of
+ * every other operation.
  * SPDX-License-Identifier: MIT */
 #ifndef VKATTN_OFFLINE_CASES_H
 #define VKATTN_OFFLINE_CASES_H
@@ -6,6 +7,9 @@
 #include <vkattn/attention.h>
 #include <vkattn/linear.h>
 #include <vkattn/norm.h>
+
+#include "op/op.h"
+#include "record_ops.h"
 
 typedef struct offline_case {
     char name[64];
@@ -16,6 +20,8 @@ typedef struct offline_case {
     uint32_t rows, cols;
     uint32_t outputs; /* of a linear layer; 0: layer norm */
     vka_dtype weight;
+    const record_op *described; /* an operation by its description there; NULL: by what is above */
+    const vka__op *op;          /* of `described` */
 } offline_case;
 
 #define OFFLINE_MAX_CASES 64
