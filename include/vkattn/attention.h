@@ -177,6 +177,8 @@ typedef struct vka_attention_candidate {
  * D is 1 .. 576, Dv 1 .. 512, independently. Any strides. Layouts [B, N, H, D] are the same call with transposed
  * tensors. Types of q, k, v and out mix freely.
  *
+ *     vka_attention(recorder, &(vka_attention_desc){.q = q, .k = k, .v = v, .out = out, .causal = true});
+ *
  * Everything composes with everything, but for what is said above. Options beyond causal, window, scale and lse need a
  * device with 17 storage buffers (vka_device_caps.storage_buffers). vka_attention_candidates tells which paths take a
  * description; AUTO takes one that does.

@@ -58,6 +58,9 @@ typedef struct vka_cache_append_desc {
  * nothing is ever written outside of the pages that the table names. Two tokens must not share a row: no page may
  * serve two sequences at the rows that are appended to.
  *
+ *     vka_cache_append(recorder, &(vka_cache_append_desc){.k = k, .v = v, .k_cache = keys, .v_cache = values,
+ *                                                         .lengths.tensor = lengths, .rotate = true});
+ *
  * Quantisation is symmetric: of a token's head (i8) or of a block of 32 channels (q8_0), in f32,
  *   scale = max|x| * (1 / 127), rounded to f16 for q8_0, at most 65504 there
  *   q     = x / scale, rounded to the nearest integer, halves to even, clamped to -127 .. 127

@@ -63,8 +63,8 @@ typedef struct vka_linear_candidate {
  * are summed in f32, whatever the types, and the result is rounded once. Types of all tensors mix freely, and so do
  * strides; rows that are contiguous, of a multiple of eight elements and aligned to 16 bytes are fastest.
  *
- *     vka_linear(recorder, &(vka_linear_desc){.x = x, .weight = w, .bias = b, .out = y, .activation =
- * VKA_ACTIVATION_GELU});
+ *     vka_linear(recorder, &(vka_linear_desc){.x = x, .weight = w, .bias = b, .out = y,
+ *                                             .activation = VKA_ACTIVATION_GELU});
  *
  * Edges: no rows, or N = 0, records nothing and succeeds. K = 0 gives activation(bias) + residual. NaN and infinities
  * in what is read propagate as sums of products do. The same inputs on the same device give the same bits.

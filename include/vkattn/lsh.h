@@ -78,6 +78,9 @@ VKA_API vka_tensor vka_lsh_round(vka_tensor rounds, uint32_t round);
  * holds. The same inputs on the same device give the same bits, every time. Any strides. B, H or N = 0 records nothing
  * and succeeds.
  *
+ *     vka_lsh_sort(recorder, &(vka_lsh_sort_desc){.x = x, .rotations = rotations, .bucket_count = {64},
+ *                                                 .permutation = permutation, .workspace = scratch});
+ *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.
  *

@@ -32,6 +32,9 @@ typedef struct vka_attention_merge_desc {
  * do strides. out and lse are of the form of a and b: merges in a chain, in any order, make one attention of as many
  * parts as there are, and can do so in place.
  *
+ *     vka_attention_merge(recorder, &(vka_attention_merge_desc){.a = out, .a_lse = lse, .b = part, .b_lse = part_lse,
+ *                                                               .out = out, .lse = lse});
+ *
  * Whoever splits an attention says where its keys lie: keys from k0 on have VKA_DIAGONAL_EXPLICIT with a
  * diagonal_offset that is k0 less than the whole's (Nk - Nq - k0 instead of VKA_DIAGONAL_BOTTOM_RIGHT). A sink belongs
  * to one part alone. Only parts of VKA_SELECTION_SOFTMAX can be merged.

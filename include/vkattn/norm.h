@@ -71,6 +71,8 @@ typedef struct vka_group_norm_desc {
  * (inv_std may be 0 where it is subnormal). y is rounded to the storage type before it is normalised when `sum` is
  * given, so that sum and out agree; without it x + residual may be beyond the type.
  *
+ *     vka_layer_norm(recorder, &(vka_layer_norm_desc){.x = x, .residual = skip, .weight = w, .bias = b, .out = y});
+ *
  * Records and returns; the rest as vka_attention. Rows = 0 records nothing and succeeds.
  *
  * @return VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.

@@ -47,6 +47,9 @@ VKA_API int32_t vka_relative_bias_span_left(const float *spans, uint32_t heads, 
  * relative_zero = max_distance serves sequences of any length (of decoders, L = max_distance + 1 does). So this runs
  * once, when a model is loaded, and no bias of Nq x Nk elements ever exists. T5's layers share the first one's table.
  *
+ *     vka_relative_bias_t5(recorder, &(vka_relative_bias_t5_desc){.table = table, .out = bias, .bidirectional = true,
+ *                                                                 .max_distance = 128, .relative_zero = 128});
+ *
  * Any strides. Hq = 0 records nothing and succeeds.
  *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
@@ -61,6 +64,9 @@ VKA_OPERATION_FUNCTIONS(relative_bias_t5, RELATIVE_BIAS_T5)
  * attention spans (Sukhbaatar 2019) on the distance x to earlier tokens, where x = 0 is the previous one. Added to the
  * scores s it gives the weights m exp(s) / sum(m exp(s)), which is the paper's equation. (Its x counts from 1, but its
  * authors' code, adaptive-span, from 0, and that is what z was trained with.)
+ *
+ *     vka_relative_bias_span(recorder, &(vka_relative_bias_span_desc){.spans = z, .out = bias, .ramp = 32,
+ *                                                                     .relative_zero = left + 1});
  *
  * m = 1 gives 0 and m = 0 gives -inf, exactly. Tokens that are not earlier follow the same formula (m = 1 if z >= 0):
  * whether they are seen is for causality or the window to say. The paper's attention sees earlier tokens only:

@@ -51,6 +51,8 @@ typedef struct vka_rope_desc {
  * strides: [B, N, H, D] is the same call with transposed tensors. ONNX's RotaryEmbedding (opset 23) is this with
  * tables.
  *
+ *     vka_rope(recorder, &(vka_rope_desc){.x = q, .out = q, .positions.tensor = lengths});
+ *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.
  *

@@ -47,9 +47,9 @@ typedef struct vka_sample_desc {
 }
 #endif
 
-/* Values in descending order; of equal ones the lower column comes first, so that there is one result. As in PyTorch
- * NaN is larger than everything else (all NaN are equal), and -0 equals 0; values come out as they are, rounded where
- * their type is narrower than x's.
+/* The K largest of each row, in descending order; of equal ones the lower column comes first, so that there is one
+ * result. As in PyTorch NaN is larger than everything else (all NaN are equal), and -0 equals 0; values come out as
+ * they are, rounded where their type is narrower than x's.
  *
  *     vka_top_k(recorder, &(vka_top_k_desc){.x = scores, .values = best, .indices = experts});
  *
@@ -64,7 +64,7 @@ typedef struct vka_sample_desc {
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(top_k, TOP_K)
 
-/* In this order, which is that of Hugging Face's generate:
+/* Draws a token of each row of logits, in this order, which is that of Hugging Face's generate:
  *
  *   penalty      a logit x whose id is in the history, once or often, becomes x / penalty if x > 0, and x * penalty
  *                otherwise (Keskar 2019)
