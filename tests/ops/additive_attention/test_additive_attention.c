@@ -284,7 +284,7 @@ static void run(additive_problem *p, vka_additive_attention_path path) {
 
 /* On both paths; where drivers compile for seconds, a share of the cases. */
 static void check(context *c, additive_case k) {
-    bool row = !context_leaves_out(c, 11), tile = !context_leaves_out(c, 11);
+    bool row = !context_leaves_out(c, 23), tile = !context_leaves_out(c, 23);
     if (!row && !tile) {
         return;
     }
