@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache_case.h"
+#include "quantised_rows.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -309,52 +310,6 @@ static bool floats_ok(const tensor *cache, size_t first, uint32_t cols, const ex
     return e->error == 0 || ref_error_ok(&error);
 }
 
-static double largest(const double *x, uint32_t n, bool *nonfinite) {
-    double most = 0;
-    *nonfinite = false;
-    for (uint32_t i = 0; i < n; i++) {
-        *nonfinite = *nonfinite || !isfinite(x[i]);
-        most = fmax(most, fabs(x[i]));
-    }
-    return most;
-}
-
-static bool steps_ok(const expected *e, uint32_t first, uint32_t n, float scale, const uint8_t *steps) {
-    bool ok = true;
-    for (uint32_t i = 0; i < n; i++) {
-        int8_t q = (int8_t)steps[i];
-        ok = ok && (isnan(scale) ? q == 0 : ref_quantised_ok(e->ref[first + i], e->error, scale, q));
-    }
-    return ok;
-}
-
-static bool i8_ok(const cache_side *s, size_t row, uint32_t cols, const expected *e) {
-    uint8_t steps[1024];
-    float scale = s->scale.values[row];
-    bool nonfinite;
-    double most = largest(e->ref, cols, &nonfinite);
-    for (uint32_t i = 0; i < cols; i++) {
-        steps[i] = *tensor_bytes(&s->cache, row * cols + i);
-    }
-    return (nonfinite ? isnan(scale) : ref_quantised_scale_ok(most, e->error, scale)) &&
-           steps_ok(e, 0, cols, scale, steps);
-}
-
-static bool q8_0_ok(const cache_side *s, size_t row, uint32_t cols, const expected *e) {
-    bool ok = true;
-    for (uint32_t first = 0; first < cols; first += 32) {
-        const uint8_t *block = tensor_bytes(&s->cache, row * cols + first);
-        uint16_t bits;
-        bool nonfinite;
-        double most = largest(e->ref + first, 32, &nonfinite);
-        memcpy(&bits, block, 2);
-        float scale = ref_f32_from_f16(bits);
-        ok = ok && (nonfinite ? isnan(scale) : ref_quantised_scale_f16_ok(most, e->error, bits));
-        ok = ok && steps_ok(e, first, 32, scale, block + 2);
-    }
-    return ok;
-}
-
 static bool row_untouched(const cache_side *s, size_t row, uint32_t cols) {
     bool untouched = tensor_untouched(&s->scale, row);
     for (uint32_t i = 0; i < cols; i++) {
@@ -364,14 +319,9 @@ static bool row_untouched(const cache_side *s, size_t row, uint32_t cols) {
 }
 
 static bool row_ok(const cache_side *s, size_t row, uint32_t cols, const expected *e) {
-    switch (s->cache.view.dtype) {
-    case VKA_I8:
-        return i8_ok(s, row, cols, e);
-    case VKA_Q8_0:
-        return q8_0_ok(s, row, cols, e);
-    default:
-        return floats_ok(&s->cache, row * cols, cols, e);
-    }
+    bool quantised = s->cache.view.dtype == VKA_I8 || s->cache.view.dtype == VKA_Q8_0;
+    return quantised ? quantised_row_ok(&s->cache, &s->scale, row, cols, e->ref, e->error)
+                     : floats_ok(&s->cache, row * cols, cols, e);
 }
 
 static void compare_side(const cache_problem *p, int side, const token *map) {

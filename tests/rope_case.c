@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "rope_case.h"
+#include "quantised_rows.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
@@ -12,12 +13,12 @@
 static const char *describe(const rope_problem *p, char *text, size_t size) {
     const rope_case *r = &p->r;
     snprintf(text, size,
-             "%s: %s to %s [%u, %u, %u, %u] order %s+%u R %u%s theta %g positions %d from %d%+d tables %d%s, "
+             "%s: %s to %s [%u, %u, %u, %u] order %s+%u R %u%s theta %g positions %d from %d%+d tables %d%s%s, "
              "VKATTN_SEED=%llu",
              p->c->config->name, dtype_name(r->dtype), dtype_name(r->out_type), r->batch, r->heads, r->rows, r->cols,
              r->layout.order ? r->layout.order : "dense", r->layout.pad, r->dims, r->interleaved ? " interleaved" : "",
              (double)r->theta, r->positions, r->first, r->offset, r->tables, r->in_place ? " in place" : "",
-             (unsigned long long)p->seed);
+             r->shift ? " shift" : "", (unsigned long long)p->seed);
     return text;
 }
 
@@ -38,6 +39,40 @@ static void make_positions(rope_problem *p, ref_rng *rng) {
         memcpy(tensor_bytes(&p->positions, i), &p->list[i], 4);
     }
     EXPECT_OK(vka_buffer_write(p->positions.view.buffer, 0, p->positions.image, p->positions.size));
+}
+
+static bool is_quantised(const rope_problem *p) {
+    return p->r.dtype == VKA_I8 || p->r.dtype == VKA_Q8_0;
+}
+
+static uint8_t *image_of(const tensor *t) {
+    uint8_t *image = must(malloc(t->size));
+    memcpy(image, t->image, t->size);
+    return image;
+}
+
+/* Values, and scales of i8, that are small and large. */
+static void make_x(rope_problem *p, ref_rng *rng) {
+    const rope_case *r = &p->r;
+    bool i8 = r->dtype == VKA_I8;
+    tensor_fill_normal(&p->x, rng, 0, i8 ? 40 : 1);
+    for (size_t row = 0; row < p->scale.count; row++) {
+        float scale = ldexpf(ref_rng_uniform(rng, 0.5f, 1), (int)ref_rng_below(rng, 12) - 9);
+        p->scale.values[row] = i8 && r->nonfinite && row % 4 < 2 ? row % 4 ? NAN : 0 : scale;
+        for (uint32_t i = 0; i < r->cols && r->dtype == VKA_Q8_0; i++) {
+            float *x = &p->x.values[row * r->cols + i];
+            *x = r->nonfinite && i % 96 == 5 ? NAN : r->nonfinite && i / 32 == 1 ? 0 : *x * scale;
+        }
+    }
+    tensor_round(&p->x);
+    tensor_upload(&p->x);
+    tensor_upload(&p->scale);
+    p->x_image = image_of(&p->x);
+    p->scale_image = image_of(&p->scale);
+    p->x_values = must(malloc(p->x.count * sizeof *p->x_values));
+    for (size_t i = 0; i < p->x.count; i++) {
+        p->x_values[i] = p->x.values[i] * (i8 ? p->scale.values[i / r->cols] : 1);
+    }
 }
 
 /* Angles of any kind: tables need not be those of theta. */
@@ -61,6 +96,7 @@ static void make_tables(rope_problem *p, ref_rng *rng) {
 
 rope_problem rope_make(context *c, rope_case r, uint64_t seed) {
     r.dtype = r.dtype ? r.dtype : VKA_F32;
+    r.in_place = r.in_place || r.dtype == VKA_I8 || r.dtype == VKA_Q8_0;
     r.out_type = r.out_type && !r.in_place ? r.out_type : r.dtype;
     r.table_type = r.table_type ? r.table_type : VKA_F32;
     r.batch = r.batch ? r.batch : 1;
@@ -79,19 +115,20 @@ rope_problem rope_make(context *c, rope_case r, uint64_t seed) {
     };
     p.x = tensor_create(c, r.dtype, 4, shape, r.layout);
     p.out = tensor_create(c, r.out_type, 4, shape, r.layout);
-    tensor_fill_normal(&p.x, &rng, 0, 1);
-    p.x_values = must(malloc(p.x.count * sizeof *p.x_values));
-    memcpy(p.x_values, p.x.values, p.x.count * sizeof *p.x_values);
+    p.scale = tensor_create(c, VKA_F32, 3, shape, (layout){.pad = r.layout.pad, .shift = 1});
+    make_x(&p, &rng);
     make_positions(&p, &rng);
     make_tables(&p, &rng);
     return p;
 }
 
 void rope_destroy(rope_problem *p) {
-    tensor *tensors[] = {&p->x, &p->out, &p->positions, &p->cos, &p->sin};
-    for (int i = 0; i < 5; i++) {
+    tensor *tensors[] = {&p->x, &p->out, &p->scale, &p->positions, &p->cos, &p->sin};
+    for (int i = 0; i < 6; i++) {
         tensor_destroy(tensors[i]);
     }
+    free(p->x_image);
+    free(p->scale_image);
     free(p->x_values);
     free(p->list);
 }
@@ -106,7 +143,11 @@ vka_rope_desc rope_desc(const rope_problem *p) {
                     .theta = r->theta,
                     .frequency_scale = r->frequency_scale,
                     .position_offset = r->offset},
+        .shift = r->shift,
     };
+    if (r->dtype == VKA_I8) {
+        desc.scale = p->scale.view;
+    }
     if (r->tables) {
         desc.options.cos = p->cos.view;
         desc.options.sin = p->sin.view;
@@ -126,13 +167,13 @@ static int64_t position_of(const rope_problem *p, uint32_t b, uint32_t n) {
     switch (r->positions) {
     case POSITIONS_HOST:
     case POSITIONS_TENSOR:
-        return (int64_t)p->list[b] + n + r->offset;
+        return (int64_t)p->list[b] + (r->shift ? 0 : n) + r->offset;
     case POSITIONS_ROWS:
         return (int64_t)p->list[b * r->rows + n] + r->offset;
     case POSITIONS_ROWS_SHARED:
         return (int64_t)p->list[n] + r->offset;
     default:
-        return (int64_t)n + r->offset;
+        return (int64_t)(r->shift ? 0 : n) + r->offset;
     }
 }
 
@@ -177,22 +218,63 @@ static void compare(rope_problem *p, const tensor *out) {
     free(naive);
 }
 
+static bool row_unchanged(const rope_problem *p, size_t row) {
+    uint32_t cols = p->r.cols, block = vka_dtype_block(p->r.dtype);
+    bool same = true;
+    for (size_t i = row * cols; i < (row + 1) * cols; i += block) {
+        const uint8_t *at = tensor_bytes(&p->x, i);
+        same = same && !memcmp(at, p->x_image + (at - p->x.image), vka_dtype_size(p->r.dtype));
+    }
+    const uint8_t *at = tensor_bytes(&p->scale, row);
+    return same && (p->r.dtype != VKA_I8 || !memcmp(at, p->scale_image + (at - p->scale.image), 4));
+}
+
+/* What isn't turned stays; what is holds the nearest steps, but for what f32 may be off by. */
+static void compare_quantised(const rope_problem *p) {
+    const rope_case *r = &p->r;
+    double *ref = must(malloc(r->cols * sizeof *ref));
+    float *naive = must(malloc(r->cols * sizeof *naive));
+    char text[512];
+    for (size_t row = 0; row < p->x.count / r->cols; row++) {
+        ref_rope_row in = row_of(p, row);
+        double error = 0;
+        ref_rope_rotate(&p->ref, &in, ref);
+        ref_rope_naive_rotate(&p->ref, &in, VKA_F32, naive);
+        for (uint32_t i = 0; i < r->cols; i++) {
+            error = fmax(error, fabs((double)naive[i] - ref[i]));
+        }
+        bool ok = !r->tables && in.position == 0
+                      ? row_unchanged(p, row)
+                      : quantised_row_ok(&p->x, &p->scale, row, r->cols, ref, 2 * error + 1e-5);
+        cr_assert(ok, "row %zu at %lld is wrong; %s", row, (long long)in.position, describe(p, text, sizeof text));
+    }
+    free(ref);
+    free(naive);
+}
+
 void rope_run(rope_problem *p) {
     vka_rope_desc desc = rope_desc(p);
-    tensor *tensors[] = {&p->x, &p->out, &p->positions, &p->cos, &p->sin};
-    static const char *const names[] = {"x", "out", "positions", "cos", "sin"};
+    tensor *tensors[] = {&p->x, &p->out, &p->positions, &p->cos, &p->sin, &p->scale};
+    static const char *const names[] = {"x", "out", "positions", "cos", "sin", "scale"};
     tensor *out = p->r.in_place ? &p->x : &p->out;
     char text[512];
-    memcpy(p->x.values, p->x_values, p->x.count * sizeof *p->x_values);
-    tensor_upload(&p->x);
+    memcpy(p->x.image, p->x_image, p->x.size);
+    memcpy(p->scale.image, p->scale_image, p->scale.size);
+    EXPECT_OK(vka_buffer_write(p->x.view.buffer, 0, p->x.image, p->x.size));
+    EXPECT_OK(vka_buffer_write(p->scale.view.buffer, 0, p->scale.image, p->scale.size));
     tensor_poison(&p->out);
     EXPECT_OK(vka_recorder_begin(p->c->recorder));
     EXPECT_OK(vka_rope(p->c->recorder, &desc));
     context_finish(p->c);
-    for (int i = 0; i < 5; i++) {
-        tensor_collect(tensors[i], tensors[i] == out, names[i], describe(p, text, sizeof text));
+    for (int i = 0; i < 6; i++) {
+        bool written = tensors[i] == out || (tensors[i] == &p->scale && p->r.dtype == VKA_I8);
+        tensor_collect(tensors[i], written, names[i], describe(p, text, sizeof text));
     }
-    compare(p, out);
+    if (is_quantised(p)) {
+        compare_quantised(p);
+    } else {
+        compare(p, out);
+    }
 }
 
 void rope_check(context *c, rope_case r) {

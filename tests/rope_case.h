@@ -26,12 +26,13 @@ typedef enum rope_tables {
     TABLES_COUNT,
 } rope_tables;
 
-/* Zero: f32 to f32, one row of 64 channels, dense. */
+/* Zero: f32 to f32, one row of 64 channels, dense. Of i8 and q8_0 in place. */
 typedef struct rope_case {
     vka_dtype dtype, out_type, table_type;
     uint32_t batch, heads, rows, cols;
     uint32_t dims;
-    bool interleaved, in_place;
+    bool interleaved, in_place, shift;
+    bool nonfinite; /* some scales of i8 are NaN or 0, some blocks of q8_0 */
     float theta, frequency_scale;
     int32_t offset, first; /* lists have numbers around `first` */
     rope_positions positions;
@@ -43,9 +44,10 @@ typedef struct rope_problem {
     context *c;
     rope_case r;
     uint64_t seed;
-    tensor x, out, positions, cos, sin;
-    float *x_values; /* as uploaded: out may overwrite them */
-    int32_t *list;   /* of positions */
+    tensor x, out, scale, positions, cos, sin;
+    float *x_values; /* as uploaded, times their scales: out may overwrite them */
+    uint8_t *x_image, *scale_image;
+    int32_t *list; /* of positions */
     uint32_t table_positions;
     ref_rope ref;
 } rope_problem;

@@ -89,6 +89,18 @@ Test(errors_rope, positions) {
     end(&f);
 }
 
+Test(errors_rope, quantised) {
+    fixture f = begin((rope_case){.dtype = VKA_I8, .batch = 2, .rows = 3, .cols = 32});
+    INVALID("scale", d.scale = (vka_tensor){0});
+    INVALID("out", d.out.dtype = VKA_F32);
+    INVALID("out", d.out = f.p.out.view);
+    INVALID("out", (d.x.dtype = d.out.dtype = VKA_Q8_0, d.out.offset += 34 * 6));
+    INVALID("scale", d.x.dtype = d.out.dtype = VKA_Q8_0);
+    INVALID("scale", d.x = d.out = vka_tensor_4d(f.p.x.view.buffer, VKA_F16, 2, 1, 3, 8));
+    INVALID("x", (d.x.dtype = d.out.dtype = VKA_Q4_0, d.scale = (vka_tensor){0}));
+    end(&f);
+}
+
 Test(errors_rope, numbers) {
     fixture f = begin((rope_case){.batch = 2, .rows = 3, .cols = 8});
     INVALID("options.dims", d.options.dims = 3);

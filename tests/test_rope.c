@@ -124,6 +124,32 @@ Test(rope, far_positions) {
     CHECK_ALL(cases);
 }
 
+/* By how much rows move, whatever their number. */
+Test(rope, shift) {
+    context c;
+    context_open(&c, &config_real);
+    for (int positions = 0; positions < POSITIONS_COUNT; positions++) {
+        for (int t = 0; t < DTYPES; t++) {
+            rope_check(&c, (rope_case){.dtype = dtypes[t],
+                                       .batch = 2,
+                                       .heads = 2,
+                                       .rows = 9,
+                                       .cols = 40,
+                                       .dims = t == 1 ? 22 : 0,
+                                       .interleaved = positions % 2,
+                                       .in_place = t != 2,
+                                       .shift = true,
+                                       .first = -300,
+                                       .offset = positions ? 0 : INT32_MIN,
+                                       .positions = (rope_positions)positions,
+                                       .tables = t == 2 ? TABLES_ROWS : TABLES_NONE});
+        }
+    }
+    /* Of the last positions there are, too: the next row's would not be one. */
+    rope_check(&c, (rope_case){.rows = 3, .cols = 8, .shift = true, .offset = INT32_MAX});
+    context_close(&c);
+}
+
 /* No row: success, and nothing is written. */
 Test(rope, nothing) {
     context c;

@@ -76,9 +76,8 @@ void main() {
     }
     vec4 first = load(from, channel.x, end.x), second = load(from, channel.y, end.y);
     if (pair < p.rope.pairs) {
-        bool own = has(VKA_FLAG_POSITIONS) && p.position_n != 0u;
         int position = has(VKA_FLAG_POSITIONS) ? positions_at(b * p.position_b + n * p.position_n) : 0;
-        RopeRow row = rope_row(position, own ? 0 : int(n), b, n);
+        RopeRow row = rope_row(position, has(VKA_FLAG_SAME_POSITION) ? 0 : int(n), b, n);
         if (has(VKA_FLAG_INTERLEAVED)) {
             vec4 even = vec4(first.xz, second.xz), odd = vec4(first.yw, second.yw);
             rotate(row, pair, even, odd);

@@ -44,6 +44,14 @@ static inline bool vka__view_vec4(const vka__view *v) {
     return ok;
 }
 
+/* Are these, of one piece of memory, the very same elements in the same order? */
+static inline bool vka__view_same(const vka__view *a, const vka__view *b) {
+    bool same = a->offset == b->offset && a->dtype == b->dtype;
+    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
+        same = same && a->shape[i] == b->shape[i] && a->stride[i] == b->stride[i];
+    return same;
+}
+
 /* A view [.., N] becomes [.., N, 1], so that what rows have one number of each joins the rows themselves. */
 static inline void vka__view_append_one(vka__view *v) {
     if (!v->present)

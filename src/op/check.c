@@ -142,18 +142,11 @@ vka_status vka__check_output(const vka__check *c, const char *field, const vka__
     return vka__check_fail(c, VKA_INVALID, field, "its elements overlap: two indices lead to the same place");
 }
 
-static bool same_view(const vka__view *a, const vka__view *b) {
-    bool same = a->offset == b->offset && a->dtype == b->dtype;
-    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
-        same = same && a->shape[i] == b->shape[i] && a->stride[i] == b->stride[i];
-    return same;
-}
-
 vka_status vka__check_apart(const vka__check *c, const char *field, const vka_tensor *t, const vka__view *v,
                             const char *other_field, const vka_tensor *other, const vka__view *o, bool same_allowed) {
     if (!t->buffer || !other->buffer || !vka__buffer_same_memory(t->buffer, other->buffer))
         return VKA_OK;
-    if ((same_allowed && same_view(v, o)) || !vka__views_share(v, o))
+    if ((same_allowed && vka__view_same(v, o)) || !vka__views_share(v, o))
         return VKA_OK;
     return vka__check_fail(c, VKA_INVALID, field, "overlaps %s", other_field);
 }

@@ -23,9 +23,7 @@ VKA_STRUCT(vka_cache_params) {
 VKA_END(vka_cache_params);
 
 /* Bindings, after VKA_BIND_X and those of rope. */
-#define VKA_BIND_CACHE      2
 #define VKA_BIND_LENGTHS    3
-#define VKA_BIND_SCALE      6
 #define VKA_BIND_OFFSETS    7
 #define VKA_BIND_PAGE_TABLE 8
 #define VKA_BIND_NEW        1 /* of the kernel that advances lengths                                      */

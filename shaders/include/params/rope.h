@@ -35,6 +35,7 @@ VKA_STRUCT(vka_rotate_params) {
     vka_rope_params rope;
     vka_strides x;
     vka_strides out_;
+    vka_strides scale; /* of an i8 cache's rows                                                        */
     VKA_UINT_ cols;       /* D                                                                         */
     VKA_UINT_ units;      /* of a row: VKA_ROPE_UNIT channels each, those that turn first              */
     VKA_UINT_ position_b; /* strides of the list of positions                                          */
@@ -46,19 +47,22 @@ VKA_END(vka_rotate_params);
 #define VKA_ROLE_CACHE 3 /* rope: out */
 
 /* Of cache and rope kernels. */
-#define VKA_FLAG_ROPE        1
-#define VKA_FLAG_INTERLEAVED 2
-#define VKA_FLAG_TABLES      4
-#define VKA_FLAG_TABLE_ROWS  8  /* tables have a row for each row of x, not for each position             */
-#define VKA_FLAG_ROPE_VEC4   16 /* the partners of four channels are four channels, aligned alike         */
-#define VKA_FLAG_CACHE_VEC4  64
-#define VKA_FLAG_OFFSETS     256
-#define VKA_FLAG_POSITIONS   512
+#define VKA_FLAG_ROPE          1
+#define VKA_FLAG_INTERLEAVED   2
+#define VKA_FLAG_TABLES        4
+#define VKA_FLAG_TABLE_ROWS    8  /* tables have a row for each row of x, not for each position             */
+#define VKA_FLAG_ROPE_VEC4     16 /* the partners of four channels are four channels, aligned alike         */
+#define VKA_FLAG_CACHE_VEC4    64
+#define VKA_FLAG_OFFSETS       256
+#define VKA_FLAG_POSITIONS     512
+#define VKA_FLAG_SAME_POSITION 1024 /* a row's number is not added to its position                          */
 
 /* Bindings; the first ones of the cache's kernels, too. */
 #define VKA_BIND_ROTATED    2
 #define VKA_BIND_POSITIONS  3
 #define VKA_BIND_COS        4
 #define VKA_BIND_SIN        5
+#define VKA_BIND_CACHE      VKA_BIND_ROTATED
+#define VKA_BIND_SCALE      6 /* of an i8 cache's rows                                                     */
 
 #endif

@@ -197,13 +197,9 @@ static uint32_t flags_of(const vka__call *c, uint32_t x) {
     return flags;
 }
 
-/* A team for each row, of as many invocations as the row has vectors. CPUs gain nothing from neighbours. */
 static void choose_kernel(vka__call *c, uint32_t x, pass *p) {
-    uint32_t cols = c->view[x + CACHE].shape[3];
-    bool cpu = c->caps->type == VKA_DEVICE_CPU;
-    uint32_t most = vka__min_u32(cpu ? 8 : 128, c->caps->max_invocations),
-             team = cpu ? 1 : vka__min_u32(vka__div_up(cols, 4), most);
-    p->rows = vka__rows_of(state_of(c)->shape, 1, most / team);
+    uint32_t cols = c->view[x + CACHE].shape[3], team;
+    p->rows = vka__rows_of(state_of(c)->shape, 1, vka__row_teams(c->caps, cols, &team));
     p->key = c->key_count;
     vka__pipeline_key *key = vka__call_add_key(c, VKA__cache_append, p->rows.group * team);
     key->spec[VKA_SPEC_TC] = team;

@@ -71,6 +71,14 @@ vka_status vka__rope_check_reach(const vka__call *c, const char *field, const vk
                           (long long)begin, (long long)end - 1, INT32_MIN, INT32_MAX);
 }
 
+/* As many invocations as the row has vectors. CPUs gain nothing from neighbours. */
+uint32_t vka__row_teams(const vka_device_caps *caps, uint32_t cols, uint32_t *team) {
+    bool cpu = caps->type == VKA_DEVICE_CPU;
+    uint32_t most = vka__min_u32(cpu ? 8 : 128, caps->max_invocations);
+    *team = cpu ? 1 : vka__min_u32(vka__div_up(cols, 4), most);
+    return most / *team;
+}
+
 uint32_t vka__rope_flags(const vka__rope *rope) {
     uint32_t flags = VKA_FLAG_ROPE;
     flags |= rope->interleaved ? VKA_FLAG_INTERLEAVED : 0;

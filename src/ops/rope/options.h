@@ -43,6 +43,9 @@ vka_status vka__rope_check(const vka__call *call, const vka_rope_options *option
 vka_status vka__rope_check_reach(const vka__call *call, const char *field, const vka__rope *rope, int64_t first,
                                  uint32_t rows);
 
+/* Kernels that quantise rows: how many invocations share a row, and how many rows a workgroup has. */
+uint32_t vka__row_teams(const vka_device_caps *caps, uint32_t cols, uint32_t *team);
+
 /* Flags of a kernel that rotates. */
 uint32_t vka__rope_flags(const vka__rope *rope);
 void vka__rope_fill(const vka__call *call, const vka__rope *rope, vka_rope_params *params);
