@@ -10,6 +10,7 @@
 #include <vkattn/capsule.h>
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
+#include <vkattn/embedding.h>
 #include <vkattn/linear.h>
 #include <vkattn/linear_attention.h>
 #include <vkattn/norm.h>
@@ -406,7 +407,7 @@ typedef enum bench_slot {
     BENCH_RESIDUAL,
     BENCH_WEIGHT,
     BENCH_BIAS,
-    BENCH_TARGETS, /* i32, below the case's columns */
+    BENCH_TARGETS, /* i32, below the case's columns, or the rows of its table */
     BENCH_OUT,     /* outputs from here on */
     BENCH_SUM,
     BENCH_SLOTS,

@@ -70,7 +70,8 @@ static vka_status create_tensor(bench_problem *p, bench_slot slot, ref_rng *rng)
     vka_status status = vka_buffer_create(p->device, &desc, &t->buffer);
     t->view.buffer = t->buffer;
     bench_bounds bounds = p->op->bounds ? p->op->bounds(p->c, slot) : usual;
-    return status == VKA_OK && slot < BENCH_OUT ? fill(t, desc.size, p->c->cols, bounds, rng) : status;
+    uint32_t most = p->op->integers ? p->op->integers(p->c) : p->c->cols;
+    return status == VKA_OK && slot < BENCH_OUT ? fill(t, desc.size, most, bounds, rng) : status;
 }
 
 vka_status bench_problem_create(bench_problem *p, vka_device *device, const bench_case *c, uint64_t seed) {

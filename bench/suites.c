@@ -180,14 +180,28 @@ static void linear(bench_list *list, const char *suite) {
     }
 }
 
+/* A table of a model of 4096 channels: one token, and a prompt. */
+static void embeddings(bench_list *list, const char *suite) {
+    static const uint32_t rows[] = {1, 4096}, bits[] = {16, 8, 4};
+    FOR_EACH(uint32_t, n, rows) {
+        FOR_EACH(uint32_t, b, bits) {
+            bench_case c = rows_of(BENCH_EMBEDDING, VKA_F16, *n, 4096, false);
+            c.outputs = 32000;
+            c.weight_bits = *b;
+            append(list, suite, c);
+        }
+    }
+}
+
 static const struct suite {
     const char *name;
     void (*append)(bench_list *list, const char *suite);
     bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick, false},     {"prefill", prefill, false},  {"decode", decode, false}, {"norms", widths, false},
-    {"elements", widths, false}, {"convs", widths, false},     {"window", window, false}, {"linear", linear, false},
-    {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
+    {"quick", quick, false},   {"prefill", prefill, false},  {"decode", decode, false},
+    {"norms", widths, false},  {"elements", widths, false},  {"convs", widths, false},
+    {"window", window, false}, {"linear", linear, false},    {"embeddings", embeddings, false},
+    {"gpu", gpu, true},        {"gpu-tiny", gpu_tiny, true},
 };
 
 bool bench_suite_append(bench_list *list, const char *name) {

@@ -192,6 +192,7 @@ if "$bench" devices | grep -A2 '^1: ' | grep -q 'type  *software'; then
     grep -q 'NOT A GPU: the CPU pretends' "$work/log" || fail "it doesn't say that the CPU pretends to be a GPU"
 fi
 expect 0 '2 samples of .* first call' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 -v
+expect 0 'embed f16 7x96 of 50 q4_0 .* [0-9.]* [MG]B/s' run --op embedding --rows 7 --cols 96 --outputs 50 --dtype f16 --weight-bits 4 --repeats 2
 expect 0 ' kernel: ' run --op layer_norm --rows 7 --cols 100 --dtype f16 --residual --repeats 2 --explain
 expect 0 '^bf16 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
 expect 0 'geometric mean of A / B 1.000' compare "$work/a.json" "$work/a.json"

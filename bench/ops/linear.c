@@ -6,23 +6,27 @@
 
 /* ---- the case ---------------------------------------------------------------------------------------------------- */
 
-static vka_dtype weight_type(const bench_case *c) {
+vka_dtype bench_weight_type(const bench_case *c) {
     return c->weight_bits == 8 ? VKA_Q8_0 : c->weight_bits == 4 ? VKA_Q4_0 : c->dtype;
 }
 
-static const char *check(const bench_case *c) {
-    vka_dtype type = weight_type(c);
+const char *bench_weight_check(const bench_case *c) {
+    vka_dtype type = bench_weight_type(c);
     if (type == c->dtype && c->weight_bits != 8 * vka_dtype_size(type)) {
         return "--weight-bits must be 4, 8, or those of the type";
     }
     return c->cols % vka_dtype_block(type) ? "--cols must be a multiple of 32 for weights of 4 or 8 bits" : NULL;
 }
 
+void bench_weight_label(const bench_case *c, bench_line *line) {
+    if (bench_weight_type(c) != c->dtype) {
+        bench_put(line, " %s", bench_weight_type(c) == VKA_Q8_0 ? "q8_0" : "q4_0");
+    }
+}
+
 static void label(const bench_case *c, bool brief, bench_line *line) {
     bench_put(line, " M%u N%u K%u", c->rows, c->outputs, c->cols);
-    if (weight_type(c) != c->dtype) {
-        bench_put(line, " %s", weight_type(c) == VKA_Q8_0 ? "q8_0" : "q4_0");
-    }
+    bench_weight_label(c, line);
     (void)brief;
 }
 
@@ -31,7 +35,7 @@ static bool memory_bound(const bench_case *c) {
 }
 
 static bench_cost cost(const bench_case *c) {
-    vka_dtype type = weight_type(c);
+    vka_dtype type = bench_weight_type(c);
     double weights = (double)c->outputs * c->cols / vka_dtype_block(type) * vka_dtype_size(type);
     double rows = (double)c->rows * (c->cols + (double)c->outputs) * vka_dtype_size(c->dtype);
     return (bench_cost){
@@ -41,7 +45,7 @@ static bench_cost cost(const bench_case *c) {
 /* ---- tensors and calls ------------------------------------------------------------------------------------------- */
 
 static vka_tensor tensor(const bench_case *c, bench_slot slot) {
-    return slot == BENCH_WEIGHT ? vka_tensor_2d(NULL, weight_type(c), c->outputs, c->cols)
+    return slot == BENCH_WEIGHT ? vka_tensor_2d(NULL, bench_weight_type(c), c->outputs, c->cols)
                                 : vka_tensor_2d(NULL, c->dtype, c->rows, slot == BENCH_X ? c->cols : c->outputs);
 }
 
@@ -74,7 +78,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
         .columns = c->cols,
         .weight = p->tensors[BENCH_WEIGHT].host,
         .x_type = c->dtype,
-        .weight_type = weight_type(c),
+        .weight_type = bench_weight_type(c),
         .out_type = c->dtype,
     };
     const float *x = p->tensors[BENCH_X].host + row * c->cols;
@@ -86,6 +90,6 @@ BENCH_OPERATION(linear, .title = "linear layer", .word = "linear ", .group = "Li
                 .shape = BENCH_SHAPE_LINEAR, .splits = true,
                 .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_VECTOR) | BENCH_BIT(BENCH_PATH_TILE) |
                          BENCH_BIT(BENCH_PATH_COOPMAT),
-                .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_OUT), .check = check,
-                .label = label, .cost = cost, .memory_bound = memory_bound, .tensor = tensor, .effort = effort,
-                .reference = reference);
+                .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_OUT),
+                .check = bench_weight_check, .label = label, .cost = cost, .memory_bound = memory_bound,
+                .tensor = tensor, .effort = effort, .reference = reference);

@@ -57,6 +57,8 @@ struct bench_operation {
     vka_tensor (*tensor)(const bench_case *c, bench_slot slot);
     /* Between what bounds the elements of an input are; NULL: -2 and 2. */
     bench_bounds (*bounds)(const bench_case *c, bench_slot slot);
+    /* What integers of inputs are below; NULL: the case's columns. */
+    uint32_t (*integers)(const bench_case *c);
     bench_effort (*effort)(const bench_case *c);
     /* Row number `row` of the last dimension of the outputs. */
     void (*reference)(const bench_problem *p, uint64_t row, bench_row *out);
@@ -120,5 +122,12 @@ vka_tensor bench_elements_tensor(const bench_case *c, bench_slot slot);
 #define BENCH_ELEMENTS                                                                                                 \
     .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_elements_tensor,                             \
     .effort = bench_rows_effort, .suite = "elements", .group = "Elements"
+
+/* ---- linear.c: operations with a matrix of weights [outputs, cols] of --weight-bits ------------------------------ */
+
+vka_dtype bench_weight_type(const bench_case *c);
+/* " q8_0" behind what names a case whose weights have another type. */
+void bench_weight_label(const bench_case *c, bench_line *line);
+const char *bench_weight_check(const bench_case *c);
 
 #endif
