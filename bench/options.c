@@ -135,6 +135,18 @@ static void relative(bench_set *b, vka_attention_desc *d) {
     d->relative_zero = 128;
 }
 
+/* All rows are of length sqrt(D), so that this is the default scale. */
+static void cosine(bench_set *b, vka_attention_desc *d) {
+    d->cosine_scale = add_constant(b, VKA_F32, 1, &b->s->heads, sqrtf((float)b->s->dim));
+}
+
+static void relative_keys(bench_set *b, vka_attention_desc *d) {
+    uint32_t shape[] = {b->s->heads, b->s->kv_len, b->s->dim}, biases[] = {b->s->heads, b->s->dim};
+    d->relative_keys = add_constant(b, b->dtype, 3, shape, 0);
+    d->content_bias = add_constant(b, VKA_F32, 2, biases, 0);
+    d->position_bias = add_constant(b, VKA_F32, 2, biases, 0);
+}
+
 static void sinks(bench_set *b, vka_attention_desc *d) {
     d->sinks = add_constant(b, VKA_F32, 1, &b->s->heads, -INFINITY);
 }
@@ -224,6 +236,7 @@ static const option options[] = {
     {"key lengths", lengths, 0, false},    {"stats", stats, 0, false},
     {"dropout", dropout, 0, false},        {"paged", paged, 1.15, false},
     {"q8_0 keys, values", q8_0, 0, false}, {"i8 keys, values", i8, 0, false},
+    {"cosine", cosine, 0, false},          {"relative keys", relative_keys, 0, false},
 };
 #define OPTIONS (sizeof options / sizeof *options)
 
@@ -298,12 +311,29 @@ static void measure_option(bench_set *b, const option *x, bench_contender *plain
     }
 }
 
+/* Rows of q, k and v all have the length sqrt(D). */
+static void scale_row(float *x, uint32_t count) {
+    double squares = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        squares += (double)x[i] * (double)x[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        x[i] = (float)((double)x[i] * sqrt(count / squares));
+    }
+}
+
 static array random_array(bench_set *b, uint32_t heads, uint32_t rows) {
     uint32_t shape[] = {1, heads, rows, b->s->dim};
     size_t count = (size_t)heads * rows * b->s->dim;
     float *values = malloc(count * sizeof *values);
     for (size_t i = 0; i < count; i++) {
-        values[i] = ref_round(b->dtype, ref_rng_uniform(&b->rng, -2, 2));
+        values[i] = ref_rng_uniform(&b->rng, -1, 1);
+    }
+    for (size_t row = 0; row < count / b->s->dim; row++) {
+        scale_row(values + row * b->s->dim, b->s->dim);
+    }
+    for (size_t i = 0; i < count; i++) {
+        values[i] = ref_round(b->dtype, values[i]);
     }
     array a = make(b, b->dtype, 4, shape, values);
     free(values);

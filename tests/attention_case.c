@@ -25,6 +25,8 @@ static attention_case with_defaults(attention_case a) {
     a.head_dim = a.head_dim ? a.head_dim : 64;
     a.value_dim = a.value_dim ? a.value_dim : a.head_dim;
     a.mask_rank = a.mask_rank ? a.mask_rank : 4;
+    a.relative_keys_dtype = a.relative_keys_dtype ? a.relative_keys_dtype : a.dtype;
+    a.bias_dtype = a.bias_dtype ? a.bias_dtype : VKA_F32;
     return a;
 }
 
@@ -48,6 +50,13 @@ static void refer_to_options(attention_problem *p) {
     r->relative_width = a->relative_width;
     r->relative_rows = a->relative_rows;
     r->relative_zero_row = a->relative_zero_row;
+    r->cosine = p->cosine_scale.values;
+    r->relative_keys = p->relative_keys.values;
+    r->relative_keys_heads = p->relative_keys.view.shape[0];
+    r->relative_keys_len = a->relative_keys_len;
+    r->relative_keys_zero = a->relative_keys_zero;
+    r->content_bias = p->content_bias.values;
+    r->position_bias = p->position_bias.values;
     r->sinks = p->sinks.values;
     r->selection = a->selection;
     r->dropout = (double)a->dropout;
@@ -74,7 +83,9 @@ static void make_reference(attention_problem *p) {
         .q = p->ref_q,
         .k = p->ref_k,
         .v = p->ref_v,
-        .scale = a->scale != 0 ? (double)a->scale : 1 / sqrt(a->head_dim),
+        .scale = a->scale != 0 ? (double)a->scale
+                 : a->cosine   ? 1
+                               : 1 / sqrt(a->head_dim),
         .causal = a->causal,
         .window = a->window.enabled,
         .left = a->window.left,
@@ -292,6 +303,7 @@ vka_attention_desc attention_desc(const attention_problem *p) {
         .relative_zero = a->relative_zero,
         .relative_width = a->relative_width,
         .relative_zero_row = a->relative_zero_row,
+        .relative_keys_zero = a->relative_keys_zero,
         .tile = a->tile,
         .causal = a->causal,
         .diagonal = a->diagonal,
@@ -344,6 +356,11 @@ static void say_scores(writer *w, const attention_problem *p) {
         a->relative_width);
     say(w, a->tile.query_tile, " tile %ux%u, %u, %u", a->tile.query_tile, a->tile.key_tile, a->tile.rows_per_invocation,
         a->tile.team);
+    say(w, a->cosine, " cosine");
+    say(w, a->relative_keys_len, " relative keys %s %ux%u zero %u", dtype_name(a->relative_keys_dtype),
+        p->relative_keys.view.shape[0], a->relative_keys_len, a->relative_keys_zero);
+    say(w, a->relative_keys_len, "%s%s of %s", a->no_content_bias ? " without content bias" : "",
+        a->no_position_bias ? " without position bias" : "", dtype_name(a->bias_dtype));
     say(w, a->sinks, " sinks%s", a->huge_sinks ? " (huge)" : "");
     say(w, a->whole_numbers, " whole numbers");
     say(w, a->selection, " %s", selections[a->selection]);
@@ -366,8 +383,8 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
     say_scores(&w, p);
     say(&w, a->causal, " causal");
     say(&w, a->window.enabled, " window %d .. %d", a->window.left, a->window.right);
-    say(&w, a->causal || a->window.enabled || a->alibi || a->relative_len, " diagonal %s %d", diagonals[a->diagonal],
-        a->offset);
+    say(&w, a->causal || a->window.enabled || a->alibi || a->relative_len || a->relative_keys_len, " diagonal %s %d",
+        diagonals[a->diagonal], a->offset);
     say_list(&w, "q", &a->q_list, p->q_values, a->batch);
     say(&w, a->max_q_len, " at most %u", a->max_q_len);
     say_list(&w, "kv", &a->kv_list, p->kv_values, a->batch);

@@ -48,6 +48,12 @@ typedef struct attention_case {
     uint32_t relative_width, relative_rows, relative_zero_row; /* 0: not of a grid */
     bool relative_shared;                                      /* one row for all heads              */
     bool relative_masks;                                       /* a few of its elements are -inf     */
+    bool cosine;                /* some rows of q and k are zeros, or about as short as what counts as zero    */
+    uint32_t relative_keys_len; /* 0: no relative keys */
+    uint32_t relative_keys_zero;
+    vka_dtype relative_keys_dtype, bias_dtype; /* 0: dtype, f32 */
+    bool relative_keys_shared;                 /* one head's for all          */
+    bool no_content_bias, no_position_bias;
     bool sinks;
     bool huge_sinks;    /* some are the largest or the lowest float, or not far from it                 */
     bool huge_slopes;   /* of ALiBi: times 2^100                                                        */
@@ -90,7 +96,12 @@ typedef struct attention_sequences {
 
 /* The tensors of a problem. Those that the case has no use for have no buffer. */
 #define ATTENTION_INPUTS(X)                                                                                            \
-    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)
+    X(q)                                                                                                               \
+    X(k)                                                                                                               \
+    X(v)                                                                                                               \
+    X(mask)                                                                                                            \
+    X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation) X(cosine_scale)       \
+        X(relative_keys) X(content_bias) X(position_bias)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 /* What the accuracy rule is about. */

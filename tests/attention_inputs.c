@@ -269,6 +269,45 @@ static void make_biases(attention_problem *p, ref_rng *rng) {
     }
 }
 
+/* One row in four is zeros, short, or about as short as what counts as zeros. */
+static void shorten_rows(tensor *t, uint32_t dim, ref_rng *rng) {
+    bool wide = t->view.dtype == VKA_F32 || t->view.dtype == VKA_BF16;
+    const float factors[] = {0, t->view.dtype == VKA_I8 ? 1 : 0x1p-8f, wide ? 0x1p-42f : 0.25f};
+    for (size_t row = 0; row < t->count / dim; row++) {
+        float factor = ref_rng_below(rng, 4) ? 1 : factors[ref_rng_below(rng, 3)];
+        for (uint32_t d = 0; d < dim; d++) {
+            t->values[row * dim + d] *= factor;
+        }
+    }
+    tensor_round(t);
+}
+
+static void make_products(attention_problem *p, ref_rng *rng) {
+    const attention_case *a = &p->a;
+    layout flat = {.shift = a->layout.shift}, rows = {NULL, a->layout.pad, a->layout.shift};
+    if (a->cosine) {
+        p->cosine_scale = tensor_create(p->c, VKA_F32, 1, &a->q_heads, flat);
+        for (size_t i = 0; i < p->cosine_scale.count; i++) {
+            p->cosine_scale.values[i] = ref_rng_uniform(rng, 0.5f, 20);
+        }
+        shorten_rows(&p->q, a->head_dim, rng);
+        shorten_rows(&p->k, a->head_dim, rng);
+    }
+    if (a->relative_keys_len) {
+        uint32_t shape[3] = {a->relative_keys_shared ? 1 : a->q_heads, a->relative_keys_len, a->head_dim};
+        p->relative_keys = tensor_create(p->c, a->relative_keys_dtype, 3, shape, rows);
+        tensor_fill_normal(&p->relative_keys, rng, 0, 1);
+        tensor *biases[] = {&p->content_bias, &p->position_bias};
+        bool absent[] = {a->no_content_bias, a->no_position_bias};
+        for (int i = 0; i < 2; i++) {
+            if (!absent[i]) {
+                *biases[i] = tensor_create(p->c, a->bias_dtype, 2, (uint32_t[]){a->q_heads, a->head_dim}, rows);
+                tensor_fill_normal(biases[i], rng, 0, 1);
+            }
+        }
+    }
+}
+
 static void make_whole(tensor *t) {
     for (size_t i = 0; i < t->count; i++) {
         t->values[i] = roundf(t->values[i]);
@@ -293,6 +332,7 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
         make_mask(p, rng);
     }
     make_biases(p, rng);
+    make_products(p, rng);
     make_sequences(p, rng);
     if (a->permutation_len) {
         make_permutation(p, rng);

@@ -20,7 +20,7 @@ typedef struct needed {
     vka__access access;
 } needed;
 
-#define MAX_NEEDED 17
+#define MAX_NEEDED 21
 
 static size_t needed_tensors(const vka__attention_problem *p, const vka__attention_plan *plan, needed list[]) {
     const int keys = IN(MAIN) | IN(SCORES), results = plan->params.splits > 1 ? IN(MERGE) : IN(MAIN);
@@ -39,6 +39,10 @@ static size_t needed_tensors(const vka__attention_problem *p, const vka__attenti
         {&p->v_scale, VKA_BIND_V_SCALE, "v_scale", KV_HEADS, IN(MAIN), VKA__READ},
         {&p->relative, VKA_BIND_RELATIVE, "relative_bias", ALL_HEADS, keys, VKA__READ},
         {&p->alibi, VKA_BIND_ALIBI, "alibi_slopes", ALL_HEADS, keys, VKA__READ},
+        {&p->cosine, VKA_BIND_COSINE, "cosine_scale", ALL_HEADS, keys, VKA__READ},
+        {&p->relative_keys, VKA_BIND_RELATIVE_KEYS, "relative_keys", ALL_HEADS, keys, VKA__READ},
+        {&p->content, VKA_BIND_CONTENT, "content_bias", ALL_HEADS, keys, VKA__READ},
+        {&p->position, VKA_BIND_POSITION, "position_bias", ALL_HEADS, keys, VKA__READ},
         {&p->sinks, VKA_BIND_SINKS, "sinks", ALL_HEADS, results, VKA__READ},
         {&p->q_list, VKA_BIND_Q_LIST, "q_list", ALL_HEADS, keys | IN(MERGE) | IN(SIZE), VKA__READ},
         {&p->kv_list, VKA_BIND_KV_LIST, "kv_list", ALL_HEADS, keys | IN(MERGE) | IN(SIZE), VKA__READ},
@@ -118,8 +122,9 @@ static void check_slice(const device *d, const vka__attention_problem *p, const 
         uint64_t first = (cut_batch ? batch * part.stride[0] : 0);
         first += cut_head ? (keys ? head / group : head) * part.stride[1] : 0;
         uint64_t skipped = cut_part(p, plan, x, t, &part, &first);
-        int bias = p->relative_width ? 1 : 2;
-        if (t->view == &p->relative && by_head && part.shape[bias] > 1) { /* whose heads the kernel counts, too */
+        int bias = p->relative_width || p->relative_keys.present ? 1 : 2;
+        if ((t->view == &p->relative || t->view == &p->relative_keys) && by_head &&
+            part.shape[bias] > 1) { /* whose heads the kernel counts, too */
             cut_dim(&part, bias, (uint32_t)head, q_heads, &first);
             skipped = head * part.stride[bias];
         }
@@ -139,12 +144,16 @@ static void check_attention_key(const device *d, const vka__attention_problem *p
     const char *name = vka__kernel_name((vka__kernel)key->kernel);
     uint32_t types = key->spec[VKA_SPEC_TYPES];
     for (int i = VKA_BIND_MASK; i < VKA_MAX_BINDINGS && (what == MAIN || what == MERGE); i++) {
-        cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_options"), "%s: %s binds %d", d->name, name, i);
+        cr_assert(x->binding[i].access == VKA__UNUSED || strstr(name, "_options") || strstr(name, "_products"),
+                  "%s: %s binds %d", d->name, name, i);
     }
     if (what == MAIN || what == SCORES) {
         cr_assert_eq(types >> 4 * VKA_ROLE_Q & 15, p->q.dtype);
         cr_assert_eq(types >> 4 * VKA_ROLE_K & 15, p->k.dtype);
         cr_assert_eq(types >> 4 * VKA_ROLE_V & 15, p->v.dtype);
+        cr_assert_eq(strstr(name, "_products") != NULL, p->cosine.present || p->relative_keys.present, "%s", name);
+        cr_assert_eq(types >> 4 * VKA_ROLE_RELATIVE_KEYS & 15, p->relative_keys.dtype);
+        cr_assert_eq(types >> 4 * VKA_ROLE_CONTENT & 15, p->content.present ? p->content.dtype : p->position.dtype);
         cr_assert_eq(types >> 4 * VKA_ROLE_MASK & 15, p->mask.present ? p->mask.dtype : 0);
     }
     if (what != SIZE) {
@@ -272,6 +281,7 @@ static bool part_too_large(const device *d, const vka__attention_problem *p, uin
         *rows = keys && !p->pages.present                            ? vka__min_u32(*rows, 1)
                 : list[i].view == &p->relative && !p->relative_width ? 1
                                                                      : *rows;
+        part.shape[1] = list[i].view == &p->relative_keys ? 1 : part.shape[1];
         part.shape[3] = list[i].view == &p->mask ? vka__min_u32(part.shape[3], p->kv_len) : part.shape[3];
         uint64_t one = vka__view_extent(&part, 0), most = vka__binding_elements(&d->caps, list[i].view);
         large = large || !vka__fits_binding(&d->caps, &part, one);
@@ -306,6 +316,11 @@ void check_attention(const device *d, const vka__attention_problem *p) {
     cr_assert(p->path == VKA_ATTENTION_PATH_AUTO || plan.path == p->path);
     if (plan.path == VKA_ATTENTION_PATH_COOPMAT) {
         check_matrices(d, p->q.dtype, &plan);
+    }
+    if (p->cosine.present || p->relative_keys.present) { /* which these can't do */
+        cr_assert(plan.path != VKA_ATTENTION_PATH_COOPMAT && plan.path != VKA_ATTENTION_PATH_COOPMAT2 &&
+                      plan.path != VKA_ATTENTION_PATH_DOT,
+                  "%s", d->name);
     }
     if (p->options & VKA_FLAG_HARD) { /* which the others can't do */
         cr_assert(plan.path == VKA_ATTENTION_PATH_ROW || plan.path == VKA_ATTENTION_PATH_DECODE, "%s", d->name);

@@ -107,6 +107,20 @@ static void draw_tensors(ref_rng *rng, vka__attention_problem *p) {
     if (ref_rng_below(rng, 4) == 0 && !(p->options & VKA_FLAG_HARD)) {
         p->sinks = random_view(rng, VKA_F32, 1, 1, 1, heads);
     }
+    uint32_t product = ref_rng_below(rng, 6);
+    if (product == 1) {
+        p->alibi = (vka__view){0};
+        p->cosine = random_view(rng, VKA_F32, 1, 1, 1, heads);
+    }
+    if (product == 2) {
+        uint32_t channels = p->q.shape[3];
+        vka_dtype dtype = dtypes[ref_rng_below(rng, DTYPES)];
+        p->alibi = p->relative = p->sinks = (vka__view){0};
+        p->relative_keys = random_view(rng, dtypes[ref_rng_below(rng, DTYPES)], 1, ref_rng_below(rng, 2) ? heads : 1,
+                                       1 + ref_rng_below(rng, 200), channels);
+        p->content = ref_rng_below(rng, 2) ? random_view(rng, dtype, 1, 1, heads, channels) : p->content;
+        p->position = ref_rng_below(rng, 2) ? random_view(rng, dtype, 1, 1, heads, channels) : p->position;
+    }
     if (ref_rng_below(rng, 4) == 0) {
         p->stats = random_view(rng, VKA_F32, p->q.shape[0], heads, p->q.shape[2], 2);
     }

@@ -215,6 +215,99 @@ Test(attention_options, relative_bias_masks) {
     context_close(&c);
 }
 
+/* ---- products -------------------------------------------------------------------------------------------------- */
+
+Test(attention_options, cosine) {
+    static const attention_case cases[] = {
+        {.cosine = true},
+        {.cosine = true, .scale = 0.25f, .layout = {NULL, 1, 1}, .causal = true},
+        {.cosine = true, .q_len = 3, .kv_len = 131, .head_dim = 59, .q_heads = 8, .kv_heads = 1},
+        {.cosine = true,
+         .q_len = 40,
+         .head_dim = 3,
+         .value_dim = 11,
+         .mask = VKA_F32,
+         .relative_len = 9,
+         .sinks = true},
+        {.cosine = true, .k_dtype = VKA_I8, .v_dtype = VKA_I8, .kv_list = {.kind = LIST_LENGTHS, .tensor = true}},
+        {.cosine = true, .k_dtype = VKA_Q8_0, .head_dim = 32, .page_size = 8, .selection = VKA_SELECTION_ARGMAX},
+        {.cosine = true, .scores = VKA_F32, .stats = true, .score_stage = VKA_SCORES_PROBABILITIES, .softcap = 5},
+        {.cosine = true, .scores = VKA_F32, .window = {true, 9, 2}, .dropout = 0.3f},
+    };
+    RUN_CASES(cases);
+}
+
+/* Rows of zeros have cosines of 0 with everything, and a NaN or an infinity in a row that is seen spoils. */
+Test(attention_options, cosine_edges) {
+    context c;
+    context_open(&c, &config_real);
+    attention_problem p = attention_make(
+        &c, fill((attention_case){.cosine = true, .stats = true, .q_heads = 1, .kv_heads = 1}), test_seed());
+    memset(p.q.values, 0, DIM * sizeof(float));
+    memset(p.k.values, 0, p.k.count / 2 * sizeof(float)); /* of the first batch entry: the mean of its values */
+    p.q.values[p.q.count - 1] = NAN;
+    p.q.values[p.q.count - 2 * DIM] = INFINITY;
+    attention_update(&p);
+    for (uint32_t i = 0; i < 19; i++) {
+        cr_assert_eq(p.ref_max[i], 0, "the reference has a score of %g", p.ref_max[i]);
+    }
+    cr_assert(isnan(p.ref_lse[37]) && isnan(p.ref_lse[36]));
+    attention_run_paths(&p, 0);
+    attention_run_paths(&p, 3);
+    attention_destroy(&p);
+    context_close(&c);
+}
+
+Test(attention_options, relative_keys) {
+    static const attention_case cases[] = {
+        {.relative_keys_len = 37, .causal = true},
+        {.relative_keys_len = 56, .relative_keys_zero = 18, .layout = {NULL, 3, 1}, .bias_dtype = VKA_F16},
+        {.relative_keys_len = 131, .q_len = 1, .kv_len = 131, .head_dim = 59, .bias_dtype = VKA_BF16},
+        {.relative_keys_len = 7, .relative_keys_zero = 3, .relative_keys_shared = true, .no_content_bias = true},
+        {.relative_keys_len = 80,
+         .q_len = 70,
+         .head_dim = 3,
+         .value_dim = 11,
+         .no_position_bias = true,
+         .mask = VKA_U8},
+        {.relative_keys_len = 40,
+         .q_len = 3,
+         .kv_len = 131,
+         .q_heads = 8,
+         .kv_heads = 1,
+         .no_content_bias = true,
+         .no_position_bias = true},
+        {.relative_keys_len = 40,
+         .k_dtype = VKA_I8,
+         .v_dtype = VKA_I8,
+         .q_list = {.kind = LIST_LENGTHS, .tensor = true},
+         .kv_list = {.kind = LIST_LENGTHS, .tensor = true}},
+        {.relative_keys_len = 40,
+         .k_dtype = VKA_Q8_0,
+         .head_dim = 32,
+         .page_size = 8,
+         .selection = VKA_SELECTION_ARGMAX},
+        {.relative_keys_len = 40,
+         .scores = VKA_F32,
+         .stats = true,
+         .score_stage = VKA_SCORES_PROBABILITIES,
+         .softcap = 5},
+        {.relative_keys_len = 1, .diagonal = VKA_DIAGONAL_EXPLICIT, .offset = INT32_MAX, .dropout = 0.3f},
+        {.relative_keys_len = 9, .relative_keys_zero = 8, .diagonal = VKA_DIAGONAL_EXPLICIT, .offset = INT32_MIN},
+    };
+    RUN_CASES(cases);
+}
+
+/* Of tokens, not of slots. */
+Test(attention_options, relative_keys_permuted) {
+    context c;
+    context_open(&c, &config_real);
+    attention_on_paths(
+        &c, fill((attention_case){
+                .relative_keys_len = 60, .relative_keys_zero = 20, .permutation_len = 40, .permutation_heads = true}));
+    context_close(&c);
+}
+
 /* ---- softmax --------------------------------------------------------------------------------------------------- */
 
 Test(attention_options, sinks) {

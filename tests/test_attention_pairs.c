@@ -15,7 +15,19 @@
     { .kind = LIST_OFFSETS, __VA_ARGS__ }
 
 /* What an option takes up: two that share a bit exclude each other. */
-enum { Q_LIST = 1, KV_LIST = 2, PLACES = 4, TYPES = 8, MASK = 16, SELECTION = 32, SINKS = 64, DROPOUT = 128 };
+enum {
+    Q_LIST = 1,
+    KV_LIST = 2,
+    PLACES = 4,
+    TYPES = 8,
+    MASK = 16,
+    SELECTION = 32,
+    SINKS = 64,
+    DROPOUT = 128,
+    ALIBI_PLACE = 256,
+    RELATIVE_PLACE = 512,
+    SINKS_PLACE = 1024,
+};
 
 typedef struct option {
     const char *name;
@@ -27,9 +39,9 @@ static const option options[] = {
     {"softcap", 0, {.softcap = 3}},
     {"boolean mask", MASK, {.mask = VKA_U8, .mask_rank = 3}},
     {"additive mask", MASK, {.mask = VKA_F16, .mask_broadcast = 2}},
-    {"alibi", 0, {.alibi = true}},
-    {"relative bias", 0, {.relative_len = 9, .relative_zero = 5, .relative_masks = true}},
-    {"sinks", SINKS, {.sinks = true}},
+    {"alibi", ALIBI_PLACE, {.alibi = true}},
+    {"relative bias", RELATIVE_PLACE, {.relative_len = 9, .relative_zero = 5, .relative_masks = true}},
+    {"sinks", SINKS | SINKS_PLACE, {.sinks = true}},
     {"causal", 0, {.causal = true}},
     {"window", 0, {.window = {true, 11, 4}}},
     {"explicit diagonal", 0, {.diagonal = VKA_DIAGONAL_EXPLICIT, .offset = -3}},
@@ -48,6 +60,10 @@ static const option options[] = {
     {"sample", SELECTION | SINKS | DROPOUT, {.selection = VKA_SELECTION_SAMPLE, .random_seed = 5}},
     {"dropout", DROPOUT, {.dropout = 0.4f, .random_seed = 6}},
     {"stats", 0, {.stats = true}},
+    {"cosine", ALIBI_PLACE, {.cosine = true}},
+    {"relative keys",
+     ALIBI_PLACE | RELATIVE_PLACE | SINKS_PLACE,
+     {.relative_keys_len = 29, .relative_keys_zero = 5, .relative_keys_dtype = VKA_F16, .bias_dtype = VKA_BF16}},
     {"scores", 0, {.scores = VKA_F32, .score_stage = VKA_SCORES_MASKED}},
 };
 #define OPTIONS (sizeof options / sizeof *options)

@@ -443,6 +443,45 @@ Test(errors_attention, selection) {
     end(&f);
 }
 
+/* What takes the place of q . k. */
+Test(errors_attention, products) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    uint32_t channels = good.q.shape[3];
+    good.cosine_scale = vka_tensor_1d(f.scratch, VKA_F32, 4);
+    depart_from(&f, good);
+    BAD_OPTION(cosine_scale);
+    INVALID("cosine_scale", d.cosine_scale.shape[0] = 2);
+    INVALID("cosine_scale", d.cosine_scale.dtype = VKA_F16);
+    INVALID("cosine_scale", d.alibi_slopes = d.cosine_scale);
+    INVALID("content_bias", d.content_bias = vka_tensor_2d(f.scratch, VKA_F32, 4, channels));
+    INVALID("position_bias", d.position_bias = vka_tensor_2d(f.scratch, VKA_F32, 4, channels));
+    INVALID("relative_keys_zero", d.relative_keys_zero = 1);
+    INVALID("relative_keys", d.relative_keys = vka_tensor_3d(f.scratch, VKA_F32, 4, 9, channels));
+    UNSUPPORTED("path", d.path = VKA_ATTENTION_PATH_COOPMAT);
+    good.cosine_scale = (vka_tensor){0};
+    good.relative_keys = vka_tensor_3d(f.scratch, VKA_F32, 4, 9, channels);
+    good.content_bias = good.position_bias = vka_tensor_2d(f.scratch, VKA_F32, 4, channels);
+    good.relative_keys_zero = 8;
+    depart_from(&f, good);
+    BAD_OPTION(relative_keys);
+    BAD_OPTION(content_bias);
+    BAD_OPTION(position_bias);
+    INVALID("relative_keys", d.relative_keys.shape[0] = 2);
+    INVALID("relative_keys", d.relative_keys.shape[1] = 0);
+    INVALID("relative_keys", d.relative_keys.shape[2] = channels + 1);
+    INVALID("relative_keys", d.relative_keys.dtype = VKA_Q8_0);
+    INVALID("relative_keys_zero", d.relative_keys_zero = 9);
+    INVALID("content_bias", d.content_bias.shape[0] = 1);
+    INVALID("position_bias", d.position_bias.shape[1] = channels + 1);
+    INVALID("position_bias", d.position_bias.dtype = VKA_F16);
+    INVALID("relative_keys", d.alibi_slopes = vka_tensor_1d(f.scratch, VKA_F32, 4));
+    INVALID("relative_keys", d.sinks = vka_tensor_1d(f.scratch, VKA_F32, 4));
+    INVALID("relative_keys", d.relative_bias = vka_tensor_2d(f.scratch, VKA_F32, 4, 9));
+    UNSUPPORTED("path", d.path = VKA_ATTENTION_PATH_DOT);
+    end(&f);
+}
+
 Test(errors_attention, scores) {
     fixture f = begin();
     vka_attention_desc good = f.good;

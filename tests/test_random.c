@@ -10,22 +10,34 @@
 /* Which option a draw of many never has, or never lacks, is one that nothing tests. */
 Test(random, draws_everything) {
     enum { DRAWS = 20000 };
-    uint32_t on[21] = {0};
+    uint32_t on[23] = {0};
     uint32_t extreme[7] = {0};
     for (uint64_t i = 0; i < DRAWS; i++) {
         random_case r = random_draw(7, i);
         const attention_case *a = &r.a;
-        const bool has[] = {a->softcap > 0,    a->mask,
-                            a->alibi,          a->relative_len,
-                            a->sinks,          a->causal,
-                            a->window.enabled, a->q_list.kind,
-                            a->kv_list.kind,   a->page_size,
-                            a->selection,      a->dropout > 0,
-                            a->stats,          a->scores,
-                            a->no_lse,         a->k_dtype == VKA_Q8_0,
-                            a->pattern_seed,   a->permutation_len,
-                            r.compares_hidden, a->relative_width,
-                            r.candidate};
+        const bool has[] = {a->softcap > 0,
+                            a->mask,
+                            a->alibi,
+                            a->relative_len,
+                            a->sinks,
+                            a->causal,
+                            a->window.enabled,
+                            a->q_list.kind,
+                            a->kv_list.kind,
+                            a->page_size,
+                            a->selection,
+                            a->dropout > 0,
+                            a->stats,
+                            a->scores,
+                            a->no_lse,
+                            a->k_dtype == VKA_Q8_0,
+                            a->pattern_seed,
+                            a->permutation_len,
+                            r.compares_hidden,
+                            a->relative_width,
+                            r.candidate,
+                            a->cosine,
+                            a->relative_keys_len};
         const bool extremes[] = {a->softcap > 1e20f,
                                  a->mask && a->mask_content == MASK_LOWEST,
                                  a->huge_sinks,

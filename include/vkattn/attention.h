@@ -156,6 +156,22 @@ typedef struct vka_attention_desc {
                      /*   0 = chosen; 1 = not split. At most 64                                                   */
 
     vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
+
+    /* Cosine attention (Swin v2, Liu 2022): rows of q and k are divided by their length, x / max(|x|, 1e-12) as
+     * PyTorch's F.normalize has it, so a row of zeros has cosines of 0; the product is multiplied by a factor of the
+     * head, and by scale, whose 0 is 1 here. The sum of a row's squares must be a float: |x| < 1.8e19. Not with
+     * alibi_slopes. */
+    vka_tensor cosine_scale; /* optional: f32 [Hq]; Swin v2's is exp(min(tau, ln 100))                              */
+
+    /* Keys of relative positions (Transformer-XL, Dai 2019): with them a score is
+     * scale * ((q + content_bias) . k + (q + position_bias) . r), where r is row clamp(p - j + relative_keys_zero, 0, L
+     * - 1) of a head's relative_keys. Of M keys that come before the first query p - j is i + M - j:
+     * VKA_DIAGONAL_BOTTOM_RIGHT of Nk = M + Nq. Causal attention needs L = Nk rows with relative_keys_zero = 0, XLNet's
+     * both ways Nq + Nk. Not with cosine_scale, relative_bias, alibi_slopes and sinks. */
+    vka_tensor relative_keys; /* optional: f32, f16 or bf16 [Hq, L, D] or [1, L, D]                                  */
+    vka_tensor content_bias;  /* u; optional: f32, f16 or bf16 [Hq, D]; absent: 0 (Shaw 2018). Needs relative_keys    */
+    vka_tensor position_bias; /* v; likewise, of content_bias's type                                                 */
+    uint32_t relative_keys_zero; /* the row of j = p; below L                                                       */
 } vka_attention_desc;
 
 /* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,

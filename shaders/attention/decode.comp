@@ -38,6 +38,39 @@ vec4 value_part(Source from, uint i) {
     return DV4 % TC == 0u || d < DV4 ? value_vector4(from, d) : vec4(0.0);
 }
 
+#ifdef VKA_WITH_PRODUCTS
+vec4 position_rows[RELATIVE_KEYS ? RM * D_PARTS : 1u]; // queries as keys of relative positions are multiplied by them
+
+float team_sum(float x);
+
+// Makes of a row what its keys are multiplied by.
+void prepare_row(uint r) {
+    uint head = row_info[r].head;
+    float squares = 0.0;
+    [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
+        squares = dot_add(q_rows[r * D_PARTS + i], q_rows[r * D_PARTS + i], squares);
+    float factor = COSINE ? inverse_norm(team_sum(squares)) * cosine_scale(head) : 1.0;
+    [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) {
+        uint d = i * TC + lane;
+        if (COSINE)
+            q_rows[r * D_PARTS + i] *= factor;
+        if (RELATIVE_KEYS && d < D4) {
+            position_rows[r * D_PARTS + i] = q_rows[r * D_PARTS + i] + position_bias4(head, d);
+            q_rows[r * D_PARTS + i] += content_bias4(head, d);
+        }
+    }
+}
+
+// This lane's part of a row's product with a key of a relative position.
+float relative_part(Grid g, uint r, int key, float sum) {
+    uint at = relative_key_at(g, row_info[r], key);
+    [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
+        if (i * TC + lane < D4)
+            sum = dot_add(position_rows[r * D_PARTS + i], relative_key4(at, i * TC + lane), sum);
+    return sum;
+}
+#endif
+
 void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = min(first_row + r, row_count(g) - 1u), at = query_at(g, row_query(g, row));
@@ -51,6 +84,9 @@ void load_queries(Grid g, uint first_row) {
         row_info[r] = row_of(g, row);
         state[r] = no_state();
         winner[r] = 0x7fffffff;
+#ifdef VKA_WITH_PRODUCTS
+        prepare_row(r);
+#endif
     }
 }
 
@@ -112,6 +148,15 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
         [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) keys[c * D_PARTS + i] = key_part(k_from, i);
         [[unroll]] for (uint i = 0u; i < DV_PARTS; ++i) values[c * DV_PARTS + i] = value_part(v_from, i);
     }
+#ifdef VKA_WITH_PRODUCTS
+    float inverse[BC]; // of the length of each key
+    [[unroll]] for (uint c = 0u; c < count; ++c) {
+        float squares = 0.0;
+        [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
+            squares = dot_add(keys[c * D_PARTS + i], keys[c * D_PARTS + i], squares);
+        inverse[c] = COSINE ? inverse_norm(team_sum(squares)) : 1.0;
+    }
+#endif
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         float s[BC];
         bool seen[BC];
@@ -120,7 +165,14 @@ void step_keys(bool masked, Grid g, int j, int end, uint k_head, uint v_head) {
             float part = 0.0;
             [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
                 part = dot_add(q_rows[r * D_PARTS + i], keys[c * D_PARTS + i], part);
+#ifdef VKA_WITH_PRODUCTS
+            if (RELATIVE_KEYS)
+                part = relative_part(g, r, masked ? min(key, end - 1) : key, part);
+            part = team_sum(part);
+            s[c] = score_of(part * inverse[c]);
+#else
             s[c] = score_of(team_sum(part));
+#endif
             seen[c] = !masked || (key < end && in_band(g, row_info[r].query, key));
             if (biased() && seen[c])
                 seen[c] = bias_score(g, row_info[r], key, s[c]);

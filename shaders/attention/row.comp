@@ -115,6 +115,40 @@ bool any_aside() {
 }
 #endif
 
+#ifdef VKA_WITH_PRODUCTS
+// Queries as keys of relative positions are multiplied by them. Indexed at run time, as these products are long code.
+vec4 position_rows[RELATIVE_KEYS ? RM * D4 : 1u];
+
+// Makes of a row what its keys are multiplied by.
+void prepare_row(uint r) {
+    uint head = row_info[r].head;
+    float squares = 0.0;
+    VKA_UNROLL(d, D4) squares = dot_add(q_rows[r * D4 + d], q_rows[r * D4 + d], squares);
+    float factor = COSINE ? inverse_norm(squares) * cosine_scale(head) : 1.0;
+    VKA_UNROLL(d, D4) {
+        if (COSINE)
+            q_rows[r * D4 + d] *= factor;
+        if (RELATIVE_KEYS) {
+            position_rows[r * D4 + d] = q_rows[r * D4 + d] + position_bias4(head, d);
+            q_rows[r * D4 + d] += content_bias4(head, d);
+        }
+    }
+}
+
+// What a row's product with a key has besides.
+float relative_product(Grid g, uint r, int key) {
+    float sum = 0.0;
+    uint at = relative_key_at(g, row_info[r], key);
+    [[dont_unroll]] for (uint d = 0u; d < D4; ++d) sum = dot_add(position_rows[r * D4 + d], relative_key4(at, d), sum);
+    return sum;
+}
+
+// The product of a row and a key as it counts.
+float product_of(Grid g, uint r, int key, float qk, float squares) {
+    return COSINE ? qk * inverse_norm(squares) : RELATIVE_KEYS ? qk + relative_product(g, r, key) : qk;
+}
+#endif
+
 void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = min(first_row + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex, row_count(g) - 1u);
@@ -124,6 +158,9 @@ void load_queries(Grid g, uint first_row) {
         VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] = vec4(0.0);
         row_info[r] = row_of(g, row);
         state[r] = no_state();
+#ifdef VKA_WITH_PRODUCTS
+        prepare_row(r);
+#endif
     }
 }
 
@@ -200,12 +237,24 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
         from[c] = key_source(g, k_head, j + int(c));
         fetch_key(c, from[c]);
     }
+#ifdef VKA_WITH_PRODUCTS
+    float squares[BC];
+    [[unroll]] for (uint c = 0u; c < BC; ++c) squares[c] = 0.0;
+#endif
     VKA_UNROLL(d, D4) {
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
             vec4 key = key_vector(c, from[c], d);
             [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * BC + c] = dot_add(q_rows[r * D4 + d], key, s[r * BC + c]);
+#ifdef VKA_WITH_PRODUCTS
+            squares[c] = COSINE ? dot_add(key, key, squares[c]) : 0.0;
+#endif
         }
     }
+#ifdef VKA_WITH_PRODUCTS
+    [[unroll]] for (uint r = 0u; r < RM; ++r)
+        [[unroll]] for (uint c = 0u; c < BC; ++c)
+            s[r * BC + c] = product_of(g, r, j + int(c), s[r * BC + c], squares[c]);
+#endif
     [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = score_of(s[i]);
     if (biased())
         bias_step(g, j);
@@ -263,10 +312,19 @@ void masked_step(Grid g, int j, uint k_head, uint v_head) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = 0.0;
     Source from = key_source(g, k_head, j);
     fetch_key(0u, from);
+#ifdef VKA_WITH_PRODUCTS
+    float squares = 0.0;
+#endif
     VKA_UNROLL(d, D4) {
         vec4 key = key_vector(0u, from, d);
         [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = dot_add(q_rows[r * D4 + d], key, weight[r]);
+#ifdef VKA_WITH_PRODUCTS
+        squares = COSINE ? dot_add(key, key, squares) : 0.0;
+#endif
     }
+#ifdef VKA_WITH_PRODUCTS
+    [[unroll]] for (uint r = 0u; r < RM; ++r) weight[r] = product_of(g, r, j, weight[r], squares);
+#endif
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         float score = score_of(weight[r]);
         visible[r] = in_band(g, row_info[r].query, j);

@@ -60,6 +60,27 @@ float stage_of(Grid g, Row r, int key, float qk, State state) {
     return seen ? score * p.lse_scale : negative_infinity();
 }
 
+#ifdef VKA_WITH_PRODUCTS
+// What stands in place of q . k.
+float product(Grid g, Row r, uint q_at, Source from, int key) {
+    float content = 0.0, relative = 0.0, q_squares = 0.0, k_squares = 0.0;
+    uint relative_at = relative_key_at(g, r, key);
+    for (uint d = 0u; d < D4; ++d) {
+        vec4 q = q_row4(q_at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)), k = key_vector4(from, d);
+        if (RELATIVE_KEYS) {
+            content = dot_add(q + content_bias4(r.head, d), k, content);
+            relative = dot_add(q + position_bias4(r.head, d), relative_key4(relative_at, d), relative);
+        } else {
+            content = dot_add(q, k, content);
+            q_squares = dot_add(q, q, q_squares);
+            k_squares = dot_add(k, k, k_squares);
+        }
+    }
+    float factor = COSINE ? inverse_norm(q_squares) * cosine_scale(r.head) : 1.0;
+    return COSINE ? content * inverse_norm(k_squares) * factor : content + relative;
+}
+#endif
+
 void main() {
     uint item = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
     Grid g = sequence_of(gl_WorkGroupID.y + push.y0, gl_WorkGroupID.z + push.z0); // heads of queries
@@ -85,8 +106,12 @@ void main() {
         float qk = 0.0;
         if (key < keys) {
             Source from = key_source(g, k_head, key);
+#ifdef VKA_WITH_PRODUCTS
+            qk = product(g, r, q_at, from, key);
+#else
             for (uint d = 0u; d < D4; ++d)
                 qk = dot_add(q_row4(q_at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)), key_vector4(from, d), qk);
+#endif
         }
         uint at = push.base[VKA_BIND_OUT] + g.batch * p.scores.b + query.x * p.scores.h + query.y * p.scores.n;
         scores_put(at + token * p.scores.d, stage_of(g, r, key, qk, state));

@@ -44,11 +44,20 @@ const float UNSEEN = -1.0; // the weight of a key that its row may not see
 #else
 #include "tile_f32.glsl"
 #endif
+#ifdef VKA_WITH_PRODUCTS
+#include "tile_products.glsl"
+#endif
 
 void load_queries(Grid g, uint first_row) {
     stage_queries(g, first_row);
+#ifdef VKA_WITH_PRODUCTS
+    stage_biases(g);
+#endif
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         row_info[r] = row_of(g, min(first_row + tr * RM + r, row_count(g) - 1u));
+#ifdef VKA_WITH_PRODUCTS
+        row_factor[r] = query_factor(g, row_info[r]);
+#endif
         row_max[r] = no_state().maximum;
         row_sum[r] = 0.0;
         [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] = vec4(0.0);
@@ -152,12 +161,25 @@ void main() {
     for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
         bool full = is_full(j0);
         [[unroll]] for (uint i = 0u; i < RM * CN; ++i) s[i] = 0.0;
+#ifdef VKA_WITH_PRODUCTS
+        [[unroll]] for (uint n = 0u; n < CN; ++n) key_squares[n] = 0.0;
+#endif
         for (uint chunk = 0u; chunk < D_CHUNKS; ++chunk) {
             barrier();
             stage_keys(g, k_head, j0, run.end, chunk);
+#ifdef VKA_WITH_PRODUCTS
+            if (RELATIVE_KEYS)
+                stage_relative_keys(g, first_row, j0, chunk);
+            barrier();
+            multiply_products(chunk);
+#else
             barrier();
             multiply_keys(chunk);
+#endif
         }
+#ifdef VKA_WITH_PRODUCTS
+        scale_products();
+#endif
         online_softmax_step(g, j0, run.end, full);
         VALUE_CHUNKS(0u);
         VALUE_CHUNKS(4u);

@@ -46,3 +46,7 @@ vec4 key_vector4(Source s, uint d) {
     vec4 x = k_row4(s.row, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
     return K_TYPE == VKA_TYPE_I8 ? x * s.scale : x;
 }
+
+#ifdef VKA_WITH_PRODUCTS
+#include "products.glsl"
+#endif

@@ -620,4 +620,6 @@ static void check_contract(const op_sample *s) {
         check_contract(&sample_##name);                                                                                \
     }
 VKA_OPERATIONS(X)
+X(, , attention_cosine)
+X(, , attention_relative_keys)
 #undef X

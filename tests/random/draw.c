@@ -77,6 +77,12 @@ static void draw_group(ref_rng *g, random_case *r) {
     a->q_len = chance(g, 40) ? 8 : 70; /* at most */
     a->q_heads = chance(g, 50) ? 1 : 4;
     a->relative_width = a->relative_len && chance(g, 35);
+    a->cosine = chance(g, 12);
+    a->relative_keys_len = !a->cosine && chance(g, 16);
+    a->relative_keys_dtype = draw_float(g);
+    a->bias_dtype = draw_float(g);
+    a->no_content_bias = chance(g, 20);
+    a->no_position_bias = chance(g, 20);
     r->candidate = chance(g, 30) ? between(g, 1, 1000) : 0;
     r->path = chance(g, 40) ? VKA_ATTENTION_PATH_AUTO : (vka_attention_path)between(g, 1, LAST_PATH);
     r->splits = chance(g, 40) ? 0 : chance(g, 40) ? 1 : 2;
@@ -135,6 +141,9 @@ static void draw_scores(ref_rng *g, attention_case *a) {
     a->relative_zero_row = ref_rng_below(g, a->relative_rows);
     a->relative_shared = chance(g, 30);
     a->relative_masks = chance(g, 40);
+    a->relative_keys_len = a->relative_keys_len ? between(g, 1, 90) : 0;
+    a->relative_keys_zero = ref_rng_below(g, a->relative_keys_len + 1);
+    a->relative_keys_shared = chance(g, 30);
 }
 
 /* Numbers at the ends of f32, in a few cases each. */
@@ -184,7 +193,8 @@ static void make_legal_extremes(attention_case *a) {
     bool lowest_mask = a->mask && a->mask != VKA_U8 && a->mask_content == MASK_LOWEST;
     a->lowest_biases = a->lowest_biases && a->relative_len && !(lowest_mask && a->scores);
     bool exact = !halves && a->k_dtype != VKA_I8 && a->k_dtype != VKA_Q8_0 && a->softcap < 1e20f;
-    a->whole_numbers = a->whole_numbers && exact && !lowest_mask && !a->lowest_biases;
+    a->whole_numbers =
+        a->whole_numbers && exact && !a->cosine && !a->relative_keys_len && !lowest_mask && !a->lowest_biases;
     a->scale = a->whole_numbers || (a->scale < 0x1p99f && !(a->scale > 0 && a->scale < 0x1p-99f)) ? a->scale : 0;
     a->huge_sinks = a->huge_sinks && a->sinks;
     a->huge_slopes = a->huge_slopes && a->alibi && !halves && !lowest_mask && !a->lowest_biases && !a->whole_numbers;
@@ -193,9 +203,19 @@ static void make_legal_extremes(attention_case *a) {
     a->stats = a->stats || (huge && a->scores && a->score_stage == VKA_SCORES_PROBABILITIES);
 }
 
+static void make_legal_products(attention_case *a) {
+    bool relative = a->relative_keys_len;
+    a->cosine = a->cosine && !relative;
+    a->alibi = a->alibi && !a->cosine && !relative;
+    a->relative_len = relative ? 0 : a->relative_len;
+    a->sinks = a->sinks && !relative;
+    a->relative_keys_zero = a->relative_keys_zero < a->relative_keys_len ? a->relative_keys_zero : 0;
+}
+
 void random_make_legal(random_case *r) {
     attention_case *a = &r->a;
     make_legal_types(a);
+    make_legal_products(a);
     make_legal_extremes(a);
     make_legal_list(&a->q_list, &a->max_q_len);
     make_legal_list(&a->kv_list, &a->max_kv_len);

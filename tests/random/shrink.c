@@ -20,6 +20,14 @@
     X(a->softcap = 0)                                                                                                  \
     X(a->mask = VKA_DTYPE_INVALID)                                                                                     \
     X(a->alibi = false)                                                                                                \
+    X(a->cosine = false)                                                                                               \
+    X(a->relative_keys_len = 0)                                                                                        \
+    X(a->no_content_bias = true)                                                                                       \
+    X(a->no_position_bias = true)                                                                                      \
+    X(a->relative_keys_dtype = VKA_F32)                                                                                \
+    X(a->bias_dtype = VKA_F32)                                                                                         \
+    X(a->relative_keys_shared = false)                                                                                 \
+    X(a->relative_keys_len = a->relative_keys_len ? 1 : 0)                                                             \
     X(r->candidate = 0)                                                                                                \
     X(a->relative_width = 0)                                                                                           \
     X(a->relative_len = 0)                                                                                             \

@@ -40,20 +40,59 @@ static float biased(const ref_attention *a, float score, uint32_t b, uint32_t h,
     return score;
 }
 
+/* 1 / max(|x|, 1e-12) of a row of queries, or one of keys, whose type is that of what multiplies it. */
+static float inverse_length(const float *x, uint32_t count) {
+    float squares = 0;
+    for (uint32_t d = 0; d < count; d++) {
+        squares += x[d] * x[d];
+    }
+    return 1 / (squares < 1e-24f ? 1e-12f : sqrtf(squares));
+}
+
+/* Normalised rows are stored before they are multiplied. */
+static float cosine(const ref_attention *a, uint32_t h, const float *q, const float *k) {
+    vka_dtype k_type = quantised(a->k_type) ? a->q_type : a->k_type;
+    float q_inverse = inverse_length(q, a->head_dim), k_inverse = inverse_length(k, a->head_dim), sum = 0;
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        sum += ref_round(a->q_type, q[d] * q_inverse) * ref_round(k_type, k[d] * k_inverse);
+    }
+    return a->cosine[h] * ref_round(score_type(a), sum);
+}
+
+/* So are queries with their biases, and both products before they are added. */
+static float relative_product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, const float *q,
+                              const float *k) {
+    const float *r = ref_attention_relative_key(a, b, h, i, j);
+    const float *biases[] = {a->content_bias, a->position_bias}, *keys[] = {k, r};
+    float sums[2] = {0};
+    for (int n = 0; n < 2; n++) {
+        for (uint32_t d = 0; d < a->head_dim; d++) {
+            float bias = biases[n] ? biases[n][(size_t)h * a->head_dim + d] : 0;
+            sums[n] += ref_round(a->q_type, q[d] + bias) * keys[n][d];
+        }
+    }
+    return ref_round(score_type(a), sums[0]) + ref_round(score_type(a), sums[1]);
+}
+
+static float product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
+    const float *additive = a->additive ? a->additive + (size_t)h * a->head_dim : NULL;
+    float keys[576], sum = 0;
+    size_t row = kv_row(a, b, h, j);
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        float k = element(a->k_type, a->q_type, a->k, a->k_scale, row, row * a->head_dim + d);
+        sum += additive ? additive[d] * ref_round(score_type(a), tanhf(ref_round(score_type(a), q[d] + k))) : q[d] * k;
+        keys[additive ? 0 : d] = k;
+    }
+    return a->cosine ? cosine(a, h, q, keys) : a->relative_keys ? relative_product(a, b, h, i, j, q, keys) : sum;
+}
+
 static float score_of(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
     double hidden;
     if (ref_attention_hidden(a, stage, b, h, i, j, &hidden)) {
         return (float)hidden;
     }
-    const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
-    size_t row = kv_row(a, b, h, j);
-    const float *additive = a->additive ? a->additive + (size_t)h * a->head_dim : NULL;
-    float sum = 0;
-    for (uint32_t d = 0; d < a->head_dim; d++) {
-        float k = element(a->k_type, a->q_type, a->k, a->k_scale, row, row * a->head_dim + d);
-        sum += additive ? additive[d] * ref_round(score_type(a), tanhf(ref_round(score_type(a), q[d] + k))) : q[d] * k;
-    }
-    float score = ref_round(score_type(a), (float)a->scale * sum), cap = (float)a->softcap;
+    float score = ref_round(score_type(a), (float)a->scale * product(a, b, h, i, j)), cap = (float)a->softcap;
     if (stage >= VKA_SCORES_CAPPED && cap > 0) {
         score = ref_round(score_type(a), cap * tanhf(score / cap));
     }

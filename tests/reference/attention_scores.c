@@ -106,16 +106,53 @@ static double biased(const ref_attention *a, double score, uint32_t b, uint32_t 
     return score;
 }
 
+const float *ref_attention_relative_key(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    int64_t at = position(a, b, i) - j + a->relative_keys_zero;
+    at = clamp(at, (int64_t)a->relative_keys_len - 1);
+    size_t head = a->relative_keys_heads == 1 ? 0 : h;
+    return a->relative_keys + (head * a->relative_keys_len + (size_t)at) * a->head_dim;
+}
+
+static double bias_of(const ref_attention *a, const float *biases, uint32_t h, uint32_t d) {
+    return biases ? (double)biases[(size_t)h * a->head_dim + d] : 0;
+}
+
+/* (q + u) . k + (q + v) . r */
+static double relative_product(const ref_attention *a, uint32_t h, const float *q, const float *k, double k_scale,
+                               const float *r) {
+    double sum = 0;
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        sum += ((double)q[d] + bias_of(a, a->content_bias, h, d)) * (double)k[d] * k_scale;
+        sum += ((double)q[d] + bias_of(a, a->position_bias, h, d)) * (double)r[d];
+    }
+    return sum;
+}
+
+/* max(|factor * x|, 1e-12) */
+static double length(const float *x, uint32_t count, double factor) {
+    double squares = 0;
+    for (uint32_t d = 0; d < count; d++) {
+        squares += factor * (double)x[d] * factor * (double)x[d];
+    }
+    return squares < 1e-24 ? 1e-12 : sqrt(squares);
+}
+
 static double dot(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
     size_t kv_head = (size_t)b * a->kv_heads + h / (a->q_heads / a->kv_heads), row = kv_head * a->kv_len + j;
     const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
     const float *k = a->k + row * a->head_dim;
     const float *additive = a->additive ? a->additive + (size_t)h * a->head_dim : NULL;
-    double sum = 0;
+    double sum = 0, k_scale = a->k_scale ? (double)a->k_scale[row] : 1;
+    if (a->relative_keys) {
+        return relative_product(a, h, q, k, k_scale, ref_attention_relative_key(a, b, h, i, j));
+    }
     for (uint32_t d = 0; d < a->head_dim; d++) {
         sum += additive ? (double)additive[d] * tanh((double)q[d] + (double)k[d]) : (double)q[d] * (double)k[d];
     }
-    return a->k_scale ? sum * (double)a->k_scale[row] : sum;
+    if (a->cosine) {
+        sum *= (double)a->cosine[h] / length(q, a->head_dim, 1) / length(k, a->head_dim, k_scale);
+    }
+    return sum * k_scale;
 }
 
 bool ref_attention_hidden(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i, uint32_t j,

@@ -34,6 +34,10 @@ typedef struct ref_attention {
     uint32_t relative_heads, relative_len, relative_zero;
     uint32_t relative_width, relative_rows, relative_zero_row; /* of a grid: [q_heads, relative_rows, relative_len] */
     const float *sinks;                                        /* [q_heads] */
+    const float *cosine; /* [q_heads]: rows of q and k are normalised, and their product gets this factor; NULL: not */
+    const float *relative_keys; /* [q_heads, relative_keys_len, head_dim], or of one head for all; NULL: none        */
+    uint32_t relative_keys_heads, relative_keys_len, relative_keys_zero;
+    const float *content_bias, *position_bias; /* [q_heads, head_dim]; NULL: 0 */
     vka_selection selection;
     double dropout;
     uint64_t seed;
@@ -54,6 +58,9 @@ bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_
  * sequence's end too, or 0 with own_keys. */
 void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
                           double *score);
+
+/* The key of the relative position of query i and key j. */
+const float *ref_attention_relative_key(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
 
 /* The biases of a score in the order in which they are added; returns how many there are. */
 uint32_t ref_attention_biases(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double terms[3]);

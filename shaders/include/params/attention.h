@@ -65,6 +65,18 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ map_least; /* live tiles that repay a split                                             */
     VKA_UINT_ slots;     /* of a permutation                                                              */
     VKA_UINT_ permutation_sure; /* 1: every slot of a full tile has a token that may be seen               */
+#if !defined(VKA_GLSL) || defined(VKA_WITH_PRODUCTS)
+    VKA_UINT_ cosine_step;
+    VKA_UINT_ relative_keys_head; /* strides of a head's relative keys, of a key and a channel of them      */
+    VKA_UINT_ relative_keys_row;
+    VKA_UINT_ relative_keys_step;
+    VKA_INT_ relative_keys_zero;
+    VKA_INT_ relative_keys_last;
+    VKA_UINT_ content_head; /* strides of a head's biases of queries, and of a channel                       */
+    VKA_UINT_ content_step;
+    VKA_UINT_ position_head;
+    VKA_UINT_ position_step;
+#endif
 }
 VKA_END(vka_attention_params);
 
@@ -73,7 +85,8 @@ VKA_END(vka_attention_params);
 #define VKA_ROLE_K           1
 #define VKA_ROLE_V           2
 #define VKA_ROLE_MASK        4
-#define VKA_ROLE_SCORES      5
+#define VKA_ROLE_RELATIVE_KEYS 5
+#define VKA_ROLE_CONTENT     6
 #define VKA_ROLE_SLOW_HALVES 7 /* no tensor: 1 where the device is slow at converting f16 */
 
 #define VKA_FLAG_BAND        1  /* band_lo or band_hi excludes something                                 */
@@ -102,6 +115,12 @@ VKA_END(vka_attention_params);
 #define VKA_FLAG_GRID_BIAS    4194304 /* relative biases are of rows and columns of a grid               */
 #define VKA_FLAG_PERMUTATION  2097152 /* rows and keys are walked in a permutation: slots are not tokens    */
 #define VKA_FLAG_PARTS        8388608 /* a dispatch binds a part of the keys, and sees no others; of all kernels */
+/* Of attention kernels with products. */
+#define VKA_FLAG_COSINE             16777216 /* rows of q and k count as of length 1                       */
+#define VKA_FLAG_RELATIVE_KEYS      33554432 /* and queries are multiplied by keys of relative positions, too */
+#define VKA_FLAG_VEC4_RELATIVE_KEYS 67108864 /* which can be read four channels at a time                  */
+#define VKA_FLAG_CONTENT_BIAS       134217728 /* what queries get before they are multiplied by keys,      */
+#define VKA_FLAG_POSITION_BIAS      268435456 /* and by keys of relative positions                         */
 
 /* Bindings. */
 #define VKA_BIND_Q         1
@@ -123,5 +142,10 @@ VKA_END(vka_attention_params);
 #define VKA_BIND_STATS      16
 #define VKA_BIND_MAP        17
 #define VKA_BIND_PERMUTATION 13 /* pages have none */
+/* Of attention kernels with products (VKA_WITH_PRODUCTS), which have none of what else is bound there. */
+#define VKA_BIND_COSINE        VKA_BIND_ALIBI
+#define VKA_BIND_RELATIVE_KEYS VKA_BIND_RELATIVE
+#define VKA_BIND_CONTENT       VKA_BIND_ALIBI
+#define VKA_BIND_POSITION      VKA_BIND_SINKS
 
 #endif

@@ -14,7 +14,7 @@ enum { SCALE, SOFTCAP, DROPOUT, SELECTION, SCORE_STAGE, DIAGONAL, PATH, SPLITS, 
 #define I32         VKA__TYPE(VKA_I32)
 
 /* G: query heads. K: heads of keys. Y and Z: batches of keys and of values, or pages. S: sequences. F: S + 1. A and E:
- * the longest sequence's queries and keys. O: slots of a permutation. */
+ * the longest sequence's queries and keys. O: slots of a permutation. L: rows of relative keys. */
 #define TENSOR(name, shape, types, flags_, access_)                                                                    \
     { #name, shape, DESC(name), VKA__NONE, types, .flags = flags_, .access = access_, .extent = VKA__CUSTOM }
 static const vka__arg args[ARGS] = {
@@ -33,6 +33,12 @@ static const vka__arg args[ARGS] = {
     [VKA__ATTENTION_STATS] = TENSOR(stats, "B G N 2", F32, 0, VKA__WRITE),
     [VKA__ATTENTION_SCORES] = TENSOR(scores, "S G A E", VKA__FLOATS, 0, VKA__WRITE),
     [VKA__ATTENTION_PERMUTATION] = TENSOR(permutation, "1|S 1|G O", I32, VKA__PER_ROW, VKA__READ),
+    [VKA__ATTENTION_COSINE_SCALE] = TENSOR(cosine_scale, "G", F32, 0, VKA__READ),
+    [VKA__ATTENTION_RELATIVE_KEYS] = TENSOR(relative_keys, "1|G L D", VKA__FLOATS, 0, VKA__READ),
+    [VKA__ATTENTION_CONTENT_BIAS] = TENSOR(content_bias, "G D", VKA__FLOATS, 0, VKA__READ),
+    [VKA__ATTENTION_POSITION_BIAS] = {"position_bias", "G D", DESC(position_bias), VKA__NONE, VKA__FLOATS,
+                                      .like = 1 + VKA__ATTENTION_CONTENT_BIAS, .access = VKA__READ,
+                                      .extent = VKA__CUSTOM},
     [VKA__ATTENTION_Q_LENGTHS] = TENSOR(q_lengths, "S", I32, VKA__LIST, VKA__READ),
     [VKA__ATTENTION_Q_OFFSETS] = TENSOR(q_offsets, "F", I32, VKA__LIST, VKA__READ),
     [VKA__ATTENTION_KV_LENGTHS] = TENSOR(kv_lengths, "S", I32, VKA__LIST, VKA__READ),

@@ -186,6 +186,45 @@ static vka_status check_relative(const vka__call *c) {
     return VKA_OK;
 }
 
+/* Both take the place of q . k, and their tensors that of others in kernels. */
+static vka_status check_products(const vka__call *c) {
+    const vka_attention_desc *d = desc_of(c);
+    bool cosine = vka__is_present(&d->cosine_scale), relative = vka__is_present(&d->relative_keys);
+    const struct {
+        bool without;
+        const vka_tensor *t;
+        const char *name;
+    } others[] = {{relative, &d->cosine_scale, "cosine_scale"},
+                  {cosine || relative, &d->alibi_slopes, "alibi_slopes"},
+                  {relative, &d->relative_bias, "relative_bias"},
+                  {relative, &d->sinks, "sinks"}};
+    for (int i = 0; i < 4; ++i)
+        if (others[i].without && vka__is_present(others[i].t))
+            return vka__call_fail(c, VKA_INVALID, relative ? "relative_keys" : "cosine_scale",
+                                  "does not go together with %s", others[i].name);
+    return VKA_OK;
+}
+
+static vka_status check_relative_keys(const vka__call *c) {
+    const vka_attention_desc *d = desc_of(c);
+    bool relative = vka__is_present(&d->relative_keys);
+    const vka_tensor *biases[] = {&d->content_bias, &d->position_bias};
+    for (uint32_t i = 0; i < 2; ++i)
+        if (!relative && vka__is_present(biases[i]))
+            return vka__call_fail(c, VKA_INVALID, c->op->args[VKA__ATTENTION_CONTENT_BIAS + i].name,
+                                  "is there, but there are no relative_keys");
+    uint32_t rows = relative ? d->relative_keys.shape[1] : 1;
+    if (!rows || rows > MAX_SEQUENCE)
+        return vka__call_fail(c, rows ? VKA_UNSUPPORTED : VKA_INVALID, "relative_keys",
+                              "shape[1] is %u, but must be 1 .. %d", rows, MAX_SEQUENCE);
+    if (d->relative_keys_zero >= rows)
+        return relative ? vka__call_fail(c, VKA_INVALID, "relative_keys_zero", "is %u, but relative_keys has %u rows",
+                                         d->relative_keys_zero, rows)
+                        : vka__call_fail(c, VKA_INVALID, "relative_keys_zero", "is %u, but there are no relative_keys",
+                                         d->relative_keys_zero);
+    return VKA_OK;
+}
+
 static vka_status check_scales(const vka__call *c) {
     for (uint32_t i = 0; i < 2; ++i) {
         uint32_t scale = VKA__ATTENTION_K_SCALE + i;
@@ -266,7 +305,9 @@ static void fill_band(const vka_attention_desc *d, vka__attention_problem *p) {
 }
 
 static void fill_options(const vka_attention_desc *d, vka__attention_problem *p) {
-    p->scale = d->scale ? d->scale : 1 / sqrtf((float)d->q.shape[3]);
+    bool cosine = vka__is_present(&d->cosine_scale);
+    p->scale = d->scale ? d->scale : cosine ? 1 : 1 / sqrtf((float)d->q.shape[3]);
+    p->relative_keys_zero = d->relative_keys_zero;
     p->softcap = d->softcap;
     p->options |= d->softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
     p->options |= d->selection != VKA_SELECTION_SOFTMAX ? VKA_FLAG_HARD : 0;
@@ -287,7 +328,7 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
 
 /* All but the lists, which are there. */
 static void fill_views(const vka__call *c, vka__attention_problem *p) {
-    vka__view *const views[VKA__ATTENTION_PERMUTATION + 1] = {
+    vka__view *const views[VKA__ATTENTION_POSITION_BIAS + 1] = {
         [VKA__ATTENTION_Q] = &p->q,
         [VKA__ATTENTION_K] = &p->k,
         [VKA__ATTENTION_V] = &p->v,
@@ -303,8 +344,12 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
         [VKA__ATTENTION_STATS] = &p->stats,
         [VKA__ATTENTION_SCORES] = &p->scores,
         [VKA__ATTENTION_PERMUTATION] = &p->permutation,
+        [VKA__ATTENTION_COSINE_SCALE] = &p->cosine,
+        [VKA__ATTENTION_RELATIVE_KEYS] = &p->relative_keys,
+        [VKA__ATTENTION_CONTENT_BIAS] = &p->content,
+        [VKA__ATTENTION_POSITION_BIAS] = &p->position,
     };
-    for (uint32_t i = 0; i <= VKA__ATTENTION_PERMUTATION; ++i)
+    for (uint32_t i = 0; i <= VKA__ATTENTION_POSITION_BIAS; ++i)
         *views[i] = c->view[i];
 }
 
@@ -314,6 +359,10 @@ vka_status vka__attention_check(vka__call *c) {
     vka_status status = vka__call_check_mask(c, VKA__ATTENTION_MASK, pairs);
     if (status == VKA_OK)
         status = check_relative(c);
+    if (status == VKA_OK)
+        status = check_products(c);
+    if (status == VKA_OK)
+        status = check_relative_keys(c);
     if (status == VKA_OK)
         status = check_scales(c);
     if (status == VKA_OK)

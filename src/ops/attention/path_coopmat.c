@@ -20,6 +20,8 @@ static const vka_matrix_shape *shape_of(const vka_device_caps *caps, const vka__
 
 static const char *why_not(const vka_device_caps *caps, const void *problem) {
     const vka__attention_problem *p = problem;
+    if (vka__has_products(p))
+        return VKA__NO_PRODUCTS;
     if (p->q.dtype == VKA_F32)
         return "only f16 and bf16 tensors have cooperative matrices";
     if (!vka__is_convertible(&p->k, p->q.dtype) || !vka__is_convertible(&p->v, p->q.dtype))

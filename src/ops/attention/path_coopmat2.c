@@ -28,6 +28,8 @@ static uint32_t most_software_dim(const vka__attention_problem *p) {
 
 static const char *why_not(const vka_device_caps *caps, const void *problem) {
     const vka__attention_problem *p = problem;
+    if (vka__has_products(p))
+        return VKA__NO_PRODUCTS;
     if (p->q.dtype != VKA_F16)
         return "only f16 tensors have matrices of any size";
     if (vka__matrix_by_workgroup(caps) && decodes(p) && !caps->matrix_block_loads)

@@ -15,6 +15,8 @@ static const vka__tile tiles[] = {
 
 static const char *why_not(const vka_device_caps *caps, const void *problem) {
     const vka__attention_problem *p = problem;
+    if (vka__has_products(p))
+        return VKA__NO_PRODUCTS;
     if (p->q.dtype != VKA_F16 || !vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "it multiplies pairs of f16: queries must be f16, keys and values f16 or quantised";
     return vka__tile_why_not(caps, p);

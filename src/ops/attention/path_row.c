@@ -36,16 +36,24 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
 
 static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
     const vka__attention_problem *p = problem;
-    return vka__map_holds(p, tile) && (!is_slow_compiler(caps) || tile->rm * tile->bc <= 4);
+    bool small = tile->rm * tile->bc <= 4, relative = p->relative_keys.present;
+    return vka__map_holds(p, tile) && (small || !(is_slow_compiler(caps) || relative));
 }
 
-/* Rows in registers: q and out of RM rows, in vectors of four. Four rows use each key four times; beyond 128 channels
- * they no longer fit the first-level cache, which is where software drivers keep registers. */
+/* Rows in registers: q and out of RM rows, in vectors of four. With relative keys each product is a loop of its own.
+ * Four rows use each key four times; beyond 128 channels they no longer fit the first-level cache, which is where
+ * software drivers keep registers. */
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__attention_problem *p = problem;
     uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
-    bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128;
-    uint32_t rm = slow || dim > 256 ? 1 : small ? 4 : 2, bc = slow ? (small ? 2 : 1) : small ? 4 : 2, t = threads(caps);
+    bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128, one = p->relative_keys.present;
+    uint32_t rm = slow || one || dim > 256 ? 1
+                  : small                  ? 4
+                                           : 2,
+             bc = slow    ? (small ? 2 : 1)
+                  : small ? 4
+                          : 2,
+             t = threads(caps);
     uint32_t rows = p->q_len * 2 <= t * rm ? vka__packed_rows(p) : p->q_len;
     while (rm > 1 && rows <= t * rm / 2)
         rm /= 2;

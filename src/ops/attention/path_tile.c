@@ -13,10 +13,19 @@ static const vka__tile tiles[] = {
 /* What is chosen without measurement comes from the first ones. */
 #define DEFAULTS 7
 
+/* Bytes that tile_products.glsl declares: a chunk of relative keys, and biases. */
+static uint32_t product_bytes(const vka__attention_problem *p, const vka__tile *s) {
+    if (!vka__has_products(p))
+        return 0;
+    uint32_t d4 = vka__div_up(p->q.shape[3], 4);
+    return p->relative_keys.present ? 16 * ((s->br + s->bc - 1) * (s->tc + 1) + 2 * d4) : 32;
+}
+
 /* Bytes of shared memory that tile.comp declares for a shape: q, a chunk of k or v, probabilities, row reductions. */
-static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
-    uint32_t d4 = vka__div_up(d, 4);
-    return 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) + 4 * s->br * s->tc;
+static uint32_t shared_bytes(const vka__attention_problem *p, const vka__tile *s) {
+    uint32_t d4 = vka__div_up(p->q.shape[3], 4);
+    return product_bytes(p, s) + 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) +
+           4 * s->br * s->tc;
 }
 
 /* Vectors of four outputs that an invocation keeps beside the scores: what every known GPU has registers for, but for
@@ -28,6 +37,8 @@ static uint32_t most_out_vectors(const vka_device_caps *caps) {
 const char *vka__tile_why_not(const vka_device_caps *caps, const void *problem) {
     const vka__attention_problem *p = problem;
     (void)caps;
+    if (p->relative_keys.present && p->permutation.present)
+        return "it stages relative keys in the order of positions, which a permutation does not keep";
     return p->options & VKA_FLAG_HARD ? "it shares a row's weights, and has no order among keys of equal score" : NULL;
 }
 
@@ -52,7 +63,7 @@ bool vka__tile_fits(const vka_device_caps *caps, const vka__attention_problem *p
 
 static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *s) {
     const vka__attention_problem *p = problem;
-    return vka__tile_fits(caps, p, s, shared_bytes(s, p->q.shape[3]), most_out_vectors(caps));
+    return vka__tile_fits(caps, p, s, shared_bytes(p, s), most_out_vectors(caps));
 }
 
 uint32_t vka__tile_pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
@@ -102,7 +113,7 @@ static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
     (void)caps;
-    plan->shared_bytes = shared_bytes(tile, p->q.shape[3]);
+    plan->shared_bytes = shared_bytes(p, tile);
     plan->main.kernel = vka__attention_kernel(VKA__attention_tile, p);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }

@@ -80,9 +80,11 @@ bool vka__map_holds(const vka__attention_problem *p, const vka__tile *tile) {
     return (few || tile->br <= info->query_tile) && tile->bc <= info->key_tile;
 }
 
-/* Query heads that share a tile share a map, too, and rows that lie close together. */
+/* Query heads that share a tile share a map, too, and rows that lie close together. Each has relative keys of its own.
+ */
 static bool may_pack(const vka__attention_problem *p) {
     bool shared = !p->pattern || (p->pattern->info.heads == 1 && p->q_len <= p->pattern->info.query_tile);
+    shared = shared && !p->relative_keys.present;
     return vka__group_of(p) > 1 && shared && !p->permutation.present;
 }
 
@@ -118,13 +120,21 @@ static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     flags |= p->relative_width ? VKA_FLAG_GRID_BIAS : 0;
     flags |= p->sinks.present ? VKA_FLAG_SINKS : 0;
     flags |= p->stats.present ? VKA_FLAG_STATS : 0;
+    flags |= p->cosine.present ? VKA_FLAG_COSINE : 0;
+    flags |= p->relative_keys.present ? VKA_FLAG_RELATIVE_KEYS : 0;
+    flags |= p->relative_keys.present && vka__view_vec4(&p->relative_keys) ? VKA_FLAG_VEC4_RELATIVE_KEYS : 0;
+    flags |= p->content.present ? VKA_FLAG_CONTENT_BIAS : 0;
+    flags |= p->position.present ? VKA_FLAG_POSITION_BIAS : 0;
     return flags;
 }
 
 static uint32_t types_of(const vka_device_caps *caps, const vka__attention_problem *p) {
+    const vka__view *bias = p->content.present ? &p->content : &p->position; /* of one type */
     return (uint32_t)p->q.dtype << 4 * VKA_ROLE_Q | (uint32_t)p->k.dtype << 4 * VKA_ROLE_K |
            (uint32_t)p->v.dtype << 4 * VKA_ROLE_V | (uint32_t)p->out.dtype << 4 * VKA_ROLE_OUT |
            (p->mask.present ? (uint32_t)p->mask.dtype : 0) << 4 * VKA_ROLE_MASK |
+           (p->relative_keys.present ? (uint32_t)p->relative_keys.dtype : 0) << 4 * VKA_ROLE_RELATIVE_KEYS |
+           (bias->present ? (uint32_t)bias->dtype : 0) << 4 * VKA_ROLE_CONTENT |
            (caps->type == VKA_DEVICE_CPU ? 1u << 4 * VKA_ROLE_SLOW_HALVES : 0);
 }
 

@@ -22,8 +22,12 @@ extern const vka__paths vka__attention_paths;
 
 /* What the paths share. */
 
-/* The kernel without options or the one behind it, with them. */
+/* The kernel without options, or one behind it, with them. */
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *problem);
+/* Does it need a kernel with products, the second one behind that without options? Only some paths have one. */
+bool vka__has_products(const vka__attention_problem *problem);
+/* Why the others can't run such a problem. */
+#define VKA__NO_PRODUCTS "it multiplies rows as they are stored, and has neither cosines nor relative keys"
 /* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices and pairs are made of one type. */
 bool vka__is_convertible(const vka__view *view, vka_dtype dtype);
 /* Query heads of a key head. */

@@ -25,8 +25,9 @@ uint32_t vka__attention_rows(const vka__attention_problem *p) {
 
 /* Scores are exported by a kernel of their own. */
 static bool needs_options(const vka__attention_problem *p) {
-    const vka__view *views[] = {&p->mask,  &p->relative, &p->alibi,   &p->sinks, &p->q_list, &p->kv_list,
-                                &p->pages, &p->k_scale,  &p->v_scale, &p->stats, &p->map,    &p->permutation};
+    const vka__view *views[] = {&p->mask,    &p->relative,    &p->alibi,   &p->sinks,        &p->q_list,
+                                &p->kv_list, &p->pages,       &p->k_scale, &p->v_scale,      &p->stats,
+                                &p->map,     &p->permutation, &p->cosine,  &p->relative_keys};
     bool with_options = p->options;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         with_options = with_options || views[i]->present;
@@ -38,7 +39,11 @@ bool vka__attention_has_options(const vka__attention_problem *p) {
 }
 
 vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_problem *p) {
-    return plain + (needs_options(p) ? 1 : 0);
+    return plain + (vka__has_products(p) ? 2 : needs_options(p) ? 1 : 0);
+}
+
+bool vka__has_products(const vka__attention_problem *p) {
+    return p->cosine.present || p->relative_keys.present;
 }
 
 /* Keys that a tile can see at most. */
@@ -100,6 +105,7 @@ static uint32_t usual_keys(const vka__attention_problem *p, uint32_t tile_rows) 
 static uint64_t most_groups(const vka_device_caps *caps, const vka__attention_problem *p,
                             const vka__attention_plan *plan) {
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR], dims = p->q.shape[3] + p->v.shape[3];
+    dims += p->relative_keys.present ? p->q.shape[3] : 0;
     uint64_t keys = vka__max_u32(vka__div_up(usual_keys(p, tile_rows), plan->splits), 1);
     return vka__dispatch_ops(caps) / (2 * keys * tile_rows * dims);
 }
@@ -158,7 +164,7 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
     plan->main.spec[VKA_SPEC_FLAGS] |= VKA_FLAG_SPLIT | (plan->parts > 1 ? VKA_FLAG_PARTS : 0);
-    plan->merge.kernel = vka__attention_kernel(VKA__attention_merge, p);
+    plan->merge.kernel = needs_options(p) ? VKA__attention_merge_options : VKA__attention_merge;
     plan->merge.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->merge.spec[VKA_SPEC_DV] = p->v.shape[3];
     plan->merge.spec[VKA_SPEC_FLAGS] =
@@ -208,9 +214,10 @@ static bool plan_scores(const vka_device_caps *caps, const vka__attention_proble
     }
     uint32_t *spec = plan->scores.spec;
     uint32_t keep = (VKA_FLAG_BAND | VKA_FLAG_VEC4_QK | VKA_FLAG_ALIBI | VKA_FLAG_RELATIVE | VKA_FLAG_GRID_BIAS |
-                     VKA_FLAG_PERMUTATION | VKA_FLAG_STATS | VKA_FLAG_PARTS | p->options) &
+                     VKA_FLAG_PERMUTATION | VKA_FLAG_STATS | VKA_FLAG_PARTS | VKA_FLAG_COSINE | VKA_FLAG_RELATIVE_KEYS |
+                     VKA_FLAG_VEC4_RELATIVE_KEYS | VKA_FLAG_CONTENT_BIAS | VKA_FLAG_POSITION_BIAS | p->options) &
                     ~(uint32_t)(VKA_FLAG_HARD | VKA_FLAG_SAMPLE);
-    plan->scores.kernel = VKA__attention_scores;
+    plan->scores.kernel = vka__has_products(p) ? VKA__attention_scores_products : VKA__attention_scores;
     memcpy(spec, plan->main.spec, sizeof plan->scores.spec);
     spec[VKA_SPEC_GROUP_SIZE] = t;
     spec[VKA_SPEC_BR] = spec[VKA_SPEC_BC] = spec[VKA_SPEC_RM] = spec[VKA_SPEC_TC] = 1;
@@ -275,6 +282,19 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
     params->random_offset = p->random_offset;
 }
 
+static void fill_products(const vka__attention_problem *p, vka_attention_params *params) {
+    params->cosine_step = (uint32_t)p->cosine.stride[3];
+    params->relative_keys_head = p->relative_keys.shape[1] > 1 ? (uint32_t)p->relative_keys.stride[1] : 0;
+    params->relative_keys_row = (uint32_t)p->relative_keys.stride[2];
+    params->relative_keys_step = (uint32_t)p->relative_keys.stride[3];
+    params->relative_keys_zero = zero_of(p->relative_keys_zero, -p->diagonal_rest);
+    params->relative_keys_last = (int32_t)p->relative_keys.shape[2] - 1;
+    params->content_head = (uint32_t)p->content.stride[2];
+    params->content_step = (uint32_t)p->content.stride[3];
+    params->position_head = (uint32_t)p->position.stride[2];
+    params->position_step = (uint32_t)p->position.stride[3];
+}
+
 static void fill_pattern(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
                          vka_attention_params *params) {
     params->slots = p->permutation.shape[2];
@@ -334,6 +354,7 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     params->diagonal = p->diagonal;
     fill_scores(p, params);
     fill_options(caps, p, params);
+    fill_products(p, params);
     fill_pattern(caps, p, plan, params);
     return VKA_OK;
 }
@@ -465,6 +486,8 @@ static const char *option_names(const vka__attention_problem *p, char *text, siz
         {p->stats.present, "stats"},
         {p->scores.present, "scores"},
         {p->permutation.present, "permutation"},
+        {p->cosine.present, "cosine"},
+        {p->relative_keys.present, "relative_keys"},
     };
     size_t at = 0;
     snprintf(text, size, "none");

@@ -25,8 +25,10 @@ typedef struct vka__attention_problem {
     vka__view mask, relative, alibi, sinks, q_list, kv_list, pages, k_scale, v_scale, stats, scores;
     vka__view
         map; /* a block map's words; rows are those of the problem's queries, in slots if there is a permutation */
-    vka__view permutation;             /* [B, H, slots, 1]             */
-    const vka__pattern_shape *pattern; /* of map                                                                    */
+    vka__view permutation;               /* [B, H, slots, 1]             */
+    vka__view cosine, content, position; /* as biases are                */
+    vka__view relative_keys;             /* [1, H, rows, D]              */
+    const vka__pattern_shape *pattern;   /* of map                                                                    */
     bool permutation_sure;         /* slots of full tiles need no look: the permutation is the map's own             */
     uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
     bool device_lengths;           /* some are read when the commands run      */
@@ -41,6 +43,7 @@ typedef struct vka__attention_problem {
     int64_t diagonal_rest; /* of a diagonal too far off for 32 bits: what it is above that, a multiple of */
     /*   relative_width                                   */
     uint32_t relative_zero;
+    uint32_t relative_keys_zero;
     uint32_t relative_width, relative_zero_row; /* of a grid; 0: none. relative is then [1, H, rows, columns]-shaped */
     float dropout;
     uint64_t seed;

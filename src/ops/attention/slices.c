@@ -16,7 +16,8 @@ typedef enum kind {
     PAIRS,   /* rows of a sequence's queries, with an element for each key */
     KEYS,    /* rows of keys, or pages                                   */
     SLOTS,
-    BIASES, /* only heads, and where the kernel counts them from the first one of all */
+    BIASES, /* only heads, in dimension 1 of grids and of relative keys, otherwise 2, and where the kernel counts them
+               from the first one of all */
 } kind;
 
 /* The tensors, by binding. */
@@ -45,6 +46,10 @@ static const struct sliced {
     SLICED(permutation, permutation_, VKA_BIND_PERMUTATION, SLOTS, VKA__READ),
     WITHOUT_STRIDES(relative, "relative_bias", VKA_BIND_RELATIVE, BIASES),
     WITHOUT_STRIDES(map, "pattern", VKA_BIND_MAP, WHOLE),
+    WITHOUT_STRIDES(relative_keys, "relative_keys", VKA_BIND_RELATIVE_KEYS, BIASES),
+    WITHOUT_STRIDES(cosine, "cosine_scale", VKA_BIND_COSINE, WHOLE),
+    WITHOUT_STRIDES(content, "content_bias", VKA_BIND_CONTENT, WHOLE),
+    WITHOUT_STRIDES(position, "position_bias", VKA_BIND_POSITION, WHOLE),
     WITHOUT_STRIDES(alibi, "alibi_slopes", VKA_BIND_ALIBI, WHOLE),
     WITHOUT_STRIDES(sinks, "sinks", VKA_BIND_SINKS, WHOLE),
     WITHOUT_STRIDES(q_list, NULL, VKA_BIND_Q_LIST, WHOLE),
@@ -100,7 +105,7 @@ static void cut(const vka__attention_problem *p, const struct sliced *t, vka__sl
     if (t->kind == WHOLE)
         return;
     if (t->kind == BIASES) {
-        uint32_t dim = p->relative_width ? 1 : 2;
+        uint32_t dim = p->relative_width || p->relative_keys.present ? 1 : 2;
         if (slice >= VKA__SLICE_HEAD && part->shape[dim] > 1)
             cut_dim(part, dim, r->q_head, q_heads, first);
         *skipped = *first;

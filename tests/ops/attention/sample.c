@@ -26,3 +26,24 @@ static vka_attention_desc describe(void) {
 }
 
 OP_SAMPLE(attention, sample_few)
+
+/* What takes the place of q . k, and of other tensors. */
+static void describe_cosine(void *desc) {
+    vka_attention_desc *d = desc;
+    *d = describe();
+    d->alibi_slopes = (vka_tensor){0};
+    d->cosine_scale = T1(VKA_F32, 4);
+}
+const op_sample sample_attention_cosine = {&vka__op_attention, describe_cosine, sample_few};
+
+static void describe_relative_keys(void *desc) {
+    vka_attention_desc *d = desc;
+    *d = describe();
+    d->alibi_slopes = d->relative_bias = d->sinks = (vka_tensor){0};
+    d->relative_zero = 0;
+    d->relative_keys = T3(VKA_F16, 4, 13, 24);
+    d->relative_keys_zero = 3;
+    d->content_bias = T2(VKA_BF16, 4, 24);
+    d->position_bias = T2(VKA_BF16, 4, 24);
+}
+const op_sample sample_attention_relative_keys = {&vka__op_attention, describe_relative_keys, sample_few};
