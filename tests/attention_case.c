@@ -160,6 +160,7 @@ static tensor *const *inputs_of(attention_problem *p, tensor *list[20]) {
     uint32_t n = 0;
 #define X(name) list[n++] = &p->name;
     ATTENTION_INPUTS(X)
+    ATTENTION_PRODUCT_INPUTS(X)
 #undef X
     list[n++] = &p->q_list;
     list[n++] = &p->kv_list;
@@ -296,7 +297,7 @@ vka_attention_desc attention_desc(const attention_problem *p) {
     bool packed = a->q_list.kind == LIST_OFFSETS || a->kv_list.kind == LIST_OFFSETS;
     return (vka_attention_desc){
 #define X(name) .name = p->name.view,
-        ATTENTION_INPUTS(X) ATTENTION_OUTPUTS(X)
+        ATTENTION_INPUTS(X) ATTENTION_PRODUCT_INPUTS(X) ATTENTION_OUTPUTS(X)
 #undef X
             .scale = a->scale,
         .softcap = a->softcap,

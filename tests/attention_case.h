@@ -95,13 +95,9 @@ typedef struct attention_sequences {
 } attention_sequences;
 
 /* The tensors of a problem. Those that the case has no use for have no buffer. */
+#define ATTENTION_PRODUCT_INPUTS(X) X(cosine_scale) X(relative_keys) X(content_bias) X(position_bias)
 #define ATTENTION_INPUTS(X)                                                                                            \
-    X(q)                                                                                                               \
-    X(k)                                                                                                               \
-    X(v)                                                                                                               \
-    X(mask)                                                                                                            \
-    X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation) X(cosine_scale)       \
-        X(relative_keys) X(content_bias) X(position_bias)
+    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 /* What the accuracy rule is about. */
@@ -120,6 +116,7 @@ typedef struct attention_problem {
     uint64_t seed;
 #define X(name) tensor name;
     ATTENTION_INPUTS(X)
+    ATTENTION_PRODUCT_INPUTS(X)
     ATTENTION_OUTPUTS(X)
 #undef X
     tensor q_list, kv_list;

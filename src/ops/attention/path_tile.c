@@ -88,9 +88,10 @@ static const struct low_register {
 static bool choose_low_register(const struct low_register *f, const vka_device_caps *caps,
                                 const vka__attention_problem *p, uint32_t rows, vka__tile *tile) {
     bool found = false;
+    uint32_t most = p->relative_keys.present ? f->out_vectors / 2 : f->out_vectors; /* rows are two in registers */
     for (uint32_t i = 0; i < sizeof f->tiles / sizeof *f->tiles; ++i) {
         const vka__tile *t = &f->tiles[i];
-        bool small = out_vectors(p, t) <= f->out_vectors || t->rm == 1;
+        bool small = out_vectors(p, t) <= most || t->rm == 1;
         if (small && fits(caps, p, t) && (!found || (t->br >= rows && t->br < tile->br))) {
             *tile = *t;
             found = true;
