@@ -27,7 +27,8 @@ typedef struct vka_linear_tile {
     uint32_t output_tile;         /* outputs of a workgroup                                                        */
     uint32_t rows_per_invocation; /* COOPMAT: products stacked in a subgroup's block; VECTOR: eights of columns of a */
                                   /*   step                                                                        */
-    uint32_t team;                /* invocations side by side that share rows; VECTOR: that share columns; COOPMAT: */
+    uint32_t team;                /* invocations side by side that share rows; VECTOR: that share columns, 1 on   */
+                                  /*   software drivers, where each has outputs of its own; COOPMAT:               */
                                   /*   subgroups side by side; ROW: 1                                              */
 } vka_linear_tile;
 

@@ -92,9 +92,37 @@ uint block_of(uint element) {
     return push.base[VKA_BIND_LINEAR_WEIGHT] + (element >> 5) * BLOCK_PAIRS;
 }
 
+// A whole block: the words of its bytes, with the scale. Its first pair of bytes is a word's lower half, or its upper half.
+struct Block {
+    float scale;
+    uint words[8]; // of Q4_0 four
+};
+
+Block weight_block(uint element) {
+    uint at = block_of(element), before = weights_w[at >> 1];
+    bool upper = (at & 1u) != 0u;
+    vec2 scales = unpackHalf2x16(before);
+    Block block;
+    block.scale = upper ? scales.y : scales.x;
+    [[unroll]] for (uint i = 0u; i < (BLOCK_PAIRS - 1u) / 2u; ++i) {
+        uint word = weights_w[(at >> 1) + 1u + i];
+        block.words[i] = upper ? word : before >> 16 | word << 16;
+        before = word;
+    }
+    return block;
+}
+
 // Nibbles of the low halves of four bytes, less 8.
 vec4 nibbles(uint word) {
     return vec4(word & 15u, word >> 8 & 15u, word >> 16 & 15u, word >> 24 & 15u) - 8.0;
+}
+
+// Eight e of the block's four.
+Eight eight_of_block(Block b, uint e) {
+    if (WEIGHT_TYPE == VKA_TYPE_Q8_0)
+        return Eight(unpack_signed_bytes(b.words[2u * e]) * b.scale, unpack_signed_bytes(b.words[2u * e + 1u]) * b.scale);
+    uint first = 2u * (e & 1u), shift = (e & 2u) * 2u;
+    return Eight(nibbles(b.words[first] >> shift) * b.scale, nibbles(b.words[first + 1u] >> shift) * b.scale);
 }
 
 Eight weight_eight(uint row, uint c) {

@@ -52,6 +52,31 @@ float whole_sum(uint i) {
     return sum;
 }
 
+uint weight_rows[BC], x_rows[BR];
+
+// Adds the products of eight columns, of all rows of x.
+void multiply(uint c, Eight w[BC]) {
+    [[unroll]] for (uint r = 0u; r < BR; ++r) {
+        Eight x = x_eight(x_rows[r], c);
+        [[unroll]] for (uint n = 0u; n < BC; ++n)
+            sums[r * BC + n] = dot_add(x.b, w[n].b, dot_add(x.a, w[n].a, sums[r * BC + n]));
+    }
+}
+
+// Four eights are a block: its words are read once, where eights for themselves would each read the scale and words that
+// they share.
+void multiply_blocks(uint first, uint end) {
+    [[dont_unroll]] for (uint c = first + 4u * gl_LocalInvocationIndex; c < end; c += 4u * TC) {
+        Block blocks[BC];
+        [[unroll]] for (uint n = 0u; n < BC; ++n) blocks[n] = weight_block(weight_rows[n] + 8u * c);
+        [[unroll]] for (uint e = 0u; e < 4u; ++e) {
+            Eight w[BC];
+            [[unroll]] for (uint n = 0u; n < BC; ++n) w[n] = eight_of_block(blocks[n], e);
+            multiply(c + e, w);
+        }
+    }
+}
+
 // Eights of a row that this invocation takes at a step. Of halves of bytes, eight bytes have those of elements that are
 // sixteen apart.
 uint place_of(uint i, uint e) {
@@ -63,32 +88,31 @@ uint place_of(uint i, uint e) {
     return (RM * i + e) * TC + gl_LocalInvocationIndex;
 }
 
-void main() {
-    Batch b = find_batch();
-    uint n0 = gl_WorkGroupID.x * BC, row0 = gl_WorkGroupID.y * BR;
-    [[unroll]] for (uint i = 0u; i < SUMS; ++i) sums[i] = 0.0;
-    uint weight_rows[BC], x_rows[BR];
-    [[unroll]] for (uint n = 0u; n < BC; ++n) weight_rows[n] = b.weight + min(n0 + n, push.dim1 - 1u) * p.weight.n;
-    [[unroll]] for (uint r = 0u; r < BR; ++r) x_rows[r] = b.x + min(row0 + r, push.rows - 1u) * p.x.n;
-    uint first = b.begin / 8u, end = (b.end + 7u) / 8u, steps = (end - min(first, end) + RM * TC - 1u) / (RM * TC);
+void multiply_eights(uint first, uint end) {
+    uint steps = (end - min(first, end) + RM * TC - 1u) / (RM * TC);
     for (uint i = 0u; i < steps; ++i) {
-        Eight w[RM * BC];
+        Eight w[RM][BC];
         bool exists[RM];
         [[unroll]] for (uint e = 0u; e < RM; ++e) {
             uint c = first + place_of(i, e);
             exists[e] = c < end;
             if (exists[e])
-                [[unroll]] for (uint n = 0u; n < BC; ++n) w[e * BC + n] = weight_eight(weight_rows[n], c);
+                [[unroll]] for (uint n = 0u; n < BC; ++n) w[e][n] = weight_eight(weight_rows[n], c);
         }
-        [[unroll]] for (uint e = 0u; e < RM; ++e)
-            if (exists[e])
-                [[unroll]] for (uint r = 0u; r < BR; ++r) {
-                    Eight x = x_eight(x_rows[r], first + place_of(i, e));
-                    [[unroll]] for (uint n = 0u; n < BC; ++n)
-                        sums[r * BC + n] =
-                            dot_add(x.b, w[e * BC + n].b, dot_add(x.a, w[e * BC + n].a, sums[r * BC + n]));
-                }
+        [[unroll]] for (uint e = 0u; e < RM; ++e) if (exists[e]) multiply(first + place_of(i, e), w[e]);
     }
+}
+
+void main() {
+    Batch b = find_batch();
+    uint n0 = gl_WorkGroupID.x * BC, row0 = gl_WorkGroupID.y * BR;
+    [[unroll]] for (uint i = 0u; i < SUMS; ++i) sums[i] = 0.0;
+    [[unroll]] for (uint n = 0u; n < BC; ++n) weight_rows[n] = b.weight + min(n0 + n, push.dim1 - 1u) * p.weight.n;
+    [[unroll]] for (uint r = 0u; r < BR; ++r) x_rows[r] = b.x + min(row0 + r, push.rows - 1u) * p.x.n;
+    if (QUANTISED && RM == 4u)
+        multiply_blocks(b.begin / 8u, (b.end + 7u) / 8u);
+    else
+        multiply_eights(b.begin / 8u, (b.end + 7u) / 8u);
     share_sums();
     barrier();
     for (uint i = gl_LocalInvocationIndex; i < SUMS / 4u; i += TC) {

@@ -91,10 +91,11 @@ static bool read_path(const json *j, int object, const vka__paths *paths, uint32
 }
 
 static bool read_dtype(const json *j, int object, vka_dtype *dtype) {
-    static const char *const names[] = {[VKA_F32] = "f32", [VKA_F16] = "f16", [VKA_BF16] = "bf16"};
+    static const char *const names[] = {
+        [VKA_F32] = "f32", [VKA_F16] = "f16", [VKA_BF16] = "bf16", [VKA_Q8_0] = "q8_0", [VKA_Q4_0] = "q4_0"};
     int at = member(j, object, "dtype");
     for (uint32_t i = VKA_F32; at >= 0 && i < sizeof names / sizeof *names; ++i)
-        if (is_text(j, at, names[i])) {
+        if (names[i] && is_text(j, at, names[i])) {
             *dtype = (vka_dtype)i;
             return true;
         }

@@ -115,6 +115,8 @@ Test(linear, candidates_q4_0) {
 Test(linear, candidates_few_rows) {
     for (uint32_t rows = 1; rows < 9; rows = rows * 2 + 1) {
         test_candidates((linear_case){.rows = rows, .outputs = 37, .columns = 2080, .weight = VKA_Q4_0});
+        test_candidates((linear_case){.rows = rows, .outputs = 37, .columns = 2080, .x = VKA_F16, .weight = VKA_Q8_0});
+        test_candidates((linear_case){.rows = rows, .outputs = 37, .columns = 75});
     }
 }
 
