@@ -3,7 +3,7 @@
 #include "ops/linear/plan.h"
 
 /* Outputs, rows of an invocation. */
-static const uint32_t groups[][2] = {{16, 2}, {16, 1}, {8, 2}, {8, 4}, {16, 4}, {8, 1}};
+static const uint32_t groups[][2] = {{32, 4}, {32, 2}, {32, 1}, {16, 4}, {16, 2}, {16, 1}, {24, 4}, {8, 4}};
 #define GROUPS (sizeof groups / sizeof *groups)
 
 static const char *why_not(const vka_device_caps *caps, const void *problem) {
@@ -29,10 +29,11 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
     return true;
 }
 
-/* Two rows an invocation, if there are so many. */
+/* Four rows an invocation, or as few as hold all. */
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__linear_problem *p = problem;
-    return tile_at(caps, problem, p->rows <= vka__subgroup_width(caps) ? 1 : 0, tile);
+    uint32_t width = vka__subgroup_width(caps);
+    return tile_at(caps, problem, p->rows <= width ? 2 : p->rows <= 2 * width ? 1 : 0, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__linear_problem *p, const vka__tile *tile,
