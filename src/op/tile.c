@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "op/tile.h"
 
+#include "op/known_drivers.h"
+
 /* A subgroup of Intel's has a fraction of others' registers, an invocation of Mali's 64. NVIDIA's Kepler has a quarter
  * of what came after it: its ids are below those of the first Maxwell, and its drivers stop at Vulkan 1.2. */
 bool vka__has_few_registers(const vka_device_caps *caps) {
@@ -8,6 +10,10 @@ bool vka__has_few_registers(const vka_device_caps *caps) {
     bool kepler = caps->vendor_id == VKA_VENDOR_NVIDIA && caps->device_id < FIRST_MAXWELL &&
                   caps->api_version < (1u << 22 | 3u << 12);
     return kepler || caps->vendor_id == VKA_VENDOR_INTEL || caps->vendor_id == VKA_VENDOR_ARM;
+}
+
+bool vka__is_slow_compiler(const vka_device_caps *caps) {
+    return caps->driver_id == VKA__DRIVER_LLVMPIPE && caps->driver_version < VKA__MESA(26, 1, 0);
 }
 
 /* Of a choice 32, or what comes nearest: narrower subgroups share less, wider ones leave lanes idle. */

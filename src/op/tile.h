@@ -18,6 +18,8 @@ typedef struct vka__tile {
 
 /* Do compilers for it spill where others have registers to spare? */
 bool vka__has_few_registers(const vka_device_caps *caps);
+/* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
+bool vka__is_slow_compiler(const vka_device_caps *caps);
 /* The width that a workgroup of one subgroup is made for; 0: nobody knows how wide subgroups are here. */
 uint32_t vka__subgroup_width(const vka_device_caps *caps);
 

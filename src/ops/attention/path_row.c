@@ -1,7 +1,6 @@
 /* The row path: an invocation owns query rows.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/paths.h"
-#include "op/known_drivers.h"
 
 /* Rows of an invocation, keys of a step. */
 static const uint32_t shapes[][2] = {{4, 4}, {2, 4}, {1, 4}, {8, 4}, {4, 2}, {2, 2}, {1, 2}, {1, 1}};
@@ -22,14 +21,9 @@ static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t i
     return true;
 }
 
-/* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
-static bool is_slow_compiler(const vka_device_caps *caps) {
-    return caps->driver_id == VKA__DRIVER_LLVMPIPE && caps->driver_version < VKA__MESA(26, 1, 0);
-}
-
 static const char *why_not(const vka_device_caps *caps, const void *problem) {
     const vka__attention_problem *p = problem;
-    if (is_slow_compiler(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > 256)
+    if (vka__is_slow_compiler(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > 256)
         return "Mesa's software driver before 26.1 takes minutes to compile it for head dimensions above 256";
     return NULL;
 }
@@ -37,7 +31,7 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
 static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
     const vka__attention_problem *p = problem;
     bool small = tile->rm * tile->bc <= 4, relative = p->relative_keys.present;
-    return vka__map_holds(p, tile) && (small || !(is_slow_compiler(caps) || relative));
+    return vka__map_holds(p, tile) && (small || !(vka__is_slow_compiler(caps) || relative));
 }
 
 /* Rows in registers: q and out of RM rows, in vectors of four. With relative keys each product is a loop of its own.
@@ -46,7 +40,7 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__attention_problem *p = problem;
     uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
-    bool slow = is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128, one = p->relative_keys.present;
+    bool slow = vka__is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128, one = p->relative_keys.present;
     uint32_t rm = slow || one || dim > 256 ? 1
                   : small                  ? 4
                                            : 2,

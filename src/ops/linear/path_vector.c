@@ -77,9 +77,9 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
 }
 
 /* Software drivers pay for each load: the subgroup's loads of x serve all outputs, and a block's words are read once.
- */
+ * Of f32 there are too many in a step for compilers that make a loop of each. */
 static bool choose_software(const vka_device_caps *caps, const vka__linear_problem *p, vka__tile *tile) {
-    if (has_lanes(caps))
+    if (has_lanes(caps) && !(vka__is_slow_compiler(caps) && p->view[VKA__LINEAR_WEIGHT].dtype == VKA_F32))
         return tile_at(caps, p, GROUPS, tile);
     *tile = (vka__tile){rows_of(caps, p, 4), 4, p->view[VKA__LINEAR_WEIGHT].block == 1 ? 1 : 4, 8};
     return fits(caps, p, tile);
