@@ -391,6 +391,16 @@ static bool take_common(args_given *g, bench_options *o) {
     return ok;
 }
 
+static bool take_tuned(const args_given *g, bench_options *o) {
+    int op;
+    if (!bench_args_name(g, ARG_OP, -1, &op)) {
+        return false;
+    }
+    o->only_op = (bench_op)(op + 1);
+    return op < 0 || o->only_op == BENCH_ATTENTION || o->only_op == BENCH_LINEAR ||
+           bench_complain(help_topic(g), "--op %s: tune is for attention and linear", bench_op_names[o->only_op]);
+}
+
 /* `last` points to the last two arguments. */
 static bool take(args_given *g, const char **last, bench_options *o) {
     bool ok = true;
@@ -402,8 +412,10 @@ static bool take(args_given *g, const char **last, bench_options *o) {
     case BENCH_COMMAND_RUN:
         ok = take_common(g, o) && take_run(g, o);
         break;
-    case BENCH_COMMAND_LAYERS:
     case BENCH_COMMAND_TUNE:
+        ok = take_common(g, o) && take_tuned(g, o);
+        break;
+    case BENCH_COMMAND_LAYERS:
     case BENCH_COMMAND_OPTIONS:
     case BENCH_COMMAND_PATTERNS:
         ok = take_common(g, o);

@@ -23,7 +23,8 @@ const args_option bench_args_options[ARG_COUNT] = {
     [ARG_SUITE] =
         {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
          "quick, prefill, decode, norms, elements, convs, window, linear, embeddings, all (of these), gpu [quick]"},
-    [ARG_OP] = {"op", "NAME", ARGS_SHAPES, ARGS_NAME, 0, 0, &bench_op_names[1], "one shape instead of a suite: "},
+    [ARG_OP] = {"op", "NAME", ARGS_SHAPES | ARGS_TUNE, ARGS_NAME, 0, 0, &bench_op_names[1],
+                "one shape instead of a suite: "},
 #define BENCH_FIELD(kind, member, ID, option, shapes, otherwise, text)                                                 \
     [ARG_##ID] = {.name = option, .where = (shapes), .help = (text), FIELD_##kind},
 #include "fields.def"
@@ -164,6 +165,9 @@ static const char *help_text(const args_option *o, uint32_t command) {
     }
     if (o == &bench_args_options[ARG_N] && (command & ARGS_LAYERS)) {
         return "tokens of the model, at most 1000 [64]";
+    }
+    if (o == &bench_args_options[ARG_OP] && tune) {
+        return "only attention, or only linear";
     }
     if (o == &bench_args_options[ARG_JSON] && tune) {
         return "the record [vkattn-tuning.json]";

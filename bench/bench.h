@@ -227,6 +227,7 @@ typedef struct bench_options {
     uint32_t device;   /* number as in `devices`; 0 = best                 */
     char suite[16];    /* empty: one shape, `single`                       */
     bench_case single; /* path and splits also apply to suites             */
+    bench_op only_op;  /* of `tune`: only this one; INVALID = all           */
     vka_dtype only;    /* with a suite: run only this type; INVALID = all  */
     uint32_t repeats;  /* 0: as many as fit into `seconds`                 */
     double seconds;    /* time budget of a case's measurement              */
@@ -342,18 +343,24 @@ typedef struct bench_summary {
 /* Sorts them. */
 bench_summary bench_summarise(double *samples, uint32_t count);
 
-/* ---- turns.c: attentions that take turns ------------------------------------------------------------------------- */
+/* ---- turns.c: calls that take turns ------------------------------------------------------------------------------ */
 
 /* A description with a recorder of its own. */
 typedef struct bench_contender {
-    vka_attention_desc desc;
+    vka_operation operation; /* whose description it is */
+    union {
+        vka_attention_desc desc;
+        vka_linear_desc linear;
+    };
     vka_recorder *recorder; /* to be destroyed */
     bench_sampler sampler;
     double first_ms; /* wall time until it had run once: what compiles, compiles there */
     double ms;       /* of a call, when it was prepared                                */
 } bench_contender;
 
-/* Makes the recorder; compiles, runs and records the attention. */
+size_t bench_contender_desc_size(const bench_contender *x);
+
+/* Makes the recorder; compiles, runs and records the call. */
 vka_status bench_contender_prepare(vka_device *device, bench_contender *x);
 
 typedef struct bench_score {
@@ -441,10 +448,13 @@ vka_status bench_problem_poison(bench_problem *p);
 void *bench_problem_read(const bench_problem *p, bench_slot slot);
 size_t bench_problem_bytes(const bench_problem *p, bench_slot slot);
 
-/* ---- ops/attention.c: for what measures nothing but attention ---------------------------------------------------- */
+/* ---- ops/attention.c, ops/linear.c: for what measures these alone --------------------------------------------------
+ */
 
 vka_attention_desc bench_attention_desc(const bench_problem *p);
+vka_linear_desc bench_linear_desc(const bench_problem *p);
 bench_path bench_attention_path(vka_attention_path path);
+bench_path bench_linear_path(vka_linear_path path);
 
 /* ---- verify.c: is it right? -------------------------------------------------------------------------------------- */
 
@@ -610,19 +620,27 @@ bool bench_json_writable(const char *path);
 #define BENCH_NO_RECORD "is no tuning record"
 const char *bench_json_check_tuning(const char *path);
 
-/* What tuning found for a class: as in docs/tuning.md. */
+/* What a record calls an operation's list of rules and their members: as in docs/tuning.md. */
+enum { BENCH_TUNED_SIZES = 3, BENCH_TUNED_TILE = 4 };
+typedef struct bench_tuned_names {
+    const char *list, *size[BENCH_TUNED_SIZES], *tile[BENCH_TUNED_TILE]; /* size: NULL behind the last one */
+} bench_tuned_names;
+
+/* What tuning found for a class. */
 typedef struct bench_tuned {
+    const bench_tuned_names *names;
     vka_dtype dtype;
-    uint32_t head_dim, rows; /* at most; rows = 0: any */
-    uint32_t head_dim_above, rows_above;
+    uint32_t most[BENCH_TUNED_SIZES], above[BENCH_TUNED_SIZES]; /* most = 0: any */
     bench_path path;
-    vka_attention_tile tile;
+    uint32_t tile[BENCH_TUNED_TILE];
     uint32_t workgroups;                  /* 0: not measured */
     double ms, default_ms, ratio, spread; /* ratio to the default, and its spread, by turns */
 } bench_tuned;
 
-/* Writes the record of a device into a file, in place of one that the file may have of the same device and driver. */
-bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rules, size_t count, const char *path);
+/* Writes the record of a device into a file, in place of one that the file may have of the same device and driver; or
+ * only the list of rules of one operation in it. list = NULL: all. */
+bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rules, size_t count, const char *list,
+                             const char *path);
 /* Fills a report, whose results are to be freed. false: the reason went to stderr. */
 bool bench_json_read(const char *path, bench_report *report);
 

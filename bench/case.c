@@ -14,7 +14,12 @@ static const bench_operation *const operations[BENCH_OPS] = {
 #define BENCH_OP(ID, name) [BENCH_##ID] = &bench_operation_##name,
 #include "ops.def"
 };
-static const char *const dtype_names[] = {"invalid", "f32", "f16", "bf16"};
+static const char *const dtype_names[] = {[VKA_DTYPE_INVALID] = "invalid",
+                                          [VKA_F32] = "f32",
+                                          [VKA_F16] = "f16",
+                                          [VKA_BF16] = "bf16",
+                                          [VKA_Q8_0] = "q8_0",
+                                          [VKA_Q4_0] = "q4_0"};
 const char *const bench_path_names[] = {"auto", "row",  "tile",  "decode", "coopmat", "coopmat2",
                                         "dot",  "lane", "group", "vector", NULL};
 
@@ -46,7 +51,7 @@ bench_op bench_op_parse(const char *name) {
 }
 
 vka_dtype bench_dtype_parse(const char *name) {
-    return (vka_dtype)find(dtype_names, 1, COUNT(dtype_names), name, VKA_DTYPE_INVALID);
+    return (vka_dtype)find(dtype_names, 1, VKA_BF16 + 1, name, VKA_DTYPE_INVALID);
 }
 
 bench_path bench_path_parse(const char *name) {

@@ -11,17 +11,18 @@
 static cJSON *rule_object(const bench_tuned *r) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddStringToObject(o, "dtype", bench_dtype_name(r->dtype));
-    cJSON_AddNumberToObject(o, "head_dim", r->head_dim);
-    if (r->rows) {
-        cJSON_AddNumberToObject(o, "rows", r->rows);
+    for (int i = 0; i < BENCH_TUNED_SIZES && r->names->size[i]; i++) {
+        char above[32];
+        snprintf(above, sizeof above, "%s_above", r->names->size[i]);
+        if (r->most[i]) {
+            cJSON_AddNumberToObject(o, r->names->size[i], r->most[i]);
+        }
+        cJSON_AddNumberToObject(o, above, r->above[i]);
     }
-    cJSON_AddNumberToObject(o, "head_dim_above", r->head_dim_above);
-    cJSON_AddNumberToObject(o, "rows_above", r->rows_above);
     cJSON_AddStringToObject(o, "path", bench_path_name(r->path));
-    cJSON_AddNumberToObject(o, "query_tile", r->tile.query_tile);
-    cJSON_AddNumberToObject(o, "key_tile", r->tile.key_tile);
-    cJSON_AddNumberToObject(o, "rows_per_invocation", r->tile.rows_per_invocation);
-    cJSON_AddNumberToObject(o, "team", r->tile.team);
+    for (int i = 0; i < BENCH_TUNED_TILE; i++) {
+        cJSON_AddNumberToObject(o, r->names->tile[i], r->tile[i]);
+    }
     cJSON_AddNumberToObject(o, "workgroups", r->workgroups);
     cJSON_AddNumberToObject(o, "ms", r->ms);
     cJSON_AddNumberToObject(o, "default_ms", r->default_ms);
@@ -38,8 +39,11 @@ static cJSON *record_object(const vka_device_caps *caps, const bench_tuned *rule
     cJSON_AddNumberToObject(o, "device_id", caps->device_id);
     cJSON_AddNumberToObject(o, "driver_id", caps->driver_id);
     cJSON_AddNumberToObject(o, "driver_version", caps->driver_version);
-    cJSON *list = cJSON_AddArrayToObject(o, "attention");
+    /* A record without any rule has a list, too: that is how the library tells that it is one. */
+    cJSON_AddArrayToObject(o, "attention");
     for (size_t i = 0; i < count; i++) {
+        cJSON *list = cJSON_GetObjectItemCaseSensitive(o, rules[i].names->list);
+        list = list ? list : cJSON_AddArrayToObject(o, rules[i].names->list);
         cJSON_AddItemToArray(list, rule_object(&rules[i]));
     }
     return o;
@@ -93,19 +97,35 @@ const char *bench_json_check_tuning(const char *path) {
     return why;
 }
 
-bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rules, size_t count, const char *path) {
+/* What an older record of the device has of other operations than the one that was measured stays. */
+static void keep_others(cJSON *record, const cJSON *old, const char *list) {
+    const cJSON *item;
+    cJSON_ArrayForEach(item, old) {
+        if (cJSON_IsArray(item) && strcmp(item->string, list) != 0) {
+            cJSON_DeleteItemFromObjectCaseSensitive(record, item->string);
+            cJSON_AddItemToObject(record, item->string, cJSON_Duplicate(item, true));
+        }
+    }
+}
+
+bool bench_json_write_tuning(const vka_device_caps *caps, const bench_tuned *rules, size_t count, const char *list,
+                             const char *path) {
     cJSON *o = open_records(path);
     if (!o) {
         bench_note("vkattn-bench: %s is no tuning record: not overwritten", path);
         return false;
     }
     cJSON *records = cJSON_GetObjectItemCaseSensitive(o, "records");
+    cJSON *record = record_object(caps, rules, count);
     for (int i = cJSON_GetArraySize(records); i-- > 0;) {
         if (same_device(cJSON_GetArrayItem(records, i), caps)) {
+            if (list) {
+                keep_others(record, cJSON_GetArrayItem(records, i), list);
+            }
             cJSON_DeleteItemFromArray(records, i);
         }
     }
-    cJSON_AddItemToArray(records, record_object(caps, rules, count));
+    cJSON_AddItemToArray(records, record);
     char *text = cJSON_Print(o);
     FILE *file = text ? fopen(path, "w") : NULL;
     bool ok = file && fputs(text, file) >= 0 && fputc('\n', file) >= 0;

@@ -282,7 +282,7 @@ static void fail(bench_set *b, bench_option_cost *cost, vka_status status, const
 /* Verified, then timed in turns with the plain attention until `end_ms`. */
 static void measure_option(bench_set *b, const option *x, bench_contender *plain, double end_ms,
                            bench_option_cost *cost) {
-    bench_contender with = {.desc = plain_desc(b)};
+    bench_contender with = {.operation = VKA_OPERATION_ATTENTION, .desc = plain_desc(b)};
     bench_contender *const both[] = {plain, &with};
     bench_score scores[2];
     b->tolerance = b->dtype == VKA_F32 ? 1e-4 : 1e-2;
@@ -471,7 +471,7 @@ static bool measure_shape(bench_set *b, costs_list *list, bench_clock time) {
     b->k = random_array(b, b->s->kv_heads, b->s->kv_len);
     b->v = random_array(b, b->s->kv_heads, b->s->kv_len);
     b->out = random_array(b, b->s->heads, b->s->q_len);
-    bench_contender plain = {.desc = plain_desc(b)};
+    bench_contender plain = {.operation = VKA_OPERATION_ATTENTION, .desc = plain_desc(b)};
     vka_status status = bench_contender_prepare(b->device, &plain);
     b->plain = read_output(b);
     bench_progress_pause();

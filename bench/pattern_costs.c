@@ -173,7 +173,7 @@ static vka_status build(const costs_set *s, const vka_pattern_desc *desc, bench_
 }
 
 static bool measure(costs_set *s, const vka_pattern *pattern, bench_pattern_cost *cost) {
-    bench_contender x = {.desc = s->dense.desc};
+    bench_contender x = {.operation = VKA_OPERATION_ATTENTION, .desc = s->dense.desc};
     bench_contender *const both[] = {&s->dense, &x};
     x.desc.pattern = pattern;
     uint32_t repeats = s->options->repeats;
@@ -297,6 +297,7 @@ static bool begin(costs_set *s, uint32_t tokens) {
     if (status == VKA_OK) {
         const bench_tensor *t = s->problem.tensors;
         s->dense = (bench_contender){
+            .operation = VKA_OPERATION_ATTENTION,
             .desc = {.q = t[BENCH_Q].view, .k = t[BENCH_K].view, .v = t[BENCH_V].view, .out = t[BENCH_OUT].view}};
         status = s->longer ? VKA_OK : bench_contender_prepare(s->device, &s->dense);
     }

@@ -123,6 +123,7 @@ refuse '\-\-all: is only for suites' run --op attention --all
 refuse '\-\-n 5: is only for patterns' run --n 5
 refuse '\-\-pattern causal: is only for patterns' tune --pattern causal
 refuse '\-\-suite quick: is only for suites' tune --suite quick
+refuse '\-\-op softmax: tune is for attention and linear' tune --op softmax
 refuse '\-\-explain: is only for run' options --explain
 refuse '\-\-device 1: is only for ' devices --device 1
 refuse '\-\-path tile: layer_norm has auto, lane and group' run --op layer_norm --path tile
@@ -264,9 +265,17 @@ expect 1 "can't be written" options --json "$work/no/such/folder.json"
 
 expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
 expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 10 --json "$work/tuning.json"
+# The rules of one operation are replaced, those of others stay.
+{
+    echo '{"vkattn_tuning": 1, "records": [{'
+    grep -E '"(vendor_id|device_id|driver_id|driver_version)"' "$work/tuning.json"
+    echo '"attention": [{"kept": 1}]}]}'
+} >"$work/linear.json"
+expect 0 '^f32  *M 1 ' tune --op linear --dtype f32 --seconds 1 --json "$work/linear.json"
+[ "$(grep -c '"kept"' "$work/linear.json")" = 1 ] || fail "tuning linear layers loses the rules of attention"
 [ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || fail "tuning twice leaves two records"
 grep -q '^type .*ratio spread rule' "$work/log" || fail "tune prints no table"
-[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"head_dim_above"' "$work/tuning.json")" ] || fail "yes isn't what is written"
+[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"spread"' "$work/tuning.json")" ] || fail "yes isn't what is written"
 # No rule that is not faster than the default by more than the spread.
 awk -F'[:,]' '/"ratio"/ { ratio = $2 } /"spread"/ && !(1 - ratio > $2) { exit 1 }' "$work/tuning.json" ||
     fail "a rule within the spread"
@@ -286,6 +295,17 @@ value() { sed -n "s/^ *$1: //p" "$work/plan"; }
 END
 } >"$work/hand.json"
 expect 0 "tuning record's measurements" run $tiny --explain --tuning "$work/hand.json"
+
+# So is one of linear layers, here a tile that the library would not choose, of weights with blocks.
+{
+    echo '{"vkattn_tuning": 1, "records": [{'
+    grep -E '"(vendor_id|device_id|driver_id|driver_version)"' "$work/tuning.json"
+    cat <<END
+"linear": [{"dtype": "q8_0", "rows": 8, "path": "vector", "row_tile": 1, "output_tile": 4, "rows_per_invocation": 2, "team": 8}]}]}
+END
+} >"$work/linear-hand.json"
+expect 0 "tuning record's measurements" run --op linear --dtype f32 --rows 1 --cols 64 --weight-bits 8 --explain --tuning "$work/linear-hand.json"
+grep -q 'team: *8' "$work/log" || fail "the tile of a record isn't taken"
 
 # ---- pictures: the pairs of three queries in the order of tokens, and the same whoever builds the map ------------------------
 

@@ -4,7 +4,7 @@
  * together, in as many turns as the time allows. Then the winner alone against the library's choice, by samples that
  * had no part in choosing it: the best of many noisy medians looks faster than it is. Only what is faster there by more
  * than the spread becomes a rule. SPDX-License-Identifier: MIT */
-#include "bench.h"
+#include "tune.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,26 +12,16 @@
 
 #define DEFAULT_FILE "vkattn-tuning.json"
 
-/* A class and the problem that stands for it. */
-typedef struct tune_class {
-    uint32_t head_dim;
-    bool decode;
-} tune_class;
+static const tune_operation *const operations[] = {&tune_attention, &tune_linear};
+#define OPERATIONS (sizeof operations / sizeof *operations)
 
-/* Rows up to which a problem counts as decoding. */
-#define DECODE_ROWS 16
-
-static const tune_class classes[] = {{64, false}, {128, false}, {64, true}, {128, true}, {256, false}, {256, true}};
-#define CLASSES (sizeof classes / sizeof *classes)
-
-static const vka_dtype dtypes[] = {VKA_F16, VKA_BF16, VKA_F32};
-#define DTYPES (sizeof dtypes / sizeof *dtypes)
+enum { MAX_CLASSES = 64 };
 
 /* The library's choice, and the best candidates so far, the best one first. */
 enum { BEST = 4, CONTENDERS = BEST + 1, SPLITS = 7 };
 typedef struct candidate {
     bench_contender contender;
-    bench_path path;
+    tune_choice choice;
     uint32_t workgroups; /* 0: as the library has it */
     bench_score score;
 } candidate;
@@ -40,13 +30,17 @@ typedef struct tuner {
     const bench_options *o;
     bench_device *d;
     bool software;
-    bench_case c; /* of the class being measured */
+    /* Of the class being measured: */
+    const tune_operation *operation;
+    const tune_class *k;
+    vka_dtype dtype;
+    bench_case c;
     bench_problem problem;
     candidate field[CONTENDERS + SPLITS]; /* the first one is the library's choice */
     uint32_t count;
     uint32_t measured; /* candidates of that class */
     double longest_ms; /* until one had run once   */
-    bench_tuned rules[DTYPES * CLASSES];
+    bench_tuned rules[MAX_CLASSES];
     size_t rule_count;
 } tuner;
 
@@ -57,31 +51,21 @@ typedef struct outcome {
     double default_ms;
 } outcome;
 
-static bench_case case_of(const tuner *t, const tune_class *c, vka_dtype dtype) {
-    bench_case b = {.suite = "tune", .op = BENCH_ATTENTION, .dtype = dtype, .batch = 1};
-    b.head_dim = b.value_dim = c->head_dim;
-    b.window_left = b.window_right = VKA_UNBOUNDED;
-    b.heads = t->software ? 4 : 32;
-    b.kv_heads = c->decode ? b.heads / 4 : b.heads;
-    b.q_len = c->decode ? 1 : t->software ? 256 : 4096;
-    b.kv_len = c->decode ? (t->software ? 4096 : 16384) : b.q_len;
-    return b;
-}
-
 /* ---- the field --------------------------------------------------------------------------------------------------- */
 
+static const char *path_of(const tuner *t, const candidate *x) {
+    return bench_path_name(t->operation->path(x->choice.path));
+}
+
 /* Adds a contender; false, with nothing added, if it doesn't run. */
-static bool enter(tuner *t, vka_attention_path path, vka_attention_tile tile, uint32_t splits) {
+static bool enter(tuner *t, tune_choice choice, uint32_t splits) {
     candidate *x = &t->field[t->count];
-    *x = (candidate){.path = bench_attention_path(path), .score = {NAN, NAN, NAN, 0}};
-    x->contender.desc = bench_attention_desc(&t->problem);
-    x->contender.desc.path = path;
-    x->contender.desc.tile = tile;
-    x->contender.desc.splits = splits;
+    *x = (candidate){.choice = choice, .score = {NAN, NAN, NAN, 0}};
+    t->operation->describe(&t->problem, &choice, splits, &x->contender);
     bench_device_clear_error(t->d);
     vka_status status = bench_contender_prepare(bench_device_vka(t->d), &x->contender);
     if (status != VKA_OK) {
-        bench_note("vkattn-bench: %s %ux%u is left out: %s", bench_path_name(x->path), tile.query_tile, tile.key_tile,
+        bench_note("vkattn-bench: %s %ux%u is left out: %s", path_of(t, x), choice.tile[0], choice.tile[1],
                    *bench_device_error(t->d) ? bench_device_error(t->d) : vka_status_string(status));
         vka_recorder_destroy(&x->contender.recorder);
         return false;
@@ -140,9 +124,10 @@ static bool verified(tuner *t, candidate *x) {
         free(outputs[0]);
     }
     if (!check.ok) {
-        bench_note("vkattn-bench: WRONG, and left out: %s %ux%u, D %u, %s: %s", bench_path_name(x->path),
-                   x->contender.desc.tile.query_tile, x->contender.desc.tile.key_tile, t->c.head_dim,
-                   bench_dtype_name(t->c.dtype), check.why);
+        char label[BENCH_LABEL_SIZE];
+        bench_case_label(&t->c, label);
+        bench_note("vkattn-bench: WRONG, and left out: %s %ux%u of %s: %s", path_of(t, x), x->choice.tile[0],
+                   x->choice.tile[1], label, check.why);
     }
     return check.ok;
 }
@@ -160,15 +145,15 @@ static bool in_time(const tuner *t, double end_ms) {
 }
 
 static void run_heats(tuner *t, double end_ms) {
-    static vka_attention_candidate list[MAX_CANDIDATES];
-    uint32_t count = 0;
-    vka_attention_desc desc = bench_attention_desc(&t->problem);
-    if (vka_attention_candidates(t->problem.device, &desc, list, MAX_CANDIDATES, &count) != VKA_OK) {
+    static tune_choice list[MAX_CANDIDATES];
+    uint32_t count = 0, hopeless = 0, before = 0;
+    const bench_contender *x = &t->field[0].contender;
+    if (vka_operation_candidates(t->problem.device, x->operation, &x->desc, bench_contender_desc_size(x), list,
+                                 sizeof *list, MAX_CANDIDATES, &count) != VKA_OK) {
         return;
     }
-    vka_attention_path hopeless = VKA_ATTENTION_PATH_AUTO, before = VKA_ATTENTION_PATH_AUTO;
     for (uint32_t i = 0; i < count && i < MAX_CANDIDATES && in_time(t, end_ms); i++) {
-        if (list[i].path == hopeless || !enter(t, list[i].path, list[i].tile, 0)) {
+        if (list[i].path == hopeless || !enter(t, list[i], 0)) {
             continue;
         }
         uint32_t at = t->count - 1;
@@ -186,14 +171,13 @@ static void run_heats(tuner *t, double end_ms) {
 
 /* How many workgroups fill the device, which no driver tells: splits of the winner, all in turns. */
 static void try_splits(tuner *t, double end_ms) {
-    vka_attention_desc desc = t->field[1].contender.desc;
-    uint32_t rows = t->c.heads / t->c.kv_heads * t->c.q_len;
-    uint32_t groups = t->c.kv_heads * ((rows + desc.tile.query_tile - 1) / desc.tile.query_tile);
+    tune_choice choice = t->field[1].choice;
+    uint32_t groups = t->operation->groups(&t->c, &choice);
     while (t->count > 2) {
         leave(t, t->count - 1);
     }
     for (uint32_t splits = 1; splits <= 64 && in_time(t, end_ms); splits *= 2) {
-        if (enter(t, desc.path, desc.tile, splits)) {
+        if (enter(t, choice, splits)) {
             t->field[t->count - 1].workgroups = groups * splits;
         }
     }
@@ -222,7 +206,7 @@ enum { LEAST_CANDIDATES = 8 };
 /* Half of the time goes to the heats, the rest to the best together and the final. */
 static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
     outcome result = {.why = "can't be run", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
-    if (!enter(t, VKA_ATTENTION_PATH_AUTO, (vka_attention_tile){0}, 0)) {
+    if (!enter(t, (tune_choice){0}, 0)) {
         return result;
     }
     result.default_ms = t->field[0].contender.ms;
@@ -233,7 +217,7 @@ static outcome tune_class_of(tuner *t, double share_ms, double last_ms) {
     if (t->count > 1 && !bench_stopped()) {
         turns(t, 1, (bench_rounds){HEAT_ROUNDS, 25, bench_now_ms() + (end_ms - bench_now_ms()) / 2});
         sort(t, 1);
-        if (t->c.q_len == 1) {
+        if (t->k->few_rows) {
             try_splits(t, bench_now_ms() + (end_ms - bench_now_ms()) / 2);
         }
         while (t->count > 1 && !verified(t, &t->field[1])) {
@@ -269,15 +253,18 @@ static void print_outcome(const tuner *t, const outcome *r) {
     char ratio[BENCH_NUMBER_SIZE] = "-";
     const candidate *x = &r->best;
     if (x->score.rounds) {
-        const vka_attention_tile *tile = &x->contender.desc.tile;
-        snprintf(kernel, sizeof kernel, "%s %ux%u %u,%u", bench_path_name(x->path), tile->query_tile, tile->key_tile,
-                 tile->rows_per_invocation, tile->team);
+        const uint32_t *tile = x->choice.tile;
+        snprintf(kernel, sizeof kernel, "%s %ux%u %u,%u", path_of(t, x), tile[0], tile[1], tile[2], tile[3]);
         snprintf(ratio, sizeof ratio, "%.2f", x->score.ratio);
     }
-    printf("%-*s %*u %-*s %-*s %*s %*s %*s %*s %s%s%s\n", TYPE, bench_dtype_name(t->c.dtype), DIM, t->c.head_dim, USE,
-           t->c.q_len == 1 ? "decode" : "prefill", KERNEL, kernel, TIME, bench_time_text(r->default_ms, before), TIME,
-           bench_time_text(x->score.ms, time), RATIO, ratio, SPREAD, bench_percent_text(x->score.spread, spread),
-           r->why ? "" : bench_style(BENCH_GOOD), r->why ? "no" : "yes", bench_style(BENCH_PLAIN));
+    char dim[BENCH_NUMBER_SIZE] = "";
+    if (t->c.head_dim) {
+        snprintf(dim, sizeof dim, "%u", t->c.head_dim);
+    }
+    printf("%-*s %*s %-*s %-*s %*s %*s %*s %*s %s%s%s\n", TYPE, bench_dtype_name(t->dtype), DIM, dim, USE, t->k->use,
+           KERNEL, kernel, TIME, bench_time_text(r->default_ms, before), TIME, bench_time_text(x->score.ms, time),
+           RATIO, ratio, SPREAD, bench_percent_text(x->score.spread, spread), r->why ? "" : bench_style(BENCH_GOOD),
+           r->why ? "no" : "yes", bench_style(BENCH_PLAIN));
     if (t->o->verbose || (r->why && !x->score.rounds)) {
         printf("    %scandidates: %u, turns: %u%s%s%s\n", bench_style(BENCH_FAINT), t->measured, x->score.rounds,
                r->why ? "; " : "", r->why ? r->why : "", bench_style(BENCH_PLAIN));
@@ -287,8 +274,8 @@ static void print_outcome(const tuner *t, const outcome *r) {
 
 static void print_help(void) {
     printf("\n");
-    bench_column_help("use", "prefill: as many queries as keys; decode: one query");
-    bench_column_help("best", "of all candidates in turns: path, queries x keys, rows of an invocation, team");
+    bench_column_help("use", "prefill: as many queries as keys; decode: one query; M: rows of a linear layer");
+    bench_column_help("best", "of all candidates in turns: path, queries x keys or rows x outputs, the tile's rest");
     bench_column_help("default", "what the library chooses without a record");
     bench_column_help("ratio", "best / default, by new turns of only these two; below 1: faster");
     bench_column_help("spread", "of the middle half of the turns' ratios");
@@ -297,54 +284,60 @@ static void print_help(void) {
 
 /* ---- everything -------------------------------------------------------------------------------------------------- */
 
-/* The head dimension of the next narrower class: what holds for this class says nothing about those. */
-static uint32_t narrower(uint32_t head_dim) {
-    uint32_t most = 0;
-    for (size_t i = 0; i < CLASSES; i++) {
-        uint32_t other = classes[i].head_dim;
-        most = other < head_dim && other > most ? other : most;
-    }
-    return most;
-}
-
-static void keep_rule(tuner *t, const tune_class *k, const outcome *r) {
-    t->rules[t->rule_count++] = (bench_tuned){
-        .dtype = t->c.dtype,
-        .head_dim = k->head_dim,
-        .rows = k->decode ? DECODE_ROWS : 0,
-        .head_dim_above = narrower(k->head_dim),
-        .rows_above = k->decode ? 0 : DECODE_ROWS,
-        .path = r->best.path,
-        .tile = r->best.contender.desc.tile,
+static void keep_rule(tuner *t, const outcome *r) {
+    bench_tuned *rule = &t->rules[t->rule_count++];
+    *rule = (bench_tuned){
+        .names = t->operation->names,
+        .dtype = t->dtype,
+        .path = t->operation->path(r->best.choice.path),
         .workgroups = r->best.workgroups,
         .ms = r->best.score.ms,
         .default_ms = r->default_ms,
         .ratio = r->best.score.ratio,
         .spread = r->best.score.spread,
     };
+    memcpy(rule->most, t->k->most, sizeof rule->most);
+    memcpy(rule->above, t->k->above, sizeof rule->above);
+    memcpy(rule->tile, r->best.choice.tile, sizeof rule->tile);
 }
 
-/* Software drivers take seconds to compile what no one runs on them. */
-static bool wanted(const tuner *t, size_t at) {
-    return (!t->o->only || dtypes[at % DTYPES] == t->o->only) && !(t->software && classes[at / DTYPES].head_dim > 128);
+/* Class number `at` of all operations and types that are wanted; false: there are no more. Types take turns within a
+ * class. */
+static bool find_class(tuner *t, size_t at) {
+    for (size_t o = 0; o < OPERATIONS; o++) {
+        if (t->o->only_op && t->o->only_op != operations[o]->op) {
+            continue;
+        }
+        t->operation = operations[o];
+        for (size_t i = 0; i < t->operation->class_count * t->operation->type_count; i++) {
+            t->k = &t->operation->classes[i / t->operation->type_count];
+            t->dtype = t->operation->types[i % t->operation->type_count];
+            bool wanted = !(t->software && t->k->only_on_gpu) && (!t->o->only || t->dtype == t->o->only);
+            if (wanted && at-- == 0) {
+                t->c = t->operation->problem(t->k, t->dtype, t->software);
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
-static size_t count_wanted(const tuner *t, size_t from) {
+static size_t count_classes(tuner *t) {
     size_t count = 0;
-    for (size_t i = from; i < DTYPES * CLASSES; i++) {
-        count += wanted(t, i);
+    while (count < MAX_CLASSES && find_class(t, count)) {
+        count++;
     }
     return count;
 }
 
-static void tune_class_at(tuner *t, size_t at, double share_ms, double last_ms) {
+static void tune_class_found(tuner *t, double share_ms, double last_ms) {
     outcome result = {.why = "its tensors don't fit", .best = {.score = {NAN, NAN, NAN, 0}}, .default_ms = NAN};
     t->count = t->measured = 0;
     if (bench_problem_create(&t->problem, bench_device_vka(t->d), &t->c, t->o->seed) == VKA_OK) {
         result = tune_class_of(t, share_ms, last_ms);
     }
     if (!result.why) {
-        keep_rule(t, &classes[at / DTYPES], &result);
+        keep_rule(t, &result);
     }
     bench_progress_pause();
     print_outcome(t, &result);
@@ -357,28 +350,22 @@ static void tune_class_at(tuner *t, size_t at, double share_ms, double last_ms) 
 /* Returns how many classes were measured. */
 static size_t tune_all(tuner *t) {
     bench_clock time = bench_clock_start(t->o->seconds);
-    size_t all = count_wanted(t, 0), done = 0;
+    size_t all = count_classes(t), done = 0;
     bench_progress_start(all, t->o->seconds);
-    for (size_t i = 0; i < DTYPES * CLASSES; i++) {
-        if (!wanted(t, i)) {
-            continue;
-        }
+    for (; done < all; done++) {
         /* The first one is always tried. What its default needs to compile, the next ones need too. */
-        size_t left = count_wanted(t, i);
+        size_t left = all - done;
         if (bench_stopped() || (done && !in_time(t, time.end_ms))) {
             bench_progress_pause();
             printf("the last %zu classes: %s\n", left,
                    bench_stopped() ? "stopped by Ctrl-C" : "out of time, a larger --seconds reaches them");
             break;
         }
-        const tune_class *k = &classes[i / DTYPES];
-        char text[64];
-        t->c = case_of(t, k, dtypes[i % DTYPES]);
-        snprintf(text, sizeof text, "%s, D %u, %s", bench_dtype_name(t->c.dtype), k->head_dim,
-                 k->decode ? "decode" : "prefill");
-        bench_progress_step(all - left, text);
-        tune_class_at(t, i, bench_clock_share(&time, left), time.end_ms);
-        done++;
+        char text[BENCH_LABEL_SIZE];
+        find_class(t, done);
+        bench_case_label(&t->c, text);
+        bench_progress_step(done, text);
+        tune_class_found(t, bench_clock_share(&time, left), time.end_ms);
     }
     bench_progress_end();
     return done;
@@ -398,10 +385,11 @@ static bool check_file(const char *file) {
 }
 
 static bench_exit finish(tuner *t, size_t done, const char *file) {
-    size_t all = count_wanted(t, 0);
+    size_t all = count_classes(t);
     printf("\n%zu of %zu classes measured; rules: %zu; else the library's own choices stay\n", done, all,
            t->rule_count);
-    bool ok = done && bench_json_write_tuning(bench_device_caps(t->d), t->rules, t->rule_count, file);
+    const char *list = t->o->only_op ? t->operation->names->list : NULL;
+    bool ok = done && bench_json_write_tuning(bench_device_caps(t->d), t->rules, t->rule_count, list, file);
     bench_report_end("classes", done, all, ok ? file : NULL);
     return !ok ? BENCH_EXIT_FAILED : bench_stopped() ? BENCH_EXIT_STOPPED : BENCH_EXIT_OK;
 }

@@ -1,27 +1,33 @@
-/* Attentions that take turns: what else the machine does meets all of them.
+/* Calls that take turns: what else the machine does meets all of them.
  * SPDX-License-Identifier: MIT */
 #include "bench.h"
 
 #include <math.h>
 #include <stdlib.h>
 
-static vka_status record(vka_recorder *recorder, void *desc) {
-    return vka_attention(recorder, desc);
+size_t bench_contender_desc_size(const bench_contender *x) {
+    return x->operation == VKA_OPERATION_LINEAR ? sizeof x->linear : sizeof x->desc;
+}
+
+static vka_status record(vka_recorder *recorder, void *contender) {
+    const bench_contender *x = contender;
+    return vka_operation_record(recorder, x->operation, &x->desc, bench_contender_desc_size(x));
 }
 
 vka_status bench_contender_prepare(vka_device *device, bench_contender *x) {
     vka_requirements need;
     double start = bench_now_ms();
-    vka_status status = vka_attention_requirements(device, &x->desc, &need);
+    vka_status status =
+        vka_operation_requirements(device, x->operation, &x->desc, bench_contender_desc_size(x), &need, sizeof need);
     if (status == VKA_OK) {
         status = bench_recorder_create(device, need.workspace_bytes, &x->recorder);
     }
     /* Twice: the first one may compile, and would hide that a call is short. */
     if (status == VKA_OK) {
-        status = bench_sampler_once(&x->sampler, device, x->recorder, record, &x->desc, &x->ms);
+        status = bench_sampler_once(&x->sampler, device, x->recorder, record, x, &x->ms);
         x->first_ms = bench_now_ms() - start;
     }
-    return status == VKA_OK ? bench_sampler_begin(&x->sampler, device, x->recorder, record, &x->desc, &x->ms) : status;
+    return status == VKA_OK ? bench_sampler_begin(&x->sampler, device, x->recorder, record, x, &x->ms) : status;
 }
 
 /* ---- statistics -------------------------------------------------------------------------------------------------- */

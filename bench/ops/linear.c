@@ -49,20 +49,34 @@ static vka_tensor tensor(const bench_case *c, bench_slot slot) {
                                 : vka_tensor_2d(NULL, c->dtype, c->rows, slot == BENCH_X ? c->cols : c->outputs);
 }
 
-static vka_linear_desc describe(const bench_problem *p) {
-    static const vka_linear_path paths[] = {
-        [BENCH_PATH_ROW] = VKA_LINEAR_PATH_ROW,
-        [BENCH_PATH_VECTOR] = VKA_LINEAR_PATH_VECTOR,
-        [BENCH_PATH_TILE] = VKA_LINEAR_PATH_TILE,
-        [BENCH_PATH_COOPMAT] = VKA_LINEAR_PATH_COOPMAT,
-    };
+static const vka_linear_path linear_paths[] = {
+    [BENCH_PATH_ROW] = VKA_LINEAR_PATH_ROW,
+    [BENCH_PATH_VECTOR] = VKA_LINEAR_PATH_VECTOR,
+    [BENCH_PATH_TILE] = VKA_LINEAR_PATH_TILE,
+    [BENCH_PATH_COOPMAT] = VKA_LINEAR_PATH_COOPMAT,
+};
+
+bench_path bench_linear_path(vka_linear_path path) {
+    for (int i = 1; i < (int)(sizeof linear_paths / sizeof *linear_paths); i++) {
+        if (path && linear_paths[i] == path) {
+            return (bench_path)i;
+        }
+    }
+    return BENCH_PATH_AUTO;
+}
+
+vka_linear_desc bench_linear_desc(const bench_problem *p) {
     return (vka_linear_desc){
         .x = p->tensors[BENCH_X].view,
         .weight = p->tensors[BENCH_WEIGHT].view,
         .out = p->tensors[BENCH_OUT].view,
-        .path = paths[p->c->path],
+        .path = linear_paths[p->c->path],
         .splits = p->c->splits,
     };
+}
+
+static vka_linear_desc describe(const bench_problem *p) {
+    return bench_linear_desc(p);
 }
 
 /* ---- the reference ----------------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* Plans of linear layers for devices that are not here: every dispatch keeps to the device's limits and finds its rows
  * in every tensor, and together they do every output once. SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "ops/linear/plan.h"
@@ -176,4 +177,66 @@ Test(linear_plan, merged_rows) {
     d.weight = vka_tensor_4d(NULL, VKA_F32, 1, 3, 7, 64);
     cr_assert(PLAN(&c, linear, caps, &d));
     cr_expect(p->rows == 5 && p->batch[0] == 2 && p->batch[1] == 3);
+}
+
+/* ---- tuning records ---------------------------------------------------------------------------------------------- */
+
+static void read_record(const vka_device_caps *caps, const char *rules, vka__tuning *tuning) {
+    vka__context ctx;
+    const char *why = NULL;
+    char text[1024];
+    int length = snprintf(text, sizeof text,
+                          "{\"vkattn_tuning\": 1, \"records\": [{\"vendor_id\": %u, \"device_id\": %u, "
+                          "\"driver_id\": %u, \"driver_version\": %u, \"linear\": [%s]}]}",
+                          caps->vendor_id, caps->device_id, caps->driver_id, caps->driver_version, rules);
+    cr_assert(length > 0 && (size_t)length < sizeof text);
+    cr_assert_eq(vka__context_init(&ctx, "test", &(vka_log){0}, &(vka_allocator){0}), VKA_OK);
+    cr_assert_eq(vka__tuning_parse(&ctx, caps, text, (size_t)length, tuning, &why), VKA_OK, "%s", why);
+}
+
+/* As vka_linear plans it on a device that has this record. */
+static vka__linear_plan planned(const vka_device_caps *caps, vka_dtype weight, uint32_t rows,
+                                const vka__tuning *tuning) {
+    static vka__call c;
+    vka_linear_desc d = {.x = vka_tensor_2d(NULL, VKA_F16, rows, 4096),
+                         .weight = vka_tensor_2d(NULL, weight, 1024, 4096),
+                         .out = vka_tensor_2d(NULL, VKA_F16, rows, 1024)};
+    cr_assert(PLAN(&c, linear, caps, &d));
+    vka__linear_problem p = ((const vka__linear_state *)(const void *)c.state)->problem;
+    vka__linear_plan plan;
+    vka__refusal refusal;
+    p.tuning = tuning;
+    cr_assert(vka__plan_linear(caps, &p, &plan, &refusal));
+    return plan;
+}
+
+#define RULE(bounds, rest)                                                                                             \
+    "{\"dtype\": \"q8_0\", " bounds ", \"path\": \"vector\", \"row_tile\": 1, \"output_tile\": 4, " rest "}"
+
+/* A stored choice is taken where its class has the problem, and where its tile is one that the device can run. */
+Test(linear_plan, follows_the_record) {
+    const vka_device_caps *caps = NULL;
+    for (size_t i = 0; i < DEVICES && !caps; i++) {
+        caps = devices[i].caps.type == VKA_DEVICE_DISCRETE && !vka__has_few_registers(&devices[i].caps)
+                   ? &devices[i].caps
+                   : NULL;
+    }
+    cr_assert_not_null(caps);
+    vka__tuning t;
+    read_record(caps, RULE("\"rows\": 8", "\"rows_per_invocation\": 4, \"team\": 32, \"workgroups\": 1024"), &t);
+    vka__linear_plan plan = planned(caps, VKA_Q8_0, 1, &t), without = planned(caps, VKA_Q8_0, 1, NULL);
+    cr_expect(strstr(plan.choice.why, "record"), "%s", plan.choice.why);
+    cr_expect(plan.choice.path == VKA_LINEAR_PATH_VECTOR && plan.choice.tile.rm == 4 && plan.choice.tile.tc == 32);
+    cr_expect_eq(plan.main.spec[VKA_SPEC_RM], 4);
+    cr_expect_neq(without.main.spec[VKA_SPEC_RM], 4);
+    cr_expect_eq(plan.params.splits, 4, "1024 workgroups for 256 tiles, not %u", plan.params.splits);
+    cr_expect_not(strstr(planned(caps, VKA_Q8_0, 9, &t).choice.why, "record"), "more rows than the class has");
+    cr_expect_not(strstr(planned(caps, VKA_F16, 1, &t).choice.why, "record"), "other weights");
+    read_record(caps,
+                RULE("\"outputs\": 1024, \"outputs_above\": 1023, \"columns_above\": 4096",
+                     "\"rows_per_invocation\": 4, \"team\": 32"),
+                &t);
+    cr_expect_not(strstr(planned(caps, VKA_Q8_0, 1, &t).choice.why, "record"), "fewer columns than the class has");
+    read_record(caps, RULE("\"rows\": 8", "\"rows_per_invocation\": 3, \"team\": 32"), &t);
+    cr_expect_not(strstr(planned(caps, VKA_Q8_0, 1, &t).choice.why, "record"), "a tile that is none");
 }
