@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static const char *const suites[] = {"quick",  "prefill",    "decode", "norms", "elements", "convs", "window",
-                                     "linear", "embeddings", "all",    "gpu",   "gpu-tiny", NULL};
+static const char *const suites[] = {"quick",  "prefill",    "decode",    "norms", "elements", "convs",    "window",
+                                     "linear", "embeddings", "recurrent", "all",   "gpu",      "gpu-tiny", NULL};
 static const char *const dtypes[] = {"f32", "f16", "bf16", NULL};
 static const char *const builds[] = {"auto", "device", "host", NULL};
 static const char *const levels[] = {"element", "tile", NULL};
@@ -20,9 +20,9 @@ static const char *const levels[] = {"element", "tile", NULL};
 const args_option bench_args_options[ARG_COUNT] = {
     [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD | ARGS_LAYERS, ARGS_NUMBER, 1, 32, NULL,
                     "number as listed by `devices` [the best]"},
-    [ARG_SUITE] =
-        {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
-         "quick, prefill, decode, norms, elements, convs, window, linear, embeddings, all (of these), gpu [quick]"},
+    [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
+                   "quick, prefill, decode, norms, elements, convs, window, linear, embeddings, recurrent, all (of "
+                   "these), gpu [quick]"},
     [ARG_OP] = {"op", "NAME", ARGS_SHAPES | ARGS_TUNE, ARGS_NAME, 0, 0, &bench_op_names[1],
                 "one shape instead of a suite: "},
 #define BENCH_FIELD(kind, member, ID, option, shapes, otherwise, text)                                                 \

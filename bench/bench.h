@@ -117,7 +117,9 @@ typedef enum bench_path {
     BENCH_PATH_DOT,
     BENCH_PATH_LANE, /* norms      */
     BENCH_PATH_GROUP,
-    BENCH_PATH_VECTOR, /* linear, beside tile and coopmat */
+    BENCH_PATH_VECTOR,    /* linear, beside tile and coopmat */
+    BENCH_PATH_RECURRENT, /* linear attention */
+    BENCH_PATH_CHUNKED,
     BENCH_PATH_INVALID = -1,
 } bench_path;
 

@@ -193,15 +193,29 @@ static void embeddings(bench_list *list, const char *suite) {
     }
 }
 
+/* A prompt of Qwen3-Next's layers, by both paths. */
+static void recurrent(bench_list *list, const char *suite) {
+    static const uint32_t lengths[] = {1024, 4096};
+    static const bench_path paths[] = {BENCH_PATH_RECURRENT, BENCH_PATH_CHUNKED};
+    FOR_EACH(uint32_t, n, lengths) {
+        FOR_EACH(bench_path, path, paths) {
+            bench_case c = attention(VKA_F16, 32, 32, *n, *n, 128);
+            c.op = BENCH_LINEAR_ATTENTION;
+            c.path = *path;
+            append(list, suite, c);
+        }
+    }
+}
+
 static const struct suite {
     const char *name;
     void (*append)(bench_list *list, const char *suite);
     bool apart; /* not part of `all` */
 } suites[] = {
-    {"quick", quick, false},   {"prefill", prefill, false},  {"decode", decode, false},
-    {"norms", widths, false},  {"elements", widths, false},  {"convs", widths, false},
-    {"window", window, false}, {"linear", linear, false},    {"embeddings", embeddings, false},
-    {"gpu", gpu, true},        {"gpu-tiny", gpu_tiny, true},
+    {"quick", quick, false},         {"prefill", prefill, false}, {"decode", decode, false},
+    {"norms", widths, false},        {"elements", widths, false}, {"convs", widths, false},
+    {"window", window, false},       {"linear", linear, false},   {"embeddings", embeddings, false},
+    {"recurrent", recurrent, false}, {"gpu", gpu, true},          {"gpu-tiny", gpu_tiny, true},
 };
 
 bool bench_suite_append(bench_list *list, const char *name) {

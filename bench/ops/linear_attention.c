@@ -19,6 +19,9 @@ static vka_linear_attention_desc describe(const bench_problem *p) {
         .decay = p->tensors[DECAY].view,
         .beta = p->tensors[BETA].view,
         .out = p->tensors[BENCH_OUT].view,
+        .path = p->c->path == BENCH_PATH_RECURRENT ? VKA_LINEAR_ATTENTION_PATH_RECURRENT
+                : p->c->path == BENCH_PATH_CHUNKED ? VKA_LINEAR_ATTENTION_PATH_CHUNKED
+                                                   : VKA_LINEAR_ATTENTION_PATH_AUTO,
     };
 }
 
@@ -118,8 +121,9 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 }
 
 BENCH_OPERATION(linear_attention, .shape = BENCH_SHAPE_ATTENTION, .title = "linear attention", .word = "linear ",
-                .group = "Linear attention", .check = check, .label = label, .cost = cost, .memory_bound = memory_bound,
-                .tensor = tensor, .bounds = bounds, .effort = effort,
+                .group = "Linear attention", .paths = BENCH_BIT(BENCH_PATH_RECURRENT) | BENCH_BIT(BENCH_PATH_CHUNKED),
+                .check = check, .label = label, .cost = cost, .memory_bound = memory_bound, .tensor = tensor,
+                .bounds = bounds, .effort = effort,
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(DECAY) |
                          BENCH_BIT(BETA) | BENCH_BIT(BENCH_OUT),
                 .reference = reference);

@@ -3,13 +3,10 @@
 #include <math.h>
 #include <string.h>
 
-#include <vkattn/linear_attention.h>
-
-#include "op/op.h"
-#include "params/linear_attention.h"
+#include "ops/linear_attention/plan.h"
 
 enum { Q, K, V, DECAY, BETA, STATE_IN, STATE_OUT, OUT, ARGS };
-enum { RULE, SCALE, NUMBERS };
+enum { RULE, SCALE, PATH, NUMBERS };
 
 #define BIT(arg)    (1u << (arg))
 #define DESC(field) offsetof(vka_linear_attention_desc, field)
@@ -37,10 +34,14 @@ static const vka__number numbers[NUMBERS] = {
     [RULE] = {"rule", DESC(rule), VKA__NUMBER_ENUM, false, VKA_LINEAR_ATTENTION_LINEAR,
               VKA_LINEAR_ATTENTION_GATED_DELTA, 0, "vka_linear_attention_rule"},
     [SCALE] = {"scale", DESC(scale), VKA__NUMBER_F32, true, VKA__LEAST, VKA__FINITE, 0, NULL},
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_LINEAR_ATTENTION_PATH_CHUNKED, 0,
+              "vka_linear_attention_path"},
 };
 
 /* A slice is all entries, or one, or a head of one; and so many tokens of it, if the state can be kept meanwhile. */
 typedef struct state {
+    vka__linear_attention_problem problem;
+    vka__path_choice choice;
     uint32_t batch, heads, tokens; /* of a slice: heads of states                */
     uint32_t slices, pieces;       /* a piece is a slice's tokens                */
     vka__grid grid;                /* workgroups of a state, states, entries     */
@@ -67,6 +68,30 @@ static vka_status sizes(vka__call *c) {
     return VKA_OK;
 }
 
+static vka_status check_tile(const vka__call *c) {
+    const vka_linear_attention_desc *d = VKA__DESC(c, vka_linear_attention_desc);
+    const vka_linear_attention_tile *t = &d->tile;
+    if ((t->tokens || t->columns || t->rows_per_invocation || t->team) && !(d->path && t->columns))
+        return vka__call_fail(c, VKA_INVALID, "tile", "needs %s", d->path ? "columns" : "a path");
+    return VKA_OK;
+}
+
+static void describe_problem(vka__call *c) {
+    const vka_linear_attention_desc *d = VKA__DESC(c, vka_linear_attention_desc);
+    const vka_linear_attention_tile *t = &d->tile;
+    VKA__STATE(c, state)->problem = (vka__linear_attention_problem){
+        .tokens = vka__call_letter(c, 'T'),
+        .key_dim = vka__call_letter(c, 'K'),
+        .value_dim = vka__call_letter(c, 'V'),
+        .queries = vka__max_u32(vka__call_letter(c, 'Q') / vka__call_letter(c, 'H'), 1),
+        .delta = is_delta(c),
+        .decays = is_gated(c),
+        .channels = is_gated(c) && c->view[DECAY].shape[3] > 1,
+        .path = d->path,
+        .tile = {t->tokens, t->columns, t->rows_per_invocation, t->team},
+    };
+}
+
 static vka_status check(vka__call *c) {
     uint32_t q = vka__call_letter(c, 'Q'), k = vka__call_letter(c, 'A'), h = vka__call_letter(c, 'H');
     if (q % h && h % q)
@@ -78,49 +103,34 @@ static vka_status check(vka__call *c) {
                               is_gated(c) ? "is required by the rule" : "is there, but the rule has none");
     if (vka__call_has(c, BETA) && !is_delta(c))
         return vka__call_fail(c, VKA_INVALID, "beta", "is there, but the rule has none");
-    return VKA_OK;
+    describe_problem(c);
+    return check_tile(c);
 }
 
 /* ---- kernel ----------------------------------------------------------------------------------------------------- */
 
-#define MAX_TOKENS   8
-#define MAX_QUERIES  4
-#define SHARED_BYTES 16384
-
-/* Words of shared memory that the kernel has. */
-static uint32_t shared_words(const vka__call *c, uint32_t rows, uint32_t parts, uint32_t columns, uint32_t tokens,
-                             uint32_t queries) {
-    uint32_t group = parts * columns, key = rows * parts;
-    uint32_t decay = vka__call_has(c, DECAY) && c->view[DECAY].shape[3] > 1 ? key : 4;
-    uint32_t of_token = key + queries * key + decay + 4 * columns + 1 + 4 * queries * group;
-    return tokens * of_token + (is_delta(c) ? 8 * group : 4);
-}
-
-/* An invocation keeps 32 elements of the state in registers, in software 64, so that fewer share a column. */
-static void choose_kernel(vka__call *c, uint32_t queries) {
-    bool cpu = c->caps->type == VKA_DEVICE_CPU;
-    uint32_t dim = vka__call_letter(c, 'K'), quads = vka__div_up(vka__call_letter(c, 'V'), 4);
-    uint32_t rows = cpu ? 16 : 8, parts = 1, columns = 1, tokens = 1, lot = vka__min_u32(queries, MAX_QUERIES);
-    while (rows > 4 && rows / 2 >= dim)
-        rows /= 2;
-    while (parts * rows < dim)
-        parts *= 2;
-    uint32_t most = vka__max_u32(vka__group_size(c->caps, cpu ? 64 : 128), parts);
-    while (2 * columns * parts <= most && columns < quads)
-        columns *= 2;
-    while (columns > 1 && 4 * shared_words(c, rows, parts, columns, 1, 1) > SHARED_BYTES)
-        columns /= 2;
-    while (lot > 1 && 4 * shared_words(c, rows, parts, columns, 1, lot) > SHARED_BYTES)
-        --lot;
-    while (lot == queries && tokens < MAX_TOKENS &&
-           4 * shared_words(c, rows, parts, columns, tokens + 1, lot) <= SHARED_BYTES)
-        ++tokens;
-    vka__pipeline_key *key = vka__call_add_key(c, VKA__linear_attention, parts * columns);
-    key->spec[VKA_SPEC_D] = dim;
-    key->spec[VKA_SPEC_RM] = rows;
-    key->spec[VKA_SPEC_TC] = parts;
-    key->spec[VKA_SPEC_BR] = tokens;
-    key->spec[VKA_SPEC_BC] = lot;
+static bool choose_kernel(vka__call *c) {
+    state *s = VKA__STATE(c, state);
+    const vka__linear_attention_problem *p = &s->problem;
+    const vka__path_query query = {
+        .caps = c->caps,
+        .problem = p,
+        .path = p->path,
+        .tile = p->tile,
+        .rows = p->tokens,
+        .tuning = c->device ? vka__device_tuning(c->device) : NULL,
+        .in = {c->view[Q].dtype, {p->tokens, p->key_dim, p->value_dim}},
+    };
+    if (!vka__path_choose(&vka__linear_attention_paths, &query, &s->choice, &c->refusal))
+        return false;
+    const vka__tile *t = &s->choice.tile;
+    vka__pipeline_key *key = vka__call_add_key(c, VKA__linear_attention, t->tc * t->bc);
+    key->spec[VKA_SPEC_D] = p->key_dim;
+    key->spec[VKA_SPEC_RM] = t->rm;
+    key->spec[VKA_SPEC_TC] = t->tc;
+    key->spec[VKA_SPEC_BR] = t->br;
+    vka__linear_attention_path_of(s->choice.path)->fill(c->caps, p, t, key);
+    return true;
 }
 
 static void fill_key(vka__call *c) {
@@ -217,7 +227,7 @@ static vka_strides strides_of(const vka__call *c, uint32_t arg) {
     return vka__box_strides(&c->view[arg], part);
 }
 
-static void fill_params(vka__call *c, uint32_t queries) {
+static void fill_params(vka__call *c) {
     uint32_t states = vka__call_letter(c, 'H');
     float scale = (float)c->number[SCALE];
     *VKA__PARAMS(c, vka_linear_attention_params) = (vka_linear_attention_params){
@@ -230,7 +240,7 @@ static void fill_params(vka__call *c, uint32_t queries) {
         .state_in = strides_of(c, STATE_IN),
         .state_out = strides_of(c, STATE_OUT),
         .value_dim = vka__call_letter(c, 'V'),
-        .queries = queries,
+        .queries = state_of(c)->problem.queries,
         .q_share = vka__max_u32(states / vka__call_letter(c, 'Q'), 1),
         .k_share = states / vka__call_letter(c, 'A'),
         .scale = scale > 0 ? scale : (float)(1 / sqrt(vka__call_letter(c, 'K'))),
@@ -240,17 +250,13 @@ static void fill_params(vka__call *c, uint32_t queries) {
 static bool plan(vka__call *c) {
     state *s = VKA__STATE(c, state);
     const uint32_t *shape = c->view[V].shape;
-    uint32_t queries = vka__max_u32(vka__call_letter(c, 'Q') / vka__call_letter(c, 'H'), 1);
     if (!shape[0] || (!shape[2] && !vka__call_has(c, STATE_OUT)))
         return true;
-    if (!choose_slices(c))
+    if (!choose_slices(c) || !choose_kernel(c))
         return false;
-    choose_kernel(c, queries);
     fill_key(c);
-    fill_params(c, queries);
-    const uint32_t *spec = c->key[0].spec;
-    uint32_t columns = spec[VKA_SPEC_GROUP_SIZE] / spec[VKA_SPEC_TC];
-    s->grid = vka__grid_of(c->caps, vka__div_up(vka__div_up(shape[3], 4), columns), s->heads, s->batch);
+    fill_params(c);
+    s->grid = vka__grid_of(c->caps, vka__div_up(vka__div_up(shape[3], 4), s->choice.tile.bc), s->heads, s->batch);
     c->dispatches = (uint64_t)s->slices * s->pieces * vka__grid_chunks(&s->grid);
     return true;
 }
@@ -292,11 +298,17 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
 static void explain(const vka__call *c, vka__text *text) {
     const uint32_t *spec = c->key[0].spec;
     const state *s = state_of(c);
-    vka__say(text, "rows_per_invocation: %u\ninvocations_per_column: %u\nstaged_tokens: %u\nstaged_queries: %u\n",
-             spec[VKA_SPEC_RM], spec[VKA_SPEC_TC], spec[VKA_SPEC_BR], spec[VKA_SPEC_BC]);
+    const vka__tile *t = &s->choice.tile;
+    vka__say(text, "path: %s\nwhy: %s\ntokens: %u\ncolumns: %u\nrows_per_invocation: %u\nteam: %u\n",
+             vka__path_name(&vka__linear_attention_paths, s->choice.path), s->choice.why, t->br, t->bc, t->rm, t->tc);
+    vka__say(text, "staged_queries: %u\n", spec[VKA_SPEC_BC]);
+    if (s->choice.path == VKA_LINEAR_ATTENTION_PATH_CHUNKED)
+        vka__say(text, "tokens_summed_up_together: %u\n", spec[VKA_SPEC_M]);
     vka__say(text, "slice: %u entries, %u states, %u tokens\n", s->batch, s->heads, s->tokens);
 }
 
 VKA__OPERATION(linear_attention, .params_size = sizeof(vka_linear_attention_params), .state_size = sizeof(state),
-               .limits = limits, .sizes = sizes, .check = check, .plan = plan, .dispatch = dispatch,
-               .explain = explain);
+               .limits = limits, .paths = &vka__linear_attention_paths, .problem = offsetof(state, problem),
+               .asked = DESC(path), .asked_size = sizeof(vka_linear_attention_desc) - DESC(path), .sizes = sizes,
+               .check = check, .plan = plan, .dispatch = dispatch, .explain = explain);
+VKA__CANDIDATE(linear_attention);

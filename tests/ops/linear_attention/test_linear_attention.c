@@ -22,7 +22,10 @@ typedef struct linear_case {
     bool decay_per_head, decay_of_all, beta_of_all, no_beta;
     bool state_in, state_out, in_place, nonfinite;
     float scale;
+    float least, most; /* of decays; both 0: of any strength up to 0 */
     layout layout;
+    vka_linear_attention_path path;
+    vka_linear_attention_tile tile;
 } linear_case;
 
 typedef struct linear_problem {
@@ -43,14 +46,16 @@ static bool has_beta(const linear_case *k) {
 static const char *describe(const linear_problem *p, char *text, size_t size) {
     const linear_case *k = &p->k;
     snprintf(text, size,
-             "%s: rule %d, %s, %s, %s -> %s, %ux(%u, %u, %u)x%ux(%u, %u), order %s+%u>>%u%s%s%s%s%s%s%s, "
+             "%s: rule %d, %s, %s, %s -> %s, path %d, tokens %u, %ux(%u, %u, %u)x%ux(%u, %u), order "
+             "%s+%u>>%u%s%s%s%s%s%s%s, "
              "VKATTN_SEED=%llu",
              p->c->config->name, (int)k->rule, dtype_name(k->types[Q]), dtype_name(k->types[K]),
-             dtype_name(k->types[V]), dtype_name(k->types[OUT]), k->batch, k->q_heads, k->k_heads, k->states, k->tokens,
-             k->key_dim, k->value_dim, k->layout.order ? k->layout.order : "dense", k->layout.pad, k->layout.shift,
-             k->decay_per_head ? " decay per head" : "", k->decay_of_all ? " one decay" : "",
-             k->beta_of_all ? " one beta" : "", k->no_beta ? " no beta" : "", k->state_in ? " state in" : "",
-             k->state_out ? " state out" : "", k->in_place ? " in place" : "", (unsigned long long)test_seed());
+             dtype_name(k->types[V]), dtype_name(k->types[OUT]), (int)k->path, k->tile.tokens, k->batch, k->q_heads,
+             k->k_heads, k->states, k->tokens, k->key_dim, k->value_dim, k->layout.order ? k->layout.order : "dense",
+             k->layout.pad, k->layout.shift, k->decay_per_head ? " decay per head" : "",
+             k->decay_of_all ? " one decay" : "", k->beta_of_all ? " one beta" : "", k->no_beta ? " no beta" : "",
+             k->state_in ? " state in" : "", k->state_out ? " state out" : "", k->in_place ? " in place" : "",
+             (unsigned long long)test_seed());
     return text;
 }
 
@@ -69,6 +74,9 @@ static void fill(linear_problem *p, int i, ref_rng *rng) {
     for (size_t n = 0; n < t->count && (i == DECAY || i == BETA); n++) {
         float x = ref_rng_uniform(rng, 0, 1);
         t->values[n] = i == BETA ? x : n % 11 == 3 ? 0 : n % 17 == 5 && !p->k.nonfinite ? -100 : -x * x * x;
+        if (i == DECAY && (p->k.least < 0 || p->k.most > 0)) {
+            t->values[n] = p->k.least + x * (p->k.most - p->k.least);
+        }
     }
     for (size_t n = 3; n < t->count && p->k.nonfinite && i == V; n += 29) {
         t->values[n] = n % 2 ? NAN : n % 3 ? INFINITY : -INFINITY;
@@ -130,7 +138,9 @@ static vka_linear_attention_desc desc_of(const linear_problem *p) {
                                    .q = p->t[Q].view,
                                    .k = p->t[K].view,
                                    .v = p->t[V].view,
-                                   .out = p->t[OUT].view};
+                                   .out = p->t[OUT].view,
+                                   .path = k->path,
+                                   .tile = k->tile};
     d.decay = is_gated(k) ? p->t[DECAY].view : d.decay;
     d.beta = has_beta(k) ? p->t[BETA].view : d.beta;
     d.state_in = k->state_in ? p->t[STATE_IN].view : d.state_in;
@@ -232,14 +242,50 @@ static void run(linear_problem *p) {
     compare(p);
 }
 
-/* Where drivers compile for seconds, a share of the cases. */
+/* By each path that can. Where drivers compile for seconds, a share of the cases. */
 static void check(context *c, linear_case k) {
     if (context_leaves_out(c, 5)) {
         return;
     }
     linear_problem p = make(c, k);
-    run(&p);
+    for (uint32_t path = VKA_LINEAR_ATTENTION_PATH_RECURRENT; path <= VKA_LINEAR_ATTENTION_PATH_CHUNKED; path++) {
+        vka_linear_attention_desc d = desc_of(&p);
+        p.k.path = d.path = (vka_linear_attention_path)path;
+        /* More queries than are staged together, and keys of which shared memory does not hold eight. */
+        bool large = out_heads(&p.k) > 4 * p.k.states || p.k.key_dim > 256;
+        if (path == VKA_LINEAR_ATTENTION_PATH_CHUNKED && large) {
+            EXPECT_FAILURE(vka_linear_attention_prepare(c->device, &d), VKA_UNSUPPORTED, "vka_linear_attention.path");
+            continue;
+        }
+        if (path == VKA_LINEAR_ATTENTION_PATH_CHUNKED && p.k.in_place) {
+            memcpy(p.t[STATE_IN].values, p.in[STATE_IN], p.t[STATE_IN].count * sizeof(float));
+        }
+        run(&p);
+    }
     destroy(&p);
+}
+
+/* In place, one call after the other. */
+static void run_in_pieces(linear_problem *p, const uint32_t *pieces, uint32_t count) {
+    vka_linear_attention_desc d = desc_of(p);
+    vka_tensor *rows[] = {&d.q, &d.k, &d.v, &d.decay, &d.beta, &d.out};
+    for (int i = 0; i < TENSORS; i++) {
+        memcpy(p->t[i].values, p->in[i], p->t[i].count * sizeof(float));
+        tensor_upload(&p->t[i]);
+    }
+    tensor_poison(&p->t[OUT]);
+    EXPECT_OK(vka_recorder_begin(p->c->recorder));
+    for (uint32_t i = 0; i < count; i++) {
+        for (int t = 0; t < 6; t++) {
+            rows[t]->shape[2] = rows[t]->dtype ? pieces[i] : 0;
+        }
+        EXPECT_OK(vka_linear_attention(p->c->recorder, &d));
+        for (int t = 0; t < 6; t++) {
+            rows[t]->offset += pieces[i] * rows[t]->stride[2] * 4;
+        }
+    }
+    context_finish(p->c);
+    cr_assert(tensor_download(&p->t[OUT]) && tensor_download(&p->t[STATE_IN]));
 }
 
 #define ALL_STATES .state_in = true, .state_out = true
@@ -356,7 +402,7 @@ Test(linear_attention, nonfinite) {
         check(&c, (linear_case){.rule = rule_of(i),
                                 .batch = 2,
                                 .states = 2,
-                                .tokens = 5,
+                                .tokens = 45,
                                 .key_dim = 13,
                                 .value_dim = 17,
                                 .nonfinite = true,
@@ -428,6 +474,106 @@ Test(linear_attention, nothing) {
     context_close(&c);
 }
 
+/* Decays that leave all, nothing, and between; factors above 1, which chunks leave to the recurrence; and both in one
+ * sequence. States grow by less than a float holds. */
+Test(linear_attention, decays) {
+    static const float ranges[][2] = {{-200, -80}, {-3e38f, -50}, {-12, 0}, {-1e-6f, 0}, {0, 0.05f}, {-1, 0.4f}};
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t i = 0; i < 4 * sizeof ranges / sizeof *ranges; i++) {
+        check(&c, (linear_case){.rule = rule_of(1 + i % 2 * 2),
+                                .states = 2,
+                                .tokens = 75,
+                                .key_dim = 24,
+                                .value_dim = 20,
+                                .decay_per_head = i & 2,
+                                .least = ranges[i / 4][0],
+                                .most = ranges[i / 4][1],
+                                ALL_STATES});
+    }
+    context_close(&c);
+}
+
+/* A few factors above 1, an infinite decay and infinite values among chunks without. */
+Test(linear_attention, mixed_chunks) {
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t i = 0; i < 8; i++) {
+        linear_problem p = make(&c, (linear_case){.rule = rule_of(1 + i % 2 * 2),
+                                                  .tokens = 100,
+                                                  .key_dim = 24,
+                                                  .value_dim = 8,
+                                                  .decay_per_head = i & 2,
+                                                  .least = -3,
+                                                  .path = VKA_LINEAR_ATTENTION_PATH_CHUNKED,
+                                                  ALL_STATES});
+        size_t step = p.t[DECAY].count / 100;
+        p.t[DECAY].values[20 * step] = p.in[DECAY][20 * step] = 1.5f;
+        p.t[DECAY].values[70 * step] = p.in[DECAY][70 * step] = -INFINITY;
+        if (i & 4) {
+            p.t[V].values[50 * 8 + 3] = p.in[V][50 * 8 + 3] = INFINITY;
+        }
+        run(&p);
+        destroy(&p);
+    }
+    context_close(&c);
+}
+
+/* Chunks of a sequence in pieces, where each piece begins another chunk. */
+Test(linear_attention, chunks_in_pieces) {
+    enum { TOKENS = 1100 };
+    static const uint32_t pieces[] = {1, 700, 33, 366};
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t rule = 0; rule < RULES; rule++) {
+        linear_problem p = make(&c, (linear_case){.rule = rule_of(rule),
+                                                  .path = VKA_LINEAR_ATTENTION_PATH_CHUNKED,
+                                                  .tokens = TOKENS,
+                                                  .key_dim = 36,
+                                                  .value_dim = 16,
+                                                  ALL_STATES,
+                                                  .in_place = true});
+        run_in_pieces(&p, pieces, sizeof pieces / sizeof *pieces);
+        compare(&p);
+        destroy(&p);
+    }
+    context_close(&c);
+}
+
+/* Everything that a tuning may measure. */
+Test(linear_attention, candidates) {
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t i = 0; i < 2; i++) {
+        linear_problem p = make(&c, (linear_case){.rule = rule_of(1 + 2 * i),
+                                                  .batch = 2,
+                                                  .q_heads = 2,
+                                                  .k_heads = 1,
+                                                  .tokens = 70,
+                                                  .key_dim = 40,
+                                                  .value_dim = 36,
+                                                  .decay_per_head = i,
+                                                  ALL_STATES});
+        vka_linear_attention_candidate list[32];
+        uint32_t count = 0, chunked = 0;
+        vka_linear_attention_desc d = desc_of(&p);
+        EXPECT_OK(vka_linear_attention_candidates(c.device, &d, list, 32, &count));
+        cr_assert(count >= 6 && count <= 32, "%u candidates", count);
+        for (uint32_t n = 0; n < count; n++) {
+            chunked += list[n].path == VKA_LINEAR_ATTENTION_PATH_CHUNKED;
+            if (context_leaves_out(&c, 3)) {
+                continue;
+            }
+            p.k.path = list[n].path;
+            p.k.tile = list[n].tile;
+            run(&p);
+        }
+        cr_assert(chunked >= 4 && chunked < count);
+        destroy(&p);
+    }
+    context_close(&c);
+}
+
 /* A prompt, then a token at a time, then several: the same bits as all at once. */
 Test(linear_attention, pieces) {
     enum { TOKENS = 40 };
@@ -435,29 +581,16 @@ Test(linear_attention, pieces) {
     context c;
     context_open(&c, &config_real);
     for (uint32_t rule = 0; rule < RULES; rule++) {
-        linear_problem p = make(
-            &c,
-            (linear_case){
-                .rule = rule_of(rule), .tokens = TOKENS, .key_dim = 36, .value_dim = 16, ALL_STATES, .in_place = true});
+        linear_problem p = make(&c, (linear_case){.rule = rule_of(rule),
+                                                  .path = VKA_LINEAR_ATTENTION_PATH_RECURRENT,
+                                                  .tokens = TOKENS,
+                                                  .key_dim = 36,
+                                                  .value_dim = 16,
+                                                  ALL_STATES,
+                                                  .in_place = true});
         run(&p);
         float *whole = copy_of(&p.t[OUT]), *state = copy_of(&p.t[STATE_IN]);
-        memcpy(p.t[STATE_IN].values, p.in[STATE_IN], p.t[STATE_IN].count * sizeof(float));
-        tensor_upload(&p.t[STATE_IN]);
-        tensor_poison(&p.t[OUT]);
-        EXPECT_OK(vka_recorder_begin(c.recorder));
-        vka_linear_attention_desc d = desc_of(&p);
-        vka_tensor *rows[] = {&d.q, &d.k, &d.v, &d.decay, &d.beta, &d.out};
-        for (uint32_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
-            for (int t = 0; t < 6; t++) {
-                rows[t]->shape[2] = rows[t]->dtype ? pieces[i] : 0;
-            }
-            EXPECT_OK(vka_linear_attention(c.recorder, &d));
-            for (int t = 0; t < 6; t++) {
-                rows[t]->offset += pieces[i] * rows[t]->stride[2] * 4;
-            }
-        }
-        context_finish(&c);
-        cr_assert(tensor_download(&p.t[OUT]) && tensor_download(&p.t[STATE_IN]));
+        run_in_pieces(&p, pieces, sizeof pieces / sizeof *pieces);
         cr_assert(!memcmp(whole, p.t[OUT].values, p.t[OUT].count * sizeof(float)), "rule %u", rule);
         cr_assert(!memcmp(state, p.t[STATE_IN].values, p.t[STATE_IN].count * sizeof(float)), "rule %u", rule);
         free(whole);
