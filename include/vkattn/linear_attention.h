@@ -93,9 +93,8 @@ typedef struct vka_linear_attention_candidate {
  * measures them.
  *
  * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (a path that can't run it
- *         here; a state, or a token of one
- *         head, or without state_out all its tokens, span more than a binding can see); VKA_OUT_OF_MEMORY;
- *         VKA_DEVICE_LOST.
+ *         here; a state, or a token of one head, or without state_out all its tokens, span more than a binding can
+ *         see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(linear_attention, LINEAR_ATTENTION)
 VKA_OPERATION_CANDIDATES(linear_attention, LINEAR_ATTENTION)
