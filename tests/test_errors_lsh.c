@@ -127,6 +127,8 @@ Test(errors_lsh, workspace) {
     bad_requirements(&f, &d, "workspace.offset");
     EXPECT_OK(vka_lsh_sort_requirements(f.c.device, &d, &need));
     EXPECT_OK(vka_buffer_create(f.c.device, &(vka_buffer_desc){.size = need.workspace_bytes + 512}, &scratch));
+    d.workspace.offset = UINT64_MAX / 256 * 256; /* with the bytes that are needed it would begin at 0 again */
+    bad_requirements(&f, &d, "workspace");
     d.workspace.buffer = scratch;
     d.workspace.offset = 128;
     bad_requirements(&f, &d, "workspace.offset");

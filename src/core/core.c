@@ -53,6 +53,13 @@ void vka__free(const vka__context *ctx, void *memory) {
         ctx->allocator.release(ctx->allocator.user, memory);
 }
 
+/* Messages quote names that come from files: a line stays one. */
+static void write_line(char *line, size_t size, const char *format, va_list args) {
+    vsnprintf(line, size, format, args);
+    for (unsigned char *c = (unsigned char *)line; *c; ++c)
+        *c = *c < ' ' || *c == 127 ? '?' : *c;
+}
+
 static void send(const vka__context *ctx, vka_log_level level, const char *item, const char *message) {
     if (ctx && ctx->log.fn && level <= ctx->log.level)
         ctx->log.fn(ctx->log.user, level, item, message);
@@ -62,7 +69,7 @@ void vka__log(const vka__context *ctx, vka_log_level level, const char *item, co
     char message[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    write_line(message, sizeof message, format, args);
     va_end(args);
     send(ctx, level, item, message);
 }
@@ -83,7 +90,7 @@ vka_status vka__fail(const vka__context *ctx, vka_status status, const char *ite
     char message[512];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    write_line(message, sizeof message, format, args);
     va_end(args);
     snprintf(last_error, sizeof last_error, "%s: %s", item, message);
     send(ctx, VKA_LOG_ERROR, item, message);

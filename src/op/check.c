@@ -155,6 +155,9 @@ vka_status vka__check_workspace(const vka__check *c, const vka_workspace *w, uin
     if (w->offset % 256)
         return vka__check_fail(c, VKA_INVALID, "workspace.offset", "%llu is not a multiple of 256",
                                (unsigned long long)w->offset);
+    if (w->offset > UINT64_MAX - bytes)
+        return vka__check_fail(c, VKA_INVALID, "workspace", "its offset, %llu, leaves no room for %llu bytes",
+                               (unsigned long long)w->offset, (unsigned long long)bytes);
     if (!w->buffer)
         return VKA_OK;
     if (vka__buffer_device(w->buffer) != c->device)

@@ -132,6 +132,7 @@ static vka_status begin_unasked(vka__call *c, const vka__op *op, vka_device *dev
 vka_status vka__op_candidates(const vka__op *op, vka_device *device, const void *desc, size_t size, void *candidates,
                               size_t candidate_size, uint32_t capacity, uint32_t *count) {
     vka__call call;
+    char item[96];
     if (!device)
         return missing(op, NULL, "_candidates.device");
     if (!count)
@@ -140,6 +141,10 @@ vka_status vka__op_candidates(const vka__op *op, vka_device *device, const void 
         return missing(op, device, "_candidates.candidates");
     if (!desc)
         return missing(op, device, "_candidates.desc");
+    if (!candidate_size && capacity) {
+        snprintf(item, sizeof item, "%s_candidates.candidate_size", op->name);
+        return vka__fail(vka__device_context(device), VKA_INVALID, item, "must not be 0");
+    }
     vka_status status = begin_unasked(&call, op, device, desc, size);
     if (status != VKA_OK || !call.dispatches)
         return status;

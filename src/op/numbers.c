@@ -32,8 +32,12 @@ static vka_status fail(const vka__call *c, const vka__number *n, double x) {
                               (long long)n->least, (long long)n->most);
     if (n->least <= -(double)FLT_MAX)
         return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be finite", x);
+    if (n->most < (double)FLT_MAX && n->least == VKA__LEAST)
+        return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be %sabove 0 and at most %g", x, zero, n->most);
     if (n->most < (double)FLT_MAX)
         return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be %s%g .. %g", x, zero, n->least, n->most);
+    if (n->least == VKA__LEAST)
+        return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be %sfinite and above 0", x, zero);
     return vka__call_fail(c, VKA_INVALID, n->name, "is %g, but must be %sfinite and at least %g", x, zero, n->least);
 }
 
