@@ -27,6 +27,12 @@ void unmap_file(mapped_file *file) {
     if (file->data)
         UnmapViewOfFile(file->data);
 }
+
+bool map_is_special(const char *path) {
+    DWORD attributes = GetFileAttributesA(path);
+    return attributes != INVALID_FILE_ATTRIBUTES &&
+           (attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_DEVICE)) != 0;
+}
 #else
 #    include <errno.h>
 #    include <fcntl.h>
@@ -36,7 +42,7 @@ void unmap_file(mapped_file *file) {
 
 bool map_file(const char *path, mapped_file *file) {
     struct stat s;
-    int f = open(path, O_RDONLY | O_CLOEXEC);
+    int f = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would wait for whoever writes */
     if (f < 0)
         return false;
     bool ok = fstat(f, &s) == 0;
@@ -59,5 +65,10 @@ bool map_file(const char *path, mapped_file *file) {
 void unmap_file(mapped_file *file) {
     if (file->data)
         munmap((void *)(uintptr_t)file->data, (size_t)file->bytes);
+}
+
+bool map_is_special(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && !S_ISREG(s.st_mode);
 }
 #endif

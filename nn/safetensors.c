@@ -77,10 +77,9 @@ vka_status safetensors_no_memory(const vka_log *log, const char *item) {
 
 static const char read_item[] = "vka_safetensors_read";
 
-/* A number of JSON is a double, which holds whole numbers up to 2^53. */
 static bool whole(const cJSON *number, uint64_t *value) {
-    const double most = 9007199254740992.0;
-    if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0) || number->valuedouble > most ||
+    const double most = (double)SAFETENSORS_MAX_NUMBER;
+    if (!cJSON_IsNumber(number) || !(number->valuedouble >= 0) || !(number->valuedouble < most) ||
         floor(number->valuedouble) != number->valuedouble)
         return false;
     *value = (uint64_t)number->valuedouble;
@@ -103,7 +102,8 @@ static vka_status read_shape(const vka_log *log, const cJSON *shape, vka_safeten
                                   cJSON_GetArraySize(shape), SAFETENSORS_MAX_RANK);
     cJSON_ArrayForEach(size, shape) {
         if (!whole(size, &t->shape[t->rank++]))
-            return safetensors_refuse(log, read_item, "%s: shape[%u] is no whole number", t->name, t->rank - 1);
+            return safetensors_refuse(log, read_item, "%s: shape[%u] is no whole number below 2^53", t->name,
+                                      t->rank - 1);
     }
     return VKA_OK;
 }
@@ -179,11 +179,38 @@ static vka_status index_names(const vka_log *log, vka_safetensors *f) {
     return VKA_OK;
 }
 
-static vka_status check_metadata(const vka_log *log, const cJSON *metadata) {
+static int by_text(const void *a, const void *b) {
+    const char *const *x = a, *const *y = b;
+    return strcmp(*x, *y);
+}
+
+/* A key of metadata that is there twice; NULL: none is. *memory: there was enough. */
+static const char *key_twice(const cJSON *metadata, bool *memory) {
     const cJSON *text;
-    bool ok = cJSON_IsObject(metadata);
+    const char *twice = NULL, **keys = calloc((size_t)cJSON_GetArraySize(metadata) + 1, sizeof *keys);
+    size_t count = 0;
+    *memory = keys;
+    cJSON_ArrayForEach(text, metadata) if (keys) keys[count++] = text->string;
+    if (keys && count)
+        qsort((void *)keys, count, sizeof *keys, by_text);
+    for (size_t i = 1; i < count && !twice; ++i)
+        twice = strcmp(keys[i - 1], keys[i]) == 0 ? keys[i] : NULL;
+    free((void *)keys);
+    return twice;
+}
+
+static vka_status check_metadata(const vka_log *log, const cJSON *header, const cJSON *metadata) {
+    const cJSON *text;
+    bool ok = cJSON_IsObject(metadata), memory;
     cJSON_ArrayForEach(text, metadata) ok = ok && cJSON_IsString(text);
-    return ok ? VKA_OK : safetensors_refuse(log, read_item, "__metadata__: must be texts by name");
+    if (!ok)
+        return safetensors_refuse(log, read_item, "__metadata__: must be texts by name");
+    if (cJSON_GetObjectItemCaseSensitive(header, "__metadata__") != metadata)
+        return safetensors_refuse(log, read_item, "__metadata__: is there twice");
+    const char *twice = key_twice(metadata, &memory);
+    if (!memory)
+        return safetensors_no_memory(log, read_item);
+    return twice ? safetensors_refuse(log, read_item, "__metadata__: %s is there twice", twice) : VKA_OK;
 }
 
 static vka_status read_tensors(const vka_log *log, vka_safetensors *f, const unsigned char *data, uint64_t bytes) {
@@ -196,7 +223,7 @@ static vka_status read_tensors(const vka_log *log, vka_safetensors *f, const uns
         if (status != VKA_OK)
             break;
         if (!strcmp(o->string, "__metadata__"))
-            status = check_metadata(log, o);
+            status = check_metadata(log, f->header, o);
         else
             status = read_tensor(log, o, data, bytes, &f->tensors[f->count++]);
     }
@@ -220,19 +247,9 @@ static const char *header_of(const vka_log *log, const unsigned char *data, uint
     return (const char *)data + 8;
 }
 
-/* Nothing but blanks behind the object. */
+/* An object, with nothing but blanks behind it. */
 static cJSON *parse(const char *text, size_t length) {
-    const char *end = NULL;
-    if (!length || *text != '{')
-        return NULL;
-    cJSON *header = cJSON_ParseWithLengthOpts(text, length, &end, false);
-    while (header && end < text + length && *end == ' ')
-        ++end;
-    if (header && (end != text + length || !cJSON_IsObject(header))) {
-        cJSON_Delete(header);
-        header = NULL;
-    }
-    return header;
+    return length && *text == '{' && json_is_strict(text, length) ? cJSON_ParseWithLength(text, length) : NULL;
 }
 
 vka_status vka_safetensors_read(const void *data, uint64_t bytes, const vka_log *log, vka_safetensors **file) {
@@ -251,7 +268,7 @@ vka_status vka_safetensors_read(const void *data, uint64_t bytes, const vka_log 
     f->header = parse(header, (size_t)length);
     vka_status status =
         f->header ? read_tensors(log, f, (const unsigned char *)data + 8 + length, bytes - 8 - length)
-                  : safetensors_refuse(log, read_item, "the header is no JSON object");
+                  : safetensors_refuse(log, read_item, "the header is no JSON object in UTF-8");
     if (status != VKA_OK)
         vka_safetensors_close(&f);
     *file = f;

@@ -28,12 +28,21 @@ __attribute__((format(printf, 3, 4)))
 vka_status safetensors_refuse(const vka_log *log, const char *item, const char *format, ...);
 vka_status safetensors_no_memory(const vka_log *log, const char *item);
 
+/* Whole numbers of JSON, which are doubles, are exact below this. */
+#define SAFETENSORS_MAX_NUMBER 9007199254740992u
+
+/* json.c: is the text JSON and nothing else, in UTF-8, without NULs? And a name UTF-8? */
+bool json_is_strict(const char *json, size_t length);
+bool json_is_utf8(const char *name);
+
 /* map.c: a whole file in memory; false: errno says why. */
 typedef struct mapped_file {
     const void *data;
     uint64_t bytes;
 } mapped_file;
 bool map_file(const char *path, mapped_file *file);
+/* Is there something that is no file of bytes: a device, a pipe, a folder? */
+bool map_is_special(const char *path);
 void unmap_file(mapped_file *file);
 
 #endif

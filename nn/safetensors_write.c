@@ -13,16 +13,32 @@ static const char item[] = "vka_safetensors_write";
 static vka_status check(const vka_log *log, const vka_safetensor *t, uint32_t index) {
     uint64_t need;
     const safetensors_type *type = safetensors_type_of(t->dtype);
-    if (!t->name || !strcmp(t->name, "__metadata__"))
-        return safetensors_refuse(log, item, "tensor %u: needs a name, and not __metadata__", index);
+    if (!t->name || !strcmp(t->name, "__metadata__") || !json_is_utf8(t->name))
+        return safetensors_refuse(log, item, "tensor %u: needs a name in UTF-8, and not __metadata__", index);
     if (!type)
         return safetensors_refuse(log, item, "%s: its dtype is none of the format", t->name);
     if (t->rank > SAFETENSORS_MAX_RANK)
         return safetensors_refuse(log, item, "%s: has %u dimensions, at most %d", t->name, t->rank,
                                   SAFETENSORS_MAX_RANK);
+    for (uint32_t i = 0; i < t->rank; ++i)
+        if (t->shape[i] >= SAFETENSORS_MAX_NUMBER)
+            return safetensors_refuse(log, item, "%s: shape[%u] is %llu, but must be below 2^53", t->name, i,
+                                      (unsigned long long)t->shape[i]);
     if (!safetensors_bytes(type, t->rank, t->shape, &need) || need != t->bytes || (!t->data && need))
         return safetensors_refuse(log, item, "%s: has %llu bytes, which are not those of its shape and %s", t->name,
                                   (unsigned long long)t->bytes, type->name);
+    return VKA_OK;
+}
+
+static vka_status check_metadata(const vka_log *log, const char *const (*metadata)[2], uint32_t count) {
+    for (uint32_t i = 0; i < count; ++i) {
+        const char *const *m = metadata[i];
+        if (!m[0] || !m[1] || !json_is_utf8(m[0]) || !json_is_utf8(m[1]))
+            return safetensors_refuse(log, item, "metadata %u: must have a key and a text, both in UTF-8", i);
+        for (uint32_t j = 0; j < i; ++j)
+            if (!strcmp(metadata[j][0], m[0]))
+                return safetensors_refuse(log, item, "metadata: %s is there twice", m[0]);
+    }
     return VKA_OK;
 }
 
@@ -84,6 +100,8 @@ static bool write_all(FILE *file, const char *header, const vka_safetensor *tens
 /* Beside the file, so that it takes its place at once. */
 static vka_status write_file(const char *path, const char *header, const vka_safetensor *tensors, uint32_t count,
                              const vka_log *log) {
+    if (map_is_special(path))
+        return safetensors_refuse(log, "vka_safetensors_write.path", "%s: is there, and no file", path);
     size_t length = strlen(path) + 8;
     char *beside = malloc(length);
     if (!beside)
@@ -108,7 +126,7 @@ vka_status vka_safetensors_write(const char *path, const vka_safetensor *tensors
     const char *twice;
     if (!path || (!tensors && count) || (!metadata && metadata_count))
         return safetensors_refuse(log, item, "%s must not be NULL", !path ? "path" : !tensors ? "tensors" : "metadata");
-    vka_status status = VKA_OK;
+    vka_status status = check_metadata(log, metadata, metadata_count);
     for (uint32_t i = 0; i < count && status == VKA_OK; ++i)
         status = check(log, &tensors[i], i);
     if (status != VKA_OK)

@@ -137,6 +137,22 @@ static const struct {
     {"{\"__metadata__\":{\"a\":1}}", 0, "__metadata__"},
     {"{\"__metadata__\":[]}", 0, "__metadata__"},
     {"{\"t\":[]}", 0, "t: must have"},
+    {"{\"__metadata__\":{},\"__metadata__\":{}}", 0, "__metadata__: is there twice"},
+    {"{\"__metadata__\":{\"a\":\"\",\"b\":\"\",\"a\":\"\"}}", 0, "__metadata__: a is there twice"},
+    {"{\"t\":{\"dtype\":\"F32\",\"shape\":[0,9007199254740993],\"data_offsets\":[0,0]}}", 0, "t: shape[1]"},
+    /* What cJSON reads, and JSON does not have. */
+    {"{\"t\":{\"dtype\":\"F32\",\"shape\":[02],\"data_offsets\":[0,8]}}", 8, "no JSON"},
+    {"{\"t\":{\"dtype\":\"F32\",\"shape\":[2.],\"data_offsets\":[0,8]}}", 8, "no JSON"},
+    {"{\"t\":{\"dtype\":\"F32\",\"shape\":[+2],\"data_offsets\":[0,8]}}", 8, "no JSON"},
+    {"{\"t\\u0000u\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no JSON"},
+    {"{\"t\nu\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no JSON"},
+    {"{\"t\xff\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no JSON"},
+    {"{\"t\xc1\xbf\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no JSON"},
+    {"{\"t\xed\xa0\x80\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no JSON"},
+    {"{\x01\"t\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}}", 0, "no JSON"},
+    {"{\"t\":[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]}", 0, "no JSON"},
+    /* Names that would make lines of the log. */
+    {"{\"t\\nu\":{\"dtype\":\"F3\\n\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, "t?u: dtype F3? "},
     {"{\"f\":{\"dtype\":\"F4\",\"shape\":[3],\"data_offsets\":[0,1]}}", 1, "f: has 1 bytes"},
 };
 
@@ -209,7 +225,18 @@ Test(safetensors, refuses_to_write) {
     EXPECT_FAILURE(vka_safetensors_write("/tmp/x", t, 2, NULL, 0, &log), VKA_INVALID, "vka_safetensors_write");
     t[1].rank = 9;
     EXPECT_FAILURE(vka_safetensors_write("/tmp/x", t, 2, NULL, 0, &log), VKA_INVALID, "vka_safetensors_write");
+    t[1] = good, t[1].name = "u\xff";
+    EXPECT_FAILURE(vka_safetensors_write("/tmp/x", t, 2, NULL, 0, &log), VKA_INVALID, "vka_safetensors_write");
+    t[1] = (vka_safetensor){.name = "u", .dtype = VKA_F32, .rank = 2, .shape = {0, 1ull << 53}};
+    EXPECT_FAILURE(vka_safetensors_write("/tmp/x", t, 2, NULL, 0, &log), VKA_INVALID, "vka_safetensors_write");
+    static const char *const metadata[][2][2] = {
+        {{"a", "b"}, {"a", "c"}}, {{"a", NULL}, {"b", ""}}, {{NULL, "b"}, {"b", ""}}, {{"a", "\xff"}, {"b", ""}}};
+    for (size_t i = 0; i < sizeof metadata / sizeof *metadata; i++) {
+        EXPECT_FAILURE(vka_safetensors_write("/tmp/x", t, 1, metadata[i], 2, &log), VKA_INVALID,
+                       "vka_safetensors_write");
+    }
     EXPECT_FAILURE(vka_safetensors_write("/no/such/folder/x", t, 1, NULL, 0, &log), VKA_INVALID,
                    "vka_safetensors_write.path");
+    EXPECT_FAILURE(vka_safetensors_write("/tmp", t, 1, NULL, 0, &log), VKA_INVALID, "vka_safetensors_write.path");
     EXPECT_FAILURE(vka_safetensors_write(NULL, t, 1, NULL, 0, &log), VKA_INVALID, "vka_safetensors_write");
 }
