@@ -4,6 +4,10 @@
 
 #include <stdio.h>
 
+/* So that numbers of all heads' channels are of 32 bits. */
+#define MAX_HEADS    32768u
+#define MAX_CHANNELS 32768u
+
 typedef struct shapes {
     uint32_t batch, queries, keys, width; /* B, N, M, E */
     uint32_t heads, kv_heads, dim, value_dim;
@@ -11,13 +15,13 @@ typedef struct shapes {
 
 /* Of a projected tensor [B, rows, columns]: so many heads of `dim` channels, from column `first` on, as [B, H, N, D]. */
 static vka_tensor heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, uint32_t dim) {
-    uint64_t columns = t->shape[2];
+    uint64_t columns = t->shape[2], rows = t->shape[1] ? t->shape[1] : 1;
     vka_tensor h = {.buffer = t->buffer,
                     .offset = t->offset + (uint64_t)first * vka_dtype_size(t->dtype),
                     .dtype = t->dtype,
                     .rank = 4,
                     .shape = {t->shape[0], heads, t->shape[1], dim},
-                    .stride = {t->shape[1] * columns, dim, columns, 1}};
+                    .stride = {rows * columns, dim, columns, 1}};
     return h;
 }
 
@@ -57,6 +61,8 @@ static uint32_t dim_of(vka_nn_sequence *s, const char *field, const char *name, 
     }
     if (weight->shape[0] % heads || !weight->shape[0])
         nn_refuse(s, item, "has %u rows, but they must be a multiple of %u heads", weight->shape[0], heads);
+    else if (weight->shape[0] / heads > MAX_CHANNELS)
+        nn_refuse(s, item, "has %u rows, but for %u heads at most %u", weight->shape[0], heads, heads * MAX_CHANNELS);
     return s->status == VKA_OK ? weight->shape[0] / heads : 0;
 }
 
@@ -65,8 +71,12 @@ static bool find_dims(vka_nn_sequence *s, const char *field, const vka_nn_attent
     snprintf(item, sizeof item, "%sheads", field);
     n->heads = d->heads;
     n->kv_heads = d->kv_heads ? d->kv_heads : d->heads;
-    if (!n->heads || n->heads % n->kv_heads) {
-        nn_refuse(s, item, "is %u, but must be a multiple of %u kv_heads, and not 0", n->heads, n->kv_heads);
+    if (!n->heads || n->heads > MAX_HEADS) {
+        nn_refuse(s, item, "is %u, but must be 1 .. %u", n->heads, MAX_HEADS);
+        return false;
+    }
+    if (n->heads % n->kv_heads) {
+        nn_refuse(s, item, "is %u, but must be a multiple of %u kv_heads", n->heads, n->kv_heads);
         return false;
     }
     if (d->qkv.weight.dtype) {
@@ -134,7 +144,10 @@ static bool check_cache(vka_nn_sequence *s, const char *field, const vka_nn_atte
     bool absent = nn_is_absent(s, field, "attention.q", &a->q) && nn_is_absent(s, field, "attention.k", &a->k) &&
                   nn_is_absent(s, field, "attention.v", &a->v) && nn_is_absent(s, field, "attention.out", &a->out);
     if (!d->k_cache.dtype)
-        return absent;
+        return absent && nn_is_absent(s, field, "v_cache", &d->v_cache) &&
+               nn_is_absent(s, field, "k_scale", &d->k_scale) && nn_is_absent(s, field, "v_scale", &d->v_scale) &&
+               nn_is_absent(s, field, "page_table", &d->page_table) &&
+               nn_is_absent(s, field, "lengths", &d->lengths) && nn_is_absent(s, field, "new_lengths", &d->new_lengths);
     return absent && nn_has_shape(s, field, "v_cache", &d->v_cache, 0, NULL) &&
            nn_has_shape(s, field, "lengths", &d->lengths, 0, NULL) &&
            nn_has_shape(s, field, "new_lengths", &d->new_lengths, 0, NULL) &&
@@ -261,7 +274,7 @@ static void build(vka_nn_sequence *s, const void *desc) {
 vka_status vka_nn_attention_sized(vka_nn_sequence *s, const vka_nn_attention_desc *desc, size_t desc_size) {
     vka_nn_attention_desc d;
     if (!s)
-        return VKA_INVALID;
+        return nn_missing(NULL, "vka_nn_attention.sequence");
     return nn_read(s, "vka_nn_attention", &d, sizeof d, desc, desc_size) ? nn_add(s, "vka_nn_attention", build, &d)
                                                                          : s->status;
 }

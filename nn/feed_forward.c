@@ -53,7 +53,7 @@ vka_status vka_nn_feed_forward_sized(vka_nn_sequence *s, const vka_nn_feed_forwa
     static const char function[] = "vka_nn_feed_forward";
     vka_nn_feed_forward_desc d;
     if (!s)
-        return VKA_INVALID;
+        return nn_missing(NULL, "vka_nn_feed_forward.sequence");
     return nn_read(s, function, &d, sizeof d, desc, desc_size) ? nn_add(s, function, build_feed_forward, &d)
                                                                : s->status;
 }
@@ -96,7 +96,9 @@ vka_status vka_nn_normalise_sized(vka_nn_sequence *s, const vka_nn_norm *norm, s
     static const char function[] = "vka_nn_normalise";
     one_norm n;
     if (!s || !x || !out)
-        return VKA_INVALID;
+        return nn_missing(s ? &s->log : NULL, !s   ? "vka_nn_normalise.sequence"
+                                              : !x ? "vka_nn_normalise.x"
+                                                   : "vka_nn_normalise.out");
     n.x = *x;
     n.out = *out;
     return nn_read(s, function, &n.norm, sizeof n.norm, norm, norm_size) ? nn_add(s, function, build_norm, &n)

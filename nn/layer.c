@@ -84,6 +84,6 @@ vka_status vka_nn_layer_sized(vka_nn_sequence *s, const vka_nn_layer_desc *desc,
     static const char function[] = "vka_nn_layer";
     vka_nn_layer_desc d;
     if (!s)
-        return VKA_INVALID;
+        return nn_missing(NULL, "vka_nn_layer.sequence");
     return nn_read(s, function, &d, sizeof d, desc, desc_size) ? nn_add(s, function, build, &d) : s->status;
 }

@@ -82,8 +82,10 @@ vka_status vka_nn_layer_find_sized(vka_nn_sequence *s, vka_nn_names names, const
                                    void *user, vka_nn_layer_desc *desc, size_t desc_size) {
     static const char function[] = "vka_nn_layer_find";
     vka_nn_layer_desc d;
-    if (!s || !nn_read(s, function, &d, sizeof d, desc, desc_size))
-        return s ? s->status : VKA_INVALID;
+    if (!s)
+        return nn_missing(NULL, "vka_nn_layer_find.sequence");
+    if (!nn_read(s, function, &d, sizeof d, desc, desc_size))
+        return s->status;
     const parameter *table = table_of(names, d.memory.dtype != VKA_DTYPE_INVALID);
     if (!table)
         nn_refuse(s, "names", "%d is not a vka_nn_names", (int)names);

@@ -32,6 +32,11 @@ void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...) {
     s->status = VKA_INVALID;
 }
 
+vka_status nn_missing(const vka_log *log, const char *item) {
+    vka_log_error(log, item, "must not be NULL");
+    return VKA_INVALID;
+}
+
 static void no_memory(vka_nn_sequence *s) {
     vka_log_error(&s->log, s->function, "no host memory");
     s->status = VKA_OUT_OF_MEMORY;
@@ -79,9 +84,13 @@ bool nn_has_shape(vka_nn_sequence *s, const char *field, const char *name, const
         nn_refuse(s, item, "is required");
         return false;
     }
+    if (!t->rank || t->rank > VKA_MAX_RANK) {
+        nn_refuse(s, item, "has the rank %u, but it must be 1 .. %d", t->rank, VKA_MAX_RANK);
+        return false;
+    }
     if (!rank || (t->rank == rank && !memcmp(t->shape, shape, rank * sizeof *shape)))
         return true;
-    shape_text(t->rank < VKA_MAX_RANK ? t->rank : VKA_MAX_RANK, t->shape, is, sizeof is);
+    shape_text(t->rank, t->shape, is, sizeof is);
     shape_text(rank, shape, must, sizeof must);
     nn_refuse(s, item, "has the shape %s, but must have %s", is, must);
     return false;
@@ -102,6 +111,7 @@ static uint64_t place(vka_nn_sequence *s, uint64_t bytes) {
     memmove(&s->live[i + 1], &s->live[i], (s->live_count - i) * sizeof *s->live);
     s->live[i] = (nn_range){at, at + align(bytes)};
     ++s->live_count;
+    s->placed = true;
     s->peak = larger(s->peak, s->live[i].end);
     s->live_bytes += align(bytes);
     s->live_peak = larger(s->live_peak, s->live_bytes);
@@ -210,8 +220,10 @@ static bool retire(vka_nn_sequence *s) {
     return true;
 }
 
-/* Plans so far keep what they have. */
+/* Plans so far keep what they have. Tensors without elements lie in a buffer, too. */
 static void reserve(vka_nn_sequence *s, uint64_t bytes) {
+    if (s->own && s->placed && !bytes)
+        bytes = ALIGNMENT;
     if (bytes <= s->arena_bytes)
         return;
     if (!s->own) {
@@ -231,6 +243,7 @@ static void reserve(vka_nn_sequence *s, uint64_t bytes) {
 static void pass(vka_nn_sequence *s, bool measuring, void (*build)(vka_nn_sequence *, const void *), const void *desc) {
     s->measuring = measuring;
     s->live_count = 0;
+    s->placed = false;
     s->peak = s->live_bytes = s->live_peak = 0;
     build(s, desc);
 }
@@ -316,8 +329,15 @@ vka_operation vka_nn_sequence_get_operation(const vka_nn_sequence *s, uint32_t i
 
 vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequence *s, uint32_t first,
                                        uint32_t count) {
-    if (!s || first > s->count || count > s->count - first)
+    static const char function[] = "vka_nn_sequence_record_part";
+    char message[96];
+    if (!s)
+        return nn_missing(NULL, "vka_nn_sequence_record_part.sequence");
+    if (first > s->count || count > s->count - first) {
+        snprintf(message, sizeof message, "operations %u and %u from there on are not among %u", first, count, s->count);
+        vka_log_error(&s->log, function, message);
         return VKA_INVALID;
+    }
     vka_status status = VKA_OK;
     for (uint32_t i = first; i < first + count && status == VKA_OK; ++i)
         status = vka_plan_record(recorder, s->steps[i].plan);
@@ -325,7 +345,8 @@ vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequ
 }
 
 vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence *s) {
-    return s ? vka_nn_sequence_record_part(recorder, s, 0, s->count) : VKA_INVALID;
+    return s ? vka_nn_sequence_record_part(recorder, s, 0, s->count)
+             : nn_missing(NULL, "vka_nn_sequence_record.sequence");
 }
 
 typedef struct any_operation {
@@ -341,5 +362,5 @@ static void build_operation(vka_nn_sequence *s, const void *desc) {
 
 vka_status vka_nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t desc_size) {
     const any_operation o = {operation, desc, desc_size};
-    return s ? nn_add(s, "vka_nn_operation", build_operation, &o) : VKA_INVALID;
+    return s ? nn_add(s, "vka_nn_operation", build_operation, &o) : nn_missing(NULL, "vka_nn_operation.sequence");
 }

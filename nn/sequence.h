@@ -37,6 +37,7 @@ struct vka_nn_sequence {
     /* While a layer is added. */
     const char *function;
     bool measuring;
+    bool placed;
     vka_status status; /* of the layer: after an error nothing is done */
     nn_range live[NN_MAX_LIVE];
     uint32_t live_count;
@@ -49,6 +50,9 @@ struct vka_nn_sequence {
 __attribute__((format(printf, 3, 4)))
 #endif
 void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...);
+
+/* Logs that an argument is NULL, and returns VKA_INVALID; `log` may be NULL: vka_last_error knows it still. */
+vka_status nn_missing(const vka_log *log, const char *item);
 
 /* Adds a layer: `build` adds its operations. */
 vka_status nn_add(vka_nn_sequence *s, const char *function, void (*build)(vka_nn_sequence *s, const void *desc),
@@ -76,7 +80,7 @@ void nn_build_feed_forward(vka_nn_sequence *s, const char *field, const vka_nn_f
 void nn_build_norm(vka_nn_sequence *s, const char *field, const vka_nn_norm *norm, const vka_tensor *x,
                    const vka_tensor *out);
 
-/* Refuses a tensor that is absent, or has another shape; `rank` 0: any. */
+/* Refuses a tensor that is absent, or has another shape; `rank` 0: any of the ranks that there are. */
 bool nn_has_shape(vka_nn_sequence *s, const char *field, const char *name, const vka_tensor *t, uint32_t rank,
                   const uint32_t *shape);
 bool nn_is_absent(vka_nn_sequence *s, const char *field, const char *name, const vka_tensor *t);

@@ -5,7 +5,7 @@
  *
  *   vka_nn_sequence *seq;
  *   vka_nn_sequence_create(device, NULL, &seq);
- *   vka_nn_layer(seq, &(vka_nn_layer_desc){ .x = x, .out = y, .self = { .heads = 12, .weights = .. }, .. });
+ *   vka_nn_layer(seq, &(vka_nn_layer_desc){ .x = x, .out = y, .self = { .heads = 12, .qkv = .. }, .. });
  *   vka_recorder_begin(recorder);
  *   vka_nn_sequence_record(recorder, seq);
  *
@@ -99,11 +99,12 @@ typedef struct vka_nn_attention_desc {
     vka_tensor values;   /* cross-modal: [B, M, Ev] of which values are made; absent: what keys are made of        */
     vka_tensor residual; /* optional: [B, N, E], added to the result                                               */
     vka_tensor out;      /* required: [B, N, E]; may be the very same view as residual                             */
-    uint32_t heads;      /* required                                                                               */
+    uint32_t heads;      /* required: 1 .. 32768                                                                   */
     uint32_t kv_heads;   /* of keys and values; 0 = heads                                                          */
 
     /* Projections of queries [heads D, E], keys [kv_heads D, Ek], values [kv_heads Dv, Ev]; or `qkv`, all three one
-     * below the other, which takes inputs of one size: PyTorch's in_proj_weight. */
+     * below the other, which takes inputs of one size and has Dv = D: PyTorch's in_proj_weight. D and Dv are those of
+     * vka_attention. */
     vka_nn_linear qkv, q, k, v;
     vka_nn_linear projection; /* required: of the result, [E, heads Dv]                                            */
 

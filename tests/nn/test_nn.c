@@ -306,6 +306,20 @@ Test(nn, names) {
         EXPECT_FAILURE(vka_nn_layer(m.sequence, &d), VKA_INVALID, "vka_nn_layer." field);                              \
     } while (0)
 
+/* No rows are no work, also where a sequence has had no need of an arena so far. */
+Test(nn, nothing) {
+    model m;
+    open_model(&m, TOKENS);
+    vka_nn_layer_desc d = describe(&m);
+    d.x.shape[1] = d.out.shape[1] = 0;
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    EXPECT_OK(vka_recorder_begin(m.c.recorder));
+    EXPECT_OK(vka_nn_sequence_record(m.c.recorder, m.sequence));
+    EXPECT_OK(vka_recorder_submit(m.c.recorder));
+    EXPECT_OK(vka_recorder_wait(m.c.recorder, VKA_FOREVER));
+    close_model(&m);
+}
+
 Test(nn, refusals) {
     model m;
     open_model(&m, TOKENS);
@@ -314,6 +328,14 @@ Test(nn, refusals) {
     REFUSED(d.x = none, "x");
     REFUSED(d.out = none, "out");
     REFUSED(d.out.shape[1]++, "out");
+    REFUSED(d.x.rank = 0, "x");
+    REFUSED(d.x.rank = 77, "x");
+    REFUSED((d.x.rank = 6, d.out.rank = 6), "x");
+    REFUSED(d.out.rank = UINT32_MAX, "out");
+    REFUSED(d.feed_forward.up.weight.rank = 5, "feed_forward.up.weight");
+    REFUSED(d.self.heads = 1u << 31, "self.heads");
+    REFUSED((d.self.qkv = d.self.projection, d.self.heads = 1u << 31, d.self.kv_heads = 1u << 30), "self.heads");
+    REFUSED(d.self.page_table = vka_tensor_2d(NULL, VKA_I32, 1, 1), "self.page_table");
     REFUSED(d.self.x = good.x, "self.x");
     REFUSED(d.feed_forward.out = good.x, "feed_forward.out");
     REFUSED(d.self.heads = 0, "self.heads");
@@ -339,6 +361,10 @@ Test(nn, refusals) {
     cr_expect_eq(vka_nn_sequence_get_info(m.sequence).operations, 0);
     EXPECT_FAILURE(vka_nn_layer(m.sequence, NULL), VKA_INVALID, "vka_nn_layer.desc");
     cr_expect_eq(vka_nn_layer(NULL, &d), VKA_INVALID);
+    cr_expect_str_eq(vka_last_error(), "vka_nn_layer.sequence: must not be NULL");
+    EXPECT_FAILURE(vka_nn_sequence_record_part(m.c.recorder, m.sequence, 0, 1), VKA_INVALID,
+                   "vka_nn_sequence_record_part");
+    EXPECT_FAILURE(vka_nn_normalise(m.sequence, &good.norm_self, NULL, &good.out), VKA_INVALID, "vka_nn_normalise.x");
     vka_nn_sequence *s;
     vka_nn_sequence_desc bad = {.log = log_capture(), .arena = {NULL, 8}};
     EXPECT_FAILURE(vka_nn_sequence_create(m.c.device, &bad, &s), VKA_INVALID, "vka_nn_sequence_create.arena");
