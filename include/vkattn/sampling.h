@@ -28,7 +28,7 @@ typedef struct vka_sample_desc {
     vka_integers lengths; /* optional: [B]: how many ids of a row's history count, from the first one on, and which  */
                           /*   draw this is. Tensors are read when the commands run; negative values count as 0, and */
                           /*   of the history at most L count. Absent: all of them count, and the draw is number 0   */
-    vka_tensor new_lengths; /* optional: i32 [B]: lengths + 1; may be the very same view as lengths                  */
+    vka_tensor new_lengths; /* optional: i32 [B]: lengths + 1, at most 2^31 - 1; may be the very same view as lengths */
     bool append;            /* the token goes to history[row][lengths[row]], if there is room; needs both            */
 
     float temperature;        /* 1e-30 .. 1e30; 0: the largest logit, of equal ones that of the lowest id            */
