@@ -202,19 +202,24 @@ expect 1 '^0 measured, 0 failed, 8 skipped' --limit 0.001
 expect 1 'error\|1 .. 576' run --op attention --head-dim 1000
 grep -q FAIL "$work/log" || fail "a head dimension of 1000 doesn't fail"
 
-# Ctrl-C: once alone, which runs the suite `quick`, and once without a file, when something is measured.
-if timeout --version 2>/dev/null | grep -q GNU; then
-    timeout --preserve-status -s INT 2 "$bench" --json "$work/stopped.json" >"$work/log" 2>&1
-    [ $? -eq 130 ] && grep -q '^plan  *suite quick, 8 cases' "$work/log" &&
-        grep -q '^stopped by Ctrl-C: [0-9]* of 8 cases' "$work/log" &&
-        grep -q "^results in $work/stopped.json" "$work/log" && grep -q 'not reached' "$work/stopped.json" ||
-        fail "Ctrl-C in the suite quick"
-    # timeout passes the signal on; a shell alone would start it with Ctrl-C ignored. It is sent when a case is done.
-    TMPDIR=$work timeout --foreground --preserve-status 900 "$bench" --suite norms --repeats 500 >"$work/log" 2>&1 &
-    while kill -0 $! 2>/dev/null && ! grep -q '^norm .*B/s' "$work/log"; do sleep 0.2; done
+# Ctrl-C: once with the suite `quick` before something is measured, and once without a file, when something is.
+# interrupt PATTERN ARGUMENT ..: sends it when the output matches; the exit status is in $status. timeout passes the signal
+# on; a shell alone would start the program with Ctrl-C ignored.
+interrupt() {
+    pattern=$1
+    shift
+    TMPDIR=$work timeout --foreground --preserve-status 900 "$bench" "$@" >"$work/log" 2>&1 &
+    while kill -0 $! 2>/dev/null && ! grep -q "$pattern" "$work/log"; do sleep 0.2; done
     kill -INT $! 2>/dev/null
     wait $!
     status=$?
+}
+if timeout --version 2>/dev/null | grep -q GNU; then
+    interrupt '^plan  *suite quick, 8 cases' --json "$work/stopped.json"
+    [ $status -eq 130 ] && grep -q '^stopped by Ctrl-C: [0-9]* of 8 cases' "$work/log" &&
+        grep -q "^results in $work/stopped.json" "$work/log" && grep -q 'not reached' "$work/stopped.json" ||
+        fail "Ctrl-C in the suite quick"
+    interrupt '^norm .*B/s' --suite norms --repeats 500
     file=$(sed -n 's/^results in //p' "$work/log")
     [ $status -eq 130 ] && grep -q '^stopped by Ctrl-C: [1-9]' "$work/log" && grep -q '"verified":.*true' "$file" ||
         fail "Ctrl-C without a file -> exit status $status"
@@ -253,11 +258,11 @@ grep -q '^  q8_0  *[0-9.]* MiB  *2  *[0-9.]* [mun]*s' "$work/log" || fail "token
 
 # ---- options ---------------------------------------------------------------------------------------------------------------
 
-expect 0 '^plan  *27 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
+expect 0 '^plan  *31 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
 grep -q '^causal  *[0-9.]* [mun]*s  *[0-9.]*  *[0-9.]* %  *0.60' "$work/log" || fail "the first option isn't measured"
 grep -q '^goal  *the ratio that' "$work/log" || fail "what a goal is isn't said"
 grep -q 'SKIP out of time: see --seconds' "$work/log" || fail "no time is enough for all options"
-[ "$(grep -c '"option":' "$work/o.json")" = 27 ] || fail "the file of options hasn't all of them"
+[ "$(grep -c '"option":' "$work/o.json")" = 31 ] || fail "the file of options hasn't all of them"
 grep -q 'vkattn-bench-options/1' "$work/o.json" || fail "the file of options has no schema"
 expect 1 "can't be written" options --json "$work/no/such/folder.json"
 
@@ -265,6 +270,12 @@ expect 1 "can't be written" options --json "$work/no/such/folder.json"
 
 expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 1 --json "$work/tuning.json"
 expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 10 --json "$work/tuning.json"
+[ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || fail "tuning twice leaves two records"
+grep -q '^type .*ratio spread rule' "$work/log" || fail "tune prints no table"
+[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"spread"' "$work/tuning.json")" ] || fail "yes isn't what is written"
+# No rule that is not faster than the default by more than the spread.
+awk -F'[:,]' '/"ratio"/ { ratio = $2 } /"spread"/ && !(1 - ratio > $2) { exit 1 }' "$work/tuning.json" ||
+    fail "a rule within the spread"
 # The rules of one operation are replaced, those of others stay.
 {
     echo '{"vkattn_tuning": 1, "records": [{'
@@ -273,12 +284,6 @@ expect 0 "^results in $work/tuning.json" tune --dtype f32 --seconds 10 --json "$
 } >"$work/linear.json"
 expect 0 '^f32  *M 1 ' tune --op linear --dtype f32 --seconds 1 --json "$work/linear.json"
 [ "$(grep -c '"kept"' "$work/linear.json")" = 1 ] || fail "tuning linear layers loses the rules of attention"
-[ "$(grep -c driver_version "$work/tuning.json")" = 1 ] || fail "tuning twice leaves two records"
-grep -q '^type .*ratio spread rule' "$work/log" || fail "tune prints no table"
-[ "$(grep -c ' yes$' "$work/log")" = "$(grep -c '"spread"' "$work/tuning.json")" ] || fail "yes isn't what is written"
-# No rule that is not faster than the default by more than the spread.
-awk -F'[:,]' '/"ratio"/ { ratio = $2 } /"spread"/ && !(1 - ratio > $2) { exit 1 }' "$work/tuning.json" ||
-    fail "a rule within the spread"
 expect 1 'no tuning record: not overwritten' tune --dtype f32 --seconds 1 --json "$work/a.json"
 expect 1 "can't be written" tune --dtype f32 --seconds 1 --json "$work/no/such/folder.json"
 
