@@ -450,13 +450,13 @@ vka_status bench_problem_poison(bench_problem *p);
 void *bench_problem_read(const bench_problem *p, bench_slot slot);
 size_t bench_problem_bytes(const bench_problem *p, bench_slot slot);
 
-/* ---- ops/attention.c, ops/linear.c: for what measures these alone --------------------------------------------------
- */
+/* ---- ops/attention.c, ops/linear.c: for what measures these alone ------------------------------------------------ */
 
 vka_attention_desc bench_attention_desc(const bench_problem *p);
 vka_linear_desc bench_linear_desc(const bench_problem *p);
-bench_path bench_attention_path(vka_attention_path path);
-bench_path bench_linear_path(vka_linear_path path);
+/* Of a path of the operation's own enumeration. */
+bench_path bench_attention_path(uint32_t path);
+bench_path bench_linear_path(uint32_t path);
 
 /* ---- verify.c: is it right? -------------------------------------------------------------------------------------- */
 

@@ -54,6 +54,15 @@ vka_dtype bench_dtype_parse(const char *name) {
     return (vka_dtype)find(dtype_names, 1, VKA_BF16 + 1, name, VKA_DTYPE_INVALID);
 }
 
+bench_path bench_path_of(const uint32_t *paths, size_t count, uint32_t path) {
+    for (size_t i = 1; i < count; i++) {
+        if (path && paths[i] == path) {
+            return (bench_path)i;
+        }
+    }
+    return BENCH_PATH_AUTO;
+}
+
 bench_path bench_path_parse(const char *name) {
     return (bench_path)find(bench_path_names, 0, COUNT(bench_path_names) - 1, name, BENCH_PATH_INVALID);
 }

@@ -54,10 +54,6 @@ static uint32_t attention_groups(const bench_case *c, const tune_choice *x) {
     return c->kv_heads * div_up(c->heads / c->kv_heads * c->q_len, x->tile[0]);
 }
 
-static bench_path attention_path(uint32_t path) {
-    return bench_attention_path((vka_attention_path)path);
-}
-
 static const bench_tuned_names attention_names = {
     .list = "attention",
     .size = {"head_dim", "rows"},
@@ -74,11 +70,10 @@ const tune_operation tune_attention = {
     .problem = attention_problem,
     .describe = describe_attention,
     .groups = attention_groups,
-    .path = attention_path,
+    .path = bench_attention_path,
 };
 
-/* ---- linear layers: rows, with weights of one type
- * ------------------------------------------------------------------- */
+/* ---- linear layers: rows, with weights of one type --------------------------------------------------------------- */
 
 /* One row, then rows for which a workgroup's tile is more than enough, then prompts. */
 static const tune_class linear_classes[] = {
@@ -112,10 +107,6 @@ static uint32_t linear_groups(const bench_case *c, const tune_choice *x) {
     return div_up(c->rows, x->tile[0]) * div_up(c->outputs, x->tile[1]);
 }
 
-static bench_path linear_path(uint32_t path) {
-    return bench_linear_path((vka_linear_path)path);
-}
-
 static const bench_tuned_names linear_names = {
     .list = "linear",
     .size = {"rows", "outputs", "columns"},
@@ -132,5 +123,5 @@ const tune_operation tune_linear = {
     .problem = linear_problem,
     .describe = describe_linear,
     .groups = linear_groups,
-    .path = linear_path,
+    .path = bench_linear_path,
 };

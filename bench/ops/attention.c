@@ -102,7 +102,7 @@ static vka_tensor tensor(const bench_case *c, bench_slot slot) {
                          of_queries ? c->q_len : c->kv_len, of_values ? c->value_dim : c->head_dim);
 }
 
-static const vka_attention_path attention_paths[] = {
+static const uint32_t attention_paths[] = {
     [BENCH_PATH_ROW] = VKA_ATTENTION_PATH_ROW,           [BENCH_PATH_TILE] = VKA_ATTENTION_PATH_TILE,
     [BENCH_PATH_DECODE] = VKA_ATTENTION_PATH_DECODE,     [BENCH_PATH_COOPMAT] = VKA_ATTENTION_PATH_COOPMAT,
     [BENCH_PATH_COOPMAT2] = VKA_ATTENTION_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_ATTENTION_PATH_DOT,
@@ -118,19 +118,14 @@ vka_attention_desc bench_attention_desc(const bench_problem *p) {
         .out = p->tensors[BENCH_OUT].view,
         .causal = c->causal,
         .window = {windowed, windowed ? c->window_left : 0, windowed ? c->window_right : 0},
-        .path = attention_paths[c->path],
+        .path = (vka_attention_path)attention_paths[c->path],
         .tile = c->tile,
         .splits = c->splits,
     };
 }
 
-bench_path bench_attention_path(vka_attention_path path) {
-    for (int i = BENCH_PATH_ROW; i < (int)(sizeof attention_paths / sizeof *attention_paths); i++) {
-        if (attention_paths[i] == path) {
-            return (bench_path)i;
-        }
-    }
-    return BENCH_PATH_AUTO;
+bench_path bench_attention_path(uint32_t path) {
+    return bench_path_of(attention_paths, sizeof attention_paths / sizeof *attention_paths, path);
 }
 
 static vka_attention_desc describe(const bench_problem *p) {

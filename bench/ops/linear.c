@@ -49,20 +49,15 @@ static vka_tensor tensor(const bench_case *c, bench_slot slot) {
                                 : vka_tensor_2d(NULL, c->dtype, c->rows, slot == BENCH_X ? c->cols : c->outputs);
 }
 
-static const vka_linear_path linear_paths[] = {
+static const uint32_t linear_paths[] = {
     [BENCH_PATH_ROW] = VKA_LINEAR_PATH_ROW,
     [BENCH_PATH_VECTOR] = VKA_LINEAR_PATH_VECTOR,
     [BENCH_PATH_TILE] = VKA_LINEAR_PATH_TILE,
     [BENCH_PATH_COOPMAT] = VKA_LINEAR_PATH_COOPMAT,
 };
 
-bench_path bench_linear_path(vka_linear_path path) {
-    for (int i = 1; i < (int)(sizeof linear_paths / sizeof *linear_paths); i++) {
-        if (path && linear_paths[i] == path) {
-            return (bench_path)i;
-        }
-    }
-    return BENCH_PATH_AUTO;
+bench_path bench_linear_path(uint32_t path) {
+    return bench_path_of(linear_paths, sizeof linear_paths / sizeof *linear_paths, path);
 }
 
 vka_linear_desc bench_linear_desc(const bench_problem *p) {
@@ -70,7 +65,7 @@ vka_linear_desc bench_linear_desc(const bench_problem *p) {
         .x = p->tensors[BENCH_X].view,
         .weight = p->tensors[BENCH_WEIGHT].view,
         .out = p->tensors[BENCH_OUT].view,
-        .path = linear_paths[p->c->path],
+        .path = (vka_linear_path)linear_paths[p->c->path],
         .splits = p->c->splits,
     };
 }

@@ -7,6 +7,9 @@
 
 #define BENCH_BIT(number) (1u << (number))
 
+/* Where a table from the bench's paths to an operation's own has `path`; BENCH_PATH_AUTO: nowhere, or it is 0. */
+bench_path bench_path_of(const uint32_t *paths, size_t count, uint32_t path);
+
 /* A label that is being written. */
 typedef struct bench_line {
     char *at;
