@@ -166,6 +166,13 @@ static void dropout(bench_set *b, vka_attention_desc *d) {
     d->dropout = 1e-9f;
 }
 
+/* As its documentation recommends it for few queries. */
+static void batch_invariant(bench_set *b, vka_attention_desc *d) {
+    d->determinism = VKA_DETERMINISM_BATCH;
+    d->path = b->s->q_len < 8 ? VKA_ATTENTION_PATH_DECODE : VKA_ATTENTION_PATH_AUTO;
+    d->splits = b->s->q_len < 8 ? 8 : 0;
+}
+
 /* The pages of k or v, the last one first. */
 static vka_tensor pages_of(bench_set *b, const array *a) {
     uint32_t pages = b->s->kv_len / PAGE, heads = b->s->kv_heads, dim = b->s->dim;
@@ -229,14 +236,23 @@ typedef struct option {
 } option;
 
 static const option options[] = {
-    {"causal", causal, 0.6, true},         {"mask u8", mask_u8, 1.3, false},
-    {"mask f16", mask_f16, 1.3, false},    {"mask f32", mask_f32, 1.3, false},
-    {"softcap", softcap, 1.2, false},      {"ALiBi", alibi, 1.1, false},
-    {"sinks", sinks, 1.1, false},          {"relative bias", relative, 0, false},
-    {"key lengths", lengths, 0, false},    {"stats", stats, 0, false},
-    {"dropout", dropout, 0, false},        {"paged", paged, 1.15, false},
-    {"q8_0 keys, values", q8_0, 0, false}, {"i8 keys, values", i8, 0, false},
-    {"cosine", cosine, 0, false},          {"relative keys", relative_keys, 0, false},
+    {"causal", causal, 0.6, true},
+    {"mask u8", mask_u8, 1.3, false},
+    {"mask f16", mask_f16, 1.3, false},
+    {"mask f32", mask_f32, 1.3, false},
+    {"softcap", softcap, 1.2, false},
+    {"ALiBi", alibi, 1.1, false},
+    {"sinks", sinks, 1.1, false},
+    {"relative bias", relative, 0, false},
+    {"key lengths", lengths, 0, false},
+    {"stats", stats, 0, false},
+    {"dropout", dropout, 0, false},
+    {"paged", paged, 1.15, false},
+    {"q8_0 keys, values", q8_0, 0, false},
+    {"i8 keys, values", i8, 0, false},
+    {"cosine", cosine, 0, false},
+    {"relative keys", relative_keys, 0, false},
+    {"batch invariant", batch_invariant, 0, false},
 };
 #define OPTIONS (sizeof options / sizeof *options)
 

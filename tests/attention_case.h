@@ -78,6 +78,7 @@ typedef struct attention_case {
     float dropout;
     uint64_t random_seed;
     uint32_t random_offset;
+    bool batch_invariant;
     bool no_lse;
     bool stats;
     vka_dtype scores; /* 0: none */

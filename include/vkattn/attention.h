@@ -172,6 +172,15 @@ typedef struct vka_attention_desc {
     vka_tensor content_bias;  /* u; optional: f32, f16 or bf16 [Hq, D]; absent: 0 (Shaw 2018). Needs relative_keys    */
     vka_tensor position_bias; /* v; likewise, of content_bias's type                                                 */
     uint32_t relative_keys_zero; /* the row of j = p; below L                                                       */
+
+    /* VKA_DETERMINISM_BATCH: a sequence's results have the same bits alone and in any batch, whatever the others'
+     * lengths, Nq, Nk, max_q_len and max_kv_len are. Given are heads, D, Dv, types, options, path, tile, splits,
+     * whether strides and offsets are multiples of 4 elements; and dropout and samples count batch entries. So nothing
+     * is chosen by lengths: the path is the one for many queries, query heads don't share a tile, and keys are split
+     * among workgroups only as `splits` says, each sequence's in parts of at least 256 keys (1024 on a CPU). That is
+     * slower where queries are few: for steps of decoding name VKA_ATTENTION_PATH_DECODE and 8 to 64 splits. Keys that
+     * take more than one binding are refused. (He 2025, "Defeating Nondeterminism in LLM Inference".) */
+    vka_determinism determinism;
 } vka_attention_desc;
 
 /* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,

@@ -177,6 +177,12 @@ typedef enum vka_activation {
     VKA_ACTIVATION_SIGMOID = 6, /* 1 / (1 + exp(-x))                                                             */
 } vka_activation;
 
+/* What the bits of a result may depend on, besides the device, its driver and the numbers that go into it. */
+typedef enum vka_determinism {
+    VKA_DETERMINISM_CALL = 0,  /* the description: the same call gives the same bits, every time                   */
+    VKA_DETERMINISM_BATCH = 1, /* but not what else is in the batch: an operation that has it says what that means  */
+} vka_determinism;
+
 /* Bytes of a block: of an element, but for Q8_0 and Q4_0. 0 for an invalid type. */
 VKA_API uint32_t vka_dtype_size(vka_dtype dtype);
 /* Elements of a block: 32 for Q8_0 and Q4_0, otherwise 1. 0 for an invalid type. */

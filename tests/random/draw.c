@@ -86,6 +86,7 @@ static void draw_group(ref_rng *g, random_case *r) {
     r->candidate = chance(g, 30) ? between(g, 1, 1000) : 0;
     r->path = chance(g, 40) ? VKA_ATTENTION_PATH_AUTO : (vka_attention_path)between(g, 1, LAST_PATH);
     r->splits = chance(g, 40) ? 0 : chance(g, 40) ? 1 : 2;
+    a->batch_invariant = chance(g, 10);
 }
 
 /* ---- of a case ------------------------------------------------------------------------------------------------- */

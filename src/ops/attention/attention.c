@@ -7,7 +7,7 @@
 #include "ops/attention/slices.h"
 
 enum { ARGS = VKA__ATTENTION_ARGS };
-enum { SCALE, SOFTCAP, DROPOUT, SELECTION, SCORE_STAGE, DIAGONAL, PATH, SPLITS, NUMBERS };
+enum { SCALE, SOFTCAP, DROPOUT, SELECTION, SCORE_STAGE, DIAGONAL, PATH, SPLITS, DETERMINISM, NUMBERS };
 
 #define DESC(field) offsetof(vka_attention_desc, field)
 #define F32         VKA__TYPE(VKA_F32)
@@ -60,6 +60,8 @@ static const vka__number numbers[NUMBERS] = {
     [DIAGONAL] = {"diagonal", DESC(diagonal), VKA__NUMBER_ENUM, false, 0, VKA_DIAGONAL_EXPLICIT, 0, "vka_diagonal"},
     [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_PATH_DOT, 0, "vka_attention_path"},
     [SPLITS] = {"splits", DESC(splits), VKA__NUMBER_U32, false, 0, VKA_MAX_SPLITS, 0, NULL},
+    [DETERMINISM] = {"determinism", DESC(determinism), VKA__NUMBER_ENUM, false, 0, VKA_DETERMINISM_BATCH, 0,
+                     "vka_determinism"},
 };
 
 static bool is_empty(const vka__attention_problem *p) {

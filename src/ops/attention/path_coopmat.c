@@ -90,7 +90,7 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 /* The first of the groups that fits with such a block, or one of as many keys that holds all rows and no more. */
 static bool choose_group(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t count,
                          vka__matrix_block block, vka__tile *tile) {
-    uint32_t all = p->q_len * 2 <= 32 ? vka__packed_rows(p) : p->q_len;
+    uint32_t all = vka__rows_to_hold(p, 32);
     bool found = false;
     for (uint32_t i = 0; i < count; ++i) {
         vka__tile t = {groups[i][0] * block.rows, groups[i][1], block.rows / shape_of(caps, p)->m, block.subgroups};

@@ -72,7 +72,7 @@ uint32_t vka__tile_pack_rows(const vka_device_caps *caps, const vka__attention_p
 }
 
 uint32_t vka__tile_rows(const vka__attention_problem *p) {
-    return p->q_len * 2 <= vka__tile_pack_rows(NULL, p, NULL) ? vka__packed_rows(p) : p->q_len;
+    return vka__rows_to_hold(p, vka__tile_pack_rows(NULL, p, NULL));
 }
 
 /* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the

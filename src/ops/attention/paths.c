@@ -67,8 +67,15 @@ const vka__paths vka__attention_paths = {
     .field = "q",
 };
 
+/* What the choice of a path takes all sequences for whose results must not depend on others' lengths. */
+#define MANY_QUERIES (1u << 20)
+
 uint32_t vka__group_of(const vka__attention_problem *p) {
     return p->q.shape[1] / p->k.shape[1];
+}
+
+uint32_t vka__queries(const vka__attention_problem *p) {
+    return p->batch_invariant ? MANY_QUERIES : p->q_len;
 }
 
 bool vka__map_holds(const vka__attention_problem *p, const vka__tile *tile) {
@@ -76,24 +83,28 @@ bool vka__map_holds(const vka__attention_problem *p, const vka__tile *tile) {
         return true;
     const vka_pattern_info *info = &p->pattern->info;
     /* Rows may lie in two of the map's rows of tiles, not in three. */
-    bool few = !p->permutation.present && p->q_len <= info->query_tile;
+    bool few = !p->permutation.present && vka__queries(p) <= info->query_tile;
     return (few || tile->br <= info->query_tile) && tile->bc <= info->key_tile;
 }
 
 /* Query heads that share a tile share a map, too, and rows that lie close together. Each has relative keys of its own.
  */
 static bool may_pack(const vka__attention_problem *p) {
-    bool shared = !p->pattern || (p->pattern->info.heads == 1 && p->q_len <= p->pattern->info.query_tile);
+    bool shared = !p->pattern || (p->pattern->info.heads == 1 && vka__queries(p) <= p->pattern->info.query_tile);
     shared = shared && !p->relative_keys.present;
     return vka__group_of(p) > 1 && shared && !p->permutation.present;
 }
 
 uint32_t vka__packed_rows(const vka__attention_problem *p) {
-    return p->q_len * vka__group_of(p);
+    return (uint32_t)vka__min_u64((uint64_t)vka__queries(p) * vka__group_of(p), VKA__ANY_ROWS - 1);
 }
 
 bool vka__is_convertible(const vka__view *view, vka_dtype dtype) {
     return view->dtype == dtype || view->dtype == VKA_I8 || view->dtype == VKA_Q8_0;
+}
+
+uint32_t vka__rows_to_hold(const vka__attention_problem *p, uint32_t most) {
+    return vka__queries(p) * 2 <= most ? vka__packed_rows(p) : vka__queries(p);
 }
 
 /* Four masks in a row, from a multiple of four on. */
@@ -150,7 +161,7 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, c
     const vka__attention_path *path = attention_path(choice->path);
     const vka__tile *tile = &choice->tile;
     /* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
-    bool pack = may_pack(p) && p->q_len * 2 <= path->pack_rows(caps, p, tile);
+    bool pack = may_pack(p) && vka__queries(p) * 2 <= path->pack_rows(caps, p, tile);
     uint32_t *spec = plan->main.spec;
     path->fill(caps, p, tile, plan);
     plan->path = choice->path;

@@ -34,8 +34,12 @@ bool vka__is_convertible(const vka__view *view, vka_dtype dtype);
 uint32_t vka__group_of(const vka__attention_problem *problem);
 /* Is a tile small enough for the walk over the problem's block map, if it has one? */
 bool vka__map_holds(const vka__attention_problem *problem, const vka__tile *tile);
+/* The most queries of a sequence, or many, where the choice must not follow from them. */
+uint32_t vka__queries(const vka__attention_problem *problem);
 /* Rows of a grid head when packed. */
 uint32_t vka__packed_rows(const vka__attention_problem *problem);
+/* Rows of a grid head, which is packed where twice its queries are at most `most`. */
+uint32_t vka__rows_to_hold(const vka__attention_problem *problem, uint32_t most);
 
 /* What the dot path shares with the tile path. */
 

@@ -23,12 +23,13 @@ uint32_t vka__attention_rows(const vka__attention_problem *p) {
     return p->permutation.present ? p->permutation.shape[2] : p->q_len;
 }
 
-/* Scores are exported by a kernel of their own. */
+/* Scores are exported by a kernel of their own. Kernels with options round otherwise than those without, and lengths
+ * are an option. */
 static bool needs_options(const vka__attention_problem *p) {
     const vka__view *views[] = {&p->mask,    &p->relative,    &p->alibi,   &p->sinks,        &p->q_list,
                                 &p->kv_list, &p->pages,       &p->k_scale, &p->v_scale,      &p->stats,
                                 &p->map,     &p->permutation, &p->cosine,  &p->relative_keys};
-    bool with_options = p->options;
+    bool with_options = p->options || p->batch_invariant;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         with_options = with_options || views[i]->present;
     return with_options;
@@ -75,8 +76,8 @@ static uint32_t splits_to_balance(const vka__pattern_shape *pattern, uint64_t pl
  * holds, so the targets are by class: a few per core of a CPU, several hundred on a large GPU. */
 static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_problem *p, uint64_t groups,
                               const vka__attention_plan *plan) {
-    if (p->splits)
-        return p->splits;
+    if (p->splits || p->batch_invariant)
+        return vka__max_u32(p->splits, 1);
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
     target = plan->workgroups ? plan->workgroups : target;
@@ -310,6 +311,22 @@ static void fill_pattern(const vka_device_caps *caps, const vka__attention_probl
                                      p->splits ? 1 : vka__div_up(least_keys(caps), info->key_tile));
 }
 
+/* Where sums of parts are added up would follow from how large a batch or its cache is. */
+static bool keeps_batch_invariance(const vka__attention_problem *p, const vka__attention_plan *plan,
+                                   vka__refusal *refusal) {
+    if (!p->batch_invariant)
+        return true;
+    if (plan->parts > 1)
+        return vka__refuse(refusal, "determinism",
+                           "VKA_DETERMINISM_BATCH needs keys that one binding sees, but these take %u", plan->parts);
+    if (p->splits > 1 && plan->splits == 1)
+        return vka__refuse(refusal, "splits",
+                           "is %u, but the partial results of so many exceed what a binding sees, and "
+                           "VKA_DETERMINISM_BATCH leaves no other number",
+                           p->splits);
+    return true;
+}
+
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                                vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
@@ -338,6 +355,8 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
     plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
     plan_grids(caps, p, plan, slice_batches, slice_q_heads);
+    if (!keeps_batch_invariance(p, plan, refusal))
+        return VKA_UNSUPPORTED;
     plan->slices = plan->slice == VKA__SLICE_ALL ? 1 : p->batch * (p->q.shape[1] / slice_q_heads) * plan->row_parts;
     if (plan->params.splits > 1)
         plan_merge(caps, p, plan, slice_batches, slice_q_heads);

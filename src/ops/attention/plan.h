@@ -52,6 +52,7 @@ typedef struct vka__attention_problem {
     uint32_t path;             /* vka_attention_path                                  */
     vka__tile tile;            /* bc = 0: choose                                      */
     uint32_t splits;           /* 0 = choose                                          */
+    bool batch_invariant;      /* bits must not depend on other sequences             */
     const vka__tuning *tuning; /* what was measured on this device; may be NULL */
 } vka__attention_problem;
 
