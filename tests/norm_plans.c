@@ -108,7 +108,34 @@ void norm_test_plan_by_device(const norm_op *op) {
         vka__call c;
         p.path = VKA_NORM_PATH_AUTO;
         if (plan(&c, op, &devices[i], &p)) {
-            cr_expect_eq(is_lane(&c), devices[i].caps.type == VKA_DEVICE_CPU, "%s", devices[i].name);
+            bool software = is_lane(&c) || c.key[0].spec[VKA_SPEC_SUBGROUP];
+            cr_expect_eq(software, devices[i].caps.type == VKA_DEVICE_CPU, "%s", devices[i].name);
         }
+    }
+}
+
+/* A subgroup a row where a driver loads a vector of lanes at once, rows are long enough and either stay in its registers
+ * or are few. */
+void norm_test_plan_by_rows(const norm_op *op) {
+    static const struct {
+        const char *device;
+        uint32_t rows, cols, subgroup, vectors, rows_of_group;
+    } cases[] = {
+        {"lavapipe 25.0", 4096, 1024, 0, 0, 0}, {"lavapipe 26.1", 4096, 124, 0, 0, 0},
+        {"lavapipe 26.1", 4096, 130, 0, 0, 0}, /* not in whole vectors */
+        {"lavapipe 26.1", 4096, 128, 8, 4, 16}, {"lavapipe 26.1", 4096, 1024, 8, 32, 16},
+        {"lavapipe 26.1", 511, 1024, 8, 32, 1}, {"lavapipe 26.1", 16, 1028, 0, 0, 0},
+        {"lavapipe 26.1", 15, 1028, 8, 0, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vka_layer_norm_desc p = {.x = vka_tensor_2d(NULL, VKA_F32, cases[i].rows, cases[i].cols)};
+        p.out = p.x;
+        vka__call c;
+        cr_assert(plan(&c, op, device_named(cases[i].device), &p));
+        const uint32_t *spec = c.key[0].spec;
+        cr_expect_eq(is_lane(&c), !cases[i].subgroup, "case %zu", i);
+        cr_expect_eq(spec[VKA_SPEC_SUBGROUP], cases[i].subgroup, "case %zu", i);
+        cr_expect_eq(spec[VKA_SPEC_COLS], cases[i].vectors, "case %zu", i);
+        cr_expect_eq(spec[VKA_SPEC_BR], cases[i].rows_of_group, "case %zu", i);
     }
 }

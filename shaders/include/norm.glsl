@@ -253,15 +253,21 @@ float nearer_centre(float centre, float sum, uint pass) {
 
 // ---- results ----------------------------------------------------------------------------------------------------------
 
-vec4 scale_and_shift(Row row, vec4 y, uint c) {
+vec4 scale_of(Row row, uint c) {
     vec4 scale = has(VKA_FLAG_WEIGHT) ? weights_of(row, c) : vec4(1.0);
-    if (has(VKA_FLAG_ZERO_CENTRED))
-        scale += 1.0;
-    return fma(y, scale, has(VKA_FLAG_BIAS) ? biases_of(row, c) : vec4(0.0));
+    return has(VKA_FLAG_ZERO_CENTRED) ? scale + 1.0 : scale;
+}
+
+vec4 shift_of(Row row, uint c) {
+    return has(VKA_FLAG_BIAS) ? biases_of(row, c) : vec4(0.0);
+}
+
+vec4 normalised(vec4 y, Centre centre, float inverse) {
+    return fma(y - centre.near, vec4(inverse), vec4(-centre.rest * inverse));
 }
 
 vec4 result(Row row, vec4 y, uint c, Centre centre, float inverse) {
-    return scale_and_shift(row, fma(y - centre.near, vec4(inverse), vec4(-centre.rest * inverse)), c);
+    return fma(normalised(y, centre, inverse), scale_of(row, c), shift_of(row, c));
 }
 
 void store_values(Row row, uint c, vec4 y, Centre centre, float inverse) {

@@ -43,11 +43,14 @@ struct Values {
     bvec4 hidden; // -inf, or from `live` on, the row's length
 };
 
+Values all_values_of(vec4 x) {
+    return Values(x, equal(floatBitsToUint(x), uvec4(0xff800000u)));
+}
+
 // `live` is the same for all vectors that are whole.
 Values values_of(vec4 x, uint c, uint live) {
     uvec4 column = 4u * c + uvec4(0u, 1u, 2u, 3u);
-    vec4 y = mix(x, vec4(negative_infinity()), greaterThanEqual(column, uvec4(live)));
-    return Values(y, equal(floatBitsToUint(y), uvec4(0xff800000u)));
+    return all_values_of(mix(x, vec4(negative_infinity()), greaterThanEqual(column, uvec4(live))));
 }
 
 float largest(vec4 y) {

@@ -1,5 +1,8 @@
-// The softmax of a row that a workgroup shares. Expects GROUP_SIZE, VKA_SUBGROUP and softmax.glsl.
+// The softmax of a row that a workgroup shares. Expects GROUP_SIZE, VKA_SUBGROUP and softmax.glsl. With the
+// specialization constant SUBGROUP the workgroup is a single subgroup.
 // SPDX-License-Identifier: MIT
+
+layout(constant_id = VKA_SPEC_SUBGROUP) const uint SUBGROUP = 0u;
 
 // Room for subgroups of any width, even of one invocation.
 shared float parts[GROUP_SIZE];
@@ -7,6 +10,8 @@ shared float parts[GROUP_SIZE];
 #if VKA_SUBGROUP
 #define VKA_GROUP_REDUCTION(name, of_subgroup, of_two, empty)                                                          \
     float name(float value) {                                                                                          \
+        if (SUBGROUP > 0u)                                                                                             \
+            return of_subgroup(value);                                                                                 \
         barrier();                                                                                                     \
         float mine = of_subgroup(value);                                                                               \
         if (subgroupElect())                                                                                           \

@@ -43,8 +43,10 @@ bool fast() {
     return has(VKA_FLAG_VEC4);
 }
 
-// Vector c of a row; columns that are not live are not read.
-Values row_values(Row row, uint c) {
+// Vector c of a row; columns that are not live are not read. `whole`: all are, for certain.
+Values row_values(Row row, uint c, bool whole) {
+    if (whole)
+        return all_values_of(x_words4(row.x, p.x.d, c, p.cols, fast()));
     vec4 x = 4u * c < row.live ? x_words4(row.x, p.x.d, c, p.cols, fast()) : vec4(0.0);
     return values_of(x, c, row.live);
 }
@@ -55,18 +57,19 @@ float normaliser(State s) {
 }
 
 // Hidden values have a weight of 0.
-vec4 result(Row row, uint c, Values v, State s, vec4 weight, float normal) {
+vec4 result(Row row, uint c, bool whole, Values v, State s, vec4 weight, float normal) {
     vec4 y = weight * normal, none = vec4(0.0);
     if (has(VKA_FLAG_LOG)) {
         none = vec4(negative_infinity());
         y = mix(below(v.x, s.maximum) * p.log_scale - normal, none, v.hidden);
     }
+    y = s.spoilt ? vec4(not_a_number()) : y;
     uvec4 column = 4u * c + uvec4(0u, 1u, 2u, 3u);
-    return mix(s.spoilt ? vec4(not_a_number()) : y, none, greaterThanEqual(column, uvec4(row.live)));
+    return whole ? y : mix(y, none, greaterThanEqual(column, uvec4(row.live)));
 }
 
 // The second pass over a row that was read once.
 vec4 later_result(Row row, uint c, State s, float normal) {
-    Values v = row_values(row, c);
-    return result(row, c, v, s, has(VKA_FLAG_LOG) ? vec4(0.0) : weights(v, s.maximum), normal);
+    Values v = row_values(row, c, false);
+    return result(row, c, false, v, s, has(VKA_FLAG_LOG) ? vec4(0.0) : weights(v, s.maximum), normal);
 }

@@ -1,5 +1,6 @@
 #version 450
-// Norms where a workgroup owns a row, for GPUs: neighbours read neighbouring columns.
+// Norms where a workgroup owns a row, for GPUs: neighbours read neighbouring columns. Or a subgroup of its own does, for
+// software drivers whose lanes load together: no barriers, and weights and biases are read once for BR rows.
 //
 // Invocation t owns the vectors of four columns t, t + GROUP_SIZE, .. Rows of up to COLS vectors an invocation are kept in
 // registers and read once; longer ones (COLS = 0) are read again for the variance and the result. The mean is exact to
@@ -17,13 +18,25 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
 
+layout(constant_id = VKA_SPEC_SUBGROUP) const uint SUBGROUP = 0u;
+layout(constant_id = VKA_SPEC_BR) const uint BR = 1u;
+
 const uint KEPT = COLS > 0u ? COLS : 1u;
+// Weights and biases wait in registers, if rows do.
+const bool KEEPS_WEIGHTS = BR > 1u && COLS > 0u;
+const uint KEPT_WEIGHTS = KEEPS_WEIGHTS ? KEPT : 1u;
+
+vec4 scales[KEPT_WEIGHTS], shifts[KEPT_WEIGHTS];
 
 // Room for subgroups of any width, even of one invocation.
 shared vec2 parts[GROUP_SIZE];
 
 // The sum over the workgroup, in an order that never changes.
 vec2 group_sum(vec2 value) {
+#if VKA_SUBGROUP
+    if (SUBGROUP > 0u)
+        return subgroupAdd(value);
+#endif
     barrier();
 #if VKA_SUBGROUP
     vec2 mine = subgroupAdd(value);
@@ -68,19 +81,39 @@ void scaled_row(Row row) {
         store_statistics(row, centre, inverse, SCALE);
 }
 
-void main() {
-    Row row = find_row(gl_WorkGroupID.x);
+// Of the vectors that are kept, all but the last one are in every row.
+bool is_there(uint i) {
+    return i + 1u < COLS || vector(i) < row_vectors();
+}
+
+void keep_weights(Row row) {
+    [[unroll]] for (uint i = 0u; i < KEPT; ++i)
+        if (is_there(i)) {
+            scales[i] = scale_of(row, vector(i));
+            shifts[i] = shift_of(row, vector(i));
+        }
+}
+
+void store_kept(Row row, uint i, vec4 y, Centre centre, float inverse) {
+    if (KEEPS_WEIGHTS)
+        put_result(row, vector(i), fma(normalised(y, centre, inverse), scales[i], shifts[i]));
+    else
+        store_values(row, vector(i), y, centre, inverse);
+}
+
+void do_row(Row row) {
     uint vectors = row_vectors(), count = (vectors + GROUP_SIZE - 1u) / GROUP_SIZE;
     float origin = row_origin(row);
     // The sum may be stored over x: everybody has the origin before anybody stores.
     memoryBarrierBuffer();
-    barrier();
+    if (SUBGROUP == 0u)
+        barrier();
     vec4 kept[KEPT];
     float local = 0.0;
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
-            kept[i] = vector(i) < vectors ? first_values(row, vector(i)) : vec4(0.0);
-            if (vector(i) < vectors)
+            kept[i] = is_there(i) ? first_values(row, vector(i)) : vec4(0.0);
+            if (is_there(i))
                 local += total(deviation(kept[i], origin, vector(i)));
         }
     } else {
@@ -99,7 +132,7 @@ void main() {
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
             vec4 d = deviation(kept[i], centre.near, vector(i));
-            if (vector(i) < vectors)
+            if (is_there(i))
                 sums += vec2(total(d), dot(d, d));
         }
     } else {
@@ -121,8 +154,8 @@ void main() {
     float inverse = inverse_of(variance_);
     if (COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i)
-            if (vector(i) < vectors)
-                store_values(row, vector(i), kept[i], centre, inverse);
+            if (is_there(i))
+                store_kept(row, i, kept[i], centre, inverse);
     } else {
         for (uint i = 0u; i < count; ++i)
             if (vector(i) < vectors)
@@ -130,4 +163,12 @@ void main() {
     }
     if (gl_LocalInvocationIndex == 0u)
         store_statistics(row, centre, inverse, 1.0);
+}
+
+void main() {
+    uint first = gl_WorkGroupID.x * BR;
+    if (KEEPS_WEIGHTS)
+        keep_weights(find_row(first));
+    [[dont_unroll]] for (uint i = 0u; i < BR && (i == 0u || first + i < push.rows); ++i)
+        do_row(find_row(first + i));
 }

@@ -1,5 +1,6 @@
 #version 450
-// Softmax where a workgroup owns a row, for GPUs: neighbours read neighbouring columns.
+// Softmax where a workgroup owns a row, for GPUs: neighbours read neighbouring columns. Or a subgroup of its own does, for
+// software drivers whose lanes load together: no barriers, BR rows one after the other.
 //
 // Invocation t owns the vectors of four columns t, t + GROUP_SIZE, .. Rows of up to COLS vectors an invocation are kept in
 // registers: read once, and each exponential taken once. Longer ones (COLS = 0) are walked for maximum and sum, and read
@@ -16,6 +17,7 @@
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
+layout(constant_id = VKA_SPEC_BR) const uint BR = 1u;
 
 #include "softmax_group.glsl"
 
@@ -25,12 +27,17 @@ uint vector(uint i) {
     return i * GROUP_SIZE + gl_LocalInvocationIndex;
 }
 
+// Of the vectors that are kept, all but the last one are in every row that has no length.
+bool is_whole(uint i) {
+    return i + 1u < COLS && !has(VKA_FLAG_LENGTHS);
+}
+
 void kept_row(Row row) {
     Values kept[KEPT];
     vec4 weight[KEPT];
     State s = no_values();
     [[unroll]] for (uint i = 0u; i < KEPT; ++i) {
-        kept[i] = row_values(row, vector(i));
+        kept[i] = row_values(row, vector(i), is_whole(i));
         s.maximum = max(s.maximum, largest(kept[i].x));
         s.spoilt = s.spoilt || spoils(kept[i]);
     }
@@ -44,13 +51,12 @@ void kept_row(Row row) {
     s.spoilt = is_nonfinite(s.sum);
     float normal = normaliser(s);
     [[unroll]] for (uint i = 0u; i < KEPT; ++i)
-        if (4u * vector(i) < p.cols)
+        if (i + 1u < COLS || 4u * vector(i) < p.cols)
             out_put_words4(row.out_, p.out_.d, vector(i), p.cols, fast(),
-                           result(row, vector(i), kept[i], s, weight[i], normal));
+                           result(row, vector(i), is_whole(i), kept[i], s, weight[i], normal));
 }
 
-void main() {
-    Row row = find_row(gl_WorkGroupID.x);
+void do_row(Row row) {
     if (COLS > 0u) {
         kept_row(row);
         return;
@@ -59,4 +65,10 @@ void main() {
     float normal = normaliser(s);
     for (uint c = gl_LocalInvocationIndex; 4u * c < p.cols; c += GROUP_SIZE)
         out_put_words4(row.out_, p.out_.d, c, p.cols, fast(), later_result(row, c, s, normal));
+}
+
+void main() {
+    uint first = gl_WorkGroupID.x * BR;
+    [[dont_unroll]] for (uint i = 0u; i < BR && (i == 0u || first + i < push.rows); ++i)
+        do_row(find_row(first + i));
 }

@@ -216,15 +216,21 @@ bool vka__rows_plan(vka__call *call, uint32_t arg, uint32_t units, uint32_t grou
 /* Kernels of one operation in which a workgroup owns a row, or an invocation. */
 typedef struct vka__row_kernels {
     vka__kernel lane, group, group_subgroup;
+    uint32_t subgroup_rows; /* that a workgroup of a single subgroup does in turn; 0: the kernel has no such way */
+    uint32_t long_rows;     /* of rows that are read again for each pass: fewer than these are done so */
 } vka__row_kernels;
-/* Does the path of the description, number `path`, or the device, want an invocation a row? All enumerations of such
- * paths have 0 for the device's choice, 1 for lanes, 2 for groups. */
-bool vka__rows_in_lanes(const vka__call *call, uint32_t path);
+/* What they are chosen by. */
+typedef struct vka__row_problem {
+    uint32_t path; /* number of the path in the description: 0 for the device's choice, 1 for lanes, 2 for groups */
+    uint64_t rows;
+    uint32_t cols, most; /* columns; invocations of a workgroup at most                                           */
+    bool vec4;           /* rows are contiguous and aligned                                                       */
+} vka__row_problem;
+/* Adds the pipeline for rows and returns how many a workgroup does. Short rows stay in the registers of a workgroup,
+ * VKA_SPEC_COLS vectors an invocation. */
+uint32_t vka__rows_add_key(vka__call *call, const vka__row_kernels *kernels, const vka__row_problem *problem);
 /* The lines about the first pipeline's path; `shared`: bytes of each invocation of a workgroup that owns a row. */
 void vka__rows_explain(const vka__call *call, uint32_t path, uint32_t shared, vka__text *text);
-/* Adds the pipeline for rows of `cols` columns and returns how many a workgroup does. Short rows stay in the registers
- * of a workgroup of at most `most` invocations, VKA_SPEC_COLS vectors each. */
-uint32_t vka__rows_add_key(vka__call *call, const vka__row_kernels *kernels, bool lane, uint32_t cols, uint32_t most);
 /* Dispatch `index` with the first pipeline: binds boxes and whole tensors. */
 void vka__rows_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
 

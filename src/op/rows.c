@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+#include "op/known_drivers.h"
+#include "op/tile.h"
+
 bool vka__call_sees_whole(vka__call *c) {
     for (uint32_t i = 0; i < c->op->arg_count; ++i) {
         const vka__arg *a = &c->op->args[i];
@@ -75,14 +78,45 @@ bool vka__rows_plan(vka__call *c, uint32_t arg, uint32_t units, uint32_t group) 
     return true;
 }
 
-uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, bool lane, uint32_t cols, uint32_t most) {
-    if (lane) {
+/* Software drivers that load and store a vector of lanes by one instruction: there a subgroup a row reads it once, where
+ * an invocation a row reads it again for each pass. Others make a loop of every load. */
+static bool has_lane_vectors(const vka_device_caps *caps) {
+    return caps->type == VKA_DEVICE_CPU && caps->driver_id == VKA__DRIVER_LLVMPIPE && !vka__is_slow_compiler(caps) &&
+           caps->subgroup_arithmetic && caps->subgroup_min == caps->subgroup_max && caps->subgroup_size >= 4 &&
+           caps->subgroup_size <= caps->max_invocations;
+}
+
+/* Vectors of a row that wait in an invocation's registers, or rather in its stack, whose loads are cheap. */
+#define MOST_KEPT 32
+
+/* A subgroup a row, if rows are not too short to be worth it, nor so long that they are read again for each pass. */
+static bool suits_subgroup(const vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
+    uint32_t vectors = vka__div_up(p->cols, 4);
+    if (c->number[p->path] || !has_lane_vectors(c->caps) || !kernels->subgroup_rows || !p->vec4)
+        return false;
+    return vectors >= 4 * c->caps->subgroup_size &&
+           (vectors <= MOST_KEPT * c->caps->subgroup_size || p->rows < kernels->long_rows);
+}
+
+static uint32_t add_software_key(vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
+    if (!suits_subgroup(c, kernels, p)) {
         uint32_t group = vka__min_u32(8, c->caps->max_invocations);
         vka__call_add_key(c, kernels->lane, group);
         return group;
     }
-    uint32_t vectors = vka__div_up(cols, 4), group = 32;
-    most = vka__min_u32(most, c->caps->max_invocations);
+    uint32_t width = c->caps->subgroup_size, each = vka__div_up(vka__div_up(p->cols, 4), width);
+    vka__pipeline_key *key = vka__call_add_key(c, kernels->group_subgroup, width);
+    key->spec[VKA_SPEC_SUBGROUP] = width;
+    key->spec[VKA_SPEC_COLS] = each <= MOST_KEPT ? each : 0;
+    /* Enough workgroups must be left for all cores. */
+    return key->spec[VKA_SPEC_BR] = p->rows >= 512 ? kernels->subgroup_rows : 1;
+}
+
+uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
+    bool software = c->caps->type == VKA_DEVICE_CPU;
+    if (c->number[p->path] ? c->number[p->path] == 1 : software)
+        return add_software_key(c, kernels, p);
+    uint32_t vectors = vka__div_up(p->cols, 4), group = 32, most = vka__min_u32(p->most, c->caps->max_invocations);
     while (group < most && group * 2 <= vectors)
         group *= 2;
     group = vka__min_u32(group, c->caps->max_invocations);
@@ -90,20 +124,19 @@ uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, bool l
     bool subgroup = c->caps->subgroup_arithmetic && c->caps->subgroup_min >= 4;
     vka__pipeline_key *key = vka__call_add_key(c, subgroup ? kernels->group_subgroup : kernels->group, group);
     key->spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
-    return 1;
+    return key->spec[VKA_SPEC_BR] = 1;
 }
 
-bool vka__rows_in_lanes(const vka__call *c, uint32_t path) {
-    return c->number[path] ? c->number[path] == 1 : c->caps->type == VKA_DEVICE_CPU;
-}
-
+/* Of a lane's key, no rows of a workgroup. */
 void vka__rows_explain(const vka__call *c, uint32_t path, uint32_t shared, vka__text *text) {
     const uint32_t *spec = c->key[0].spec;
-    bool lane = vka__rows_in_lanes(c, path);
-    const char *why = lane ? "software driver: no barriers" : "GPU: coalesced rows";
+    bool lane = !spec[VKA_SPEC_BR], subgroup = spec[VKA_SPEC_SUBGROUP];
+    const char *why = lane       ? "software driver: no barriers"
+                      : subgroup ? "software driver with instructions for lanes: rows are read once"
+                                 : "GPU: coalesced rows";
     vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\n",
-             lane ? "lane" : "group", c->number[path] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
-             lane ? 0 : shared * spec[VKA_SPEC_GROUP_SIZE], vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4));
+             lane ? "lane" : subgroup ? "subgroup" : "group", c->number[path] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
+             lane || subgroup ? 0 : shared * spec[VKA_SPEC_GROUP_SIZE], vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4));
 }
 
 void vka__rows_dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {

@@ -64,9 +64,10 @@ static bool plan_total(vka__call *c) {
 
 static bool plan(vka__call *c) {
     static const vka__row_kernels kernels = {VKA__cross_entropy_lane, VKA__cross_entropy_group,
-                                             VKA__cross_entropy_group_sg};
+                                             VKA__cross_entropy_group_sg, 0, 0};
     uint32_t cols = c->view[LOGITS].shape[3];
-    uint32_t rows = vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, PATH), cols, cols > 32768 ? 512 : 256);
+    vka__row_problem problem = {.path = PATH, .cols = cols, .most = cols > 32768 ? 512 : 256};
+    uint32_t rows = vka__rows_add_key(c, &kernels, &problem);
     uint32_t *spec = c->key[ROWS].spec;
     spec[VKA_SPEC_COLS] = 0; /* nothing is read twice */
     spec[VKA_SPEC_FLAGS] =

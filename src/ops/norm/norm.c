@@ -25,9 +25,15 @@ static uint32_t flags_of(const vka__call *c) {
 bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
     const vka__view *x = &c->view[VKA__NORM_X], *weight = &c->view[VKA__NORM_WEIGHT];
     vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
-    static const vka__row_kernels kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg};
-    uint32_t group_rows = vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, VKA__NORM_PATH), x->shape[3], 256);
-    c->key[0].spec[VKA_SPEC_FLAGS] = flags_of(c) | flags;
+    static const vka__row_kernels kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg, 16, 16};
+    flags |= flags_of(c);
+    vka__row_problem problem = {.path = VKA__NORM_PATH,
+                                .rows = vka__volume(x->shape),
+                                .cols = x->shape[3],
+                                .most = 256,
+                                .vec4 = flags & VKA_FLAG_VEC4};
+    uint32_t group_rows = vka__rows_add_key(c, &kernels, &problem);
+    c->key[0].spec[VKA_SPEC_FLAGS] = flags;
     c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, VKA__NORM_X, VKA_ROLE_X) |
                                      vka__call_type(c, weight->present ? VKA__NORM_WEIGHT : bias, VKA_ROLE_TABLE);
     params->weight_stride = (uint32_t)weight->stride[3];

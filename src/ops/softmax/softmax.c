@@ -44,10 +44,16 @@ static vka_strides length_strides(const vka__call *c) {
 }
 
 static bool plan(vka__call *c) {
-    static const vka__row_kernels kernels = {VKA__softmax_lane, VKA__softmax_group, VKA__softmax_group_sg};
-    uint32_t cols = vka__call_letter(c, 'C'), most = cols > 32768 ? 512 : 256;
-    uint32_t rows = vka__rows_add_key(c, &kernels, vka__rows_in_lanes(c, PATH), cols, most);
+    static const vka__row_kernels kernels = {VKA__softmax_lane, VKA__softmax_group, VKA__softmax_group_sg, 4,
+                                             UINT32_MAX};
+    uint32_t cols = vka__call_letter(c, 'C');
     bool vec4 = vka__call_vec4(c, BIT(X) | BIT(OUT));
+    vka__row_problem problem = {.path = PATH,
+                                .rows = vka__volume(c->view[X].shape),
+                                .cols = cols,
+                                .most = cols > 32768 ? 512 : 256,
+                                .vec4 = vec4};
+    uint32_t rows = vka__rows_add_key(c, &kernels, &problem);
     uint32_t *spec = c->key[0].spec;
     if (!vec4 && spec[VKA_SPEC_COLS] > 4)
         spec[VKA_SPEC_COLS] = 0; /* loads of single elements need registers, too: Adreno would spill */

@@ -361,6 +361,23 @@ Test(softmax, refusals) {
     context_close(&c);
 }
 
+/* A subgroup a row where a driver loads a vector of lanes at once and rows are long enough. */
+Test(softmax, plans_by_rows_of_software_drivers) {
+    static const struct {
+        const char *device;
+        uint32_t cols, subgroup, vectors;
+    } cases[] = {{"lavapipe 25.0", 1024, 0, 0}, {"lavapipe 26.1", 124, 0, 0},    {"lavapipe 26.1", 1022, 0, 0},
+                 {"lavapipe 26.1", 128, 8, 4},  {"lavapipe 26.1", 1024, 8, 32},  {"lavapipe 26.1", 1028, 8, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vka_softmax_desc desc = {.x = vka_tensor_2d(NULL, VKA_F32, 4096, cases[i].cols)};
+        desc.out = desc.x;
+        vka__call c;
+        cr_assert(plan_call(&c, &vka__op_softmax, &device_named(cases[i].device)->caps, &desc, sizeof desc));
+        cr_expect_eq(c.key[0].spec[VKA_SPEC_SUBGROUP], cases[i].subgroup, "case %zu", i);
+        cr_expect_eq(c.key[0].spec[VKA_SPEC_COLS], cases[i].vectors, "case %zu", i);
+    }
+}
+
 /* Plans for devices that are not here keep to their limits, and do every row once. */
 Test(softmax, plans) {
     ref_rng rng = ref_rng_seed(test_seed());
