@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/linear/plan.h"
+
 static const char *describe(const linear_problem *p, const vka_linear_desc *d, char *text, size_t size) {
     const linear_case *l = &p->l;
     snprintf(text, size,
@@ -150,18 +152,24 @@ void linear_run(linear_problem *p, const vka_linear_desc *d) {
     compare(p, d);
 }
 
-uint32_t linear_all_paths(context *c, linear_case l) {
-    static uint32_t turn;
+uint32_t linear_paths(context *c, const vka_linear_desc *desc) {
     vka_linear_candidate list[256];
     uint32_t count = 0, paths = 0;
-    linear_problem p = linear_make(c, l, test_seed());
-    vka_linear_desc d = linear_desc(&p);
-    EXPECT_OK(vka_linear_candidates(c->device, &d, list, 256, &count));
+    EXPECT_OK(vka_linear_candidates(c->device, desc, list, 256, &count));
+    cr_assert_leq(count, 256);
     for (uint32_t i = 0; i < count; i++) {
         paths |= 1u << list[i].path;
     }
+    return paths;
+}
+
+uint32_t linear_all_paths(context *c, linear_case l) {
+    static uint32_t turn;
+    linear_problem p = linear_make(c, l, test_seed());
+    vka_linear_desc d = linear_desc(&p);
+    uint32_t paths = linear_paths(c, &d);
     uint32_t step = context_compiles_slowly(c) ? 4 : context_takes_turns(c) ? 2 : 1, skip = turn++ % step;
-    for (uint32_t path = VKA_LINEAR_PATH_VECTOR; path <= VKA_LINEAR_PATH_ROW; path++) {
+    for (uint32_t path = VKA_LINEAR_PATH_VECTOR; path < vka__linear_paths.path_count; path++) {
         d.path = (vka_linear_path)path;
         if ((paths >> path & 1) && skip++ % step == 0) {
             linear_run(&p, &d);

@@ -39,6 +39,9 @@ vka_linear_desc linear_desc(const linear_problem *p);
  * that nothing else has changed. */
 void linear_run(linear_problem *p, const vka_linear_desc *desc);
 
+/* The paths that take it here, as bits. */
+uint32_t linear_paths(context *c, const vka_linear_desc *desc);
+
 /* make, run on each path that takes it, with what is chosen and with three splits; destroy. Returns the paths, as bits.
  */
 uint32_t linear_all_paths(context *c, linear_case l);

@@ -50,10 +50,9 @@ static vka_tensor tensor(const bench_case *c, bench_slot slot) {
 }
 
 static const uint32_t linear_paths[] = {
-    [BENCH_PATH_ROW] = VKA_LINEAR_PATH_ROW,
-    [BENCH_PATH_VECTOR] = VKA_LINEAR_PATH_VECTOR,
-    [BENCH_PATH_TILE] = VKA_LINEAR_PATH_TILE,
-    [BENCH_PATH_COOPMAT] = VKA_LINEAR_PATH_COOPMAT,
+    [BENCH_PATH_ROW] = VKA_LINEAR_PATH_ROW,           [BENCH_PATH_VECTOR] = VKA_LINEAR_PATH_VECTOR,
+    [BENCH_PATH_TILE] = VKA_LINEAR_PATH_TILE,         [BENCH_PATH_COOPMAT] = VKA_LINEAR_PATH_COOPMAT,
+    [BENCH_PATH_COOPMAT2] = VKA_LINEAR_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_LINEAR_PATH_DOT,
 };
 
 bench_path bench_linear_path(uint32_t path) {
@@ -98,7 +97,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 BENCH_OPERATION(linear, .title = "linear layer", .word = "linear ", .group = "Linear layers",
                 .shape = BENCH_SHAPE_LINEAR, .splits = true,
                 .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_VECTOR) | BENCH_BIT(BENCH_PATH_TILE) |
-                         BENCH_BIT(BENCH_PATH_COOPMAT),
+                         BENCH_BIT(BENCH_PATH_COOPMAT) | BENCH_BIT(BENCH_PATH_COOPMAT2) | BENCH_BIT(BENCH_PATH_DOT),
                 .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_OUT),
                 .check = bench_weight_check, .label = label, .cost = cost, .memory_bound = memory_bound,
                 .tensor = tensor, .effort = effort, .reference = reference);

@@ -19,6 +19,11 @@ typedef enum vka_linear_path {
      * rounded to x's type, as if they were a tensor of it. */
     VKA_LINEAR_PATH_COOPMAT = 3,
     VKA_LINEAR_PATH_ROW = 4, /* an invocation owns rows, weights are broadcast: software drivers alone                */
+    /* TILE with pairs of f16, whose products an instruction sums in f32 (VK_VALVE_shader_mixed_float_dot_product; for
+     * tests also without). x is f16, weights are f16, or quantised and rounded to it. */
+    VKA_LINEAR_PATH_DOT = 5,
+    /* Matrices that span a whole tile (VK_NV_cooperative_matrix2). x and weights as for DOT. */
+    VKA_LINEAR_PATH_COOPMAT2 = 6,
 } vka_linear_path;
 
 /* How a path cuts its work: the numbers that vka_linear_explain prints. All zero: chosen. */
@@ -26,10 +31,10 @@ typedef struct vka_linear_tile {
     uint32_t row_tile;            /* rows of x of a workgroup                                                      */
     uint32_t output_tile;         /* outputs of a workgroup                                                        */
     uint32_t rows_per_invocation; /* COOPMAT: products stacked in a subgroup's block; VECTOR: eights of columns of a */
-                                  /*   step                                                                        */
+                                  /*   step; COOPMAT2: a step's columns, in the granularity of matrices            */
     uint32_t team;                /* invocations side by side that share rows; VECTOR: that share columns, 1 on   */
                                   /*   software drivers, where each has outputs of its own; COOPMAT:               */
-                                  /*   subgroups side by side; ROW: 1                                              */
+    /*   subgroups side by side; ROW, COOPMAT2: 1                                            */
 } vka_linear_tile;
 
 /* One linear layer. K columns, N outputs. */

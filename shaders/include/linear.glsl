@@ -146,6 +146,14 @@ Eight weight_eight(uint row, uint c) {
     return e;
 }
 
+// One element of quantised weights.
+float weight_element(uint element) {
+    uint block = block_of(element), i = element & 31u;
+    uint at = 2u * (block + 1u) + (WEIGHT_TYPE == VKA_TYPE_Q4_0 ? i & 15u : i), bits = weights_w[at >> 2] >> (at & 3u) * 8u;
+    float x = WEIGHT_TYPE == VKA_TYPE_Q4_0 ? float(bits >> (i >> 4) * 4u & 15u) - 8.0 : float(int(bits << 24) >> 24);
+    return x * weight_scale(block);
+}
+
 float dot_add(vec4 a, vec4 b, float sum) {
     return fma(a.w, b.w, fma(a.z, b.z, fma(a.y, b.y, fma(a.x, b.x, sum))));
 }
@@ -166,6 +174,16 @@ void put_results(Batch b, uint row, uint d, vec4 y) {
     if (has(VKA_LINEAR_RESIDUAL))
         y += residual_row4(b.residual + row * p.residual.n, p.residual.d, d, push.dim1, has(VKA_LINEAR_RESIDUAL_VEC4));
     out_put_row4(b.out_ + row * p.out_.n, p.out_.d, d, push.dim1, has(VKA_LINEAR_OUT_VEC4), y);
+}
+
+// The same of one output, which the caller stores.
+float result(Batch b, uint row, uint n, float y) {
+    if (has(VKA_LINEAR_BIAS))
+        y += bias_at(push.base[VKA_BIND_LINEAR_BIAS] + n * p.bias_stride);
+    y = activate(ACTIVATION, y);
+    if (has(VKA_LINEAR_RESIDUAL))
+        y += residual_at(b.residual + row * p.residual.n + n * p.residual.d);
+    return y;
 }
 
 void put_sums(Batch b, uint row, uint d, vec4 y) {

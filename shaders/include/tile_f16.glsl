@@ -2,6 +2,7 @@
 // eight channels of a query or key; of values four channels of two keys that an invocation owns one after the other.
 // SPDX-License-Identifier: MIT
 #include "element_words.glsl"
+#include "pair_dot.glsl"
 
 const uint D8 = (D4 + 1u) / 2u;
 const uint D_CHUNKS = (D8 + TC - 1u) / TC;
@@ -17,20 +18,6 @@ float weight_scale() {
 shared uvec4 q_tile[BR * Q_STRIDE];
 shared uvec4 kv_tile[BC * KV_STRIDE];
 shared uvec4 p_tile[BR * P_STRIDE];
-
-#if VKA_MIXED_DOT
-spirv_instruction(extensions = ["SPV_VALVE_mixed_float_dot_product"], capabilities = [6912], id = 6916)
-float mixed_dot(f16vec2 a, f16vec2 b, float sum);
-
-float pair_dot(uint a, uint b, float sum) {
-    return mixed_dot(unpackFloat2x16(a), unpackFloat2x16(b), sum);
-}
-#else
-float pair_dot(uint a, uint b, float sum) {
-    vec2 x = unpackHalf2x16(a), y = unpackHalf2x16(b);
-    return fma(x.y, y.y, fma(x.x, y.x, sum));
-}
-#endif
 
 void stage_queries(Grid g, uint first_row) {
     for (uint i = gl_LocalInvocationIndex; i < BR * D8; i += gl_WorkGroupSize.x) {

@@ -15,6 +15,7 @@
 #else
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #endif
+#define VKA_HALVES 1
 #include "elements.glsl"
 #include "halves.glsl"
 #include "linear.glsl"
@@ -36,17 +37,9 @@ const uint SUBGROUPS = BR / (RM * MM) * TC;
 const uint THREADS = SUBGROUPS * SG;
 const uint CT = BC / TC / NN;
 const uint STEP = 32u;
-// Vectors of eight elements; rows are padded by one against bank conflicts.
-const uint EIGHTS = STEP / 8u;
-const uint STRIDE = EIGHTS + 1u;
-const uint X_PARTS = (BR * EIGHTS + THREADS - 1u) / THREADS;
-const uint WEIGHT_PARTS = (BC * EIGHTS + THREADS - 1u) / THREADS;
 // Of four floats.
 const uint OUT_STRIDE = NN / 4u + 1u;
 
-// All shared variables are of a multiple of 16 bytes: see nonfinite_matrix.glsl.
-shared uvec4 x_tile[BR * STRIDE];
-shared uvec4 weight_tile[BC * STRIDE];
 shared vec4 out_tile[SUBGROUPS * MM * OUT_STRIDE];
 
 #define MATRIX_A coopmat<ELEMENT, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
@@ -55,53 +48,12 @@ shared vec4 out_tile[SUBGROUPS * MM * OUT_STRIDE];
 
 uint lane, thread;
 MATRIX_C sums[RM * CT];
-uvec4 x_ahead[X_PARTS], weight_ahead[WEIGHT_PARTS];
 
-uvec4 words_of(Eight e) {
-    return uvec4(weight_words(e.a), weight_words(e.b));
+uint weight_place(uint n) {
+    return n;
 }
 
-uvec4 x_vector(Batch b, uint row0, uint k, uint i) {
-    uint row = row0 + i / EIGHTS, c = k / 8u + i % EIGHTS;
-    if (i >= BR * EIGHTS || row >= push.rows || 8u * c >= b.end)
-        return uvec4(0u);
-    uint at = b.x + row * p.x.n;
-    return has(VKA_LINEAR_X_VEC8) ? x_w4[(at >> 3) + c] : words_of(x_eight(at, c));
-}
-
-uvec4 weight_vector(Batch b, uint n0, uint k, uint i) {
-    uint n = n0 + i / EIGHTS, c = k / 8u + i % EIGHTS;
-    if (i >= BC * EIGHTS || n >= push.dim1 || 8u * c >= b.end)
-        return uvec4(0u);
-    uint at = b.weight + n * p.weight.n;
-    return !QUANTISED && has(VKA_LINEAR_WEIGHT_VEC8) ? weights_w4[(at >> 3) + c] : words_of(weight_eight(at, c));
-}
-
-void fetch(Batch b, uint row0, uint n0, uint k) {
-    [[unroll]] for (uint i = 0u; i < X_PARTS; ++i) x_ahead[i] = x_vector(b, row0, k, i * THREADS + thread);
-    [[unroll]] for (uint i = 0u; i < WEIGHT_PARTS; ++i)
-        weight_ahead[i] = weight_vector(b, n0, k, i * THREADS + thread);
-}
-
-void stage() {
-    [[unroll]] for (uint part = 0u; part < X_PARTS; ++part) {
-        uint i = part * THREADS + thread;
-        if (i < BR * EIGHTS)
-            x_tile[i / EIGHTS * STRIDE + i % EIGHTS] = x_ahead[part];
-    }
-    [[unroll]] for (uint part = 0u; part < WEIGHT_PARTS; ++part) {
-        uint i = part * THREADS + thread;
-        if (i < BC * EIGHTS)
-            weight_tile[i / EIGHTS * STRIDE + i % EIGHTS] = weight_ahead[part];
-    }
-}
-
-void copy(Batch b, uint row0, uint n0, uint k) {
-    [[dont_unroll]] for (uint i = thread; i < BR * EIGHTS; i += THREADS)
-        x_tile[i / EIGHTS * STRIDE + i % EIGHTS] = x_vector(b, row0, k, i);
-    [[dont_unroll]] for (uint i = thread; i < BC * EIGHTS; i += THREADS)
-        weight_tile[i / EIGHTS * STRIDE + i % EIGHTS] = weight_vector(b, n0, k, i);
-}
+#include "linear_stage.glsl"
 
 void multiply(uint row, uint column) {
     [[unroll]] for (uint k = 0u; k < STEP / KK; ++k) {

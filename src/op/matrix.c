@@ -93,3 +93,10 @@ const vka_matrix_shape *vka__matrix_grain(const vka_device_caps *caps) {
 uint32_t vka__matrix_invocations(const vka_device_caps *caps) {
     return vka__matrix_by_workgroup(caps) ? caps->matrix_workgroup_size : vka__matrix_width(caps);
 }
+
+const char *vka__matrix_any_size_why_not(const vka_device_caps *caps) {
+    uint32_t invocations = vka__matrix_invocations(caps);
+    if (!caps->matrix_operations || !vka__matrix_grain(caps)->m || !invocations || invocations > caps->max_invocations)
+        return "this device has no matrices of any size with reductions";
+    return vka__known_fault(caps, VKA__AVOID_MATRICES);
+}

@@ -40,6 +40,8 @@ bool vka__matrix_by_workgroup(const vka_device_caps *caps);
 const vka_matrix_shape *vka__matrix_grain(const vka_device_caps *caps);
 /* Invocations that hold one. */
 uint32_t vka__matrix_invocations(const vka_device_caps *caps);
+/* Why there are none here whose elements functions can be called for; NULL: there are. */
+const char *vka__matrix_any_size_why_not(const vka_device_caps *caps);
 /* Rows and columns of a subgroup's: Mesa's drivers, the only ones that have them, refuse pipelines with larger ones. */
 #define VKA__MAX_SUBGROUP_MATRIX 240
 

@@ -40,14 +40,11 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)
         return "it multiplies by whole rows of weights, and has no order among keys of equal score";
-    if (!caps->matrix_operations || !vka__matrix_grain(caps)->m || !vka__matrix_invocations(caps) ||
-        vka__matrix_invocations(caps) > caps->max_invocations)
-        return "this device has no matrices of any size with reductions";
     if (!vka__matrix_by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > VKA__MAX_SUBGROUP_MATRIX)
         return "Mesa keeps a matrix's dimensions in eight bits";
     if (caps->type == VKA_DEVICE_CPU && vka__max_u32(p->q.shape[3], p->v.shape[3]) > most_software_dim(p))
         return "compiling matrices of such wide heads takes a software driver gigabytes of memory";
-    return vka__known_fault(caps, VKA__AVOID_MATRICES);
+    return vka__matrix_any_size_why_not(caps);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {

@@ -31,7 +31,7 @@ static const vka__arg args[ARGS] = {
 static const vka__number numbers[NUMBERS] = {
     [ACTIVATION] = {"activation", DESC(activation), VKA__NUMBER_ENUM, false, 0, VKA_ACTIVATION_SIGMOID, 0,
                     "vka_activation"},
-    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_LINEAR_PATH_ROW, 0, "vka_linear_path"},
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_LINEAR_PATH_COOPMAT2, 0, "vka_linear_path"},
     [SPLITS] = {"splits", DESC(splits), VKA__NUMBER_U32, false, 0, VKA__LINEAR_MAX_SPLITS, 0, NULL},
 };
 

@@ -11,6 +11,8 @@ static const vka__path *const table[] = {
     [VKA_LINEAR_PATH_TILE] = &vka__linear_path_tile.path,
     [VKA_LINEAR_PATH_COOPMAT] = &vka__linear_path_coopmat.path,
     [VKA_LINEAR_PATH_ROW] = &vka__linear_path_row.path,
+    [VKA_LINEAR_PATH_DOT] = &vka__linear_path_dot.path,
+    [VKA_LINEAR_PATH_COOPMAT2] = &vka__linear_path_coopmat2.path,
 };
 
 static const vka__path_rule rules[] = {
@@ -18,7 +20,9 @@ static const vka__path_rule rules[] = {
     {true, VKA__ANY_ROWS, VKA_LINEAR_PATH_ROW, "software driver: broadcasts, no barriers"},
     {true, VKA__ANY_ROWS, VKA_LINEAR_PATH_TILE, "software driver without subgroups of known width"},
     {false, 8, VKA_LINEAR_PATH_VECTOR, "few rows: weights are read once"},
+    {false, VKA__ANY_ROWS, VKA_LINEAR_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
     {false, VKA__ANY_ROWS, VKA_LINEAR_PATH_COOPMAT, "cooperative matrices of this type"},
+    {false, VKA__ANY_ROWS, VKA_LINEAR_PATH_DOT, "f16 and an instruction for dot products of pairs"},
     {false, VKA__ANY_ROWS, VKA_LINEAR_PATH_TILE, "GPU: operands staged in shared memory"},
     {false, VKA__ANY_ROWS, VKA_LINEAR_PATH_VECTOR, "no tile fits this device's shared memory"},
 };

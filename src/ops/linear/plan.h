@@ -49,7 +49,7 @@ typedef struct vka__linear_path {
 } vka__linear_path;
 
 extern const vka__linear_path vka__linear_path_vector, vka__linear_path_tile, vka__linear_path_coopmat,
-    vka__linear_path_row;
+    vka__linear_path_row, vka__linear_path_dot, vka__linear_path_coopmat2;
 /* By vka_linear_path. */
 extern const vka__paths vka__linear_paths;
 

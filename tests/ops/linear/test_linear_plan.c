@@ -160,6 +160,64 @@ Test(linear_plan, choices) {
     }
 }
 
+/* Of f16 and many rows: matrices of a workgroup, of a subgroup, an instruction for pairs, in this order. */
+Test(linear_plan, instructions) {
+    static vka__call c;
+    uint32_t taken = 0;
+    for (size_t i = 0; i < DEVICES; i++) {
+        const vka_device_caps *caps = &devices[i].caps;
+        const vka__linear_plan *plan = &((const vka__linear_state *)(const void *)c.state)->plan;
+        for (uint32_t quantised = 0; quantised < 2 && caps->type != VKA_DEVICE_CPU; quantised++) {
+            vka_linear_desc p = {.x = vka_tensor_2d(NULL, VKA_F16, 512, 4096),
+                                 .weight = vka_tensor_2d(NULL, quantised ? VKA_Q8_0 : VKA_F16, 4096, 4096),
+                                 .out = vka_tensor_2d(NULL, VKA_F16, 512, 4096)};
+            cr_assert(PLAN(&c, linear, caps, &p), "%s", devices[i].name);
+            uint32_t path = plan->choice.path;
+            taken |= 1u << path;
+            bool has_dot = caps->f16_mixed_dot, by_workgroup = caps->matrix_workgroup_grain.m;
+            cr_expect(path != VKA_LINEAR_PATH_DOT || has_dot, "%s", devices[i].name);
+            cr_expect(path != VKA_LINEAR_PATH_TILE || !has_dot, "%s", devices[i].name);
+            cr_expect(path != VKA_LINEAR_PATH_COOPMAT2 || (by_workgroup && !quantised), "%s", devices[i].name);
+            cr_expect(path != VKA_LINEAR_PATH_DOT || plan->main.kernel == VKA__linear_dot_mixed, "%s", devices[i].name);
+        }
+    }
+    cr_expect(taken >> VKA_LINEAR_PATH_COOPMAT2 & 1 && taken >> VKA_LINEAR_PATH_COOPMAT & 1 &&
+              taken >> VKA_LINEAR_PATH_DOT & 1 && taken >> VKA_LINEAR_PATH_TILE & 1);
+}
+
+/* What is listed is what runs. */
+Test(linear_plan, candidates) {
+    static const vka_dtype types[][2] = {{VKA_F32, VKA_F32},   {VKA_F16, VKA_F16}, {VKA_F16, VKA_Q8_0},
+                                         {VKA_BF16, VKA_BF16}, {VKA_F16, VKA_F32}, {VKA_F32, VKA_F16}};
+    static vka__call c;
+    uint32_t listed = 0;
+    for (size_t i = 0; i < DEVICES; i++) {
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+            vka_linear_desc p = {.x = vka_tensor_2d(NULL, types[t][0], 77, 4096),
+                                 .weight = vka_tensor_2d(NULL, types[t][1], 4096, 4096),
+                                 .out = vka_tensor_2d(NULL, VKA_F32, 77, 4096)};
+            cr_assert(PLAN(&c, linear, &devices[i].caps, &p), "%s", devices[i].name);
+            const vka__linear_problem problem = ((const vka__linear_state *)(const void *)c.state)->problem;
+            uint32_t path;
+            vka__tile tile;
+            for (uint32_t n = 0; vka__path_candidate(&vka__linear_paths, &devices[i].caps, &problem, n, &path, &tile);
+                 n++) {
+                p.path = (vka_linear_path)path;
+                p.tile = (vka_linear_tile){tile.br, tile.bc, tile.rm, tile.tc};
+                cr_assert(PLAN(&c, linear, &devices[i].caps, &p), "%s", devices[i].name);
+                const vka__linear_plan *plan = &((const vka__linear_state *)(const void *)c.state)->plan;
+                cr_assert(plan->choice.path == path && !memcmp(&plan->choice.tile, &tile, sizeof tile));
+                check_key(&devices[i], &c.key[0], plan->shared_bytes);
+                bool same = types[t][0] == types[t][1] || types[t][1] == VKA_Q8_0;
+                bool halves = path == VKA_LINEAR_PATH_DOT || path == VKA_LINEAR_PATH_COOPMAT2;
+                cr_assert(!halves || (types[t][0] == VKA_F16 && same), "%s", devices[i].name);
+                listed |= 1u << path;
+            }
+        }
+    }
+    cr_assert_eq(listed, (2u << VKA_LINEAR_PATH_COOPMAT2) - 2, "not every path is listed somewhere: %x", listed);
+}
+
 /* Rows of all batches share their weights' tiles where strides allow. */
 Test(linear_plan, merged_rows) {
     static vka__call c;
