@@ -55,7 +55,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL representations(VkDevice device, const VkP
 static statistics read(void) {
     statistics_functions vk = {properties, statistics_of, representations};
     statistics s;
-    statistics_read(&vk, VK_NULL_HANDLE, VK_NULL_HANDLE, &s);
+    statistics_read(&vk, VK_NULL_HANDLE, VK_NULL_HANDLE, NULL, &s);
     return s;
 }
 

@@ -18,6 +18,7 @@ static struct {
     bool enabled; /* the device has the extension */
     statistics_functions vk;
     const char *kernel; /* of the last shader module */
+    const char *code;   /* the name that files of code begin with, or NULL */
     capture result;
 } state;
 
@@ -75,6 +76,28 @@ static double now_ms(void) {
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
 
+/* A file for the code of a pipeline, which begins with what it was specialized for; NULL: not asked for. */
+static FILE *open_code(const VkSpecializationInfo *spec) {
+    char name[512];
+    if (!state.code)
+        return NULL;
+    snprintf(name, sizeof name, "%s.%s", state.code, state.kernel);
+    FILE *file = fopen(name, "w");
+    for (uint32_t i = 0; file && spec && i < spec->mapEntryCount; ++i) {
+        uint32_t value;
+        memcpy(&value, (const char *)spec->pData + spec->pMapEntries[i].offset, sizeof value);
+        fprintf(file, "spec %u: %u\n", spec->pMapEntries[i].constantID, value);
+    }
+    return file;
+}
+
+static void read_pipeline(VkDevice device, VkPipeline pipeline, const VkSpecializationInfo *spec, statistics *out) {
+    FILE *code = open_code(spec);
+    statistics_read(&state.vk, device, pipeline, code, out);
+    if (code)
+        fclose(code);
+}
+
 /* The library creates one pipeline a call. */
 static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipelineCache cache, uint32_t count,
                                                        const VkComputePipelineCreateInfo *infos,
@@ -93,7 +116,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create_pipelines(VkDevice device, VkPipeli
     snprintf(p->kernel, sizeof p->kernel, "%s", state.kernel);
     p->milliseconds = end - start;
     if (state.enabled)
-        statistics_read(&state.vk, device, pipelines[0], &p->statistics);
+        read_pipeline(device, pipelines[0], infos[0].stage.pSpecializationInfo, &p->statistics);
     return result;
 }
 
@@ -128,6 +151,10 @@ capture_function capture_loader(void) {
     void *symbol = library ? dlsym(library, "vkGetInstanceProcAddr") : NULL;
     memcpy(&state.next, &symbol, sizeof symbol); /* ISO C has no cast to a function pointer */
     return state.next ? (capture_function)get_instance_proc_addr : NULL;
+}
+
+void capture_code_to(const char *name) {
+    state.code = name;
 }
 
 const capture *capture_get(void) {

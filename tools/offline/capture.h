@@ -25,6 +25,10 @@ typedef struct capture {
 typedef void (*capture_function)(void);
 capture_function capture_loader(void);
 
+/* The code of every pipeline that is created goes to a file of that name, a dot and the kernel's name. NULL: nowhere.
+ */
+void capture_code_to(const char *name);
+
 /* The pipelines created so far, in order. */
 const capture *capture_get(void);
 

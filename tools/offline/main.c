@@ -2,11 +2,12 @@
  * and prints what its compiler says, a line a pipeline, fields separated by tabs. Nothing is executed, so that the
  * device may as well be a pretended one (tools/portability).
  *
- *   vkattn-offline [--defaults] [--limit SECONDS] [--only CASES]
+ *   vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER]
  *
  *   --defaults   only what the library chooses by itself, not the paths that a description can ask for
  *   --limit      processor time for a case that is not a default choice; 0, the default: no limit
  *   --only       cases whose name begins with this
+ *   --code       what the driver shows of its code goes there: CASE.PATH.KERNEL, where path 0 is the default choice
  *
  * Exit status: 0; 1 when a default choice spills registers or can't be compiled, or when any kernel loads matrices from
  * misaligned places in shared memory; 2 usage; 77 no Vulkan device.
@@ -25,6 +26,12 @@
 
 enum { EXIT_FAULT = 1, EXIT_USAGE = 2, EXIT_SKIP = 77 };
 #define MAX_PATHS 16
+
+typedef struct options {
+    bool defaults;
+    unsigned limit;
+    const char *only, *code;
+} options;
 
 /* Drivers crash on shaders, and then the others shall still be compiled: each case has a process and a device of its
  * own, and sends this back. */
@@ -57,7 +64,7 @@ static void find_fact(const char *text, const char *key, char *value, size_t cap
     }
 }
 
-static void compile(const offline_case *c, uint32_t path, answer *a) {
+static void compile(const offline_case *c, uint32_t path, const char *code, answer *a) {
     vka_device_desc desc = {.log = {.fn = on_log, .user = a}, .get_instance_proc_addr = capture_loader()};
     vka_device *device = NULL;
     a->status = desc.get_instance_proc_addr ? vka_device_create(&desc, &device) : VKA_NO_DEVICE;
@@ -66,7 +73,9 @@ static void compile(const offline_case *c, uint32_t path, answer *a) {
     const vka_device_caps *caps = vka_device_get_caps(device);
     memcpy(a->device, caps->name, sizeof a->device);
     memcpy(a->driver, caps->driver, sizeof a->driver);
-    char text[4096] = "";
+    char text[4096] = "", name[256];
+    snprintf(name, sizeof name, "%s/%s.%u", code ? code : "", c->name, path);
+    capture_code_to(code ? name : NULL);
     a->status = offline_compile(device, c, path, text, sizeof text);
     find_fact(text, "path", a->path, sizeof a->path);
     find_fact(text, "shared_bytes", a->shared, sizeof a->shared);
@@ -107,7 +116,8 @@ static size_t read_all(int fd, void *data, size_t size) {
 }
 
 /* false: the answer says that the child died, and of what. */
-static bool ask(const offline_case *c, uint32_t path, unsigned limit, answer *a) {
+static bool ask(const offline_case *c, uint32_t path, const options *o, answer *a) {
+    unsigned limit = path ? o->limit : 0;
     *a = (answer){.status = VKA_DRIVER_ERROR};
     int ends[2];
     fflush(NULL);
@@ -117,7 +127,7 @@ static bool ask(const offline_case *c, uint32_t path, unsigned limit, answer *a)
     if (child == 0) {
         close(ends[0]);
         limit_time(limit);
-        compile(c, path, a);
+        compile(c, path, o->code, a);
         write_all(ends[1], a, sizeof *a);
         _exit(0); /* tidying up would give drivers one more chance to crash */
     }
@@ -183,11 +193,11 @@ static bool report(const offline_case *c, const answer *a, bool is_default) {
 }
 
 /* Every path that is not the default one, until the library knows no more; false when one has a fault. */
-static bool forced(const offline_case *c, const char *default_path, unsigned limit) {
+static bool forced(const offline_case *c, const char *default_path, const options *o) {
     bool good = true;
     for (uint32_t path = 1; path < MAX_PATHS; ++path) {
         answer a;
-        bool alive = ask(c, path, limit, &a);
+        bool alive = ask(c, path, o, &a);
         if (alive && a.status == VKA_INVALID)
             break;
         if ((alive && a.status == VKA_UNSUPPORTED) || !strcmp(a.path, default_path))
@@ -199,14 +209,16 @@ static bool forced(const offline_case *c, const char *default_path, unsigned lim
     return good;
 }
 
-static bool parse(int argc, char **argv, bool *defaults, unsigned *limit, const char **only) {
+static bool parse(int argc, char **argv, options *o) {
     for (int i = 1; i < argc; ++i) {
         if (!strcmp(argv[i], "--defaults"))
-            *defaults = true;
+            o->defaults = true;
         else if (!strcmp(argv[i], "--limit") && i + 1 < argc)
-            *limit = (unsigned)strtoul(argv[++i], NULL, 10);
+            o->limit = (unsigned)strtoul(argv[++i], NULL, 10);
         else if (!strcmp(argv[i], "--only") && i + 1 < argc)
-            *only = argv[++i];
+            o->only = argv[++i];
+        else if (!strcmp(argv[i], "--code") && i + 1 < argc)
+            o->code = argv[++i];
         else
             return false;
     }
@@ -214,11 +226,10 @@ static bool parse(int argc, char **argv, bool *defaults, unsigned *limit, const 
 }
 
 int main(int argc, char **argv) {
-    bool defaults = false, good = true;
-    unsigned limit = 0;
-    const char *only = "";
-    if (!parse(argc, argv, &defaults, &limit, &only)) {
-        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES]\n");
+    bool good = true;
+    options o = {.only = ""};
+    if (!parse(argc, argv, &o)) {
+        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER]\n");
         return EXIT_USAGE;
     }
     offline_case cases[OFFLINE_MAX_CASES];
@@ -227,16 +238,16 @@ int main(int argc, char **argv) {
            "instructions\tmatrix\tms\tstatus\tmisaligned\n");
     for (uint32_t i = 0; i < count; ++i) {
         answer a;
-        if (strncmp(cases[i].name, only, strlen(only)) != 0)
+        if (strncmp(cases[i].name, o.only, strlen(o.only)) != 0)
             continue;
-        ask(&cases[i], 0, 0, &a);
+        ask(&cases[i], 0, &o, &a);
         if (a.status == VKA_NO_DEVICE) {
             fprintf(stderr, "vkattn-offline: no Vulkan device: %s\n", a.error);
             return EXIT_SKIP;
         }
         good = report(&cases[i], &a, true) && good;
-        if (!defaults)
-            good = forced(&cases[i], a.path, limit) && good;
+        if (!o.defaults)
+            good = forced(&cases[i], a.path, &o) && good;
     }
     return good ? 0 : EXIT_FAULT;
 }

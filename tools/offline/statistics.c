@@ -169,7 +169,7 @@ static void read_statistics(const statistics_functions *vk, VkDevice device, con
 
 /* The same instruction appears in several stages of a compiler: the listing with the most counts. */
 static void read_code(const statistics_functions *vk, VkDevice device, const VkPipelineExecutableInfoKHR *which,
-                      statistics *out) {
+                      FILE *code, statistics *out) {
     VkPipelineExecutableInternalRepresentationKHR list[MAX_REPRESENTATIONS];
     uint32_t count = MAX_REPRESENTATIONS, most = 0;
     for (uint32_t i = 0; i < count; ++i)
@@ -185,6 +185,8 @@ static void read_code(const statistics_functions *vk, VkDevice device, const VkP
             uint32_t found = statistics_count_matrix(list[i].pData);
             most = found > most ? found : most;
             out->matrix_known = true;
+            if (code)
+                fprintf(code, "representation: %s\n%s\n", list[i].name, (const char *)list[i].pData);
         }
     }
     for (uint32_t i = 0; i < count; ++i) {
@@ -195,7 +197,8 @@ static void read_code(const statistics_functions *vk, VkDevice device, const VkP
     out->matrix_ops += most;
 }
 
-void statistics_read(const statistics_functions *vk, VkDevice device, VkPipeline pipeline, statistics *out) {
+void statistics_read(const statistics_functions *vk, VkDevice device, VkPipeline pipeline, FILE *code,
+                     statistics *out) {
     *out = (statistics){0};
     VkPipelineInfoKHR info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR, .pipeline = pipeline};
     VkPipelineExecutablePropertiesKHR list[MAX_EXECUTABLES];
@@ -209,6 +212,6 @@ void statistics_read(const statistics_functions *vk, VkDevice device, VkPipeline
             .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, .pipeline = pipeline, .executableIndex = i};
         out->subgroup = list[i].subgroupSize;
         read_statistics(vk, device, &which, out);
-        read_code(vk, device, &which, out);
+        read_code(vk, device, &which, code, out);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <vulkan/vulkan_core.h>
 
@@ -36,8 +37,9 @@ typedef struct statistics_functions {
     PFN_vkGetPipelineExecutableInternalRepresentationsKHR representations;
 } statistics_functions;
 
-/* Of a pipeline that was created with both CAPTURE flags. */
-void statistics_read(const statistics_functions *vk, VkDevice device, VkPipeline pipeline, statistics *out);
+/* Of a pipeline that was created with both CAPTURE flags. `code`, or NULL: where every listing goes, each behind a line
+ * "representation: NAME". */
+void statistics_read(const statistics_functions *vk, VkDevice device, VkPipeline pipeline, FILE *code, statistics *out);
 
 /* Matrix instructions in a driver's listing. */
 uint32_t statistics_count_matrix(const char *text);
