@@ -41,7 +41,9 @@ const uint D_TILES = (D + KK - 1u) / KK;
 const uint DV_TILES = ((DV + NN - 1u) / NN + TC - 1u) / TC; // of a subgroup
 const uint KEY_TILES = BC / NN / TC;                          // of a subgroup
 const uint WEIGHT_TILES = BC / KK;
-const uint Q_ROWS = BC;
+const uint Q_ROWS = 0u;
+const uint Q_WIDTH = BC / 4u;      // vectors of eight elements
+const uint Q_TILES = 8u * Q_WIDTH / KK;
 const uint K_WIDTH = D_TILES * KK / 4u;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
 // Vectors of four floats, and of four elements; rows are padded by 16 bytes against bank conflicts.
@@ -86,22 +88,30 @@ void block_sync() {
         subgroup_sync();
 }
 
-// Queries pass through the key tile, BC rows at a time.
-void load_queries(Grid g, uint first_row) {
-    for (uint round = 0u; round < (BR + BC - 1u) / BC; ++round) {
-        barrier();
-        stage_queries(g, first_row + round * BC);
-        barrier();
-        if (LOW_REGISTER != 0u) {
-            for (uint i = thread; i < min(BC, BR - round * BC) * K_STRIDE; i += THREADS)
-                q_tile[round * BC * K_STRIDE + i] = k_tile[i];
-        } else if (first / BC == round) {
-            [[unroll]] for (uint r = 0u; r < RM; ++r)
-                [[unroll]] for (uint x = 0u; x < D_TILES; ++x)
-                    coopMatLoad(q_rows[r * D_TILES + x], k_tile, (first % BC + r * MM) * K_STRIDE + x * (KK / 4u),
-                                K_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+// A block's queries pass through its part of the scores' tile, as many channels at a time as rows hold there; all of a
+// subgroup's are loaded where nothing branches, as compilers would copy at every step what was loaded in a branch.
+void load_query_tiles(Grid g, uint first_row) {
+    [[unroll]] for (uint x0 = 0u; x0 < D_TILES; x0 += Q_TILES) {
+        block_sync();
+        for (uint i = member * SG + lane; i < ROWS * Q_WIDTH; i += TC * SG) {
+            uint row = first + i / Q_WIDTH, d = i % Q_WIDTH;
+            uvec4 words = query_words8(g, first_row + row, x0 * (KK / 4u) + 2u * d);
+            s_tile[row * S_STRIDE + d] = uintBitsToFloat(words);
         }
+        block_sync();
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            [[unroll]] for (uint x = x0; x < min(x0 + Q_TILES, D_TILES); ++x)
+                coopMatLoad(q_rows[r * D_TILES + x], s_tile, (first + r * MM) * S_STRIDE + (x - x0) * (KK / 8u), S_STRIDE,
+                            gl_CooperativeMatrixLayoutRowMajor);
     }
+}
+
+void load_queries(Grid g, uint first_row) {
+    if (LOW_REGISTER != 0u)
+        [[dont_unroll]] for (uint i = thread; i < BR * K_WIDTH; i += THREADS)
+            q_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = query_words(g, first_row + i / K_WIDTH, i % K_WIDTH);
+    else
+        load_query_tiles(g, first_row);
     barrier();
     [[unroll]] for (uint i = 0u; i < RM * DV_TILES; ++i) out_rows[i] = MATRIX_C(0.0);
     [[unroll]] for (uint i = 0u; i < LANE_ROWS; ++i) state[i] = no_state();

@@ -80,10 +80,18 @@ void copy_values(Grid g, uint head, int j0, int end, bool full) {
 
 #endif
 
+// Vector d of a row's query; 0 beyond the last channel.
+uvec2 query_words(Grid g, uint row, uint d) {
+    uint at = query_at(g, row_query(g, min(row, row_count(g) - 1u)));
+    return d < D4 ? query_element_words(at, d) : uvec2(0u);
+}
+
+uvec4 query_words8(Grid g, uint row, uint d) {
+    return uvec4(query_words(g, row, d), query_words(g, row, d + 1u));
+}
+
 // Queries of Q_ROWS rows into the keys' tile.
 void stage_queries(Grid g, uint first_row) {
-    for (uint i = thread; i < Q_ROWS * K_WIDTH; i += THREADS) {
-        uint at = query_at(g, row_query(g, min(first_row + i / K_WIDTH, row_count(g) - 1u))), d = i % K_WIDTH;
-        k_tile[i / K_WIDTH * K_STRIDE + d] = d < D4 ? query_element_words(at, d) : uvec2(0u);
-    }
+    for (uint i = thread; i < Q_ROWS * K_WIDTH; i += THREADS)
+        k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = query_words(g, first_row + i / K_WIDTH, i % K_WIDTH);
 }
