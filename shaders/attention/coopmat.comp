@@ -318,11 +318,16 @@ void main() {
             fetch_values(g, v_head, j0, run.end);
         multiply_keys();
         block_sync();
-        softmax_rows(g, first_row, j0, run.end, full);
+        if (full) // as constants: what masks costs as much as the rest
+            softmax_rows(g, first_row, j0, run.end, true);
+        else
+            softmax_rows(g, first_row, j0, run.end, false);
         if (LOW_REGISTER != 0u)
             copy_values(g, v_head, j0, run.end, full);
+        else if (full)
+            stage_values(true, j0);
         else
-            stage_values(full, j0);
+            stage_values(false, j0);
         barrier();
         advance(ahead, next);
         if (LOW_REGISTER == 0u)
