@@ -46,17 +46,15 @@ const uint Q_WIDTH = BC / 4u;      // vectors of eight elements
 const uint Q_TILES = 8u * Q_WIDTH / KK;
 const uint K_WIDTH = D_TILES * KK / 4u;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
-// Vectors of four floats, and of four elements; rows are padded by 16 bytes against bank conflicts.
+// Vectors of four floats; rows are padded by one against bank conflicts.
 const uint S_STRIDE = BC / 4u + 1u;
-const uint P_STRIDE = BC / 4u + 2u;
 // Rows of which a subgroup computes the softmax; lanes that share a row's scores, or rows that share a lane.
 const uint SOFT_ROWS = ROWS / TC;
 const uint LANES = SOFT_ROWS < SG ? SG / SOFT_ROWS : 1u;
 const uint LANE_ROWS = SOFT_ROWS > SG ? SOFT_ROWS / SG : 1u;
 const uint LANE_VECTORS = BC / 4u / LANES;
 
-shared vec4 s_tile[BR * S_STRIDE];
-shared uvec2 p_tile[BR * P_STRIDE];
+shared vec4 s_tile[BR * S_STRIDE]; // scores, then the weights that they become, as 16-bit elements
 shared float row_factor[BR];
 shared ivec4 rescale_step[BLOCKS]; // .x: the last step that raised some row's maximum; 16 bytes: see nonfinite_matrix.glsl
 
@@ -71,7 +69,7 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "matrix_tiles.glsl"
 
 MATRIX_A q_rows[RM * D_TILES];
-shared uvec2 q_tile[LOW_REGISTER != 0u ? BR * K_STRIDE : 2u];
+shared uvec4 q_tile[LOW_REGISTER != 0u ? BR * K_STRIDE : 1u];
 MATRIX_C out_rows[RM * DV_TILES];
 State state[LANE_ROWS]; // sums are of this lane's part of the row
 
@@ -95,8 +93,7 @@ void load_query_tiles(Grid g, uint first_row) {
         block_sync();
         for (uint i = member * SG + lane; i < ROWS * Q_WIDTH; i += TC * SG) {
             uint row = first + i / Q_WIDTH, d = i % Q_WIDTH;
-            uvec4 words = query_words8(g, first_row + row, x0 * (KK / 4u) + 2u * d);
-            s_tile[row * S_STRIDE + d] = uintBitsToFloat(words);
+            s_tile[row * S_STRIDE + d] = uintBitsToFloat(query_words(g, first_row + row, x0 * (KK / 8u) + d));
         }
         block_sync();
         [[unroll]] for (uint r = 0u; r < RM; ++r)
@@ -108,8 +105,8 @@ void load_query_tiles(Grid g, uint first_row) {
 
 void load_queries(Grid g, uint first_row) {
     if (LOW_REGISTER != 0u)
-        [[dont_unroll]] for (uint i = thread; i < BR * K_WIDTH; i += THREADS)
-            q_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = query_words(g, first_row + i / K_WIDTH, i % K_WIDTH);
+        [[dont_unroll]] for (uint i = thread; i < BR * K_EIGHTS; i += THREADS)
+            q_tile[i / K_EIGHTS * K_STRIDE + i % K_EIGHTS] = query_words(g, first_row + i / K_EIGHTS, i % K_EIGHTS);
     else
         load_query_tiles(g, first_row);
     barrier();
@@ -122,7 +119,7 @@ void load_queries(Grid g, uint first_row) {
 MATRIX_A query_tile(uint r, uint x) {
     MATRIX_A q = q_rows[r * D_TILES + x];
     if (LOW_REGISTER != 0u)
-        coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 4u), K_STRIDE,
+        coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 8u), K_STRIDE,
                     gl_CooperativeMatrixLayoutRowMajor);
     return q;
 }
@@ -134,7 +131,7 @@ void multiply_keys() {
         [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = MATRIX_C(0.0);
         [[unroll]] for (uint x = 0u; x < D_TILES; ++x) {
             MATRIX_B keys;
-            coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 4u), K_STRIDE,
+            coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 8u), K_STRIDE,
                         gl_CooperativeMatrixLayoutColumnMajor);
             [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = coopMatMulAdd(query_tile(r, x), keys, s[r]);
         }
@@ -163,6 +160,16 @@ float over_row_sum(float x) {
     return x;
 }
 
+// Four weights of a row. Of an even number of vectors the lane's first has an even place, as compilers shall know.
+void put_weights(uint row, uint i, vec4 weights) {
+    uint vector = part_of() * LANE_VECTORS + i, at = row * S_STRIDE + vector / 2u;
+    vec2 words = uintBitsToFloat(weight_words(weights));
+    if ((LANE_VECTORS % 2u == 0u ? i : vector) % 2u == 0u)
+        s_tile[at].xy = words;
+    else
+        s_tile[at].zw = words;
+}
+
 // Scores to probabilities; returns what the row's old results are worth.
 float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     uint row = lane_row(n), part = part_of();
@@ -181,6 +188,8 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
             highest = visible ? max(highest, s[i][e]) : highest;
         }
     }
+    if (LANES > 1u)
+        subgroup_sync(); // all scores of the row are read: weights may take their place
     float maximum = max(state[n].maximum, over_row_max(highest));
     float rescale = exp_of(state[n].maximum - maximum);
     float sum = state[n].sum * rescale;
@@ -189,7 +198,7 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
             s[i][e] = apply_dropout(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
-        p_tile[row * P_STRIDE + part * LANE_VECTORS + i] = weight_words(s[i]);
+        put_weights(row, i, s[i]);
     }
     state[n] = State(maximum, sum);
     return rescale;
@@ -217,12 +226,12 @@ void multiply_values() {
     for (uint c = 0u; c < WEIGHT_TILES; ++c) {
         MATRIX_A weights[RM];
         [[unroll]] for (uint r = 0u; r < RM; ++r)
-            coopMatLoad(weights[r], p_tile, (first + r * MM) * P_STRIDE + c * (KK / 4u), P_STRIDE,
+            coopMatLoad(weights[r], s_tile, (first + r * MM) * S_STRIDE + c * (KK / 8u), S_STRIDE,
                         gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
             MATRIX_B values;
-            coopMatLoad(values, v_tile, c * KK * V_STRIDE + (member * DV_TILES + x) * (NN / 4u), V_STRIDE,
-                        gl_CooperativeMatrixLayoutRowMajor);
+            coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE,
+                        gl_CooperativeMatrixLayoutColumnMajor);
             [[unroll]] for (uint r = 0u; r < RM; ++r)
                 out_rows[r * DV_TILES + x] = coopMatMulAdd(weights[r], values, out_rows[r * DV_TILES + x]);
         }
@@ -241,6 +250,7 @@ uint pass_at(uint r) {
 }
 
 void add_nonfinite_values(Grid g, uint first_row, uint v_head, int j0, int end) {
+    block_sync(); // the weights there are loaded
     [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * NN; i += SG) {

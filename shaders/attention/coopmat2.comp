@@ -218,7 +218,7 @@ MATRIX_V load_values(int j0, bool full) {
     MATRIX_V values;
     stage_values(full, j0);
     barrier();
-    coopMatLoad(values, v_tile, 0u, V_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+    coopMatLoad(values, v_tile, 0u, V_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
     return values;
 }
 #endif

@@ -1,63 +1,100 @@
 // Keys and values of a step in shared memory, for kernels that multiply matrices of 16-bit elements: zero beyond the last
 // key and the last channel. Expects BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four elements a
 // row), and Q_ROWS, queries that pass through the keys' tile at a time. VKA_STAGE_STEPS = 0: only queries do.
+//
+// Keys lie as in memory. Values lie by channels, each a row of pairs of keys: operands that are loaded by columns are loaded
+// by as many bytes as there are, those loaded by rows element by element (AMD, Intel), or are transposed afterwards (NVIDIA).
 // SPDX-License-Identifier: MIT
 
 // Rows are padded by 16 bytes against bank conflicts.
-const uint K_STRIDE = K_WIDTH + 2u;
-const uint V_STRIDE = V_WIDTH + 2u;
-const uint K_PARTS = (BC * K_WIDTH + THREADS - 1u) / THREADS;
-const uint V_PARTS = (BC * V_WIDTH + THREADS - 1u) / THREADS;
+const uint K_EIGHTS = K_WIDTH / 2u; // vectors of eight elements
+const uint K_STRIDE = K_EIGHTS + 1u;
+const uint V_PAIRS = BC / 2u;
+const uint V_STRIDE = V_PAIRS + 4u;
+const uint K_PARTS = (BC * K_EIGHTS + THREADS - 1u) / THREADS;
+const uint V_PARTS = (V_PAIRS * V_WIDTH + THREADS - 1u) / THREADS;
 
-shared uvec2 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
+shared uvec4 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
 
 #include "element_words.glsl"
 
 #if VKA_STAGE_STEPS
-shared uvec2 v_tile[BC * V_STRIDE];
+shared uint v_tile[4u * V_WIDTH * V_STRIDE];
 
-// Vector i of a step's keys, for one that begins at `head`; 0 beyond the last key and the last channel.
-uvec2 key_words(Grid g, uint head, int j0, int end, uint i) {
-    uint c = i / K_WIDTH, d = i % K_WIDTH;
-    if (j0 + int(c) >= end || d >= D4 || c >= BC)
-        return uvec2(0u);
-    return key_element_words(key_source(g, head, j0 + int(c)), d);
+// Is there a vector d of a row of `size` vectors, of which `width` are staged? Most often that is known beforehand.
+bool has_vector(uint d, uint size, uint width) {
+    return size == width || d < size;
 }
 
-uvec2 value_words(Grid g, uint head, int j0, int end, uint i) {
-    uint c = i / V_WIDTH, d = i % V_WIDTH;
-    if (j0 + int(c) >= end || d >= DV4 || c >= BC)
-        return uvec2(0u);
-    return value_element_words(value_source(g, head, j0 + int(c)), d);
+// Eight channels of a step's keys, for one that begins at `head`; 0 beyond the last key and the last channel. `inside`: all
+// of the step's keys are there, which is a constant, so that nothing is asked for each.
+uvec4 key_words(Grid g, uint head, int j0, int end, uint i, bool inside) {
+    int j = j0 + int(i / K_EIGHTS);
+    uint d = i % K_EIGHTS * 2u;
+    uvec2 low = uvec2(0u), high = uvec2(0u);
+    if ((inside || j < end) && (BC * K_EIGHTS % THREADS == 0u || i < BC * K_EIGHTS)) {
+        Source from = key_source(g, head, j);
+        if (has_vector(d, D4, K_WIDTH))
+            low = key_element_words(from, d);
+        if (has_vector(d + 1u, D4, K_WIDTH))
+            high = key_element_words(from, d + 1u);
+    }
+    return uvec4(low, high);
 }
 
-void put_key(uint i, uvec2 words) {
-    if (i < BC * K_WIDTH)
-        k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = words;
+uvec2 value_words(Grid g, uint head, int j, int end, uint d, bool inside) {
+    return (inside || j < end) && has_vector(d, DV4, V_WIDTH) ? value_element_words(value_source(g, head, j), d) : uvec2(0u);
+}
+
+// Four channels of two values, one after the other. Neighbours have neighbouring keys, which is where they write.
+uvec4 value_pair(Grid g, uint head, int j0, int end, uint i, bool inside) {
+    int j = j0 + int(i % V_PAIRS) * 2;
+    uint d = i / V_PAIRS;
+    if (V_PAIRS * V_WIDTH % THREADS != 0u && i >= V_PAIRS * V_WIDTH)
+        return uvec4(0u);
+    return uvec4(value_words(g, head, j, end, d, inside), value_words(g, head, j + 1, end, d, inside));
+}
+
+void put_key(uint i, uvec4 words) {
+    if (BC * K_EIGHTS % THREADS == 0u || i < BC * K_EIGHTS)
+        k_tile[i / K_EIGHTS * K_STRIDE + i % K_EIGHTS] = words;
 }
 
 // In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
 // them to rows that may not see them.
-void put_value(bool full, int j0, uint i, uvec2 words) {
-    uvec2 kept_words = words;
+void put_values(bool full, int j0, uint i, uvec4 words) {
     if (!full) {
-        kept_words = uvec2(drop_nonfinite(words.x), drop_nonfinite(words.y));
-        if (kept_words != words)
+        uvec4 kept = uvec4(drop_nonfinite(words.x), drop_nonfinite(words.y), drop_nonfinite(words.z), drop_nonfinite(words.w));
+        if (kept != words)
             nonfinite_step = j0;
+        words = kept;
     }
-    if (i < BC * V_WIDTH)
-        v_tile[i / V_WIDTH * V_STRIDE + i % V_WIDTH] = kept_words;
+    uint at = i / V_PAIRS * 4u * V_STRIDE + i % V_PAIRS;
+    if (V_PAIRS * V_WIDTH % THREADS == 0u || i < V_PAIRS * V_WIDTH) {
+        v_tile[at] = words.x & 0xffffu | words.z << 16;
+        v_tile[at + V_STRIDE] = words.x >> 16 | words.z & 0xffff0000u;
+        v_tile[at + 2u * V_STRIDE] = words.y & 0xffffu | words.w << 16;
+        v_tile[at + 3u * V_STRIDE] = words.y >> 16 | words.w & 0xffff0000u;
+    }
 }
 
 // A step passes through registers, so that it is on its way while the one before is computed ...
-uvec2 k_ahead[K_PARTS], v_ahead[V_PARTS];
+uvec4 k_ahead[K_PARTS], v_ahead[V_PARTS];
 
 void fetch_keys(Grid g, uint head, int j0, int end) {
-    [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) k_ahead[n] = key_words(g, head, j0, end, n * THREADS + thread);
+    if (j0 + int(BC) <= end) {
+        [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) k_ahead[n] = key_words(g, head, j0, end, n * THREADS + thread, true);
+    } else {
+        [[unroll]] for (uint n = 0u; n < K_PARTS; ++n) k_ahead[n] = key_words(g, head, j0, end, n * THREADS + thread, false);
+    }
 }
 
 void fetch_values(Grid g, uint head, int j0, int end) {
-    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) v_ahead[n] = value_words(g, head, j0, end, n * THREADS + thread);
+    if (j0 + int(BC) <= end) {
+        [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) v_ahead[n] = value_pair(g, head, j0, end, n * THREADS + thread, true);
+    } else {
+        [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) v_ahead[n] = value_pair(g, head, j0, end, n * THREADS + thread, false);
+    }
 }
 
 void stage_keys() {
@@ -65,33 +102,32 @@ void stage_keys() {
 }
 
 void stage_values(bool full, int j0) {
-    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) put_value(full, j0, n * THREADS + thread, v_ahead[n]);
+    [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) put_values(full, j0, n * THREADS + thread, v_ahead[n]);
 }
 
 // ... or goes straight to shared memory, where registers are few.
 void copy_keys(Grid g, uint head, int j0, int end) {
-    [[dont_unroll]] for (uint i = thread; i < BC * K_WIDTH; i += THREADS) put_key(i, key_words(g, head, j0, end, i));
+    [[dont_unroll]] for (uint i = thread; i < BC * K_EIGHTS; i += THREADS)
+        put_key(i, key_words(g, head, j0, end, i, false));
 }
 
 void copy_values(Grid g, uint head, int j0, int end, bool full) {
-    [[dont_unroll]] for (uint i = thread; i < BC * V_WIDTH; i += THREADS)
-        put_value(full, j0, i, value_words(g, head, j0, end, i));
+    [[dont_unroll]] for (uint i = thread; i < V_PAIRS * V_WIDTH; i += THREADS)
+        put_values(full, j0, i, value_pair(g, head, j0, end, i, false));
 }
 
 #endif
 
-// Vector d of a row's query; 0 beyond the last channel.
-uvec2 query_words(Grid g, uint row, uint d) {
-    uint at = query_at(g, row_query(g, min(row, row_count(g) - 1u)));
-    return d < D4 ? query_element_words(at, d) : uvec2(0u);
-}
-
-uvec4 query_words8(Grid g, uint row, uint d) {
-    return uvec4(query_words(g, row, d), query_words(g, row, d + 1u));
+// Eight channels of a row's query; 0 beyond the last one.
+uvec4 query_words(Grid g, uint row, uint eight) {
+    uint at = query_at(g, row_query(g, min(row, row_count(g) - 1u))), d = 2u * eight;
+    uvec2 low = d < D4 ? query_element_words(at, d) : uvec2(0u);
+    uvec2 high = d + 1u < D4 ? query_element_words(at, d + 1u) : uvec2(0u);
+    return uvec4(low, high);
 }
 
 // Queries of Q_ROWS rows into the keys' tile.
 void stage_queries(Grid g, uint first_row) {
-    for (uint i = thread; i < Q_ROWS * K_WIDTH; i += THREADS)
-        k_tile[i / K_WIDTH * K_STRIDE + i % K_WIDTH] = query_words(g, first_row + i / K_WIDTH, i % K_WIDTH);
+    for (uint i = thread; i < Q_ROWS * K_EIGHTS; i += THREADS)
+        k_tile[i / K_EIGHTS * K_STRIDE + i % K_EIGHTS] = query_words(g, first_row + i / K_EIGHTS, i % K_EIGHTS);
 }

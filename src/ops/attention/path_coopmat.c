@@ -38,10 +38,10 @@ static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_pro
 /* Bytes of shared memory that coopmat.comp declares. */
 static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *s = shape_of(caps, p);
-    uint32_t k_stride = vka__round_up(p->q.shape[3], s->k) / 4 + 2;
-    uint32_t v_stride = vka__round_up(p->v.shape[3], s->n * t->tc) / 4 + 2;
-    return 8 * t->bc * (k_stride + v_stride) + t->br * (16 * (t->bc / 4 + 1) + 8 * (t->bc / 4 + 2) + 4) +
-           16 * (t->br / block_rows(caps, p, t)) + 16 + 8 * (vka__has_few_registers(caps) ? t->br * k_stride : 2);
+    uint32_t k_bytes = 2 * vka__round_up(p->q.shape[3], s->k) + 16; /* of a row */
+    uint32_t v_bytes = 2 * t->bc + 16, channels = vka__round_up(p->v.shape[3], s->n * t->tc);
+    return t->bc * k_bytes + channels * v_bytes + t->br * (4 * t->bc + 16 + 4) + 16 * (t->br / block_rows(caps, p, t)) +
+           16 + (vka__has_few_registers(caps) ? t->br * k_bytes : 16);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {

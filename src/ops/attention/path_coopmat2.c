@@ -63,9 +63,9 @@ static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t i
 /* Bytes of shared memory that coopmat2.comp declares. */
 static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *grain = vka__matrix_grain(caps);
-    uint32_t k_stride = vka__round_up(p->q.shape[3], grain->k) / 4 + 2;
-    uint32_t v_stride = vka__round_up(p->v.shape[3], grain->n) / 4 + 2;
-    return 8 * vka__max_u32(t->bc, t->br) * k_stride + (vka__matrix_by_workgroup(caps) ? 0 : 8 * t->bc * v_stride) + 16;
+    uint32_t k_bytes = 2 * vka__round_up(p->q.shape[3], grain->k) + 16, v_bytes = 2 * t->bc + 16;
+    uint32_t channels = vka__matrix_by_workgroup(caps) ? 0 : vka__round_up(p->v.shape[3], grain->n);
+    return vka__max_u32(t->bc, t->br) * k_bytes + channels * v_bytes + 16;
 }
 
 /* Are the reductions over a tile's scores right? */
