@@ -19,7 +19,9 @@
 #extension GL_EXT_bfloat16 : require
 #else
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_spirv_intrinsics : require
 #endif
+#define VKA_NEAREST_F16 (!VKA_BF16)
 #define VKA_STAGE_STEPS 1
 #include "elements.glsl"
 #include "attention.glsl"

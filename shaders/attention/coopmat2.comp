@@ -21,6 +21,7 @@
 #endif
 #define VKA_BF16 0
 #define VKA_STAGE_STEPS (!VKA_WORKGROUP)
+#define VKA_NEAREST_F16 0
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"

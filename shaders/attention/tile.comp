@@ -18,6 +18,7 @@
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #endif
 #define VKA_BF16 0
+#define VKA_NEAREST_F16 VKA_MIXED_DOT
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"

@@ -1,4 +1,5 @@
-// Vectors of four elements of 16 bits, as words: what lies in memory as such, or is rounded. Expects VKA_BF16.
+// Vectors of four elements of 16 bits, as words: what lies in memory as such, or is rounded. Expects VKA_BF16, and
+// VKA_NEAREST_F16: is there a conversion to f16 that rounds to the nearest?
 // SPDX-License-Identifier: MIT
 
 // Exact for what was an element; anything else may be rounded either way.
@@ -16,13 +17,24 @@ uvec2 element_words(vec4 x) {
 }
 #endif
 
-// The halves next to numbers that are normal as such, ties to even: how packHalf2x16 rounds is the driver's choice, and
-// weights that are all cut off would lower every result.
-vec4 nearest_halves(vec4 x) {
-    uvec4 bits = floatBitsToUint(x);
-    return uintBitsToFloat((bits + 0xfffu + (bits >> 13 & 1u)) & ~0x1fffu);
-}
+#if VKA_NEAREST_F16
+// By the device's conversion, asked to round to the nearest of 16 bits, ties to even (RoundingModeRTE).
+spirv_execution_mode(extensions = ["SPV_KHR_float_controls"], capabilities = [4467], 4462, 16);
 
+uvec2 nearest_words(vec4 x) {
+    return uvec2(packFloat2x16(f16vec2(x.xy)), packFloat2x16(f16vec2(x.zw)));
+}
+#else
+// The halves next to numbers that are normal as such, ties to even, in integers: how packHalf2x16 rounds is the driver's
+// choice.
+uvec2 nearest_words(vec4 x) {
+    uvec4 bits = floatBitsToUint(x);
+    vec4 nearest = uintBitsToFloat((bits + 0xfffu + (bits >> 13 & 1u)) & ~0x1fffu);
+    return uvec2(packHalf2x16(nearest.xy), packHalf2x16(nearest.zw));
+}
+#endif
+
+// Elements nearest to numbers: weights that are all cut off would lower every result.
 uvec2 weight_words(vec4 x) {
-    return element_words(VKA_BF16 != 0 ? x : nearest_halves(x));
+    return VKA_BF16 != 0 ? element_words(x) : nearest_words(x);
 }

@@ -14,8 +14,10 @@
 #extension GL_EXT_bfloat16 : require
 #else
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#extension GL_EXT_spirv_intrinsics : require
 #endif
 #define VKA_HALVES 1
+#define VKA_NEAREST_F16 (!VKA_BF16)
 #include "elements.glsl"
 #include "halves.glsl"
 #include "linear.glsl"

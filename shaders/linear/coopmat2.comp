@@ -19,6 +19,7 @@
 #endif
 #define VKA_BF16 0
 #define VKA_HALVES 1
+#define VKA_NEAREST_F16 0
 #include "elements.glsl"
 #include "halves.glsl"
 #include "linear.glsl"
@@ -67,7 +68,7 @@ layout(buffer_reference, std430, buffer_reference_align = 2) readonly buffer Wei
 };
 
 float16_t decode_weight(const in Weight at, const in uint block[2], const in uint element[2]) {
-    return float16_t(nearest_halves(vec4(weight_element(b.weight + block[0] * p.weight.n + block[1]))).x);
+    return unpackFloat2x16(nearest_words(vec4(weight_element(b.weight + block[0] * p.weight.n + block[1]))).x).x;
 }
 #endif
 

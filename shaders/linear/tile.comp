@@ -13,6 +13,7 @@
 #endif
 #define VKA_BF16 0
 #define VKA_HALVES VKA_PAIRS
+#define VKA_NEAREST_F16 VKA_MIXED_DOT
 #include "elements.glsl"
 #if VKA_PAIRS
 #include "halves.glsl"

@@ -25,7 +25,8 @@ static const struct {
 #endif
 };
 
-static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, vka_device_caps *caps) {
+static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, const vka__matrix_offer *offer,
+                        vka_device_caps *caps) {
     PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
         (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)in->get_proc_addr(
             in->handle, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
@@ -38,7 +39,7 @@ static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, vka_de
         return;
     for (uint32_t i = 0; i < count && caps->matrix_shape_count < VKA_MAX_MATRIX_SHAPES; ++i)
         for (uint32_t t = 0; t < sizeof types / sizeof *types; ++t)
-            if (IS_OURS(list[i], types[t].type, VK_SCOPE_SUBGROUP_KHR))
+            if (IS_OURS(list[i], types[t].type, VK_SCOPE_SUBGROUP_KHR) && (types[t].dtype != VKA_F16 || offer->nearest_f16))
                 caps->matrix_shapes[caps->matrix_shape_count++] =
                     (vka_matrix_shape){list[i].MSize, list[i].NSize, list[i].KSize, types[t].dtype};
 }
@@ -82,8 +83,8 @@ static void query_bf16(const vka__instance *in, VkPhysicalDevice handle, vka_vul
 #endif
 }
 
-void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool second, bool bf16, vka_device_caps *caps,
-                       vka_vulkan_optional_features *optional) {
+void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, const vka__matrix_offer *offer,
+                       vka_device_caps *caps, vka_vulkan_optional_features *optional) {
     VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_BUFFER_DEVICE_ADDRESS_FEATURES};
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV features2 = {
@@ -91,14 +92,14 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
         .pNext = caps->api_version >= VK_API_VERSION_1_2 ? &addresses : NULL};
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
-        .pNext = second ? &features2 : NULL};
+        .pNext = offer->second ? &features2 : NULL};
     VkPhysicalDeviceFeatures2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features};
     VkPhysicalDeviceCooperativeMatrixPropertiesKHR properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
     VkPhysicalDeviceCooperativeMatrix2PropertiesNV properties_nv = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV, .pNext = &properties};
     VkPhysicalDeviceProperties2 properties2 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
-                                               .pNext = second ? (void *)&properties_nv : (void *)&properties};
+                                               .pNext = offer->second ? (void *)&properties_nv : (void *)&properties};
     in->GetPhysicalDeviceFeatures2(handle, &base);
     in->GetPhysicalDeviceProperties2(handle, &properties2);
     /* A driver may list the extension, and not the feature. */
@@ -113,9 +114,9 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, bool se
     optional->matrix_tensor_addressing = features2.cooperativeMatrixTensorAddressing;
     optional->matrix_block_loads = features2.cooperativeMatrixBlockLoads && addresses.bufferDeviceAddress;
     optional->buffer_device_address = optional->matrix_block_loads;
-    if (bf16)
+    if (offer->bf16)
         query_bf16(in, handle, optional);
-    read_shapes(in, handle, caps);
+    read_shapes(in, handle, offer, caps);
     if (optional->matrix_flexible_dimensions)
         read_grains(in, handle, caps);
     caps->matrix_reserved_bytes = properties_nv.cooperativeMatrixWorkgroupScopeReservedSharedMemory;

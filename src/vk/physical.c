@@ -146,9 +146,19 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     caps->storage_align = (uint32_t)l->minStorageBufferOffsetAlignment;
 }
 
+static bool rounds_to_nearest_f16(const vka__instance *in, VkPhysicalDevice handle, uint32_t api) {
+    VkPhysicalDeviceFloatControlsProperties controls = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FLOAT_CONTROLS_PROPERTIES};
+    VkPhysicalDeviceProperties2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &controls};
+    if (api >= VK_API_VERSION_1_2)
+        in->GetPhysicalDeviceProperties2(handle, &base);
+    return controls.shaderRoundingModeRTEFloat16;
+}
+
 /* Extensions, or versions, that bring feature structures. */
 typedef struct offered {
     bool driver, float16, sizes, memory_model, matrix, matrix2, bf16, mixed_dot, timeline;
+    bool nearest_f16; /* conversions to f16 can be asked to round to the nearest, as kernels that multiply halves do */
 } offered;
 
 static void read_features(const vka__instance *in, VkPhysicalDevice handle, const offered *o, vka_device_caps *caps,
@@ -178,7 +188,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     optional->storage_16bit = caps->f16_storage = f.storage16.storageBuffer16BitAccess;
     optional->shader_float16 = caps->f16_arithmetic = f.float16.shaderFloat16;
     optional->mixed_float_dot = f.float16.shaderFloat16 && f.mixed_dot.shaderMixedFloatDotProductFloat16AccFloat32;
-    caps->f16_mixed_dot = optional->mixed_float_dot && vka__spirv_table[VKA__attention_dot_mixed].words;
+    caps->f16_mixed_dot =
+        optional->mixed_float_dot && o->nearest_f16 && vka__spirv_table[VKA__attention_dot_mixed].words;
     optional->subgroup_size_control = f.size_control.subgroupSizeControl;
     optional->compute_full_subgroups = f.size_control.computeFullSubgroups;
     /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
@@ -186,7 +197,7 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     optional->maintenance4 = f.maintenance4.maintenance4;
     optional->timeline_semaphore = f.timeline.timelineSemaphore;
     if (o->matrix)
-        vka__matrix_query(in, handle, o->matrix2, o->bf16, caps, optional);
+        vka__matrix_query(in, handle, &(vka__matrix_offer){o->matrix2, o->bf16, o->nearest_f16}, caps, optional);
     vka__matrix_restrict(optional, caps);
 }
 
@@ -225,6 +236,7 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
         .mixed_dot =
             offers(optional, api, UINT32_MAX, list, count, VK_VALVE_SHADER_MIXED_FLOAT_DOT_PRODUCT_EXTENSION_NAME),
         .timeline = offers(optional, api, VK_API_VERSION_1_2, list, count, VK_KHR_TIMELINE_SEMAPHORE_EXTENSION_NAME),
+        .nearest_f16 = rounds_to_nearest_f16(in, handle, api),
     };
     /* Drivers that are not fully conformant, MoltenVK for one, insist on being asked for it. */
     offers(optional, api, UINT32_MAX, list, count, "VK_KHR_portability_subset");

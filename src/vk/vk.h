@@ -148,8 +148,13 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_f
 vka_status vka__tuning_load(vka_device *device, const char *item, const char *text, size_t size, const char *file);
 
 /* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
- * capabilities may keep. `second`: VK_NV_cooperative_matrix2 is offered; `bf16`: VK_KHR_shader_bfloat16 is. */
-void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, bool second, bool bf16,
+ * capabilities may keep. */
+typedef struct vka__matrix_offer {
+    bool second;      /* VK_NV_cooperative_matrix2 is offered */
+    bool bf16;        /* VK_KHR_shader_bfloat16 is */
+    bool nearest_f16; /* shaderRoundingModeRTEFloat16, without which there are no matrices of f16 */
+} vka__matrix_offer;
+void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, const vka__matrix_offer *offer,
                        vka_device_caps *caps, vka_vulkan_optional_features *optional);
 void vka__matrix_restrict(const vka_vulkan_optional_features *enabled, vka_device_caps *caps);
 void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real);
