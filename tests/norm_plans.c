@@ -114,8 +114,8 @@ void norm_test_plan_by_device(const norm_op *op) {
     }
 }
 
-/* A subgroup a row where a driver loads a vector of lanes at once, rows are long enough and either stay in its registers
- * or are few. */
+/* A subgroup a row where a driver loads a vector of lanes at once, rows are long enough and either stay in its
+ * registers or are few. */
 void norm_test_plan_by_rows(const norm_op *op) {
     static const struct {
         const char *device;

@@ -71,7 +71,7 @@ uint64_t norm_check_plan(const norm_op *op, const device *d, const vka_layer_nor
 #define NORM_PLAN_TESTS(suite, op)                                                                                     \
     NORM_TEST(suite, keeps_to_limits, norm_test_plan_limits(op))                                                       \
     NORM_TEST(suite, in_small_dispatches, norm_test_plan_small_dispatches(op))                                         \
-    NORM_TEST(suite, by_device, norm_test_plan_by_device(op))                                               \
+    NORM_TEST(suite, by_device, norm_test_plan_by_device(op))                                                          \
     NORM_TEST(suite, by_rows_of_software_drivers, norm_test_plan_by_rows(op))
 
 #endif

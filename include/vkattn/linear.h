@@ -53,6 +53,12 @@ typedef struct vka_linear_desc {
     uint32_t splits; /* workgroups that share the columns of one tile; 0 = chosen; 1 = not split. At most 64      */
 
     vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
+
+    /* VKA_DETERMINISM_BATCH: a row's results have the same bits whatever other rows there are, and how many. Given are
+     * N, K, types, path, tile, splits, and whether strides and offsets are multiples of 16 bytes. So nothing is chosen
+     * by the number of rows: the path is the one for many, and columns are split only as `splits` says. That is slower
+     * for few rows, unless VKA_LINEAR_PATH_VECTOR is named, and slower for many then. */
+    vka_determinism determinism;
 } vka_linear_desc;
 
 /* A path and a tile that can run a linear layer: see vka_operation_candidates. */

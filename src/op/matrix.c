@@ -30,8 +30,8 @@ const vka_matrix_shape *vka__matrix_shape(const vka_device_caps *caps, vka_dtype
     return best;
 }
 
-/* Intel's matrices are made for the narrowest subgroups. On AMD's matrix cores a product takes as long at either width, and
- * what surrounds it half as long: wider subgroups hold every operand twice as often. */
+/* Intel's matrices are made for the narrowest subgroups. On AMD's matrix cores a product takes as long at either width,
+ * and what surrounds it half as long: wider subgroups hold every operand twice as often. */
 uint32_t vka__matrix_width(const vka_device_caps *caps) {
     if (caps->subgroup_min == caps->subgroup_max || !caps->subgroup_size_control)
         return caps->subgroup_min == caps->subgroup_max ? caps->subgroup_size : 0;

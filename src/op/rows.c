@@ -78,8 +78,8 @@ bool vka__rows_plan(vka__call *c, uint32_t arg, uint32_t units, uint32_t group) 
     return true;
 }
 
-/* Software drivers that load and store a vector of lanes by one instruction: there a subgroup a row reads it once, where
- * an invocation a row reads it again for each pass. Others make a loop of every load. */
+/* Software drivers that load and store a vector of lanes by one instruction: there a subgroup a row reads it once,
+ * where an invocation a row reads it again for each pass. Others make a loop of every load. */
 static bool has_lane_vectors(const vka_device_caps *caps) {
     return caps->type == VKA_DEVICE_CPU && caps->driver_id == VKA__DRIVER_LLVMPIPE && !vka__is_slow_compiler(caps) &&
            caps->subgroup_arithmetic && caps->subgroup_min == caps->subgroup_max && caps->subgroup_size >= 4 &&
@@ -135,7 +135,10 @@ void vka__rows_explain(const vka__call *c, uint32_t path, uint32_t shared, vka__
                       : subgroup ? "software driver with instructions for lanes: rows are read once"
                                  : "GPU: coalesced rows";
     vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\n",
-             lane ? "lane" : subgroup ? "subgroup" : "group", c->number[path] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
+             lane       ? "lane"
+             : subgroup ? "subgroup"
+                        : "group",
+             c->number[path] ? "the description asks for it" : why, spec[VKA_SPEC_COLS],
              lane || subgroup ? 0 : shared * spec[VKA_SPEC_GROUP_SIZE], vka__yes(spec[VKA_SPEC_FLAGS] & VKA_FLAG_VEC4));
 }
 

@@ -39,7 +39,8 @@ static void read_shapes(const vka__instance *in, VkPhysicalDevice handle, const 
         return;
     for (uint32_t i = 0; i < count && caps->matrix_shape_count < VKA_MAX_MATRIX_SHAPES; ++i)
         for (uint32_t t = 0; t < sizeof types / sizeof *types; ++t)
-            if (IS_OURS(list[i], types[t].type, VK_SCOPE_SUBGROUP_KHR) && (types[t].dtype != VKA_F16 || offer->nearest_f16))
+            if (IS_OURS(list[i], types[t].type, VK_SCOPE_SUBGROUP_KHR) &&
+                (types[t].dtype != VKA_F16 || offer->nearest_f16))
                 caps->matrix_shapes[caps->matrix_shape_count++] =
                     (vka_matrix_shape){list[i].MSize, list[i].NSize, list[i].KSize, types[t].dtype};
 }

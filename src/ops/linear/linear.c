@@ -10,7 +10,7 @@ enum {
     OUT = VKA__LINEAR_OUT,
     ARGS = VKA__LINEAR_ARGS,
 };
-enum { ACTIVATION, PATH, SPLITS, NUMBERS };
+enum { ACTIVATION, PATH, SPLITS, DETERMINISM, NUMBERS };
 
 #define BIT(arg)    (1u << (arg))
 #define DESC(field) offsetof(vka_linear_desc, field)
@@ -33,6 +33,8 @@ static const vka__number numbers[NUMBERS] = {
                     "vka_activation"},
     [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_LINEAR_PATH_COOPMAT2, 0, "vka_linear_path"},
     [SPLITS] = {"splits", DESC(splits), VKA__NUMBER_U32, false, 0, VKA__LINEAR_MAX_SPLITS, 0, NULL},
+    [DETERMINISM] = {"determinism", DESC(determinism), VKA__NUMBER_ENUM, false, 0, VKA_DETERMINISM_BATCH, 0,
+                     "vka_determinism"},
 };
 
 /* ---- check ------------------------------------------------------------------------------------------------------ */
@@ -86,6 +88,9 @@ static void merge_rows(vka__linear_problem *p, uint32_t dim) {
     }
 }
 
+/* What all calls take themselves for whose results must not depend on how many rows there are. */
+#define MANY_ROWS (1u << 20)
+
 static vka_status check(vka__call *c) {
     const vka_linear_desc *d = VKA__DESC(c, vka_linear_desc);
     vka__linear_problem *p = &VKA__STATE(c, vka__linear_state)->problem;
@@ -108,6 +113,8 @@ static vka_status check(vka__call *c) {
     p->rows = p->view[X].shape[2];
     p->outputs = p->view[OUT].shape[3];
     p->columns = p->view[X].shape[3];
+    p->batch_invariant = d->determinism == VKA_DETERMINISM_BATCH;
+    p->choice_rows = p->batch_invariant ? MANY_ROWS : p->rows;
     return VKA_OK;
 }
 

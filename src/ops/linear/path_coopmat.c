@@ -67,7 +67,7 @@ static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *
     bool found = false;
     vka__tile t;
     for (uint32_t i = 0; tile_at(caps, problem, i, &t); ++i) {
-        bool smaller = found && t.br >= p->rows && t.br < tile->br && t.bc >= tile->bc / 2;
+        bool smaller = found && t.br >= p->choice_rows && t.br < tile->br && t.bc >= tile->bc / 2;
         if ((!found || smaller) && fits(caps, problem, &t) && is_small(caps, p, &t)) {
             *tile = t;
             found = true;

@@ -63,7 +63,7 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
 
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__linear_problem *p = problem;
-    return vka__path_first_fitting(&vka__linear_path_coopmat2.path, caps, p, p->rows, UINT32_MAX, tile);
+    return vka__path_first_fitting(&vka__linear_path_coopmat2.path, caps, p, p->choice_rows, UINT32_MAX, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__linear_problem *p, const vka__tile *tile,

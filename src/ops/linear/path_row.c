@@ -33,7 +33,7 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__linear_problem *p = problem;
     uint32_t width = vka__subgroup_width(caps);
-    return tile_at(caps, problem, p->rows <= width ? 2 : p->rows <= 2 * width ? 1 : 0, tile);
+    return tile_at(caps, problem, p->choice_rows <= width ? 2 : p->choice_rows <= 2 * width ? 1 : 0, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__linear_problem *p, const vka__tile *tile,

@@ -41,12 +41,12 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__linear_problem *p = problem;
     if (!vka__has_few_registers(caps))
-        return vka__path_first_fitting(&vka__linear_path_tile.path, caps, p, p->rows, DEFAULTS, tile);
+        return vka__path_first_fitting(&vka__linear_path_tile.path, caps, p, p->choice_rows, DEFAULTS, tile);
     /* 63 registers suffice for two rows of four outputs: of four rows Kepler's compiler spilled 24. */
     static const vka__tile few[] = {{32, 64, 2, 16}, {16, 64, 2, 16}, {16, 32, 2, 8}};
     bool found = false;
     for (size_t i = 0; i < sizeof few / sizeof *few; ++i)
-        if (fits(caps, p, &few[i]) && (!found || few[i].br >= p->rows)) {
+        if (fits(caps, p, &few[i]) && (!found || few[i].br >= p->choice_rows)) {
             *tile = few[i];
             found = true;
         }

@@ -104,7 +104,7 @@ static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *
 /* Where registers are few, a tile reads the weights once that this would read for every other row. */
 static bool is_profitable(const vka_device_caps *caps, const void *problem, const vka__tile *tile) {
     const vka__linear_problem *p = problem;
-    return !vka__has_few_registers(caps) || p->rows <= tile->br || p->rows > MAX_ROWS;
+    return !vka__has_few_registers(caps) || p->choice_rows <= tile->br || p->choice_rows > MAX_ROWS;
 }
 
 static void fill(const vka_device_caps *caps, const vka__linear_problem *p, const vka__tile *tile,

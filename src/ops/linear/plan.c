@@ -190,33 +190,42 @@ static uint64_t workspace_bytes(const vka__linear_plan *plan, uint32_t splits) {
  * that takes, so the targets are by class, as those of attention: some hundred subgroups on a large GPU. */
 static uint32_t choose_splits(const vka_device_caps *caps, const vka__linear_problem *p, const vka__linear_plan *plan) {
     const vka__tile *t = &plan->choice.tile;
+    if (p->splits || p->batch_invariant)
+        return vka__max_u32(p->splits, 1);
     uint64_t groups =
         (uint64_t)p->batch[0] * p->batch[1] * vka__div_up(p->rows, t->br) * vka__div_up(p->outputs, t->bc);
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 32 : caps->type == VKA_DEVICE_DISCRETE ? 32768 : 4096;
     target = vka__max_u32(target / plan->main.spec[VKA_SPEC_GROUP_SIZE], 1);
     target = plan->choice.workgroups ? plan->choice.workgroups : target;
     uint64_t wanted = vka__min_u64(target / groups, p->columns / least_columns(caps));
-    return p->splits ? p->splits : (uint32_t)vka__min_u64(vka__max_u64(wanted, 1), VKA__LINEAR_MAX_SPLITS);
+    return (uint32_t)vka__min_u64(vka__max_u64(wanted, 1), VKA__LINEAR_MAX_SPLITS);
 }
 
-static void split(const vka_device_caps *caps, const vka__linear_problem *p, vka__linear_plan *plan) {
+static bool split(const vka_device_caps *caps, const vka__linear_problem *p, vka__linear_plan *plan,
+                  vka__refusal *refusal) {
     vka_linear_params *params = &plan->params;
     uint32_t splits = choose_splits(caps, p, plan);
     /* Tensors that are cut keep the device busy, and the workspace must fit a binding and the reduction a grid. */
     bool fits = boxes(plan) == 1 && vka__align_up(workspace_bytes(plan, splits), 256) <= caps->storage_range &&
                 plan->part[VKA__LINEAR_ROWS] <= caps->max_groups[1] &&
                 (uint64_t)plan->part[0] * plan->part[1] * splits <= caps->max_groups[2];
+    if (!fits && p->batch_invariant && splits > 1)
+        return vka__refuse(refusal, "splits",
+                           "is %u, but so many rows are cut, or their partial results exceed what a binding sees, and "
+                           "VKA_DETERMINISM_BATCH leaves no other number",
+                           splits);
     splits = fits ? splits : 1;
     params->split_k = vka__round_up(vka__max_u32(vka__div_up(p->columns, splits), 1), SPLIT_STEP);
     params->splits = vka__max_u32(vka__div_up(p->columns, params->split_k), 1);
     if (params->splits == 1)
-        return;
+        return true;
     plan->workspace_bytes = vka__align_up(workspace_bytes(plan, params->splits), 256);
     plan->reduce.kernel = VKA__linear_reduce;
     plan->reduce.spec[VKA_SPEC_GROUP_SIZE] = vka__group_size(caps, caps->type == VKA_DEVICE_CPU ? 8 : 64);
     plan->reduce.spec[VKA_SPEC_TYPES] = plan->main.spec[VKA_SPEC_TYPES];
     plan->reduce.spec[VKA_SPEC_FLAGS] = plan->main.spec[VKA_SPEC_FLAGS];
     plan->main.spec[VKA_SPEC_FLAGS] = (plan->main.spec[VKA_SPEC_FLAGS] & VKA_LINEAR_INPUTS) | VKA_LINEAR_SPLIT;
+    return true;
 }
 
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
@@ -252,17 +261,16 @@ bool vka__plan_linear(const vka_device_caps *caps, const vka__linear_problem *p,
         .problem = p,
         .path = p->path,
         .tile = p->tile,
-        .rows = p->rows,
+        .rows = p->choice_rows,
         .tuning = p->tuning,
-        .in = {p->view[VKA__LINEAR_WEIGHT].dtype, {p->rows, p->outputs, p->columns}},
+        .in = {p->view[VKA__LINEAR_WEIGHT].dtype, {p->choice_rows, p->outputs, p->columns}},
     };
     *plan = (vka__linear_plan){0};
     if (!vka__path_choose(&vka__linear_paths, &query, &plan->choice, refusal) || !cut(caps, p, plan, refusal))
         return false;
     fill(caps, p, plan);
     fill_params(p, plan);
-    split(caps, p, plan);
-    return true;
+    return split(caps, p, plan, refusal);
 }
 
 /* ---- dispatches ------------------------------------------------------------------------------------------------- */

@@ -17,9 +17,11 @@ typedef struct vka__linear_problem {
     vka__view view[VKA__LINEAR_ARGS];
     uint32_t batch[2], rows, outputs, columns;
     vka_activation activation;
-    uint32_t path;   /* that the description asks for; 0: none */
-    vka__tile tile;  /* likewise; bc = 0: none                 */
-    uint32_t splits; /* likewise; 0: none                      */
+    uint32_t path;        /* that the description asks for; 0: none */
+    vka__tile tile;       /* likewise; bc = 0: none                 */
+    uint32_t splits;      /* likewise; 0: none                      */
+    bool batch_invariant; /* bits must not depend on how many rows there are */
+    uint32_t choice_rows; /* that path and tile are chosen for, but for the vector path's, whose rows change no sum */
     const vka__tuning *tuning;
 } vka__linear_problem;
 

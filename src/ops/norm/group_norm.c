@@ -109,8 +109,8 @@ static void fill_params(const vka__call *c, uint32_t channels) {
 }
 
 static bool plan(vka__call *c) {
-    static const vka__row_kernels kernels = {VKA__group_norm_lane, VKA__group_norm_group, VKA__group_norm_group_sg,
-                                             0, 0};
+    static const vka__row_kernels kernels = {VKA__group_norm_lane, VKA__group_norm_group, VKA__group_norm_group_sg, 0,
+                                             0};
     uint32_t groups = vka__call_letter(c, 'G'), channels = vka__call_letter(c, 'C') / groups;
     bool last = channels_last(&c->view[X]);
     split_groups(&c->view[X], groups, last);
@@ -122,8 +122,7 @@ static bool plan(vka__call *c) {
         return true;
     uint32_t part[] = {x->shape[0], groups, x->shape[2]}, columns = 4 * vka__div_up(x->shape[3], 4) * x->shape[2];
     vka__row_problem problem = {.path = PATH, .cols = columns, .most = columns > 65536 ? 512 : 256};
-    c->rows =
-        vka__rows_of((const uint32_t[]){x->shape[0], groups, 1}, 1, vka__rows_add_key(c, &kernels, &problem));
+    c->rows = vka__rows_of((const uint32_t[]){x->shape[0], groups, 1}, 1, vka__rows_add_key(c, &kernels, &problem));
     for (uint32_t i = 0; i < ARGS; ++i)
         if (c->view[i].present && args[i].extent == VKA__CUSTOM && !vka__cut_to_binding(c->caps, &c->view[i], 3, part))
             return vka__refuse_span(c->caps, args[i].name, "one group", &c->refusal);

@@ -366,8 +366,8 @@ Test(softmax, plans_by_rows_of_software_drivers) {
     static const struct {
         const char *device;
         uint32_t cols, subgroup, vectors;
-    } cases[] = {{"lavapipe 25.0", 1024, 0, 0}, {"lavapipe 26.1", 124, 0, 0},    {"lavapipe 26.1", 1022, 0, 0},
-                 {"lavapipe 26.1", 128, 8, 4},  {"lavapipe 26.1", 1024, 8, 32},  {"lavapipe 26.1", 1028, 8, 0}};
+    } cases[] = {{"lavapipe 25.0", 1024, 0, 0}, {"lavapipe 26.1", 124, 0, 0},   {"lavapipe 26.1", 1022, 0, 0},
+                 {"lavapipe 26.1", 128, 8, 4},  {"lavapipe 26.1", 1024, 8, 32}, {"lavapipe 26.1", 1028, 8, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         vka_softmax_desc desc = {.x = vka_tensor_2d(NULL, VKA_F32, 4096, cases[i].cols)};
         desc.out = desc.x;
