@@ -45,6 +45,19 @@ void norm_test_widths(const norm_op *op, vka_dtype dtype, float center) {
     context_close(&c);
 }
 
+/* So many rows that a workgroup does several, the last one fewer, and the last vectors of a row are not all there. */
+void norm_test_many_rows(const norm_op *op) {
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t sum = 0; sum < 2; sum++) {
+        norm_case n = {.op = op, .rank = 2, .shape = {517 + 2 * sum, 136}, .weight = true, .inv_std = true};
+        n.bias = n.mean = !op->rms;
+        n.residual = n.sum = sum;
+        norm_run_case(&c, n, sum);
+    }
+    context_close(&c);
+}
+
 /* Every combination of optional tensors; odd and even widths take scalar and vector loads. */
 void norm_test_optional(const norm_op *op, vka_dtype dtype, vka_dtype affine) {
     context c;

@@ -11,6 +11,7 @@
 /* norm_suite.c */
 void norm_test_widths(const norm_op *op, vka_dtype dtype, float center);
 void norm_test_optional(const norm_op *op, vka_dtype dtype, vka_dtype affine);
+void norm_test_many_rows(const norm_op *op);
 void norm_test_layouts(const norm_op *op, vka_dtype dtype);
 void norm_test_in_place(const norm_op *op);
 void norm_test_epsilon(const norm_op *op);
@@ -55,6 +56,7 @@ uint64_t norm_check_plan(const norm_op *op, const device *d, const vka_layer_nor
     NORM_TEST(suite, layouts_f32, norm_test_layouts(op, VKA_F32))                                                      \
     NORM_TEST(suite, layouts_f16, norm_test_layouts(op, VKA_F16))                                                      \
     NORM_TEST(suite, layouts_bf16, norm_test_layouts(op, VKA_BF16))                                                    \
+    NORM_TEST(suite, many_rows, norm_test_many_rows(op))                                                               \
     NORM_TEST(suite, in_place, norm_test_in_place(op))                                                                 \
     NORM_TEST(suite, epsilon, norm_test_epsilon(op))                                                                   \
     NORM_TEST(suite, constant_rows, norm_test_constant_rows(op))                                                       \

@@ -12,8 +12,8 @@ extern "C" {
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_norm_path {
     VKA_NORM_PATH_AUTO = 0,
-    VKA_NORM_PATH_LANE = 1,  /* an invocation owns a row: software drivers */
-    VKA_NORM_PATH_GROUP = 2, /* a workgroup owns a row: GPUs               */
+    VKA_NORM_PATH_LANE = 1,  /* an invocation owns a row: software drivers                     */
+    VKA_NORM_PATH_GROUP = 2, /* a workgroup owns a row: GPUs, software drivers with gathers    */
 } vka_norm_path;
 
 /* Layer normalisation over the last dimension. All tensors have x's shape unless said otherwise. */

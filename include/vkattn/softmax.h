@@ -12,8 +12,8 @@ extern "C" {
 /* Which kernel runs. AUTO is right for everything but tests and measurements. */
 typedef enum vka_softmax_path {
     VKA_SOFTMAX_PATH_AUTO = 0,
-    VKA_SOFTMAX_PATH_LANE = 1,  /* an invocation owns a row: software drivers */
-    VKA_SOFTMAX_PATH_GROUP = 2, /* a workgroup owns a row: GPUs               */
+    VKA_SOFTMAX_PATH_LANE = 1,  /* an invocation owns a row: software drivers                     */
+    VKA_SOFTMAX_PATH_GROUP = 2, /* a workgroup owns a row: GPUs, software drivers with gathers    */
 } vka_softmax_path;
 
 /* Softmax, or its logarithm, over the last dimension. Any other axis by a view: vka_tensor_transpose(t, axis, last) of

@@ -89,21 +89,17 @@ static bool has_lane_vectors(const vka_device_caps *caps) {
 /* Vectors of a row that wait in an invocation's registers, or rather in its stack, whose loads are cheap. */
 #define MOST_KEPT 32
 
-/* A subgroup a row, if rows are not too short to be worth it, nor so long that they are read again for each pass. */
+/* A workgroup of one subgroup owns a row if rows are not too short to be worth it; where the device chooses, nor so
+ * long that they are read again for each pass. */
 static bool suits_subgroup(const vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
-    uint32_t vectors = vka__div_up(p->cols, 4);
-    if (c->number[p->path] || !has_lane_vectors(c->caps) || !kernels->subgroup_rows || !p->vec4)
+    uint32_t vectors = vka__div_up(p->cols, 4), width = c->caps->subgroup_size;
+    if (c->number[p->path] == 1 || !has_lane_vectors(c->caps) || !kernels->subgroup_rows || !p->vec4 ||
+        vectors < 4 * width)
         return false;
-    return vectors >= 4 * c->caps->subgroup_size &&
-           (vectors <= MOST_KEPT * c->caps->subgroup_size || p->rows < kernels->long_rows);
+    return c->number[p->path] || vectors <= MOST_KEPT * width || p->rows < kernels->long_rows;
 }
 
-static uint32_t add_software_key(vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
-    if (!suits_subgroup(c, kernels, p)) {
-        uint32_t group = vka__min_u32(8, c->caps->max_invocations);
-        vka__call_add_key(c, kernels->lane, group);
-        return group;
-    }
+static uint32_t add_subgroup_key(vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
     uint32_t width = c->caps->subgroup_size, each = vka__div_up(vka__div_up(p->cols, 4), width);
     vka__pipeline_key *key = vka__call_add_key(c, kernels->group_subgroup, width);
     key->spec[VKA_SPEC_SUBGROUP] = width;
@@ -113,9 +109,13 @@ static uint32_t add_software_key(vka__call *c, const vka__row_kernels *kernels, 
 }
 
 uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
-    bool software = c->caps->type == VKA_DEVICE_CPU;
-    if (c->number[p->path] ? c->number[p->path] == 1 : software)
-        return add_software_key(c, kernels, p);
+    if (suits_subgroup(c, kernels, p))
+        return add_subgroup_key(c, kernels, p);
+    if (c->number[p->path] ? c->number[p->path] == 1 : c->caps->type == VKA_DEVICE_CPU) {
+        uint32_t group = vka__min_u32(8, c->caps->max_invocations);
+        vka__call_add_key(c, kernels->lane, group);
+        return group;
+    }
     uint32_t vectors = vka__div_up(p->cols, 4), group = 32, most = vka__min_u32(p->most, c->caps->max_invocations);
     while (group < most && group * 2 <= vectors)
         group *= 2;

@@ -184,6 +184,17 @@ Test(softmax, widths_bf16) {
     widths(VKA_BF16);
 }
 
+/* So many that a workgroup does several, the last one fewer; the last vectors of a row are not all there. */
+Test(softmax, many_rows) {
+    context c;
+    context_open(&c, &config_real);
+    for (int log = 0; log < 2; log++) {
+        both_paths(&c,
+                   (problem){.rank = 2, .shape = {515, 136}, .log = log, .lengths = log ? LENGTHS_HOST : LENGTHS_NONE});
+    }
+    context_close(&c);
+}
+
 /* More columns than a float counts well one after the other. */
 Test(softmax, long_rows) {
     context c;
