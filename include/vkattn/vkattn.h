@@ -208,7 +208,8 @@ typedef enum vka_device_type {
     VKA_DEVICE_CPU = 4, /* a software driver */
 } vka_device_type;
 
-#define VKA_MAX_MATRIX_SHAPES 16
+#define VKA_MAX_MATRIX_SHAPES  16
+#define VKA_SWITCHED_OFF_WORDS 4
 
 /* A product that cooperative matrices of one subgroup can do: [m, k] by [k, n] of this type, summed in f32. */
 typedef struct vka_matrix_shape {
@@ -257,6 +258,8 @@ typedef struct vka_device_caps {
     bool matrix_block_loads;        /* loads of a workgroup through functions that decode elements               */
     bool unified_memory; /* device-local memory can be mapped                                               */
     bool timestamps;     /* the compute queue has timestamps                                                */
+    /* Kernels that vka_device_self_test found to be wrong, as bits of numbers that are the library's own. 0: none. */
+    uint64_t switched_off[VKA_SWITCHED_OFF_WORDS];
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */

@@ -5,6 +5,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "op/switched_off.h"
+
 vka__check vka__call_checker(const vka__call *c) {
     return (vka__check){c->ctx, c->device, c->caps, c->op->name, c->describes};
 }
@@ -139,6 +141,14 @@ static vka_status check(vka__call *c) {
     return status == VKA_OK ? vka__call_check_memory(c) : status;
 }
 
+/* Plans keep away from kernels that are switched off where there are others. */
+static vka_status check_kernels(const vka__call *c) {
+    for (uint32_t i = 0; i < c->key_count && c->dispatches && vka__any_switched_off(c->caps); ++i)
+        if (c->key[i].kernel < VKA__KERNEL_COUNT && vka__is_switched_off(c->caps, c->key[i].kernel))
+            return vka__call_fail(c, VKA_UNSUPPORTED, "desc", "%s", vka__switched_off_why(c->key[i].kernel));
+    return VKA_OK;
+}
+
 vka_status vka__call_init(vka__call *c, const vka__op *op, const vka__context *ctx, vka_device *device,
                           const vka_device_caps *caps, bool describes, const void *desc, size_t size) {
     memset(c, 0, offsetof(vka__call, view));
@@ -157,7 +167,8 @@ vka_status vka__call_init(vka__call *c, const vka__op *op, const vka__context *c
         return status;
     if (!op->plan(c))
         return vka__call_fail(c, VKA_UNSUPPORTED, c->refusal.field, "%s", c->refusal.reason);
-    return c->dispatches && !describes ? vka__call_check_workspace(c) : VKA_OK;
+    status = check_kernels(c);
+    return status == VKA_OK && c->dispatches && !describes ? vka__call_check_workspace(c) : status;
 }
 
 vka_status vka__call_begin(vka__call *c, const vka__op *op, vka_device *device, bool describes, const void *desc,
@@ -181,6 +192,8 @@ void vka__call_explain(const vka__call *c, vka__text *text) {
              c->key[0].spec[VKA_SPEC_GROUP_SIZE]);
     if (c->op->explain)
         c->op->explain(c, text);
+    if (c->op->paths)
+        vka__path_explain_off(c->op->paths, c->caps, c->state + c->op->problem, text);
     if (c->rows.group)
         vka__say(text, "rows_per_dispatch: %llu\n", (unsigned long long)vka__volume(c->rows.part));
     vka__say(text, "dispatches: %llu\nworkspace_bytes: %llu\n", (unsigned long long)c->dispatches,

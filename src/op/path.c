@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "op/switched_off.h"
+
 const char *vka__path_name(const vka__paths *paths, uint32_t path) {
     return path && path < paths->path_count ? paths->path[path]->name : "none";
 }
@@ -36,38 +38,82 @@ bool vka__path_first_fitting(const vka__path *path, const vka_device_caps *caps,
     return found;
 }
 
+/* Why a tile's kernel is not to be trusted; NULL: nothing is known against it. */
+static const char *off_why(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t path,
+                           const vka__tile *tile) {
+    if (!paths->kernel || !vka__any_switched_off(caps))
+        return NULL;
+    uint32_t kernel = paths->kernel(caps, problem, path, tile);
+    return vka__is_switched_off(caps, kernel) ? vka__switched_off_why(kernel) : NULL;
+}
+
+static bool fits(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t path,
+                 const vka__tile *tile) {
+    return paths->path[path]->fits(caps, problem, tile) && !off_why(paths, caps, problem, path, tile);
+}
+
+/* The first tile that a path would have, had the self-test not switched off its kernel; NULL: there is none such, or
+ * another one that runs. */
+static const char *all_off_why(const vka__paths *paths, const vka_device_caps *caps, const void *problem,
+                               uint32_t path) {
+    const vka__path *p = paths->path[path];
+    const char *why = NULL;
+    vka__tile t;
+    for (uint32_t i = 0; vka__any_switched_off(caps) && p->tile(caps, problem, i, &t); ++i) {
+        if (!p->fits(caps, problem, &t))
+            continue;
+        const char *off = off_why(paths, caps, problem, path, &t);
+        if (!off)
+            return NULL;
+        why = why ? why : off;
+    }
+    return why;
+}
+
+void vka__path_explain_off(const vka__paths *paths, const vka_device_caps *caps, const void *problem, vka__text *text) {
+    for (uint32_t path = 1; vka__any_switched_off(caps) && path < paths->path_count; ++path) {
+        const char *why = paths->path[path]->why_not(caps, problem) ? NULL : all_off_why(paths, caps, problem, path);
+        if (why)
+            vka__say(text, "not_%s: %s\n", paths->path[path]->name, why);
+    }
+}
+
 /* The path's tile that a measurement or the description names, if it is on the list and fits. */
-static bool find_tile(const vka__path *path, const vka_device_caps *caps, const void *problem, const vka__tile *wanted,
-                      vka__tile *tile) {
-    for (uint32_t i = 0; path->tile(caps, problem, i, tile); ++i) {
+static bool find_tile(const vka__paths *paths, uint32_t path, const vka_device_caps *caps, const void *problem,
+                      const vka__tile *wanted, vka__tile *tile) {
+    const vka__path *p = paths->path[path];
+    for (uint32_t i = 0; p->tile(caps, problem, i, tile); ++i) {
         bool same = tile->bc == wanted->bc &&
-                    (path->rows_follow || (tile->br == wanted->br && tile->rm == wanted->rm && tile->tc == wanted->tc));
-        if (same && path->fits(caps, problem, tile))
+                    (p->rows_follow || (tile->br == wanted->br && tile->rm == wanted->rm && tile->tc == wanted->tc));
+        if (same && fits(paths, caps, problem, path, tile))
             return true;
     }
     return false;
 }
 
 /* The tile that a path takes without being told, one of those that vka__path_candidate lists. */
-static bool default_tile(const vka__path *path, const vka_device_caps *caps, const void *problem, vka__tile *tile) {
+static bool default_tile(const vka__paths *paths, uint32_t path, const vka_device_caps *caps, const void *problem,
+                         vka__tile *tile) {
     vka__tile wanted;
-    return path->choose(caps, problem, &wanted) && find_tile(path, caps, problem, &wanted, tile);
+    return paths->path[path]->choose(caps, problem, &wanted) &&
+           find_tile(paths, path, caps, problem, &wanted, tile);
 }
 
 /* A path that the description asks for runs if there is any tile for it, preferably a bindable one. */
-static bool any_tile(const vka__paths *paths, const vka__path *path, const vka_device_caps *caps, const void *problem,
+static bool any_tile(const vka__paths *paths, uint32_t path, const vka_device_caps *caps, const void *problem,
                      vka__tile *tile) {
     vka__tile t;
-    if (!default_tile(path, caps, problem, tile) &&
-        !vka__path_first_fitting(path, caps, problem, VKA__ANY_ROWS, UINT32_MAX, tile))
-        return false;
-    bool done = is_bindable(paths, caps, problem, tile);
-    for (uint32_t i = 0; !done && path->tile(caps, problem, i, &t); ++i)
-        if (path->fits(caps, problem, &t) && is_bindable(paths, caps, problem, &t)) {
+    bool found = default_tile(paths, path, caps, problem, tile);
+    bool done = found && is_bindable(paths, caps, problem, tile);
+    for (uint32_t i = 0; !done && paths->path[path]->tile(caps, problem, i, &t); ++i) {
+        if (!fits(paths, caps, problem, path, &t))
+            continue;
+        done = is_bindable(paths, caps, problem, &t);
+        if (done || !found)
             *tile = t;
-            done = true;
-        }
-    return true;
+        found = true;
+    }
+    return found;
 }
 
 bool vka__path_candidate(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t index,
@@ -77,7 +123,7 @@ bool vka__path_candidate(const vka__paths *paths, const vka_device_caps *caps, c
         if (p->why_not(caps, problem))
             continue;
         for (uint32_t i = 0; p->tile(caps, problem, i, tile); ++i)
-            if (p->fits(caps, problem, tile) && is_bindable(paths, caps, problem, tile) && index-- == 0)
+            if (fits(paths, caps, problem, *path, tile) && is_bindable(paths, caps, problem, tile) && index-- == 0)
                 return true;
     }
     return false;
@@ -105,20 +151,22 @@ static bool take_wanted(const vka__paths *paths, const vka__path_query *q, vka__
     *choice = (vka__path_choice){.path = q->path, .why = "the description asks for it"};
     if (why_not)
         return vka__refuse(refusal, "path", "can't be %s: %s", name, why_not);
+    why_not = all_off_why(paths, q->caps, q->problem, q->path);
+    if (why_not)
+        return vka__refuse(refusal, "path", "can't be %s: %s", name, why_not);
     if (t->bc)
-        return find_tile(path, q->caps, q->problem, t, &choice->tile) ||
+        return find_tile(paths, q->path, q->caps, q->problem, t, &choice->tile) ||
                vka__refuse(refusal, "tile", "%u x %u, %u, %u is none that path %s has for this problem", t->br, t->bc,
                            t->rm, t->tc, name);
-    return any_tile(paths, path, q->caps, q->problem, &choice->tile) || refuse_tiles(paths, q, refusal);
+    return any_tile(paths, q->path, q->caps, q->problem, &choice->tile) || refuse_tiles(paths, q, refusal);
 }
 
 static bool take_measured(const vka__paths *paths, const vka__path_query *q, vka__path_choice *choice) {
     const vka__tuning_rule *rule = vka__tuning_find(q->tuning, paths, &q->in);
     if (!rule)
         return false;
-    const vka__path *path = paths->path[rule->path];
     vka__tile tile;
-    if (path->why_not(q->caps, q->problem) || !find_tile(path, q->caps, q->problem, &rule->tile, &tile) ||
+    if (paths->path[rule->path]->why_not(q->caps, q->problem) || !find_tile(paths, rule->path, q->caps, q->problem, &rule->tile, &tile) ||
         !is_bindable(paths, q->caps, q->problem, &tile))
         return false;
     *choice = (vka__path_choice){rule->path, tile, "the tuning record's measurements", rule->workgroups};
@@ -126,10 +174,18 @@ static bool take_measured(const vka__paths *paths, const vka__path_query *q, vka
 }
 
 /* Does a rule hold here, with this tile of its path? */
-static bool holds(const vka__path_rule *rule, const vka__path *path, const vka__path_query *q, vka__tile *tile) {
+static bool holds(const vka__paths *paths, const vka__path_rule *rule, const vka__path_query *q, vka__tile *tile) {
+    const vka__path *path = paths->path[rule->path];
     return rule->software == (q->caps->type == VKA_DEVICE_CPU) && q->rows <= rule->most_rows &&
-           !path->why_not(q->caps, q->problem) && default_tile(path, q->caps, q->problem, tile) &&
+           !path->why_not(q->caps, q->problem) && default_tile(paths, rule->path, q->caps, q->problem, tile) &&
            (!path->is_profitable || path->is_profitable(q->caps, q->problem, tile));
+}
+
+/* Where the self-test switched off all that rules name, anything else. */
+static bool take_what_is_left(const vka__paths *paths, const vka__path_query *q, vka__path_choice *choice) {
+    *choice = (vka__path_choice){.why = "the self-test switched off what would be chosen"};
+    return vka__any_switched_off(q->caps) &&
+           vka__path_candidate(paths, q->caps, q->problem, 0, &choice->path, &choice->tile);
 }
 
 static bool take_by_rules(const vka__paths *paths, const vka__path_query *q, vka__path_choice *choice) {
@@ -137,7 +193,7 @@ static bool take_by_rules(const vka__paths *paths, const vka__path_query *q, vka
     for (uint32_t i = 0; i < paths->rule_count; ++i) {
         const vka__path_rule *r = &paths->rules[i];
         *choice = (vka__path_choice){.path = r->path, .why = r->why};
-        if (!holds(r, paths->path[r->path], q, &choice->tile))
+        if (!holds(paths, r, q, &choice->tile))
             continue;
         if (is_bindable(paths, q->caps, q->problem, &choice->tile))
             return true;
@@ -147,7 +203,7 @@ static bool take_by_rules(const vka__paths *paths, const vka__path_query *q, vka
     if (first.path && vka__path_candidate(paths, q->caps, q->problem, 0, &choice->path, &choice->tile))
         return true;
     *choice = first; /* for whoever cuts it to refuse what does not fit */
-    return first.path != 0;
+    return first.path != 0 || take_what_is_left(paths, q, choice);
 }
 
 bool vka__path_choose(const vka__paths *paths, const vka__path_query *query, vka__path_choice *choice,
@@ -155,5 +211,6 @@ bool vka__path_choose(const vka__paths *paths, const vka__path_query *query, vka
     if (query->path)
         return take_wanted(paths, query, choice, refusal);
     return take_measured(paths, query, choice) || take_by_rules(paths, query, choice) ||
-           vka__refuse(refusal, paths->field, "has no path on this device");
+           vka__refuse(refusal, paths->field, "has no path on this device%s",
+                       vka__any_switched_off(query->caps) ? ", of which the self-test switched off kernels" : "");
 }

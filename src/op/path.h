@@ -51,6 +51,8 @@ typedef struct vka__paths {
     /* And what they must fit besides the device, if anything: ", and the pattern's tiles". May be NULL. */
     void (*say_limits)(const void *problem, vka__text *text);
     const char *field; /* that a refusal names where no path can run the problem */
+    /* The kernel that a path runs with a tile, for what the self-test switched off. NULL: it switches off none. */
+    uint32_t (*kernel)(const vka_device_caps *caps, const void *problem, uint32_t path, const vka__tile *tile);
 } vka__paths;
 
 /* What a path and a tile are chosen for. */
@@ -79,6 +81,10 @@ bool vka__path_choose(const vka__paths *paths, const vka__path_query *query, vka
 /* Number `index` of all paths' tiles that can run a problem, in the order of paths; false: there are no more. */
 bool vka__path_candidate(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t index,
                          uint32_t *path, vka__tile *tile);
+
+/* A line about the paths that could run a problem, had the self-test not switched off their kernels; none where there
+ * are none. */
+void vka__path_explain_off(const vka__paths *paths, const vka_device_caps *caps, const void *problem, vka__text *text);
 
 /* For `choose` of a path: the smallest of its first `count` tiles that holds `rows`, or the first that fits. */
 bool vka__path_first_fitting(const vka__path *path, const vka_device_caps *caps, const void *problem, uint32_t rows,

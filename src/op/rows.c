@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "op/known_drivers.h"
+#include "op/switched_off.h"
 #include "op/tile.h"
 
 bool vka__call_sees_whole(vka__call *c) {
@@ -94,7 +95,7 @@ static bool has_lane_vectors(const vka_device_caps *caps) {
 static bool suits_subgroup(const vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
     uint32_t vectors = vka__div_up(p->cols, 4), width = c->caps->subgroup_size;
     if (c->number[p->path] == 1 || !has_lane_vectors(c->caps) || !kernels->subgroup_rows || !p->vec4 ||
-        vectors < 4 * width)
+        vectors < 4 * width || vka__is_switched_off(c->caps, kernels->group_subgroup))
         return false;
     return c->number[p->path] || vectors <= MOST_KEPT * width || p->rows < kernels->long_rows;
 }
@@ -108,10 +109,22 @@ static uint32_t add_subgroup_key(vka__call *c, const vka__row_kernels *kernels, 
     return key->spec[VKA_SPEC_BR] = p->rows >= 512 ? kernels->subgroup_rows : 1;
 }
 
+/* What the description asks for, or else what suits the device, unless the self-test switched it off. */
+static bool in_lanes(const vka__call *c, const vka__row_kernels *kernels, uint32_t path, uint32_t group) {
+    bool lane = c->number[path] ? c->number[path] == 1 : c->caps->type == VKA_DEVICE_CPU;
+    if (!c->number[path] && vka__is_switched_off(c->caps, lane ? kernels->lane : group) &&
+        !vka__is_switched_off(c->caps, lane ? group : kernels->lane))
+        return !lane;
+    return lane;
+}
+
 uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, const vka__row_problem *p) {
     if (suits_subgroup(c, kernels, p))
         return add_subgroup_key(c, kernels, p);
-    if (c->number[p->path] ? c->number[p->path] == 1 : c->caps->type == VKA_DEVICE_CPU) {
+    bool subgroup = c->caps->subgroup_arithmetic && c->caps->subgroup_min >= 4 &&
+                    !vka__is_switched_off(c->caps, kernels->group_subgroup);
+    vka__kernel of_group = subgroup ? kernels->group_subgroup : kernels->group;
+    if (in_lanes(c, kernels, p->path, of_group)) {
         uint32_t group = vka__min_u32(8, c->caps->max_invocations);
         vka__call_add_key(c, kernels->lane, group);
         return group;
@@ -121,8 +134,7 @@ uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, const 
         group *= 2;
     group = vka__min_u32(group, c->caps->max_invocations);
     uint32_t each = vka__div_up(vectors, group);
-    bool subgroup = c->caps->subgroup_arithmetic && c->caps->subgroup_min >= 4;
-    vka__pipeline_key *key = vka__call_add_key(c, subgroup ? kernels->group_subgroup : kernels->group, group);
+    vka__pipeline_key *key = vka__call_add_key(c, of_group, group);
     key->spec[VKA_SPEC_COLS] = each <= 8 ? each : 0;
     return key->spec[VKA_SPEC_BR] = 1;
 }
@@ -131,9 +143,10 @@ uint32_t vka__rows_add_key(vka__call *c, const vka__row_kernels *kernels, const 
 void vka__rows_explain(const vka__call *c, uint32_t path, uint32_t shared, vka__text *text) {
     const uint32_t *spec = c->key[0].spec;
     bool lane = !spec[VKA_SPEC_BR], subgroup = spec[VKA_SPEC_SUBGROUP];
-    const char *why = lane       ? "software driver: no barriers"
-                      : subgroup ? "software driver with instructions for lanes: rows are read once"
-                                 : "GPU: coalesced rows";
+    const char *why = subgroup ? "software driver with instructions for lanes: rows are read once"
+                      : lane != (c->caps->type == VKA_DEVICE_CPU) ? "the other one is switched off by the self-test"
+                      : lane                                      ? "software driver: no barriers"
+                                                                  : "GPU: coalesced rows";
     vka__say(text, "path: %s\nwhy: %s\nregister_vectors: %u\nshared_bytes: %u\nvector_loads: %s\n",
              lane       ? "lane"
              : subgroup ? "subgroup"

@@ -48,6 +48,12 @@ static void say_limits(const void *problem, vka__text *text) {
         vka__say(text, ", and the pattern's tiles");
 }
 
+static uint32_t kernel_of(const vka_device_caps *caps, const void *problem, uint32_t path, const vka__tile *tile) {
+    vka__attention_plan plan = {0};
+    attention_path(path)->fill(caps, problem, tile, &plan);
+    return plan.main.kernel;
+}
+
 const vka__paths vka__attention_paths = {
     .path = table,
     .path_count = sizeof table / sizeof *table,
@@ -65,6 +71,7 @@ const vka__paths vka__attention_paths = {
     .say_problem = say_problem,
     .say_limits = say_limits,
     .field = "q",
+    .kernel = kernel_of,
 };
 
 /* What the choice of a path takes all sequences for whose results must not depend on others' lengths. */

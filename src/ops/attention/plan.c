@@ -3,6 +3,7 @@
 #include "ops/attention/paths.h"
 #include "ops/attention/slices.h"
 #include "op/known_drivers.h"
+#include "op/switched_off.h"
 #include "ops/pattern/shape.h"
 
 #include <vkattn/attention.h>
@@ -135,6 +136,10 @@ static void plan_ranges(const vka_device_caps *caps, const vka__attention_proble
     plan->row_parts = vka__div_up(plan->rows, plan->part_rows);
 }
 
+static vka__kernel merge_kernel(const vka__attention_problem *p) {
+    return needs_options(p) ? VKA__attention_merge_options : VKA__attention_merge;
+}
+
 static void plan_grids(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     bool pack = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
@@ -145,7 +150,8 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
     plan->splits = choose_splits(caps, p, groups, plan);
     plan->params.ws_rows = slice_q_heads * (cut ? plan->part_rows : p->q_len);
     /* A workspace beyond one binding: unsplit is slower, but always possible. */
-    if (workspace_floats(plan, slice_batches, p->v.shape[3]) > vka__workspace_floats(caps))
+    if (workspace_floats(plan, slice_batches, p->v.shape[3]) > vka__workspace_floats(caps) ||
+        vka__is_switched_off(caps, merge_kernel(p)))
         plan->splits = 1;
     plan_ranges(caps, p, plan);
     plan->params.ws_rows = slice_q_heads * (cut ? plan->part_rows : p->q_len);
@@ -165,7 +171,7 @@ static void plan_merge(const vka_device_caps *caps, const vka__attention_problem
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     uint32_t t = vka__min_u32(caps->type == VKA_DEVICE_CPU ? 8 : 64, caps->max_invocations);
     plan->main.spec[VKA_SPEC_FLAGS] |= VKA_FLAG_SPLIT | (plan->parts > 1 ? VKA_FLAG_PARTS : 0);
-    plan->merge.kernel = needs_options(p) ? VKA__attention_merge_options : VKA__attention_merge;
+    plan->merge.kernel = merge_kernel(p);
     plan->merge.spec[VKA_SPEC_GROUP_SIZE] = t;
     plan->merge.spec[VKA_SPEC_DV] = p->v.shape[3];
     plan->merge.spec[VKA_SPEC_FLAGS] =
@@ -191,7 +197,8 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
     for (int i = 0; i < 3; ++i)
         groups *= plan->main_grid.groups[i];
     plan->indirect = p->device_lengths && !p->pattern && !p->permutation.present && plan->slices == 1 &&
-                     plan->main_chunks == 1 && plan->merge_chunks <= 1 && groups >= IDLE_GROUPS_WORTH_A_SIZE;
+                     plan->main_chunks == 1 && plan->merge_chunks <= 1 && groups >= IDLE_GROUPS_WORTH_A_SIZE &&
+                     !vka__is_switched_off(caps, VKA__attention_size);
     if (!plan->indirect)
         return;
     plan->size.kernel = VKA__attention_size;

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "op/switched_off.h"
+
 /* ---- paths ------------------------------------------------------------------------------------------------------ */
 
 static const vka__path *const table[] = {
@@ -14,6 +16,10 @@ static const vka__path *const table[] = {
     [VKA_LINEAR_PATH_DOT] = &vka__linear_path_dot.path,
     [VKA_LINEAR_PATH_COOPMAT2] = &vka__linear_path_coopmat2.path,
 };
+
+static const vka__linear_path *linear_path(uint32_t path) {
+    return (const vka__linear_path *)(const void *)table[path];
+}
 
 static const vka__path_rule rules[] = {
     {true, 8, VKA_LINEAR_PATH_VECTOR, "few rows: weights are read once"},
@@ -32,6 +38,12 @@ static void say_problem(const void *problem, vka__text *text) {
     vka__say(text, "%u rows of %u columns", p->rows, p->columns);
 }
 
+static uint32_t kernel_of(const vka_device_caps *caps, const void *problem, uint32_t path, const vka__tile *tile) {
+    vka__linear_plan plan = {0};
+    linear_path(path)->fill(caps, problem, tile, &plan);
+    return plan.main.kernel;
+}
+
 const vka__paths vka__linear_paths = {
     .path = table,
     .path_count = sizeof table / sizeof *table,
@@ -47,6 +59,7 @@ const vka__paths vka__linear_paths = {
                .tc = "team"},
     .say_problem = say_problem,
     .field = "x",
+    .kernel = kernel_of,
 };
 
 static bool is_wide(const vka__view *v) {
@@ -209,6 +222,7 @@ static bool split(const vka_device_caps *caps, const vka__linear_problem *p, vka
     bool fits = boxes(plan) == 1 && vka__align_up(workspace_bytes(plan, splits), 256) <= caps->storage_range &&
                 plan->part[VKA__LINEAR_ROWS] <= caps->max_groups[1] &&
                 (uint64_t)plan->part[0] * plan->part[1] * splits <= caps->max_groups[2];
+    fits = fits && !vka__is_switched_off(caps, VKA__linear_reduce);
     if (!fits && p->batch_invariant && splits > 1)
         return vka__refuse(refusal, "splits",
                            "is %u, but so many rows are cut, or their partial results exceed what a binding sees, and "
@@ -231,10 +245,9 @@ static bool split(const vka_device_caps *caps, const vka__linear_problem *p, vka
 /* ---- the plan --------------------------------------------------------------------------------------------------- */
 
 static void fill(const vka_device_caps *caps, const vka__linear_problem *p, vka__linear_plan *plan) {
-    const vka__linear_path *path = (const vka__linear_path *)(const void *)table[plan->choice.path];
     const vka__tile *t = &plan->choice.tile;
     uint32_t *spec = plan->main.spec;
-    path->fill(caps, p, t, plan);
+    linear_path(plan->choice.path)->fill(caps, p, t, plan);
     spec[VKA_SPEC_BR] = t->br;
     spec[VKA_SPEC_BC] = t->bc;
     spec[VKA_SPEC_RM] = t->rm;

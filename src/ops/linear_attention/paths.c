@@ -25,6 +25,12 @@ static void say_problem(const void *problem, vka__text *text) {
     vka__say(text, "%u key channels and %u queries of a state", p->key_dim, p->queries);
 }
 
+static uint32_t kernel_of(const vka_device_caps *caps, const void *problem, uint32_t path, const vka__tile *tile) {
+    vka__pipeline_key key = {.kernel = VKA__linear_attention}; /* unless the path has one of its own */
+    paths[path]->fill(caps, problem, tile, &key);
+    return key.kernel;
+}
+
 const vka__paths vka__linear_attention_paths = {
     .path = table,
     .path_count = sizeof table / sizeof *table,
@@ -40,6 +46,7 @@ const vka__paths vka__linear_attention_paths = {
                .tc = "team"},
     .say_problem = say_problem,
     .field = "q",
+    .kernel = kernel_of,
 };
 
 const vka__linear_attention_path *vka__linear_attention_path_of(uint32_t path) {
