@@ -283,6 +283,10 @@ typedef struct vka_device_desc {
      * name, "vka_attention", for captures of RenderDoc, Nsight or RGP. Where the loader lacks the extension there are
      * none, and a warning. */
     bool debug_labels;
+    /* What vka_device_self_test found, as vka_device_save_self_test gives it (vkattn/self_test.h); NULL = not known. A
+     * damaged one, and one of another device, driver or library, is dropped with a warning. */
+    const void *self_test;
+    size_t self_test_size;
 } vka_device_desc;
 
 /* Lists the devices that vka_device_create could use, best first.

@@ -129,7 +129,9 @@ typedef struct vka_import_desc {
     const char *tuning; /* as in vka_device_desc */
     size_t tuning_size;
     const char *tuning_file;
-    bool debug_labels; /* as in vka_device_desc: the instance has VK_EXT_debug_utils enabled                      */
+    bool debug_labels;     /* as in vka_device_desc: the instance has VK_EXT_debug_utils enabled                      */
+    const void *self_test; /* as in vka_device_desc */
+    size_t self_test_size;
 } vka_import_desc;
 
 /* Makes a vka_device of the app's device. vka_device_destroy frees only what the library made.

@@ -89,6 +89,8 @@ void vka_log_error(const vka_log *log, const char *item, const char *message) {
 vka_status vka__fail(const vka__context *ctx, vka_status status, const char *item, const char *format, ...) {
     char message[512];
     va_list args;
+    if (ctx && ctx->quiet)
+        return status;
     va_start(args, format);
     write_line(message, sizeof message, format, args);
     va_end(args);

@@ -9,6 +9,7 @@
 typedef struct vka__context {
     vka_log log;
     vka_allocator allocator;
+    bool quiet; /* what is refused is no failure of anybody's: it is neither logged nor kept */
 } vka__context;
 
 /* Fills in the defaults of an allocator; VKA_INVALID when only a part of it is given. */

@@ -164,8 +164,12 @@ static const vka__op *const operations[] = {
 #undef X
 };
 
+const vka__op *vka__op_at(vka_operation operation) {
+    return (unsigned)operation < sizeof operations / sizeof *operations ? operations[operation] : NULL;
+}
+
 static const vka__op *find(vka_device *device, const char *function, vka_operation operation) {
-    const vka__op *op = (unsigned)operation < sizeof operations / sizeof *operations ? operations[operation] : NULL;
+    const vka__op *op = vka__op_at(operation);
     if (op)
         return op;
     char item[96];

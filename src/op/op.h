@@ -260,6 +260,9 @@ void vka__rows_at(const vka__rows *rows, uint64_t index, uint32_t begin[3], uint
 VKA_OPERATIONS(X)
 #undef X
 
+/* NULL: there is no such operation. */
+const vka__op *vka__op_at(vka_operation operation);
+
 vka_status vka__op_record(const vka__op *op, vka_recorder *recorder, const void *desc, size_t size);
 vka_status vka__op_plan(const vka__op *op, vka_device *device, const void *desc, size_t size, vka_plan **plan);
 vka_status vka__op_prepare(const vka__op *op, vka_device *device, const void *desc, size_t size);

@@ -95,8 +95,7 @@ static bool find_tile(const vka__paths *paths, uint32_t path, const vka_device_c
 static bool default_tile(const vka__paths *paths, uint32_t path, const vka_device_caps *caps, const void *problem,
                          vka__tile *tile) {
     vka__tile wanted;
-    return paths->path[path]->choose(caps, problem, &wanted) &&
-           find_tile(paths, path, caps, problem, &wanted, tile);
+    return paths->path[path]->choose(caps, problem, &wanted) && find_tile(paths, path, caps, problem, &wanted, tile);
 }
 
 /* A path that the description asks for runs if there is any tile for it, preferably a bindable one. */
@@ -166,7 +165,8 @@ static bool take_measured(const vka__paths *paths, const vka__path_query *q, vka
     if (!rule)
         return false;
     vka__tile tile;
-    if (paths->path[rule->path]->why_not(q->caps, q->problem) || !find_tile(paths, rule->path, q->caps, q->problem, &rule->tile, &tile) ||
+    if (paths->path[rule->path]->why_not(q->caps, q->problem) ||
+        !find_tile(paths, rule->path, q->caps, q->problem, &rule->tile, &tile) ||
         !is_bindable(paths, q->caps, q->problem, &tile))
         return false;
     *choice = (vka__path_choice){rule->path, tile, "the tuning record's measurements", rule->workgroups};

@@ -1,5 +1,5 @@
-/* Kernels that gave wrong results in a device's self-test. Plans keep away from them as they do from what a device lacks.
- * SPDX-License-Identifier: MIT */
+/* Kernels that gave wrong results in a device's self-test. Plans keep away from them as they do from what a device
+ * lacks. SPDX-License-Identifier: MIT */
 #ifndef VKA_SWITCHED_OFF_H
 #define VKA_SWITCHED_OFF_H
 

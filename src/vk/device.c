@@ -166,6 +166,8 @@ static vka_status check_desc(const vka__context *ctx, const vka_device_desc *des
         return vka__fail(ctx, VKA_INVALID, "vka_device_create.uuid", "can't be combined with index");
     if (!desc->cache && desc->cache_size)
         return vka__fail(ctx, VKA_INVALID, "vka_device_create.cache", "is NULL, but cache_size is not 0");
+    if (!desc->self_test && desc->self_test_size)
+        return vka__fail(ctx, VKA_INVALID, "vka_device_create.self_test", "is NULL, but self_test_size is not 0");
     if (!desc->tuning && desc->tuning_size)
         return vka__fail(ctx, VKA_INVALID, "vka_device_create.tuning", "is NULL, but tuning_size is not 0");
     return VKA_OK;
@@ -185,6 +187,8 @@ static vka_status create(const vka__context *ctx, const vka_device_desc *desc, v
         vka__physical_restrict(&physical, &enabled, narrowing);
         status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
     }
+    if (status == VKA_OK)
+        vka__verdict_load(d, "vka_device_create.self_test", desc->self_test, desc->self_test_size);
     if (status == VKA_OK)
         status = vka__tuning_load(d, "vka_device_create.tuning", desc->tuning, desc->tuning_size, desc->tuning_file);
     if (status == VKA_OK && d->handle)

@@ -41,6 +41,8 @@ static vka_status check_import(const vka__context *ctx, const vka_import_desc *d
         {desc->device, "vka_device_import.device", "is required"},
         {!desc->lock_queue == !desc->unlock_queue, "vka_device_import.lock_queue", "needs unlock_queue, and back"},
         {desc->cache || !desc->cache_size, "vka_device_import.cache", "is NULL, but cache_size is not 0"},
+        {desc->self_test || !desc->self_test_size, "vka_device_import.self_test",
+         "is NULL, but self_test_size is not 0"},
         {desc->tuning || !desc->tuning_size, "vka_device_import.tuning", "is NULL, but tuning_size is not 0"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; ++i)
@@ -98,6 +100,8 @@ static vka_status import(const vka__context *ctx, const vka_import_desc *desc, v
     }
     if (status == VKA_OK)
         status = vka__device_finish(d, item, &physical, desc->cache, desc->cache_size);
+    if (status == VKA_OK)
+        vka__verdict_load(d, "vka_device_import.self_test", desc->self_test, desc->self_test_size);
     if (status == VKA_OK)
         status = vka__tuning_load(d, "vka_device_import.tuning", desc->tuning, desc->tuning_size, desc->tuning_file);
     if (status != VKA_OK)

@@ -27,64 +27,7 @@ struct vka__pipeline_cache {
 
 /* ---- blob ----------------------------------------------------------------------------------------------------- */
 
-typedef struct blob_header {
-    char magic[8];
-    uint32_t header_bytes, version;
-    uint32_t vendor_id, device_id, driver_id, driver_version;
-    uint8_t uuid[16];
-    uint64_t data_bytes, checksum; /* FNV-1a of what follows the header */
-} blob_header;
-
 static const char blob_magic[8] = "VKATTNC";
-
-static uint64_t fnv1a(const void *data, size_t size) {
-    const unsigned char *bytes = data;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < size; ++i)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return hash;
-}
-
-static blob_header header_for(const vka_device *d, const void *data, size_t size) {
-    blob_header h = {.header_bytes = sizeof h,
-                     .version = 1,
-                     .vendor_id = d->caps.vendor_id,
-                     .device_id = d->caps.device_id,
-                     .driver_id = d->caps.driver_id,
-                     .driver_version = d->caps.driver_version,
-                     .data_bytes = size,
-                     .checksum = fnv1a(data, size)};
-    memcpy(h.magic, blob_magic, sizeof h.magic);
-    memcpy(h.uuid, d->caps.uuid, sizeof h.uuid);
-    return h;
-}
-
-/* The driver's part of a blob, or NULL with a warning: drivers have been seen to crash on damaged ones. */
-static const void *open_blob(const vka_device *d, const void *blob, size_t size, size_t *data_size) {
-    *data_size = 0;
-    if (!blob || !size)
-        return NULL;
-    blob_header given;
-    const char *why = NULL;
-    if (size < sizeof given) {
-        why = "too short";
-    } else {
-        const void *data = (const char *)blob + sizeof given;
-        memcpy(&given, blob, sizeof given);
-        blob_header want = header_for(d, data, size - sizeof given);
-        if (memcmp(given.magic, want.magic, sizeof given.magic) || given.data_bytes != want.data_bytes ||
-            given.checksum != want.checksum)
-            why = "damaged";
-        else if (memcmp(&given, &want, sizeof given))
-            why = "of another device, driver or version";
-    }
-    if (why) {
-        vka__log(&d->ctx, VKA_LOG_WARNING, "vka_device_create.cache", "the pipeline cache is %s: dropped", why);
-        return NULL;
-    }
-    *data_size = size - sizeof given;
-    return (const char *)blob + sizeof given;
-}
 
 vka_status vka_device_save_cache(vka_device *d, void *data, size_t *size) {
     static const char item[] = "vka_device_save_cache";
@@ -97,19 +40,18 @@ vka_status vka_device_save_cache(vka_device *d, void *data, size_t *size) {
     if (result != VK_SUCCESS)
         return vka__vk_status(&d->ctx, result, item, "vkGetPipelineCacheData");
     size_t capacity = *size;
-    *size = sizeof(blob_header) + inner;
+    *size = VKA__BLOB_HEADER + inner;
     if (!data)
         return VKA_OK;
     if (capacity < *size)
         return vka__fail(&d->ctx, VKA_INVALID, "vka_device_save_cache.size", "is %zu, but %zu are needed", capacity,
                          *size);
-    char *payload = (char *)data + sizeof(blob_header);
+    char *payload = (char *)data + VKA__BLOB_HEADER;
     result = d->vk.vkGetPipelineCacheData(d->handle, d->pipelines->handle, &inner, payload);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return vka__vk_status(&d->ctx, result, item, "vkGetPipelineCacheData");
-    blob_header header = header_for(d, payload, inner);
-    memcpy(data, &header, sizeof header);
-    *size = sizeof header + inner;
+    vka__blob_seal(d, blob_magic, data, inner);
+    *size = VKA__BLOB_HEADER + inner;
     return VKA_OK;
 }
 
@@ -124,7 +66,8 @@ vka_status vka__pipelines_create(vka_device *d, const void *cache, size_t cache_
     vka__mutex_init(&p->mutex);
     vka__cond_init(&p->changed);
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO};
-    info.pInitialData = open_blob(d, cache, cache_size, &info.initialDataSize);
+    info.pInitialData = vka__blob_open(d, "vka_device_create.cache", "the pipeline cache", blob_magic, cache,
+                                       cache_size, &info.initialDataSize);
     VkResult result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, &p->handle);
     if (result != VK_SUCCESS && info.pInitialData) {
         vka__log(&d->ctx, VKA_LOG_WARNING, "vka_device_create.cache", "the driver refused the pipeline cache: dropped");

@@ -20,6 +20,14 @@ vka_status vka__prepare(vka_device *device, const char *item, const vka__pipelin
 const vka__context *vka__device_context(const vka_device *device);
 /* The tuning record that the device was created with. */
 const struct vka__tuning *vka__device_tuning(const vka_device *device);
+/* The self-test's verdict: operations that it went through, as bits, and kernels that it switched off. No other thread
+ * may use the device. */
+uint64_t vka__device_tested(const vka_device *device);
+void vka__device_add_tested(vka_device *device, uint64_t operations);
+void vka__device_switch_off(vka_device *device, uint32_t kernel);
+/* Takes over what an earlier self-test found. A verdict that is damaged, or not for this device and library, is dropped
+ * with a warning. */
+void vka__verdict_load(vka_device *device, const char *item, const void *blob, size_t size);
 bool vka__device_has_queue(const vka_device *device); /* an imported one may have none */
 
 /* Objects of the app that must be gone before their device. A pattern is a child instead of its buffer. */

@@ -95,6 +95,7 @@ struct vka_device {
     int64_t children[VKA__CHILDREN]; /* that the app has; under memory_mutex */
 
     vka__tuning tuning;
+    uint64_t tested; /* operations that a self-test went through, as bits of vka_operation */
 
     uint32_t binding_count; /* of the one set layout: less than VKA_MAX_BINDINGS on few devices */
     VkDescriptorSetLayout set_layout;
@@ -146,6 +147,16 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_f
 
 /* tuning.c: reads the device's part of a tuning record; only VKA_OUT_OF_MEMORY is an error. */
 vka_status vka__tuning_load(vka_device *device, const char *item, const char *text, size_t size, const char *file);
+
+/* blob.c: data that apps keep between runs, bound to a device and driver. */
+#define VKA__BLOB_HEADER 64
+uint64_t vka__fnv1a(uint64_t hash, const void *data, size_t size);
+#define VKA__FNV1A UINT64_C(0xcbf29ce484222325)
+/* Writes the header of `size` bytes that follow it. `magic` has eight characters, the last one 0. */
+void vka__blob_seal(const vka_device *device, const char *magic, void *blob, size_t size);
+/* What follows the header, or NULL: without a blob, or with a warning about `what`. */
+const void *vka__blob_open(const vka_device *device, const char *item, const char *what, const char *magic,
+                           const void *blob, size_t size, size_t *data_size);
 
 /* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
  * capabilities may keep. */

@@ -28,6 +28,7 @@ static struct {
     uint32_t fail_nth;
     VkResult fail_result;
     bool lost;
+    intercept_alteration alter;
 } state = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- what wrappers do ---------------------------------------------------------------------------------------- */
@@ -97,8 +98,7 @@ static VkResult created(VkResult result) {
     X(PipelineCache)                                                                                                   \
     X(PipelineLayout)                                                                                                  \
     X(QueryPool)                                                                                                       \
-    X(Semaphore)                                                                                                       \
-    X(ShaderModule)
+    X(Semaphore)
 
 #define DEFINE_PAIR(T)                                                                                                 \
     static VKAPI_ATTR VkResult VKAPI_CALL create_##T(VkDevice device, const Vk##T##CreateInfo *info,                   \
@@ -113,6 +113,21 @@ static VkResult created(VkResult result) {
         NEXT(vkDestroy##T)(device, handle, allocator);                                                                 \
     }
 PAIRS(DEFINE_PAIR)
+DEFINE_PAIR(ShaderModule)
+
+static VKAPI_ATTR VkResult VKAPI_CALL create_altered(VkDevice device, const VkShaderModuleCreateInfo *info,
+                                                     const VkAllocationCallbacks *allocator, VkShaderModule *module) {
+    VkShaderModuleCreateInfo altered = *info;
+    uint32_t *code = state.alter ? malloc(info->codeSize) : NULL;
+    if (code) {
+        memcpy(code, info->pCode, info->codeSize);
+        state.alter(info->pCode, code, info->codeSize / 4);
+        altered.pCode = code;
+    }
+    VkResult result = create_ShaderModule(device, &altered, allocator, module);
+    free(code);
+    return result;
+}
 
 static VKAPI_ATTR VkResult VKAPI_CALL allocate_memory(VkDevice device, const VkMemoryAllocateInfo *info,
                                                       const VkAllocationCallbacks *allocator, VkDeviceMemory *memory) {
@@ -242,6 +257,8 @@ static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL get_device_proc_addr(VkDevice de
 static function functions[MAX_FUNCTIONS] = {
     PAIRS(ROW_PAIR) ROW("vkGetInstanceProcAddr", intercept_get_instance_proc_addr, 0),
     ROW("vkGetDeviceProcAddr", get_device_proc_addr, 0),
+    ROW("vkCreateShaderModule", create_altered, CREATES | MAY_EXHAUST),
+    ROW("vkDestroyShaderModule", destroy_ShaderModule, 0),
     ROW("vkCreateInstance", create_instance, CREATES | MAY_EXHAUST),
     ROW("vkDestroyInstance", destroy_instance, 0),
     ROW("vkCreateDevice", create_device, CREATES | MAY_EXHAUST),
@@ -315,6 +332,10 @@ void intercept_fail(const char *name, uint32_t nth, VkResult result) {
     state.failed = NULL;
     state.lost = false;
     pthread_mutex_unlock(&state.mutex);
+}
+
+void intercept_alter(intercept_alteration alter) {
+    state.alter = alter;
 }
 
 const char *intercept_failed(void) {

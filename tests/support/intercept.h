@@ -5,6 +5,7 @@
 #define VKATTN_TEST_INTERCEPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <vulkan/vulkan_core.h>
@@ -28,6 +29,11 @@ void intercept_forgive(void);
 void intercept_fail(const char *name, uint32_t nth, VkResult result);
 /* Has it happened? The function that failed, or NULL. */
 const char *intercept_failed(void);
+
+/* Called with the code of each shader module and a copy of it, which the driver gets: a compiler that is wrong. NULL:
+ * code is left alone. */
+typedef void (*intercept_alteration)(const uint32_t *code, uint32_t *copy, size_t words);
+void intercept_alter(intercept_alteration alter);
 
 /* Calls that reached the driver or failed by injection. NULL: all functions that create or allocate. */
 uint64_t intercept_count(const char *name);
