@@ -416,6 +416,7 @@ static bool take(args_given *g, const char **last, bench_options *o) {
         ok = take_common(g, o) && take_tuned(g, o);
         break;
     case BENCH_COMMAND_LAYERS:
+    case BENCH_COMMAND_SELF_TEST:
     case BENCH_COMMAND_OPTIONS:
     case BENCH_COMMAND_PATTERNS:
         ok = take_common(g, o);

@@ -16,6 +16,7 @@ enum {
     ARGS_NONE = 1 << 13, /* a command without options */
     ARGS_RECORD = 1 << 14,
     ARGS_LAYERS = 1 << 15,
+    ARGS_SELF_TEST = 1 << 16,
     ARGS_RUN = ARGS_SUITE | ARGS_SHAPES,
     ARGS_MEASURE = ARGS_RUN | ARGS_TUNE | ARGS_OPTIONS | ARGS_PATTERNS,
 };

@@ -18,8 +18,8 @@ static const char *const levels[] = {"element", "tile", NULL};
 #define SEEDS        0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
 
 const args_option bench_args_options[ARG_COUNT] = {
-    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD | ARGS_LAYERS, ARGS_NUMBER, 1, 32, NULL,
-                    "number as listed by `devices` [the best]"},
+    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD | ARGS_LAYERS | ARGS_SELF_TEST,
+                    ARGS_NUMBER, 1, 32, NULL, "number as listed by `devices` [the best]"},
     [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
                    "quick, prefill, decode, norms, elements, convs, window, linear, embeddings, recurrent, all (of "
                    "these), gpu [quick]"},
@@ -43,7 +43,7 @@ const args_option bench_args_options[ARG_COUNT] = {
                         "of a turn; the best of five turns counts [10000]"},
     [ARG_SECONDS] = {"seconds", "S", ARGS_MEASURE | ARGS_LAYERS, ARGS_REAL, 1e-3, 1e6, NULL,
                      "time for the samples of a case [1]"},
-    [ARG_LIMIT] = {"limit", "S", ARGS_SUITE, ARGS_REAL, 1e-3, 1e6, NULL,
+    [ARG_LIMIT] = {"limit", "S", ARGS_SUITE | ARGS_SELF_TEST, ARGS_REAL, 1e-3, 1e6, NULL,
                    "start no case of a suite later than this [no limit]"},
     [ARG_SEED] = {"seed", "N", ARGS_MEASURE | ARGS_LAYERS, ARGS_NUMBER, SEEDS, NULL,
                   "of inputs and of the rows compared [1]"},
@@ -95,6 +95,10 @@ const args_command bench_args_commands[] = {
      "what a layer costs, and a token of a model",
      "The time of an encoder's layer over that of its operations alone, in turns; and tokens of a model of GPT-2's "
      "shape with random weights, each a submission of one recording."},
+    {"self-test", BENCH_COMMAND_SELF_TEST, ARGS_SELF_TEST, 0, "self-test [OPTION ...]",
+     "does this device compute what it should?",
+     "Runs the library's kernels on problems with known answers, and says which of them apps would do without after "
+     "vka_device_self_test. Software drivers take minutes to compile all of them."},
     {"patterns", BENCH_COMMAND_PATTERNS, ARGS_PATTERNS, 0, "patterns [OPTION ...]", "what well-known patterns cost",
      "The time of attention by each pattern against the dense one's, in turns, verified."},
     {"pattern", BENCH_COMMAND_PATTERN, ARGS_PATTERN, -1, "pattern PATTERN ... [OPTION ...]",

@@ -204,6 +204,7 @@ typedef enum bench_command {
     BENCH_COMMAND_REPORT = 10,
     BENCH_COMMAND_RECORD = 11,
     BENCH_COMMAND_LAYERS = 12,
+    BENCH_COMMAND_SELF_TEST = 13,
 } bench_command;
 
 /* Of `pattern`. */
@@ -542,6 +543,12 @@ bench_exit bench_record(const bench_options *options);
 
 /* Prints what an encoder's layer and tokens of a model cost, and writes it to options->json. */
 bench_exit bench_layers(const bench_options *options);
+
+/* ---- self_test.c: is the device right? -----------------------------------------------------------------------------
+ */
+
+/* Prints what vka_device_self_test finds. A wrong answer is a failure. */
+bench_exit bench_self_test(const bench_options *options);
 
 /* ---- pattern.c: what is in a pattern? ---------------------------------------------------------------------------- */
 
