@@ -202,10 +202,18 @@ static void paged(bench_set *b, vka_attention_desc *d) {
     free(table);
 }
 
+static void blocks(bench_set *b, vka_attention_desc *d, vka_dtype dtype, double tolerance) {
+    d->k = add(b, dtype, 4, b->k.view.shape, b->k.values);
+    d->v = add(b, dtype, 4, b->v.view.shape, b->v.values);
+    b->tolerance = tolerance;
+}
+
 static void q8_0(bench_set *b, vka_attention_desc *d) {
-    d->k = add(b, VKA_Q8_0, 4, b->k.view.shape, b->k.values);
-    d->v = add(b, VKA_Q8_0, 4, b->v.view.shape, b->v.values);
-    b->tolerance = 0.05;
+    blocks(b, d, VKA_Q8_0, 0.05);
+}
+
+static void q4_0(bench_set *b, vka_attention_desc *d) {
+    blocks(b, d, VKA_Q4_0, 0.5);
 }
 
 /* Values of +-2 as bytes. */
@@ -249,6 +257,7 @@ static const option options[] = {
     {"dropout", dropout, 0, false},
     {"paged", paged, 1.15, false},
     {"q8_0 keys, values", q8_0, 0, false},
+    {"q4_0 keys, values", q4_0, 0, false},
     {"i8 keys, values", i8, 0, false},
     {"cosine", cosine, 0, false},
     {"relative keys", relative_keys, 0, false},

@@ -319,9 +319,8 @@ static bool row_untouched(const cache_side *s, size_t row, uint32_t cols) {
 }
 
 static bool row_ok(const cache_side *s, size_t row, uint32_t cols, const expected *e) {
-    bool quantised = s->cache.view.dtype == VKA_I8 || s->cache.view.dtype == VKA_Q8_0;
-    return quantised ? quantised_row_ok(&s->cache, &s->scale, row, cols, e->ref, e->error)
-                     : floats_ok(&s->cache, row * cols, cols, e);
+    return ref_quantised(s->cache.view.dtype) ? quantised_row_ok(&s->cache, &s->scale, row, cols, e->ref, e->error)
+                                              : floats_ok(&s->cache, row * cols, cols, e);
 }
 
 static void compare_side(const cache_problem *p, int side, const token *map) {

@@ -17,8 +17,9 @@ vka__attention_problem plain(vka_dtype dtype, uint32_t heads, uint32_t kv, uint3
 /* ---- drawn ------------------------------------------------------------------------------------------------------ */
 
 static vka_dtype kv_type(ref_rng *rng, vka_dtype dtype, uint32_t dim) {
-    const vka_dtype types[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, dim % 32 ? VKA_I8 : VKA_Q8_0};
-    return ref_rng_below(rng, 3) ? dtype : types[ref_rng_below(rng, 5)];
+    const vka_dtype types[] = {
+        VKA_F32, VKA_F16, VKA_BF16, VKA_I8, dim % 32 ? VKA_I8 : VKA_Q8_0, dim % 32 ? VKA_I8 : VKA_Q4_0};
+    return ref_rng_below(rng, 3) ? dtype : types[ref_rng_below(rng, 6)];
 }
 
 static vka__attention_problem random_shapes(ref_rng *rng) {

@@ -53,13 +53,45 @@ static bool q8_0_ok(const tensor *t, size_t row, uint32_t cols, const double *re
     return ok;
 }
 
+/* Any value may be the first of the largest magnitude that is within the error of it, and gives the scale its sign. */
+static bool q4_0_scale_ok(const double *ref, double most, double error, uint16_t bits) {
+    bool ok = most <= error && ref_q4_0_scale_ok(0, error, bits);
+    for (uint32_t i = 0; i < 32; i++) {
+        ok = ok || (fabs(ref[i]) >= most - 2 * error && ref_q4_0_scale_ok(copysign(most, ref[i]), error, bits));
+    }
+    return ok;
+}
+
+static bool halves_ok(const double *ref, double error, float scale, const uint8_t *halves) {
+    bool ok = true;
+    for (uint32_t i = 0; i < 32; i++) {
+        int q = (halves[i % 16] >> i / 16 * 4 & 15) - 8;
+        ok = ok && (isnan(scale) ? q == 0 : ref_q4_0_ok(ref[i], error, scale, q));
+    }
+    return ok;
+}
+
+static bool q4_0_ok(const tensor *t, size_t row, uint32_t cols, const double *ref, double error) {
+    bool ok = true;
+    for (uint32_t first = 0; first < cols; first += 32) {
+        uint16_t bits = block_scale(t, row * cols + first);
+        bool nonfinite;
+        double most = largest(ref + first, 32, &nonfinite);
+        float scale = ref_f32_from_f16(bits);
+        ok = ok && (nonfinite ? isnan(scale) : q4_0_scale_ok(ref + first, most, error, bits));
+        ok = ok && halves_ok(ref + first, error, scale, tensor_bytes(t, row * cols + first) + 2);
+    }
+    return ok;
+}
+
 bool quantised_row_ok(const tensor *t, const tensor *scale, size_t row, uint32_t cols, const double *ref,
                       double error) {
-    return t->view.dtype == VKA_I8 ? i8_ok(t, scale->values[row], row, cols, ref, error)
-                                   : q8_0_ok(t, row, cols, ref, error);
+    return t->view.dtype == VKA_I8     ? i8_ok(t, scale->values[row], row, cols, ref, error)
+           : t->view.dtype == VKA_Q4_0 ? q4_0_ok(t, row, cols, ref, error)
+                                       : q8_0_ok(t, row, cols, ref, error);
 }
 
 float quantised_scale(const tensor *t, const tensor *scale, size_t row, uint32_t cols, uint32_t channel) {
     return t->view.dtype == VKA_I8 ? scale->values[row]
-                                   : ref_f32_from_f16(block_scale(t, row * cols + channel / 32 * 32));
+                                   : fabsf(ref_f32_from_f16(block_scale(t, row * cols + channel / 32 * 32)));
 }

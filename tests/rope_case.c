@@ -42,7 +42,7 @@ static void make_positions(rope_problem *p, ref_rng *rng) {
 }
 
 static bool is_quantised(const rope_problem *p) {
-    return p->r.dtype == VKA_I8 || p->r.dtype == VKA_Q8_0;
+    return ref_quantised(p->r.dtype);
 }
 
 static uint8_t *image_of(const tensor *t) {
@@ -59,7 +59,7 @@ static void make_x(rope_problem *p, ref_rng *rng) {
     for (size_t row = 0; row < p->scale.count; row++) {
         float scale = ldexpf(ref_rng_uniform(rng, 0.5f, 1), (int)ref_rng_below(rng, 12) - 9);
         p->scale.values[row] = i8 && r->nonfinite && row % 4 < 2 ? row % 4 ? NAN : 0 : scale;
-        for (uint32_t i = 0; i < r->cols && r->dtype == VKA_Q8_0; i++) {
+        for (uint32_t i = 0; i < r->cols && vka_dtype_block(r->dtype) > 1; i++) {
             float *x = &p->x.values[row * r->cols + i];
             *x = r->nonfinite && i % 96 == 5 ? NAN : r->nonfinite && i / 32 == 1 ? 0 : *x * scale;
         }
@@ -96,7 +96,7 @@ static void make_tables(rope_problem *p, ref_rng *rng) {
 
 rope_problem rope_make(context *c, rope_case r, uint64_t seed) {
     r.dtype = r.dtype ? r.dtype : VKA_F32;
-    r.in_place = r.in_place || r.dtype == VKA_I8 || r.dtype == VKA_Q8_0;
+    r.in_place = r.in_place || ref_quantised(r.dtype);
     r.out_type = r.out_type && !r.in_place ? r.out_type : r.dtype;
     r.table_type = r.table_type ? r.table_type : VKA_F32;
     r.batch = r.batch ? r.batch : 1;

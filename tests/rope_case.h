@@ -26,13 +26,13 @@ typedef enum rope_tables {
     TABLES_COUNT,
 } rope_tables;
 
-/* Zero: f32 to f32, one row of 64 channels, dense. Of i8 and q8_0 in place. */
+/* Zero: f32 to f32, one row of 64 channels, dense. Of i8, q8_0 and q4_0 in place. */
 typedef struct rope_case {
     vka_dtype dtype, out_type, table_type;
     uint32_t batch, heads, rows, cols;
     uint32_t dims;
     bool interleaved, in_place, shift;
-    bool nonfinite; /* some scales of i8 are NaN or 0, some blocks of q8_0 */
+    bool nonfinite; /* some scales of i8 are NaN or 0, some blocks of q8_0 and q4_0 */
     float theta, frequency_scale;
     int32_t offset, first; /* lists have numbers around `first` */
     rope_positions positions;

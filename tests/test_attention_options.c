@@ -576,6 +576,24 @@ Test(attention_options, q8_0) {
     RUN_CASES(cases);
 }
 
+Test(attention_options, q4_0) {
+    static const attention_case cases[] = {
+        {.k_dtype = VKA_Q4_0, .v_dtype = VKA_Q4_0, .head_dim = 32},
+        {.dtype = VKA_F16, .k_dtype = VKA_Q4_0, .v_dtype = VKA_Q4_0, .head_dim = 32, .layout = {"0213", 1, 1}},
+        {.dtype = VKA_BF16, .k_dtype = VKA_Q4_0, .head_dim = 32, .value_dim = 5, .q_len = 1, .kv_len = 131},
+        {.dtype = VKA_F16, .v_dtype = VKA_Q4_0, .head_dim = 7, .value_dim = 32, .layout = {NULL, 0, 3}},
+        {.k_dtype = VKA_Q4_0, .v_dtype = VKA_Q8_0, .head_dim = 32, .value_dim = 64, .page_size = 8, .causal = true},
+        {.k_dtype = VKA_Q4_0,
+         .v_dtype = VKA_Q4_0,
+         .head_dim = 64,
+         .value_dim = 32,
+         .q_list = OFFSETS(.tensor = true),
+         .kv_list = OFFSETS(.tensor = true),
+         .mask = VKA_F16},
+    };
+    RUN_CASES(cases);
+}
+
 /* As wide as they can be; by the path that is chosen, since these take long to compile. */
 Test(attention_options, wide_heads) {
     static const uint32_t dims[][2] = {{8, 300}, {300, 8}, {576, 512}};

@@ -53,6 +53,7 @@ static const option options[] = {
     {"pages", PLACES, {.page_size = 8}},
     {"shared keys", PLACES, {.k_shared = true, .v_shared = true}},
     {"i8", TYPES, {.k_dtype = VKA_I8, .v_dtype = VKA_I8}},
+    {"q4_0", TYPES, {.k_dtype = VKA_Q4_0, .v_dtype = VKA_Q4_0, .head_dim = 32}},
     {"q8_0", TYPES, {.k_dtype = VKA_Q8_0, .v_dtype = VKA_Q8_0, .head_dim = 32}},
     {"mixed types", TYPES, {.dtype = VKA_F16, .k_dtype = VKA_F32, .v_dtype = VKA_BF16, .out_dtype = VKA_F32}},
     {"layout", 0, {.layout = {"0213", 1, 1}}},

@@ -10,7 +10,7 @@
 
 #include "cache_case.h"
 
-static const vka_dtype caches[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0};
+static const vka_dtype caches[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0, VKA_Q4_0};
 #define CACHES (sizeof caches / sizeof *caches)
 
 static void check_all(const cache_case *cases, size_t count) {
@@ -38,8 +38,8 @@ static void types_at(vka_dtype type) {
                                          .batch = 2,
                                          .heads = 3,
                                          .tokens = 5,
-                                         .head_dim = type == VKA_Q8_0 ? 64 : 40,
-                                         .value_dim = type == VKA_Q8_0 ? 96 : 37,
+                                         .head_dim = vka_dtype_block(type) > 1 ? 64 : 40,
+                                         .value_dim = vka_dtype_block(type) > 1 ? 96 : 37,
                                          .capacity = 11,
                                          .lists = LISTS_TENSOR,
                                          .lengths = {3, 6},
@@ -71,7 +71,11 @@ Test(cache_append, into_q8_0) {
     types_at(VKA_Q8_0);
 }
 
-/* Rows of 17 halves of words share words with their neighbours, others don't. */
+Test(cache_append, into_q4_0) {
+    types_at(VKA_Q4_0);
+}
+
+/* Rows of 17 or 9 halves of words share words with their neighbours, others don't. */
 Test(cache_append, dimensions) {
     static const uint32_t floats[] = {1, 8, 40, 64, 80, 128}, blocks[] = {32, 64, 96, 128};
     context c;
@@ -95,6 +99,7 @@ Test(cache_append, dimensions) {
             continue;
         }
         cache_check(&c, (cache_case){.k_type = VKA_Q8_0,
+                                     .v_type = VKA_Q4_0,
                                      .batch = 2,
                                      .heads = 3,
                                      .tokens = 7,
@@ -225,7 +230,7 @@ Test(cache_append, rotated) {
         if (context_leaves_out(&c, 7)) {
             continue;
         }
-        bool blocks = caches[i % CACHES] == VKA_Q8_0;
+        bool blocks = vka_dtype_block(caches[i % CACHES]) > 1;
         cache_check(&c, (cache_case){.dtype = dtypes[i % DTYPES],
                                      .k_type = caches[i % CACHES],
                                      .v_type = VKA_F16,
@@ -373,7 +378,7 @@ Test(cache_append, attended) {
          .tokens = 7,
          .head_dim = 32,
          .new_lengths = true},
-        {.k_type = VKA_I8,
+        {.k_type = VKA_Q4_0,
          .v_type = VKA_Q8_0,
          .batch = 2,
          .heads = 2,

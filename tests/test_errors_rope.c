@@ -97,7 +97,8 @@ Test(errors_rope, quantised) {
     INVALID("out", (d.x.dtype = d.out.dtype = VKA_Q8_0, d.out.offset += 34 * 6));
     INVALID("scale", d.x.dtype = d.out.dtype = VKA_Q8_0);
     INVALID("scale", d.x = d.out = vka_tensor_4d(f.p.x.view.buffer, VKA_F16, 2, 1, 3, 8));
-    INVALID("x", (d.x.dtype = d.out.dtype = VKA_Q4_0, d.scale = (vka_tensor){0}));
+    INVALID("scale", d.x.dtype = d.out.dtype = VKA_Q4_0);
+    INVALID("x", (d.x.dtype = d.out.dtype = VKA_U8, d.scale = (vka_tensor){0}));
     end(&f);
 }
 

@@ -118,7 +118,7 @@ Test(fields, types_are_named) {
     d.q.dtype = VKA_F32;
     d.k.dtype = VKA_I32;
     EXPECT_REFUSED(vka_attention, &c, &d, VKA_INVALID, "vka_attention.k");
-    says("dtype is VKA_I32, but must be VKA_F32, VKA_F16, VKA_BF16, VKA_I8 or VKA_Q8_0");
+    says("dtype is VKA_I32, but must be VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0 or VKA_Q4_0");
     d.k.dtype = VKA_F32;
     d.lse = vka_tensor_3d(buffer, VKA_F16, 1, 1, 4);
     EXPECT_REFUSED(vka_attention, &c, &d, VKA_INVALID, "vka_attention.lse");

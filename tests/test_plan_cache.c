@@ -38,7 +38,7 @@ static vka_tensor random_tensor(ref_rng *rng, vka_dtype dtype, uint32_t rank, ui
 }
 
 static vka_cache_append_desc random_append(ref_rng *rng) {
-    static const vka_dtype caches[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0};
+    static const vka_dtype caches[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0, VKA_Q4_0};
     bool packed = ref_rng_below(rng, 3) == 0;
     uint32_t pages = ONE_OF(rng, 1, 17, 300), sequences = ONE_OF(rng, 1, 2, 5, 33), heads = ONE_OF(rng, 1, 2, 8);
     uint32_t tokens = ONE_OF(rng, 1, 3, 64, 1023), page = ONE_OF(rng, 0, 0, 8, 16);
@@ -47,8 +47,8 @@ static vka_cache_append_desc random_append(ref_rng *rng) {
     vka_tensor *x[] = {&p.k, &p.v}, *cache[] = {&p.k_cache, &p.v_cache}, *scale[] = {&p.k_scale, &p.v_scale};
     bool lists = packed || page || ref_rng_below(rng, 2);
     for (int i = 0; i < 2; i++) {
-        vka_dtype type = caches[ref_rng_below(rng, 5)];
-        uint32_t d = type == VKA_Q8_0 ? ONE_OF(rng, 32, 64, 96, 128, 576) : ONE_OF(rng, 1, 8, 40, 59, 64, 128, 1024);
+        vka_dtype type = caches[ref_rng_below(rng, 6)];
+        uint32_t d = vka_dtype_block(type) > 1 ? ONE_OF(rng, 32, 64, 96, 128, 576) : ONE_OF(rng, 1, 8, 40, 59, 64, 128, 1024);
         uint32_t outer = page ? pages : sequences, rows = page ? page : capacity;
         *x[i] = random_tensor(rng, dtypes[ref_rng_below(rng, DTYPES)], 4, packed ? 1 : sequences, heads, tokens, d);
         *cache[i] = random_tensor(rng, type, 4, outer, heads, rows, d);

@@ -210,3 +210,7 @@ Test(replay, decode_steps_f16) {
 Test(replay, decode_steps_q8_0_in_pages) {
     decode(VKA_Q8_0, true);
 }
+
+Test(replay, decode_steps_q4_0) {
+    decode(VKA_Q4_0, false);
+}

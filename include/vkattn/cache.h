@@ -16,7 +16,7 @@ extern "C" {
  *   [B, Hkv, capacity, D]      a row for each token, or
  *   [pages, Hkv, page size, D] with a page table: token t of sequence b lies in row t % page size of page
  *                              page_table[b][t / page size], and the capacity is columns * page size
- * in f32, f16, bf16, i8 or q8_0, keys and values each of their own type. What is not written stays as it is. */
+ * in f32, f16, bf16, i8, q8_0 or q4_0, keys and values each of their own type. What is not written stays as it is. */
 typedef struct vka_cache_append_desc {
     vka_tensor k;       /* [B, Hkv, N, D]; f32, f16 or bf16; absent when only values are appended                     */
     vka_tensor v;       /* [B, Hkv, N, Dv]; likewise; one of the two is required                                      */
@@ -61,11 +61,15 @@ typedef struct vka_cache_append_desc {
  *     vka_cache_append(recorder, &(vka_cache_append_desc){.k = k, .v = v, .k_cache = keys, .v_cache = values,
  *                                                         .lengths.tensor = lengths, .rotate = true});
  *
- * Quantisation is symmetric: of a token's head (i8) or of a block of 32 channels (q8_0), in f32,
+ * Quantisation is symmetric: of a token's head (i8) or of a block of 32 channels (q8_0, q4_0), in f32,
  *   scale = max|x| * (1 / 127), rounded to f16 for q8_0, at most 65504 there
  *   q     = x / scale, rounded to the nearest integer, halves to even, clamped to -127 .. 127
- * A largest value below 2^-100, or a q8_0 scale that rounds to 0, stores zeros with a scale of 0. Where a head or block
- * has a NaN or infinite value, zeros with a scale of NaN are stored: all of it reads as NaN, and nothing else does.
+ * and of q4_0, m being the first of the largest magnitude, which becomes -8 but for the scale's rounding,
+ *   scale = m * (-1 / 8), rounded to f16, of magnitude 65504 at most
+ *   half  = x / scale + 8, rounded to the nearest integer, halves to even, clamped to 0 .. 15
+ * A largest value below 2^-100, or a block's scale that rounds to 0, stores zeros with a scale of 0. Where a head or
+ * block has a NaN or infinite value, zeros with a scale of NaN are stored: all of it reads as NaN, and nothing else
+ * does.
  *
  * B = 0 records nothing and succeeds; N = 0 writes new_lengths only. Records and returns; never submits or waits.
  * `desc` may die on return, buffers must live until the recorder's work has completed. On any error nothing is

@@ -62,12 +62,7 @@ typedef struct vka_glu_desc {
  *     vka_map(recorder, &(vka_map_desc){.x = vka_tensor_transpose(x, 1, 2), .out = y});     a copy of a transpose
  *     vka_map(recorder, &(vka_map_desc){.x = w_f32, .out = w_q4_0});                         quantises
  *
- * i8 and q8_0 are quantised as vka_cache_append does it, i8 with a scale for each row. q4_0, in blocks of 32 elements:
- *
- *   scale = m * (-1 / 8), m being the first element of the largest magnitude; rounded to f16, at most 65504
- *   half  = x / scale + 8, rounded to the nearest integer, halves to even, clamped to 0 .. 15
- *
- * so that m is -8 times the scale; small and nonfinite values as there: zeros with a scale of 0, a scale of NaN.
+ * i8, q8_0 and q4_0 are quantised as vka_cache_append does it, i8 with a scale for each row.
  * Integers beyond 2^24 are rounded to f32. C = 0, or no rows, records nothing and succeeds.
  *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work

@@ -30,8 +30,8 @@ typedef struct vka_rope_options {
 
 /* One rotation. */
 typedef struct vka_rope_desc {
-    vka_tensor x; /* required: [B, H, N, D]; f32, f16, bf16, i8 or q8_0; D is 1 .. 1024                              */
-    vka_tensor out; /* required: x's shape; f32, f16 or bf16; may be the very same view as x, and of i8 and q8_0 must */
+    vka_tensor x; /* required: [B, H, N, D]; f32, f16, bf16, i8, q8_0 or q4_0; D is 1 .. 1024                        */
+    vka_tensor out; /* required: x's shape; f32, f16 or bf16; may be the very same view as x, and of quantised x must */
     /* Positions of rows, at most one of the two. Neither: row n has the position n. */
     vka_integers positions;   /* [B]: row n of entry b has the position positions[b] + n                              */
     vka_tensor row_positions; /* i32 [B, N] or [1, N]: each row's own                                                 */
@@ -66,10 +66,10 @@ typedef struct vka_rope_desc {
  *
  * Caches of pages are [pages, Hkv, page size, D], B being pages: positions has a difference for each of them, 0 for
  * those that stay. Tables that scale (YaRN's attention factor) would scale once more; and of a table of positions rows
- * below 0 are the first. Where an i8 or q8_0 row turns by 0, without tables, nothing of it is touched; others get new
+ * below 0 are the first. Where a quantised row turns by 0, without tables, nothing of it is touched; others get new
  * scales and are rounded as vka_cache_append does it. So each shift costs such a cache up to half a step: its new
- * scale, of a row (i8) or of a block (q8_0), divided by 2. A row or block with NaN, and those that share pairs with it,
- * become NaN as a whole.
+ * scale, of a row (i8) or of a block (q8_0, q4_0), divided by 2; of q4_0 up to one, for what is near +8 steps. A row or
+ * block with NaN, and those that share pairs with it, become NaN as a whole.
  *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.

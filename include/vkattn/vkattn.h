@@ -158,9 +158,9 @@ typedef enum vka_dtype {
     VKA_I32 = 6,  /* lengths, offsets, page tables, permutations  */
     VKA_Q8_0 = 7, /* quantised keys and values in blocks of 32 elements of the last dimension: a binary16 scale and */
                   /*   32 bytes, 34 bytes in all (GGUF's Q8_0)                                                      */
-    VKA_Q4_0 = 8, /* quantised weights in blocks of 32 elements of the last dimension: a binary16 scale and 16 bytes, */
-                  /*   18 bytes in all (GGUF's Q4_0). Byte i has element i in its lower half and element i + 16 in   */
-                  /*   its upper one; an element is (half - 8) times the scale                                      */
+    VKA_Q4_0 = 8, /* quantised weights, keys and values in blocks of 32 elements of the last dimension: a binary16  */
+                  /*   scale and 16 bytes, 18 bytes in all (GGUF's Q4_0). Byte i has element i in its lower half and */
+                  /*   element i + 16 in its upper one; an element is (half - 8) times the scale                    */
 } vka_dtype;
 
 /* Functions of one number that operations apply to what they computed. Each is within eight units in the last place of

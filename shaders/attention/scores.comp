@@ -8,6 +8,7 @@
 #define VKA_WITH_OPTIONS 1
 #include "elements.glsl"
 #include "attention.glsl"
+#include "blocks.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_COLS) const uint STAGE = 0u;
@@ -20,7 +21,7 @@ VKA_OUTPUT(VKA_BIND_OUT, scores)
 VKA_INPUT_F32(VKA_BIND_LSE, lse)
 VKA_INPUT_F32(VKA_BIND_STATS, stats)
 VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
-VKA_READERS(k, VKA_BIND_K, K_TYPE)
+VKA_ANY_READERS(k, VKA_BIND_K, K_TYPE)
 VKA_WRITERS(scores, OUT_TYPE)
 VKA_INPUT_F32(VKA_BIND_K_SCALE, k_scale)
 #include "attention_keys.glsl"

@@ -41,7 +41,7 @@ Token find_token(uint number) {
     }
     vka_strides x = p.x[side], c = p.cache[side], s = p.scale[side];
     t.x = push.base[VKA_BIND_X] + i.y * x.h + (packed ? (fresh.x + n) * x.n : i.x * x.b + i.z * x.n);
-    t.cache_ = element_base(VKA_BIND_CACHE, CACHE_TYPE) + outer * c.b + i.y * c.h + row * c.n;
+    t.cache_ = any_base(VKA_BIND_CACHE, CACHE_TYPE) + outer * c.b + i.y * c.h + row * c.n;
     t.scale = push.base[VKA_BIND_SCALE] + outer * s.b + i.y * s.h + row * s.n;
     t.rope = rope_row(int(place), 0, packed ? 0u : sequence, packed ? fresh.x + n : n);
     return t;
@@ -50,7 +50,7 @@ Token find_token(uint number) {
 void main() {
     uint row = gl_LocalInvocationIndex / TEAM, member = gl_LocalInvocationIndex % TEAM;
     Token t = find_token(gl_WorkGroupID.x * ROWS + row);
-    if (CACHE_TYPE == VKA_TYPE_I8 || CACHE_TYPE == VKA_TYPE_Q8_0) {
+    if (CACHE_TYPE == VKA_TYPE_I8 || BLOCKS) {
         store_quantised(t, member, row);
     } else {
         for (uint v = member; t.stored && v < VECTORS; v += TEAM)

@@ -68,24 +68,13 @@ bool is_negative(vec4 y[8], uint bits) {
     return false;
 }
 
-uvec4 halves_of(vec4 y, float scale) {
-    return uvec4(clamp(roundEven(y / scale) + 8.0, 0.0, 15.0));
-}
-
 void store_q4_0(uint at, vec4 y[8], uint bits) {
-    uint words[8], stored = bits >= INFINITE ? 0x7e00u : 0u;
-    if (bits >= SMALLEST && bits < INFINITE)
-        stored = min(nearest_f16(uintBitsToFloat(bits) * 0.125), 0x7bffu);
-    float scale = bits >= INFINITE ? 0.0 : scale_of_f16(stored);
+    uint words[8], stored;
+    float scale = half_scale_of(bits, stored);
     bool negative = is_negative(y, bits);
-    [[unroll]] for (uint i = 0u; i < 4u; ++i) {
-        words[i] = 0x88888888u;
-        if (scale != 0.0) {
-            uvec4 q = halves_of(y[i], negative ? scale : -scale) | halves_of(y[i + 4u], negative ? scale : -scale) << 4;
-            words[i] = q.x | q.y << 8 | q.z << 16 | q.w << 24;
-        }
-    }
-    store_block(at, stored | (scale != 0.0 && !negative ? 0x8000u : 0u), words);
+    [[unroll]] for (uint i = 0u; i < 4u; ++i)
+        words[i] = packed_bytes(halves_of(y[i], scale, negative) | halves_of(y[i + 4u], scale, negative) << 4);
+    store_block(at, signed_scale(scale, stored, negative), words);
 }
 
 void quantise_blocks() {

@@ -1,6 +1,8 @@
 // The tensors of an attention kernel, where their rows lie, and how results are stored.
 // SPDX-License-Identifier: MIT
 
+#include "blocks.glsl"
+
 VKA_INPUT(VKA_BIND_Q, q)
 VKA_INPUT(VKA_BIND_K, k)
 VKA_INPUT(VKA_BIND_V, v)
@@ -8,8 +10,8 @@ VKA_OUTPUT(VKA_BIND_OUT, out)
 VKA_OUTPUT_F32(VKA_BIND_LSE, lse)
 VKA_OUTPUT_F32(VKA_BIND_WORKSPACE, ws)
 VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
-VKA_READERS(k, VKA_BIND_K, K_TYPE)
-VKA_READERS(v, VKA_BIND_V, V_TYPE)
+VKA_ANY_READERS(k, VKA_BIND_K, K_TYPE)
+VKA_ANY_READERS(v, VKA_BIND_V, V_TYPE)
 VKA_WRITERS(out, OUT_TYPE)
 #if VKA_WITH_OPTIONS
 VKA_INPUT_F32(VKA_BIND_K_SCALE, k_scale)
@@ -20,7 +22,7 @@ VKA_OUTPUT_F32(VKA_BIND_STATS, stats)
 #include "attention_keys.glsl"
 
 uint value_head_at(Grid g) {
-    return element_base(VKA_BIND_V, V_TYPE) + head_at(g, p.v);
+    return any_base(VKA_BIND_V, V_TYPE) + head_at(g, p.v);
 }
 
 Source value_source(Grid g, uint head, int key) {
@@ -33,13 +35,13 @@ Source value_source(Grid g, uint head, int key) {
 }
 
 vec4 value_vector4(Source s, uint d) {
-    vec4 x = v_row4(s.row, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+    vec4 x = v_any4(s.row, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
     return V_TYPE == VKA_TYPE_I8 ? x * s.scale : x;
 }
 
 float value_scalar(Source s, uint d) {
-    if (V_TYPE == VKA_TYPE_Q8_0)
-        return v_at4((s.row + d) >> 2)[d & 3u];
+    if (V_TYPE == VKA_TYPE_Q8_0 || V_TYPE == VKA_TYPE_Q4_0)
+        return v_any4(s.row, 1u, d >> 2, DV, true)[d & 3u];
     float x = v_at(s.row + d * p.v.d);
     return V_TYPE == VKA_TYPE_I8 ? x * s.scale : x;
 }

@@ -14,7 +14,7 @@ uint head_at(Grid g, vka_strides s) {
 }
 
 uint key_head_at(Grid g) {
-    return element_base(VKA_BIND_K, K_TYPE) + head_at(g, p.k);
+    return any_base(VKA_BIND_K, K_TYPE) + head_at(g, p.k);
 }
 
 uint kv_row(Grid g, int key, vka_strides s) {
@@ -43,7 +43,7 @@ Source key_source(Grid g, uint head, int key) {
 }
 
 vec4 key_vector4(Source s, uint d) {
-    vec4 x = k_row4(s.row, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
+    vec4 x = k_any4(s.row, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
     return K_TYPE == VKA_TYPE_I8 ? x * s.scale : x;
 }
 

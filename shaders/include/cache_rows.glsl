@@ -9,6 +9,7 @@
 //
 // After the parameters `p`, with X_STEP and CACHE_STEP, the strides of channels, and scale_put.
 // SPDX-License-Identifier: MIT
+#include "blocks.glsl"
 #include "rope.glsl"
 #include "quantise.glsl"
 
@@ -22,17 +23,22 @@ layout(constant_id = VKA_SPEC_D) const uint D = 4u;
 const uint VECTORS = (D + 3u) / 4u;
 const uint KEPT = (VECTORS + TEAM - 1u) / TEAM; // of an invocation
 const uint ROWS = GROUP_SIZE / TEAM;
-// Of a row; at least one, as it is the size of an array.
-const uint SCALES = CACHE_TYPE == VKA_TYPE_Q8_0 ? (D + 31u) / 32u : 1u;
-const uint WORDS = CACHE_TYPE == VKA_TYPE_Q8_0 ? VECTORS : 1u;
+const bool HALVES = CACHE_TYPE == VKA_TYPE_Q4_0;
+const bool BLOCKS = CACHE_TYPE == VKA_TYPE_Q8_0 || HALVES;
+// Of a row; at least one, as they are sizes of arrays.
+const uint SCALES = BLOCKS ? (D + 31u) / 32u : 1u;
+const uint WORDS = BLOCKS ? VECTORS : 1u;
+const uint FIRSTS = HALVES ? SCALES : 1u;
 
 VKA_INPUT(VKA_BIND_X, x)
-VKA_READERS(x, VKA_BIND_X, X_TYPE)
+VKA_ANY_READERS(x, VKA_BIND_X, X_TYPE)
 VKA_INOUT(VKA_BIND_CACHE, cache)
 VKA_WRITERS(cache, CACHE_TYPE)
 
-// Bits of the largest magnitude that each scale serves, and the bytes of rows, of which blocks need their neighbours'.
+// Bits of the largest magnitude that each scale serves; of q4_0 the first channel that has it, times two, plus one if it is
+// negative; and the bytes of rows, of which blocks need their neighbours': a vector's in a word.
 shared uint most[ROWS * SCALES];
+shared uint first_most[ROWS * FIRSTS];
 shared uint row_words[ROWS * WORDS];
 
 struct Token {
@@ -45,7 +51,8 @@ struct Token {
 // ---- values -----------------------------------------------------------------------------------------------------------
 
 float x_element(uint i) {
-    return X_TYPE == VKA_TYPE_Q8_0 ? x_at4(i >> 2)[i & 3u] : x_at(i);
+    bool blocks = X_TYPE == VKA_TYPE_Q8_0 || X_TYPE == VKA_TYPE_Q4_0;
+    return blocks ? x_any4(i & ~3u, 1u, 0u, D, true)[i & 3u] : x_at(i);
 }
 
 // The other channels of four channels' pairs; channels beyond R come as they are.
@@ -54,7 +61,7 @@ vec4 partners(Token t, uint c, uint stride, vec4 own) {
     if (has(VKA_FLAG_INTERLEAVED))
         return own.yxwz;
     if (has(VKA_FLAG_ROPE_VEC4))
-        return x_row4(t.x, 1u, (c < pairs ? c + pairs : c - pairs) >> 2, D, true);
+        return x_any4(t.x, 1u, (c < pairs ? c + pairs : c - pairs) >> 2, D, true);
     vec4 y = own;
     [[unroll]] for (uint i = 0u; i < 4u; ++i)
         if (c + i < 2u * pairs)
@@ -65,7 +72,7 @@ vec4 partners(Token t, uint c, uint stride, vec4 own) {
 // Vector v of a token's row as it will be stored; channels from D on are 0.
 vec4 values(Token t, uint v) {
     uint stride = X_STEP, c = 4u * v, pairs = p.rope.pairs;
-    vec4 y = x_row4(t.x, stride, v, D, has(VKA_FLAG_X_VEC4)), other;
+    vec4 y = x_any4(t.x, stride, v, D, has(VKA_FLAG_X_VEC4)), other;
     if (has(VKA_FLAG_ROPE) && c < 2u * pairs)
         other = partners(t, c, stride, y);
     if (X_TYPE == VKA_TYPE_I8) {
@@ -115,51 +122,99 @@ void store_bytes(Token t, uint v, uint bytes) {
     }
 }
 
-// A vector of a block, which begins in the middle of a word, or ends there, and that word it shares.
-void store_block_vector(Token t, uint v, uint row, uint scale_bits) {
-    uint at = push.base[VKA_BIND_CACHE] + (t.cache_ / 32u + v / 8u) * 17u, i = v % 8u;
-    uint mine = row * WORDS + v, word = row_words[mine];
+// Where what serves a vector is in `most`.
+uint scale_at(uint row, uint v) {
+    return row * SCALES + (BLOCKS ? min(v, VECTORS - 1u) / 8u : 0u);
+}
+
+// The first of a vector's channels that has the largest magnitude of its block.
+void note_first(uint row, uint v, vec4 y) {
+    uvec4 bits = floatBitsToUint(y);
+    uint at = scale_at(row, v), first = 0xffffffffu;
+    [[unroll]] for (uint i = 4u; i-- > 0u;)
+        if ((bits[i] & 0x7fffffffu) == most[at])
+            first = (4u * v + i) * 2u + (bits[i] >> 31);
+    atomicMin(first_most[at], first);
+}
+
+bool is_first_negative(uint row, uint v) {
+    return HALVES && (first_most[scale_at(row, v)] & 1u) != 0u;
+}
+
+// What is stored of a vector, and of its block's scale.
+uint vector_bytes(uint row, uint v, vec4 y) {
+    uint bits = most[scale_at(row, v)], stored;
+    if (HALVES)
+        return packed_bytes(halves_of(y, half_scale_of(bits, stored), is_first_negative(row, v)));
+    return quantised(y, BLOCKS ? block_scale_of(bits, stored) : scale_of(bits));
+}
+
+uint scale_bits(uint row, uint v) {
+    uint bits = most[scale_at(row, v)], stored;
+    if (HALVES) {
+        float scale = half_scale_of(bits, stored);
+        return signed_scale(scale, stored, is_first_negative(row, v));
+    }
+    block_scale_of(bits, stored);
+    return stored;
+}
+
+// Word i of a block's bytes: of q4_0 the halves of two vectors.
+uint block_word(uint row, uint block, uint i) {
+    uint at = row * WORDS + block * 8u + i;
+    return HALVES ? row_words[at] | row_words[at + 4u] << 4 : row_words[at];
+}
+
+// Word i of a block, which begins in the middle of a word, or ends there, and that word it shares.
+void store_block_word(Token t, uint row, uint block, uint i) {
+    const uint words = HALVES ? 4u : 8u;
+    uint at = push.base[VKA_BIND_CACHE] + (t.cache_ / 32u + block) * (2u * words + 1u), word = block_word(row, block, i);
     if ((at & 1u) != 0u) {
         cache_w[at / 2u + 1u + i] = word;
         if (i == 0u)
-            change_bits(at / 2u, 16u, 0xffffu, scale_bits);
+            change_bits(at / 2u, 16u, 0xffffu, scale_bits(row, 8u * block));
     } else {
-        cache_w[at / 2u + i] = (i == 0u ? scale_bits : row_words[mine - 1u] >> 16) | word << 16;
-        if (i == 7u)
-            change_bits(at / 2u + 8u, 0u, 0xffffu, word >> 16);
+        cache_w[at / 2u + i] =
+            (i == 0u ? scale_bits(row, 8u * block) : block_word(row, block, i - 1u) >> 16) | word << 16;
+        if (i == words - 1u)
+            change_bits(at / 2u + words, 0u, 0xffffu, word >> 16);
     }
 }
 
 // All invocations of the workgroup come here: those of rows that go nowhere for the barriers.
 void store_quantised(Token t, uint member, uint row) {
-    bool blocks = CACHE_TYPE == VKA_TYPE_Q8_0;
     vec4 kept[KEPT];
-    for (uint i = member; i < SCALES; i += TEAM)
+    for (uint i = member; i < SCALES; i += TEAM) {
         most[row * SCALES + i] = 0u;
+        if (HALVES)
+            first_most[row * SCALES + i] = 0xffffffffu;
+    }
     team_barrier();
     for (uint i = 0u; i < KEPT; ++i) {
         uint v = i * TEAM + member;
         if (t.stored && v < VECTORS) {
             kept[i] = values(t, v);
-            atomicMax(most[row * SCALES + (blocks ? v / 8u : 0u)], largest_bits(kept[i]));
+            atomicMax(most[scale_at(row, v)], largest_bits(kept[i]));
         }
     }
     team_barrier();
+    if (HALVES) {
+        for (uint i = 0u; i < KEPT; ++i)
+            if (t.stored && i * TEAM + member < VECTORS)
+                note_first(row, i * TEAM + member, kept[i]);
+        team_barrier();
+    }
     for (uint i = 0u; i < KEPT; ++i) {
-        uint v = i * TEAM + member, bits = most[row * SCALES + (blocks ? min(v, VECTORS - 1u) / 8u : 0u)], stored;
-        uint bytes = quantised(kept[i], blocks ? block_scale_of(bits, stored) : scale_of(bits));
-        if (blocks && v < VECTORS)
+        uint v = i * TEAM + member, bytes = vector_bytes(row, v, kept[i]);
+        if (BLOCKS && v < VECTORS)
             row_words[row * WORDS + v] = bytes;
         else if (t.stored && v < VECTORS)
             store_bytes(t, v, bytes);
     }
-    if (blocks) {
+    if (BLOCKS) {
         team_barrier();
-        for (uint v = member; t.stored && v < VECTORS; v += TEAM) {
-            uint stored;
-            block_scale_of(most[row * SCALES + v / 8u], stored);
-            store_block_vector(t, v, row, stored);
-        }
+        for (uint w = member; t.stored && w < (HALVES ? VECTORS / 2u : VECTORS); w += TEAM)
+            store_block_word(t, row, w / (HALVES ? 4u : 8u), w % (HALVES ? 4u : 8u));
     } else if (t.stored && member == 0u) {
         scale_put(t.scale, stored_scale(most[row]));
     }

@@ -3,7 +3,7 @@
 // A row is the last dimension. `units` invocations share it, each has every units-th vector of four, so that neighbours read
 // neighbouring memory; then comes the next row. Dimensions that broadcast have a stride of 0.
 // SPDX-License-Identifier: MIT
-#include "weights.glsl"
+#include "blocks.glsl"
 #include "params/elementwise.h"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
@@ -32,16 +32,16 @@ uint row_at(vka_strides s, uvec3 row) {
 // place is name_row_at(strides, row).
 #define VKA_ELEMENTS(slot, name, type)                                                                                 \
     VKA_INPUT(slot, name)                                                                                              \
-    VKA_WEIGHT_READERS(name, slot, type)                                                                               \
+    VKA_ANY_READERS(name, slot, type)                                                                               \
     VKA_WORD_READERS(name, type)                                                                                       \
     uint name##_row_at(vka_strides s, uvec3 row) {                                                                     \
-        return weight_base(slot, type) + row_at(s, row);                                                               \
+        return any_base(slot, type) + row_at(s, row);                                                               \
     }                                                                                                                  \
     vec4 name##_vector4(uint row, uint stride, uint d, uint size, bool fast) {                                         \
         if (type == VKA_TYPE_F16 || type == VKA_TYPE_BF16)                                                             \
             return name##_words4(row, stride, d, size, fast);                                                          \
         if (type != VKA_TYPE_I32)                                                                                      \
-            return name##_weights4(row, stride, d, size, fast);                                                        \
+            return name##_any4(row, stride, d, size, fast);                                                        \
         vec4 x = vec4(0.0);                                                                                            \
         [[unroll]] for (uint i = 0u; i < 4u; ++i)                                                                      \
             if (4u * d + i < size)                                                                                     \

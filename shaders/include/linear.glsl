@@ -3,7 +3,7 @@
 
 #include "params/linear.h"
 #include "activation.glsl"
-#include "weights.glsl"
+#include "blocks.glsl"
 
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_linear_params p;
@@ -22,7 +22,7 @@ VKA_INPUT(VKA_BIND_LINEAR_BIAS, bias)
 VKA_INPUT(VKA_BIND_LINEAR_RESIDUAL, residual)
 VKA_OUTPUT(VKA_BIND_LINEAR_OUT, out)
 VKA_READERS(x, VKA_BIND_X, X_TYPE)
-VKA_WEIGHT_READERS(weights, VKA_BIND_LINEAR_WEIGHT, WEIGHT_TYPE)
+VKA_ANY_READERS(weights, VKA_BIND_LINEAR_WEIGHT, WEIGHT_TYPE)
 VKA_READERS(bias, VKA_BIND_LINEAR_BIAS, BIAS_TYPE)
 VKA_READERS(residual, VKA_BIND_LINEAR_RESIDUAL, RESIDUAL_TYPE)
 VKA_WRITERS(out, OUT_TYPE)

@@ -32,9 +32,33 @@ float block_scale_of(uint bits, out uint stored) {
     return bits >= INFINITE ? 0.0 : scale_of_f16(stored);
 }
 
+// Of Q4_0 but for its sign, of which the largest magnitude is eight.
+float half_scale_of(uint bits, out uint stored) {
+    stored = bits >= INFINITE ? 0x7e00u : 0u;
+    if (bits >= SMALLEST && bits < INFINITE)
+        stored = min(nearest_f16(uintBitsToFloat(bits) * 0.125), 0x7bffu);
+    return bits >= INFINITE ? 0.0 : scale_of_f16(stored);
+}
+
+// The value of largest magnitude, whose sign is asked here, becomes -8: so the scale has the other sign, unless it is 0 or
+// NaN.
+uint signed_scale(float scale, uint stored, bool negative) {
+    return stored | (scale != 0.0 && !negative ? 0x8000u : 0u);
+}
+
+// Halves of four bytes.
+uvec4 halves_of(vec4 y, float scale, bool negative) {
+    if (scale == 0.0)
+        return uvec4(8u);
+    return uvec4(clamp(roundEven(y / (negative ? scale : -scale)) + 8.0, 0.0, 15.0));
+}
+
+uint packed_bytes(uvec4 q) {
+    return q.x | q.y << 8 | q.z << 16 | q.w << 24;
+}
+
 uint quantised(vec4 y, float scale) {
     if (scale == 0.0)
         return 0u;
-    uvec4 q = uvec4(ivec4(clamp(roundEven(y / scale), -127.0, 127.0))) & 255u;
-    return q.x | q.y << 8 | q.z << 16 | q.w << 24;
+    return packed_bytes(uvec4(ivec4(clamp(roundEven(y / scale), -127.0, 127.0))) & 255u);
 }

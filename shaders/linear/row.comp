@@ -27,7 +27,7 @@ uint x_rows[RM];
 // Vector i of a step's weights: columns 8 c .. or the four after them; 0 beyond the last one.
 vec4 weight_part(Batch b, uint n0, uint i, uint c) {
     uint row = b.weight + min(n0 + i / 2u, push.dim1 - 1u) * p.weight.n, d = 2u * c + i % 2u;
-    return 4u * d < b.end ? weights_weights4(row, p.weight.d, d, p.k, has(VKA_LINEAR_WEIGHT_VEC4)) : vec4(0.0);
+    return 4u * d < b.end ? weights_any4(row, p.weight.d, d, p.k, has(VKA_LINEAR_WEIGHT_VEC4)) : vec4(0.0);
 }
 
 void multiply(uint c) {

@@ -1,5 +1,5 @@
 #version 450
-// Rotates rows of an i8 or q8_0 cache where they stand, and gives them new scales. TEAM invocations own a row
+// Rotates rows of an i8, q8_0 or q4_0 cache where they stand, and gives them new scales. TEAM invocations own a row
 // (cache_rows.glsl); one that is not to be turned is left alone.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
@@ -34,8 +34,8 @@ Token find_token(uint number) {
     int position = has(VKA_FLAG_POSITIONS) ? positions_at(b * p.position_b + n * p.position_n) : 0;
     t.rope = rope_row(position, has(VKA_FLAG_SAME_POSITION) ? 0 : int(n), b, n);
     t.stored = has(VKA_FLAG_TABLES) || t.rope.position != 0;
-    t.x = element_base(VKA_BIND_X, X_TYPE) + i.x * p.x.b + i.y * p.x.h + i.z * p.x.n;
-    t.cache_ = element_base(VKA_BIND_CACHE, CACHE_TYPE) + i.x * p.out_.b + i.y * p.out_.h + i.z * p.out_.n;
+    t.x = any_base(VKA_BIND_X, X_TYPE) + i.x * p.x.b + i.y * p.x.h + i.z * p.x.n;
+    t.cache_ = any_base(VKA_BIND_CACHE, CACHE_TYPE) + i.x * p.out_.b + i.y * p.out_.h + i.z * p.out_.n;
     t.scale = push.base[VKA_BIND_SCALE] + i.x * p.scale.b + i.y * p.scale.h + i.z * p.scale.n;
     t.factor = X_TYPE == VKA_TYPE_I8 ? scale_f[t.scale] : 1.0;
     return t;

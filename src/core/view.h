@@ -32,6 +32,11 @@ static inline uint64_t vka__view_bytes(const vka__view *v, uint64_t elements) {
     return v->block > 1 ? elements / v->block * v->size : elements * v->size;
 }
 
+/* Caches have this type with scales, of their own or within. */
+static inline bool vka__is_quantised(vka_dtype dtype) {
+    return dtype == VKA_I8 || dtype == VKA_Q8_0 || dtype == VKA_Q4_0;
+}
+
 /* Can rows (the last dimension) be read and written four elements at a time? */
 static inline bool vka__view_vec4(const vka__view *v) {
     if (!v->present)

@@ -25,9 +25,9 @@ vka_status vka__check_fail(const vka__check *c, vka_status status, const char *f
 /* Sets of types. */
 #define VKA__TYPE(dtype) (1u << (dtype))
 #define VKA__FLOATS      (VKA__TYPE(VKA_F32) | VKA__TYPE(VKA_F16) | VKA__TYPE(VKA_BF16))
-#define VKA__CACHES      (VKA__FLOATS | VKA__TYPE(VKA_I8) | VKA__TYPE(VKA_Q8_0))
 /* Of matrices that are multiplied by, or looked up. */
 #define VKA__WEIGHTS (VKA__FLOATS | VKA__TYPE(VKA_Q8_0) | VKA__TYPE(VKA_Q4_0))
+#define VKA__CACHES  (VKA__WEIGHTS | VKA__TYPE(VKA_I8))
 #define VKA__MASKS   (VKA__FLOATS | VKA__TYPE(VKA_U8))
 
 /* "VKA_F32" */

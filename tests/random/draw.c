@@ -32,9 +32,9 @@ static void draw_types(ref_rng *g, attention_case *a) {
     vka_dtype *caches[] = {&a->k_dtype, &a->v_dtype};
     uint32_t *cache_dims[] = {&a->head_dim, &a->value_dim};
     for (int i = 0; i < 2; i++) {
-        uint32_t kind = ref_rng_below(g, 10);
-        *caches[i] = kind == 0 ? VKA_I8 : kind == 1 ? VKA_Q8_0 : *caches[i];
-        *cache_dims[i] = kind == 1 ? 32 * between(g, 1, 2) : *cache_dims[i];
+        uint32_t kind = ref_rng_below(g, 12);
+        *caches[i] = kind == 0 ? VKA_I8 : kind == 1 ? VKA_Q8_0 : kind == 2 ? VKA_Q4_0 : *caches[i];
+        *cache_dims[i] = kind == 1 || kind == 2 ? 32 * between(g, 1, 2) : *cache_dims[i];
     }
 }
 
@@ -182,7 +182,7 @@ static void make_legal_types(attention_case *a) {
     vka_dtype caches[] = {a->k_dtype, a->v_dtype};
     uint32_t *dims[] = {&a->head_dim, &a->value_dim};
     for (int i = 0; i < 2; i++) {
-        *dims[i] = caches[i] == VKA_Q8_0 ? (*dims[i] + 31) / 32 * 32 : *dims[i];
+        *dims[i] = vka_dtype_block(caches[i]) > 1 ? (*dims[i] + 31) / 32 * 32 : *dims[i];
     }
 }
 
@@ -193,7 +193,7 @@ static void make_legal_extremes(attention_case *a) {
     a->mask_content = halves && a->mask == VKA_F16 && a->mask_content == MASK_LOWEST ? MASK_RANDOM : a->mask_content;
     bool lowest_mask = a->mask && a->mask != VKA_U8 && a->mask_content == MASK_LOWEST;
     a->lowest_biases = a->lowest_biases && a->relative_len && !(lowest_mask && a->scores);
-    bool exact = !halves && a->k_dtype != VKA_I8 && a->k_dtype != VKA_Q8_0 && a->softcap < 1e20f;
+    bool exact = !halves && !ref_quantised(a->k_dtype) && a->softcap < 1e20f;
     a->whole_numbers =
         a->whole_numbers && exact && !a->cosine && !a->relative_keys_len && !lowest_mask && !a->lowest_biases;
     a->scale = a->whole_numbers || (a->scale < 0x1p99f && !(a->scale > 0 && a->scale < 0x1p-99f)) ? a->scale : 0;

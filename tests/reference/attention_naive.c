@@ -5,13 +5,9 @@
 
 #include <math.h>
 
-static bool quantised(vka_dtype type) {
-    return type == VKA_I8 || type == VKA_Q8_0;
-}
-
 /* The type of a product of two matrices. */
 static vka_dtype product_type(vka_dtype x, vka_dtype y) {
-    return quantised(y) || x == y ? x : VKA_F32;
+    return ref_quantised(y) || x == y ? x : VKA_F32;
 }
 
 static vka_dtype score_type(const ref_attention *a) {
@@ -25,7 +21,7 @@ static vka_dtype weight_type(const ref_attention *a) {
 /* Quantised elements are dequantised to the type of what they are multiplied by. */
 static float element(vka_dtype type, vka_dtype other, const float *values, const float *scales, size_t row, size_t at) {
     float x = scales ? values[at] * scales[row] : values[at];
-    return quantised(type) ? ref_round(other, x) : x;
+    return ref_quantised(type) ? ref_round(other, x) : x;
 }
 
 static size_t kv_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t j) {
@@ -51,7 +47,7 @@ static float inverse_length(const float *x, uint32_t count) {
 
 /* Normalised rows are stored before they are multiplied. */
 static float cosine(const ref_attention *a, uint32_t h, const float *q, const float *k) {
-    vka_dtype k_type = quantised(a->k_type) ? a->q_type : a->k_type;
+    vka_dtype k_type = ref_quantised(a->k_type) ? a->q_type : a->k_type;
     float q_inverse = inverse_length(q, a->head_dim), k_inverse = inverse_length(k, a->head_dim), sum = 0;
     for (uint32_t d = 0; d < a->head_dim; d++) {
         sum += ref_round(a->q_type, q[d] * q_inverse) * ref_round(k_type, k[d] * k_inverse);

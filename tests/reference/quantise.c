@@ -5,6 +5,10 @@
 
 #include <math.h>
 
+bool ref_quantised(vka_dtype dtype) {
+    return dtype == VKA_I8 || dtype == VKA_Q8_0 || dtype == VKA_Q4_0;
+}
+
 static float scale_of(double most) {
     float step = 1.0f / 127, scale = (float)most * step;
     return most < 0x1p-100 ? 0 : scale;

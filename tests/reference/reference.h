@@ -331,6 +331,9 @@ typedef struct ref_error {
     double out, naive; /* largest errors so far        */
     bool broken;       /* NaN or infinity out of place */
 } ref_error;
+/* Has the type scales, of its own or within? */
+bool ref_quantised(vka_dtype dtype);
+
 void ref_error_add(ref_error *e, double out, double naive, double ref);
 void ref_error_join(ref_error *e, const ref_error *other);
 bool ref_error_ok(const ref_error *e);

@@ -107,7 +107,7 @@ uint32_t vka__packed_rows(const vka__attention_problem *p) {
 }
 
 bool vka__is_convertible(const vka__view *view, vka_dtype dtype) {
-    return view->dtype == dtype || view->dtype == VKA_I8 || view->dtype == VKA_Q8_0;
+    return view->dtype == dtype || vka__is_quantised(view->dtype);
 }
 
 uint32_t vka__rows_to_hold(const vka__attention_problem *p, uint32_t most) {

@@ -33,7 +33,7 @@ static const vka__number numbers[NUMBERS] = {
 };
 
 static bool is_quantised(const vka__call *c, uint32_t arg) {
-    return c->view[arg].dtype == VKA_I8 || c->view[arg].dtype == VKA_Q8_0;
+    return vka__is_quantised(c->view[arg].dtype);
 }
 
 /* What has scales gets new ones where it stands. */
@@ -42,7 +42,7 @@ static vka_status check_quantised(const vka__call *c) {
     if ((is_quantised(c, X) || is_quantised(c, OUT)) &&
         (vka__call_tensor(c, X)->buffer != vka__call_tensor(c, OUT)->buffer ||
          !vka__view_same(&c->view[X], &c->view[OUT])))
-        return vka__call_fail(c, VKA_INVALID, "out", "of i8 or q8_0 it must be the very same view as x");
+        return vka__call_fail(c, VKA_INVALID, "out", "of i8, q8_0 or q4_0 it must be the very same view as x");
     if (vka__call_has(c, SCALE) != i8)
         return vka__call_fail(c, VKA_INVALID, "scale",
                               i8 ? "is required with an i8 x" : "only i8 tensors have scales of their own");

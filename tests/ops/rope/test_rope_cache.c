@@ -1,4 +1,4 @@
-/* Rotations of caches in place: i8 and q8_0, and keys of every type that move to other positions.
+/* Rotations of caches in place: i8, q8_0 and q4_0, and keys of every type that move to other positions.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -8,13 +8,14 @@
 #include "cache_case.h"
 #include "quantised_rows.h"
 
-static const vka_dtype quantised[] = {VKA_I8, VKA_Q8_0};
+static const vka_dtype quantised[] = {VKA_I8, VKA_Q8_0, VKA_Q4_0};
 
 /* Sizes where pairs, vectors and blocks do not line up. */
 Test(rope_cache, dimensions) {
-    static const uint32_t sizes[][3] = {{0, 2, 2},   {0, 40, 40},   {0, 13, 10},    {0, 59, 2},  {0, 80, 20},
-                                        {1, 32, 32}, {1, 64, 64},   {1, 96, 96},    {1, 64, 18}, {1, 128, 40},
-                                        {1, 160, 2}, {0, 128, 128}, {1, 1024, 512}, {0, 576, 64}};
+    static const uint32_t sizes[][3] = {{0, 2, 2},   {0, 40, 40},   {0, 13, 10},    {0, 59, 2},   {0, 80, 20},
+                                        {1, 32, 32}, {1, 64, 64},   {1, 96, 96},    {1, 64, 18},  {1, 128, 40},
+                                        {1, 160, 2}, {0, 128, 128}, {1, 1024, 512}, {0, 576, 64}, {2, 32, 32},
+                                        {2, 96, 10}, {2, 256, 256}};
     context c;
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
@@ -40,7 +41,7 @@ Test(rope_cache, positions_and_tables) {
     context_open(&c, &config_real);
     for (int positions = 0; positions < POSITIONS_COUNT; positions++) {
         for (int tables = 0; tables < TABLES_COUNT; tables++) {
-            for (int t = 0; t < 2; t++) {
+            for (int t = 0; t < 3; t++) {
                 rope_check(&c, (rope_case){.dtype = quantised[t],
                                            .batch = 3,
                                            .heads = 2,
@@ -154,7 +155,7 @@ static void check_moved(context *c, vka_dtype type, int32_t delta) {
                                  test_seed());
     cache_run(&p);
     tensor *cache = &p.side[0].cache, *scale = &p.side[0].scale;
-    bool has_steps = type == VKA_I8 || type == VKA_Q8_0;
+    bool has_steps = ref_quantised(type);
     size_t rows = (size_t)BATCH * HEADS * LENGTH;
     double *before = malloc(rows * DIM * sizeof *before);
     cr_assert_not_null(before);
@@ -189,7 +190,8 @@ static void check_moved(context *c, vka_dtype type, int32_t delta) {
             }
             double after = (double)quantised_scale(cache, scale, row, DIM, i);
             got = type == VKA_I8 ? got * after : got;
-            double most = sqrt(2) / 2 * before[row * DIM + i] + after / 2 + 2 * naive_error + 1e-5;
+            double halves = type == VKA_Q4_0 ? 2 : 1; /* of a step: there a value near +8 steps becomes 7 */
+            double most = halves * (sqrt(2) / 2 * before[row * DIM + i] + after / 2) + 2 * naive_error + 1e-5;
             cr_assert(fabs(got - ref[i]) <= most, "%s by %d: row %zu channel %u is %g, not %g +- %g", dtype_name(type),
                       delta, row, i, got, ref[i], most);
         }
@@ -201,11 +203,11 @@ static void check_moved(context *c, vka_dtype type, int32_t delta) {
 }
 
 Test(rope_cache, moves_keys) {
-    static const vka_dtype types[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0};
+    static const vka_dtype types[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_I8, VKA_Q8_0, VKA_Q4_0};
     static const int32_t deltas[] = {-1000, -1, 77, 1000000};
     context c;
     context_open(&c, &config_real);
-    for (int t = 0; t < 5; t++) {
+    for (int t = 0; t < 6; t++) {
         for (int i = 0; i < 4; i++) {
             check_moved(&c, types[t], deltas[i]);
         }
