@@ -415,6 +415,7 @@ static bool take(args_given *g, const char **last, bench_options *o) {
     case BENCH_COMMAND_TUNE:
         ok = take_common(g, o) && take_tuned(g, o);
         break;
+    case BENCH_COMMAND_ACCURACY:
     case BENCH_COMMAND_LAYERS:
     case BENCH_COMMAND_SELF_TEST:
     case BENCH_COMMAND_OPTIONS:

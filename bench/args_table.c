@@ -18,7 +18,8 @@ static const char *const levels[] = {"element", "tile", NULL};
 #define SEEDS        0, 9007199254740991.0 /* 2^53 - 1: a JSON number holds it exactly */
 
 const args_option bench_args_options[ARG_COUNT] = {
-    [ARG_DEVICE] = {"device", "N", ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD | ARGS_LAYERS | ARGS_SELF_TEST,
+    [ARG_DEVICE] = {"device", "N",
+                    ARGS_MEASURE | ARGS_PATTERN | ARGS_RECORD | ARGS_LAYERS | ARGS_SELF_TEST | ARGS_ACCURACY,
                     ARGS_NUMBER, 1, 32, NULL, "number as listed by `devices` [the best]"},
     [ARG_SUITE] = {"suite", "NAME", ARGS_SUITE, ARGS_NAME, 0, 0, suites,
                    "quick, prefill, decode, norms, elements, convs, window, linear, embeddings, recurrent, all (of "
@@ -45,7 +46,7 @@ const args_option bench_args_options[ARG_COUNT] = {
                      "time for the samples of a case [1]"},
     [ARG_LIMIT] = {"limit", "S", ARGS_SUITE | ARGS_SELF_TEST, ARGS_REAL, 1e-3, 1e6, NULL,
                    "start no case of a suite later than this [no limit]"},
-    [ARG_SEED] = {"seed", "N", ARGS_MEASURE | ARGS_LAYERS, ARGS_NUMBER, SEEDS, NULL,
+    [ARG_SEED] = {"seed", "N", ARGS_MEASURE | ARGS_LAYERS | ARGS_ACCURACY, ARGS_NUMBER, SEEDS, NULL,
                   "of inputs and of the rows compared [1]"},
     [ARG_ALL] = {"all", NULL, ARGS_SUITE, ARGS_FLAG, 0, 0, NULL, "also cases that take long on a software driver"},
     [ARG_EXPLAIN] = {"explain", NULL, ARGS_RUN, ARGS_FLAG, 0, 0, NULL, "print the library's plan of every case"},
@@ -99,6 +100,10 @@ const args_command bench_args_commands[] = {
      "does this device compute what it should?",
      "Runs the library's kernels on problems with known answers, and says which of them apps would do without after "
      "vka_device_self_test. Software drivers take minutes to compile all of them."},
+    {"accuracy", BENCH_COMMAND_ACCURACY, ARGS_ACCURACY, 0, "accuracy [OPTION ...]",
+     "what each type of cache does to attention's output",
+     "Errors against float64 of caches of keys and values in f16, q8_0, i8 and q4_0, as they come and through Hadamard "
+     "transforms, of inputs without outliers and with them."},
     {"patterns", BENCH_COMMAND_PATTERNS, ARGS_PATTERNS, 0, "patterns [OPTION ...]", "what well-known patterns cost",
      "The time of attention by each pattern against the dense one's, in turns, verified."},
     {"pattern", BENCH_COMMAND_PATTERN, ARGS_PATTERN, -1, "pattern PATTERN ... [OPTION ...]",

@@ -205,6 +205,7 @@ typedef enum bench_command {
     BENCH_COMMAND_RECORD = 11,
     BENCH_COMMAND_LAYERS = 12,
     BENCH_COMMAND_SELF_TEST = 13,
+    BENCH_COMMAND_ACCURACY = 14,
 } bench_command;
 
 /* Of `pattern`. */
@@ -543,6 +544,7 @@ bench_exit bench_record(const bench_options *options);
 
 /* Prints what an encoder's layer and tokens of a model cost, and writes it to options->json. */
 bench_exit bench_layers(const bench_options *options);
+bench_exit bench_accuracy(const bench_options *options);
 
 /* ---- self_test.c: is the device right? -----------------------------------------------------------------------------
  */

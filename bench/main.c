@@ -22,6 +22,8 @@ static bench_exit dispatch(const bench_options *options) {
         return bench_layers(options);
     case BENCH_COMMAND_SELF_TEST:
         return bench_self_test(options);
+    case BENCH_COMMAND_ACCURACY:
+        return bench_accuracy(options);
     case BENCH_COMMAND_PATTERN:
         return bench_pattern_show(options);
     case BENCH_COMMAND_PATTERNS:

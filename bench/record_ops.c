@@ -9,6 +9,7 @@
 #include <vkattn/conv.h>
 #include <vkattn/elementwise.h>
 #include <vkattn/embedding.h>
+#include <vkattn/hadamard.h>
 #include <vkattn/linear.h>
 #include <vkattn/linear_attention.h>
 #include <vkattn/loss.h>
@@ -208,6 +209,11 @@ static vka_dynamic_conv_desc dynamic_conv(record_memory *m) {
 
 static vka_capsule_routing_desc capsule_routing(record_memory *m) {
     return (vka_capsule_routing_desc){.votes = T(VKA_F16, BATCH, WIDTH, 10, 16), .out = T(VKA_F16, BATCH, 10, 16)};
+}
+
+static vka_hadamard_desc hadamard(record_memory *m) {
+    vka_tensor x = T(VKA_F16, BATCH, HEADS, QUERIES, DIM);
+    return (vka_hadamard_desc){.x = x, .out = x};
 }
 
 static vka_linear_desc linear(record_memory *m) {

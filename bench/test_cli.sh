@@ -256,6 +256,11 @@ expect 0 '^  the layer  *[0-9.]* [mun]*s  *[0-9.]* of the sum' layers --n 2 --se
 grep -q '^  q8_0  *[0-9.]* MiB  *2  *[0-9.]* [mun]*s' "$work/log" || fail "tokens of a model aren't measured"
 [ "$(grep -c '"state":	"ok"' "$work/l.json")" = 3 ] || fail "a layer or a model failed"
 
+# ---- accuracy --------------------------------------------------------------------------------------------------------
+
+expect 0 '^q4_0  *[0-9.]* %  *[0-9.]* %  *[0-9.]*$' accuracy --seed 3
+[ "$(grep -c '^q8_0  *[0-9.]* %' "$work/log")" = 2 ] || fail "a cache's accuracy isn't measured"
+
 # ---- options ---------------------------------------------------------------------------------------------------------------
 
 expect 0 '^plan  *33 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"

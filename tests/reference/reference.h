@@ -302,6 +302,11 @@ typedef struct ref_linear_attention {
     uint32_t tokens, key_dim, value_dim, queries;
     const float *q;     /* [queries, tokens, key_dim]                      */
     const float *k;     /* [tokens, key_dim]                               */
+/* A row times the normalised Hadamard matrix, in blocks. */
+void ref_hadamard_row(uint32_t cols, uint32_t block, const float *x, double *out);
+/* Of matrices in the storage type, with f32 sums. */
+void ref_hadamard_naive_row(uint32_t cols, uint32_t block, vka_dtype dtype, const float *x, float *out);
+
     const float *v;     /* [tokens, value_dim]                             */
     const float *decay; /* [tokens, key_dim], or [tokens]; NULL: none      */
     bool decay_per_channel;
