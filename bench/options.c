@@ -236,6 +236,42 @@ static void i8(bench_set *b, vka_attention_desc *d) {
     b->tolerance = 0.05;
 }
 
+/* For each query a list of all keys, the last one first, as place `step` * key. */
+static void list_keys(bench_set *b, vka_attention_desc *d, uint32_t step) {
+    uint32_t shape[] = {1, 1, b->s->q_len, b->s->kv_len}, keys = b->s->kv_len;
+    size_t count = (size_t)b->s->q_len * keys;
+    float *values = malloc(count * sizeof *values);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (float)(step * (keys - 1 - i % keys));
+    }
+    d->key_lists = add(b, VKA_I32, 4, shape, values);
+    free(values);
+}
+
+static void lists(bench_set *b, vka_attention_desc *d) {
+    list_keys(b, d, 1);
+}
+
+/* Keys or values, each `step`-th row of a longer tensor, whose other rows nobody should read. */
+static vka_tensor spread(bench_set *b, const array *a, uint32_t step) {
+    uint32_t shape[] = {1, b->s->kv_heads, step * b->s->kv_len, b->s->dim};
+    float *values = malloc(step * a->count * sizeof *values);
+    for (size_t row = 0; row < step * a->count / b->s->dim; row++) {
+        for (uint32_t i = 0; i < b->s->dim; i++) {
+            values[row * b->s->dim + i] = row % step ? NAN : a->values[row / step * b->s->dim + i];
+        }
+    }
+    vka_tensor t = add(b, b->dtype, 4, shape, values);
+    free(values);
+    return t;
+}
+
+static void lists_of_some(bench_set *b, vka_attention_desc *d) {
+    d->k = spread(b, &b->k, 4);
+    d->v = spread(b, &b->v, 4);
+    list_keys(b, d, 4);
+}
+
 typedef struct option {
     const char *name;
     void (*apply)(bench_set *b, vka_attention_desc *d);
@@ -262,6 +298,8 @@ static const option options[] = {
     {"cosine", cosine, 0, false},
     {"relative keys", relative_keys, 0, false},
     {"batch invariant", batch_invariant, 0, false},
+    {"lists of all keys", lists, 0, false},
+    {"lists, 1 key of 4", lists_of_some, 0, false},
 };
 #define OPTIONS (sizeof options / sizeof *options)
 

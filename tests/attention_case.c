@@ -93,6 +93,9 @@ static void make_reference(attention_problem *p) {
         .kv_lens = p->sequences.kv_len,
         .pattern = a->pattern,
         .slots = p->slots,
+        .key_lists = p->lists,
+        .key_list_len = a->key_list_len,
+        .listed = p->listed,
         .own_keys = a->page_size || a->kv_list.kind == LIST_OFFSETS,
         .diagonals = p->sequences.diagonal,
         .k_scale = p->ref_k_scale,
@@ -272,6 +275,8 @@ void attention_destroy(attention_problem *p) {
     pattern_free(&p->drawn_storage);
     free(p->drawn);
     free(p->slots);
+    free(p->lists);
+    free(p->listed);
     void *memory[] = {p->q_values, p->kv_values, p->ref_q,   p->ref_k,   p->ref_v,     p->ref_k_scale, p->ref_v_scale,
                       p->written,  p->ref_out,   p->ref_lse, p->ref_max, p->naive_out, p->naive_lse,   p->naive_max};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
@@ -394,6 +399,10 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
     say(&w, a->page_size, " pages of %u%s", a->page_size, a->wild_pages ? " (wild)" : "");
     say(&w, a->permutation_len, " permutation of %u%s%s", a->permutation_len, a->permutation_batch ? " each entry" : "",
         a->permutation_heads ? " each head" : "");
+    say(&w, a->key_list_len, " lists of %u keys%s", a->key_list_len,
+        a->key_list_heads == 2   ? " each head"
+        : a->key_list_heads == 1 ? " each key head"
+                                 : "");
     if (a->pattern) {
         char pattern[768];
         say(&w, true, " pattern {%s}", pattern_describe(a->pattern, pattern, sizeof pattern));

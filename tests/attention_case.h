@@ -74,6 +74,8 @@ typedef struct attention_case {
     bool pattern_heads;
     uint32_t permutation_len; /* 0: no permutation; otherwise slots, of which those beyond all tokens are holes */
     bool permutation_batch, permutation_heads; /* one for each batch entry, for each head                       */
+    uint32_t key_list_len;   /* 0: no lists of keys; otherwise slots, of which some hold no key, or one twice  */
+    uint32_t key_list_heads; /* 0: of all; 1: of each key head; 2: of each query head                         */
     vka_selection selection;
     float dropout;
     uint64_t random_seed;
@@ -98,7 +100,9 @@ typedef struct attention_sequences {
 /* The tensors of a problem. Those that the case has no use for have no buffer. */
 #define ATTENTION_PRODUCT_INPUTS(X) X(cosine_scale) X(relative_keys) X(content_bias) X(position_bias)
 #define ATTENTION_INPUTS(X)                                                                                            \
-    X(q) X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)
+    X(q)                                                                                                               \
+    X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)     \
+        X(key_lists)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 /* What the accuracy rule is about. */
@@ -126,7 +130,9 @@ typedef struct attention_problem {
     vka_pattern *pattern;
     vka_pattern_desc *drawn; /* what the case's seed gives */
     pattern_storage drawn_storage;
-    int64_t *slots;    /* see ref_attention; NULL: no permutation */
+    int64_t *slots; /* see ref_attention; NULL: no permutation */
+    int64_t *lists; /* likewise; NULL: none */
+    uint32_t *listed;
     ref_attention ref; /* of what follows: the sequences, gathered from the tensors */
     float *ref_q, *ref_k, *ref_v, *ref_k_scale, *ref_v_scale;
     /* In the order of out and lse: rows that no sequence has are not written. */

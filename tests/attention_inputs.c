@@ -183,6 +183,30 @@ static void make_permutation(attention_problem *p, ref_rng *rng) {
     free(permutation);
 }
 
+/* Keys that exist, some twice, and a few that don't; one list in three ends early, with keys behind its end. */
+static void make_key_lists(attention_problem *p, ref_rng *rng) {
+    const attention_case *a = &p->a;
+    uint32_t heads = a->key_list_heads == 2 ? a->q_heads : a->key_list_heads ? a->kv_heads : 1, n = a->key_list_len;
+    uint32_t batch = a->q_list.kind == LIST_OFFSETS ? 1 : a->batch;
+    p->key_lists = tensor_create(p->c, VKA_I32, 4, (uint32_t[]){batch, heads, a->q_len, n}, a->layout);
+    for (size_t list = 0; list < (size_t)batch * heads * a->q_len; list++) {
+        float *keys = p->key_lists.values + list * n;
+        uint32_t end = ref_rng_below(rng, 3) ? n : ref_rng_below(rng, n);
+        for (uint32_t i = 0; i < n; i++) {
+            bool wild = ref_rng_below(rng, 12) == 0, again = i && ref_rng_below(rng, 8) == 0;
+            int32_t beyond = draw_wild(rng, a->kv_len);
+            keys[i] = (float)ref_rng_below(rng, a->kv_len ? a->kv_len : 1);
+            keys[i] = again ? keys[ref_rng_below(rng, i)] : wild && beyond > 0 ? (float)beyond : keys[i];
+        }
+        if (end < n) {
+            keys[end] = ref_rng_below(rng, 2) ? -1 : (float)INT32_MIN;
+        }
+    }
+    size_t rows = (size_t)a->batch * a->q_heads * a->q_len;
+    p->lists = attention_must(calloc(rows * n + 1, sizeof *p->lists));
+    p->listed = attention_must(calloc(rows * a->kv_len + 1, sizeof *p->listed));
+}
+
 static tensor make_kv(attention_problem *p, vka_dtype dtype, bool shared, uint32_t dim, ref_rng *rng, tensor *scale) {
     const attention_case *a = &p->a;
     uint32_t shape[4] = {shared || a->kv_list.kind == LIST_OFFSETS ? 1 : a->batch, a->kv_heads, a->kv_len, dim};
@@ -337,6 +361,9 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
     if (a->permutation_len) {
         make_permutation(p, rng);
     }
+    if (a->key_list_len) {
+        make_key_lists(p, rng);
+    }
 }
 
 /* ---- the reference's view -------------------------------------------------------------------------------------- */
@@ -391,9 +418,42 @@ static void gather_kv(const attention_problem *p, const tensor *t, const tensor 
     }
 }
 
+/* What a query's list has of its sequence's keys. */
+static void gather_list(attention_problem *p, uint32_t b, uint32_t h, uint32_t i) {
+    const attention_case *a = &p->a;
+    const uint32_t *shape = p->key_lists.view.shape;
+    size_t to = ((size_t)b * a->q_heads + h) * a->q_len + i, n = shape[3];
+    size_t entry = shape[0] == 1 ? 0 : b, row = p->sequences.q_first[b] + i, head = h / (a->q_heads / shape[1]);
+    const float *keys = p->key_lists.values + ((entry * shape[1] + head) * shape[2] + row) * n;
+    bool ended = false;
+    for (size_t slot = 0; slot < n; slot++) {
+        ended = ended || keys[slot] < 0;
+        bool lists = !ended && keys[slot] < (float)p->sequences.kv_len[b];
+        p->lists[to * n + slot] = lists ? (int64_t)keys[slot] : -1;
+        if (lists) {
+            p->listed[to * a->kv_len + (size_t)keys[slot]]++;
+        }
+    }
+}
+
+static void gather_lists(attention_problem *p) {
+    const attention_case *a = &p->a;
+    memset(p->listed, 0, (size_t)a->batch * a->q_heads * a->q_len * a->kv_len * sizeof *p->listed);
+    for (uint32_t b = 0; b < a->batch; b++) {
+        for (uint32_t h = 0; h < a->q_heads; h++) {
+            for (uint32_t i = 0; i < p->sequences.q_len[b]; i++) {
+                gather_list(p, b, h, i);
+            }
+        }
+    }
+}
+
 void attention_gather(attention_problem *p) {
     resolve_sequences(p);
     gather_q(p);
+    if (p->lists) {
+        gather_lists(p);
+    }
     gather_kv(p, &p->k, &p->k_scale, p->ref_k, p->ref_k_scale);
     gather_kv(p, &p->v, &p->v_scale, p->ref_v, p->ref_v_scale);
 }

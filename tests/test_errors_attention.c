@@ -482,6 +482,22 @@ Test(errors_attention, products) {
     end(&f);
 }
 
+Test(errors_attention, key_lists) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    good.key_lists = vka_tensor_4d(f.scratch, VKA_I32, 2, 2, 5, 7);
+    depart_from(&f, good);
+    BAD_OPTION(key_lists);
+    INVALID("key_lists", d.key_lists.dtype = VKA_F32);
+    INVALID("key_lists", d.key_lists.rank = 3);
+    INVALID("key_lists", d.key_lists.shape[0] = 1);
+    INVALID("key_lists", d.key_lists.shape[1] = 3);
+    INVALID("key_lists", d.key_lists.shape[2] = 4);
+    INVALID("key_lists", d.permutation = vka_tensor_3d(f.scratch, VKA_I32, 1, 1, 5));
+    INVALID("key_lists", d.scores = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, 300));
+    end(&f);
+}
+
 Test(errors_attention, scores) {
     fixture f = begin();
     vka_attention_desc good = f.good;

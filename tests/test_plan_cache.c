@@ -48,7 +48,8 @@ static vka_cache_append_desc random_append(ref_rng *rng) {
     bool lists = packed || page || ref_rng_below(rng, 2);
     for (int i = 0; i < 2; i++) {
         vka_dtype type = caches[ref_rng_below(rng, 6)];
-        uint32_t d = vka_dtype_block(type) > 1 ? ONE_OF(rng, 32, 64, 96, 128, 576) : ONE_OF(rng, 1, 8, 40, 59, 64, 128, 1024);
+        uint32_t d =
+            vka_dtype_block(type) > 1 ? ONE_OF(rng, 32, 64, 96, 128, 576) : ONE_OF(rng, 1, 8, 40, 59, 64, 128, 1024);
         uint32_t outer = page ? pages : sequences, rows = page ? page : capacity;
         *x[i] = random_tensor(rng, dtypes[ref_rng_below(rng, DTYPES)], 4, packed ? 1 : sequences, heads, tokens, d);
         *cache[i] = random_tensor(rng, type, 4, outer, heads, rows, d);

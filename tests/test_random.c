@@ -9,7 +9,7 @@
 /* Which option a draw of many never has, or never lacks, is one that nothing tests. */
 Test(random, draws_everything) {
     enum { DRAWS = 20000 };
-    uint32_t on[24] = {0};
+    uint32_t on[25] = {0};
     uint32_t extreme[7] = {0};
     for (uint64_t i = 0; i < DRAWS; i++) {
         random_case r = random_draw(7, i);
@@ -33,6 +33,7 @@ Test(random, draws_everything) {
                             a->k_dtype == VKA_Q4_0,
                             a->pattern_seed,
                             a->permutation_len,
+                            a->key_list_len,
                             r.compares_hidden,
                             a->relative_width,
                             r.candidate,

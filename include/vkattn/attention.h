@@ -69,10 +69,10 @@ typedef enum vka_score_stage {
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. Position
  * of query i: p = i + diagonal. */
 typedef struct vka_attention_desc {
-    vka_tensor q;   /* required: [B, Hq, Nq, D]; f32, f16 or bf16                                                 */
-    vka_tensor k;   /* required: [B, Hkv, Nk, D]; f32, f16, bf16, q8_0, q4_0 or i8; Hq is a multiple of Hkv, and   */
-                    /*   query head h reads key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1). A batch of 1   */
-                    /*   serves all of q's                                                                        */
+    vka_tensor q; /* required: [B, Hq, Nq, D]; f32, f16 or bf16                                                 */
+    vka_tensor k; /* required: [B, Hkv, Nk, D]; f32, f16, bf16, q8_0, q4_0 or i8; Hq is a multiple of Hkv, and   */
+    /*   query head h reads key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1). A batch of 1   */
+    /*   serves all of q's                                                                        */
     vka_tensor v;   /* required: [B, Hkv, Nk, Dv]; types and batch as k's, each of its own                        */
     vka_tensor out; /* required: [B, Hq, Nq, Dv]; f32, f16 or bf16                                                */
     vka_tensor lse; /* optional: f32 [B, Hq, Nq], natural log of the sum of exponentials of a row's scores        */
@@ -181,6 +181,14 @@ typedef struct vka_attention_desc {
      * slower where queries are few: for steps of decoding name VKA_ATTENTION_PATH_DECODE and 8 to 64 splits. Keys that
      * take more than one binding are refused. (He 2025, "Defeating Nondeterminism in LLM Inference".) */
     vka_determinism determinism;
+
+    /* Keys selected for each query (DeepSeek's sparse attention, Liu 2025; NSA, Yuan 2025): query i of head h sees the
+     * keys key_lists[b][h][i][0 .. T-1] and no others, and only those are read: work follows T, not Nk. A negative
+     * entry ends a list, whatever stands behind it; one that is not below the sequence's number of keys lists nothing.
+     * Entries count from the sequence's first key, in pages too. Whatever else masks keys joins by intersection. A key
+     * that is listed twice has twice the weight. Of equal scores the first one listed wins. Rows of queries are q's. A
+     * list of one head serves all, one of a key head its query heads. Not with pattern, permutation and scores. */
+    vka_tensor key_lists; /* optional: i32 [B, Hl, Nq, T]; Hl is 1, Hkv or Hq                                         */
 } vka_attention_desc;
 
 /* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,

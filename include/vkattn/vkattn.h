@@ -155,7 +155,7 @@ typedef enum vka_dtype {
                   /*   no device feature is needed                                                                  */
     VKA_U8 = 4,   /* boolean masks: 0 is false, anything else true                                                  */
     VKA_I8 = 5,   /* quantised keys and values: an element is this times a scale from a tensor of its own           */
-    VKA_I32 = 6,  /* lengths, offsets, page tables, permutations  */
+    VKA_I32 = 6,  /* lengths, offsets, page tables, permutations, lists of keys                                  */
     VKA_Q8_0 = 7, /* quantised keys and values in blocks of 32 elements of the last dimension: a binary16 scale and */
                   /*   32 bytes, 34 bytes in all (GGUF's Q8_0)                                                      */
     VKA_Q4_0 = 8, /* quantised weights, keys and values in blocks of 32 elements of the last dimension: a binary16  */

@@ -23,6 +23,7 @@
 #endif
 #define VKA_NEAREST_F16 (!VKA_BF16)
 #define VKA_STAGE_STEPS 1
+#define VKA_LIST_SCAN 2
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"

@@ -22,6 +22,7 @@
 #define VKA_BF16 0
 #define VKA_STAGE_STEPS (!VKA_WORKGROUP)
 #define VKA_NEAREST_F16 0
+#define VKA_LIST_SCAN 2
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"

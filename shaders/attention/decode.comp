@@ -10,6 +10,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#define VKA_LIST_SCAN 1
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"

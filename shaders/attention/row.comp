@@ -11,6 +11,7 @@
 #if VKA_SUBGROUP
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#define VKA_LIST_SCAN 1
 #endif
 #include "elements.glsl"
 #include "attention.glsl"

@@ -19,6 +19,7 @@
 #endif
 #define VKA_BF16 0
 #define VKA_NEAREST_F16 VKA_MIXED_DOT
+#define VKA_LIST_SCAN 2
 #include "elements.glsl"
 #include "attention.glsl"
 #include "attention_io.glsl"

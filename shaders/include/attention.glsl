@@ -44,10 +44,14 @@ const uint DV4 = (DV + 3u) / 4u;
 #if VKA_WITH_OPTIONS
 const bool MAPPED = MAP != 0u;
 const bool PERMUTED = (FLAGS & VKA_FLAG_PERMUTATION) != 0u;
+const bool LISTED = (FLAGS & VKA_FLAG_KEY_LISTS) != 0u;
 #else
 const bool MAPPED = false;
 const bool PERMUTED = false;
+const bool LISTED = false;
 #endif
+// The walk is over slots, which say what key they have.
+const bool SLOTTED = PERMUTED || LISTED;
 
 // Where no binding sees all keys, a dispatch binds a part of them, rows or pages, and sees no others; their partial results
 // are merged like splits'. Of pages any may be in the part, so the walk has a run for each of their neighbourhoods.
@@ -110,7 +114,16 @@ struct State {
     float maximum, sum;
 };
 
+#if VKA_WITH_OPTIONS
+VKA_INPUT_I32(VKA_BIND_MAP, map) // or lists of keys
+#include "key_lists.glsl"
+#endif
+
 uint row_count(Grid g) {
+#if VKA_WITH_OPTIONS
+    if (LISTED)
+        return g.q_len * list_rows();
+#endif
     return PERMUTED ? p.slots : has(VKA_FLAG_PACK) ? p.group * g.q_len : g.q_len;
 }
 
@@ -176,6 +189,8 @@ uvec2 row_query(Grid g, uint row) {
 #if VKA_WITH_OPTIONS
     if (PERMUTED)
         return uvec2(g.head, safe_token(token_at(g, row), g.q_len));
+    if (LISTED)
+        return listed_row_query(g, row);
 #endif
     return has(VKA_FLAG_PACK) ? uvec2(g.head * p.group + row / g.q_len, row % g.q_len) : uvec2(g.head, row);
 }
@@ -185,6 +200,8 @@ bool is_row(Grid g, uint row) {
 #if VKA_WITH_OPTIONS
     if (PERMUTED)
         return row < p.slots && token_at(g, row) < g.q_len;
+    if (LISTED)
+        return row < row_count(g) && is_listed_row(row);
 #endif
     return row < row_count(g);
 }
@@ -228,7 +245,11 @@ Walk walk_keys(Grid g, uint first_row) {
     Walk w;
     w.begin = w.full_begin = 0;
     w.end = w.full_end = PERMUTED ? int(p.slots) : g.kv_len;
-    if (has(VKA_FLAG_BAND) && !PERMUTED) {
+#if VKA_WITH_OPTIONS
+    if (LISTED)
+        w.end = w.full_end = find_list(g);
+#endif
+    if (has(VKA_FLAG_BAND) && !SLOTTED) {
         uvec2 queries = row_span(g, first_row);
         int lo = int(queries.x), hi = int(queries.y);
         w.begin = clamp(lo + g.band_lo, 0, w.end);
@@ -279,9 +300,9 @@ bool has_next_run(inout Walk w) {
     return HAS_RUNS && next_run(w);
 }
 
-// Of a permutation the keys' tokens say it: see bias_score.
+// Of slots the keys that they have say it: see bias_score.
 bool in_band(Grid g, uint query, int key) {
-    return PERMUTED || band_has(g, query, key);
+    return SLOTTED || band_has(g, query, key);
 }
 
 // ---- scores and softmax -----------------------------------------------------------------------------------------------
@@ -329,10 +350,10 @@ Row row_of(Grid g, uint row) {
 #endif
 }
 
-// Must a step look at the tokens of a permutation, or at a map's bits?
+// Must a step look at the keys of slots, or at a map's bits?
 bool unsure() {
 #if VKA_WITH_OPTIONS
-    return (MAPPED && run.partial) || (PERMUTED && p.permutation_sure == 0u);
+    return LISTED || (MAPPED && run.partial) || (PERMUTED && p.permutation_sure == 0u);
 #else
     return false;
 #endif

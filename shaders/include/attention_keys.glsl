@@ -19,8 +19,8 @@ uint key_head_at(Grid g) {
 
 uint kv_row(Grid g, int key, vka_strides s) {
 #if VKA_WITH_OPTIONS
-    if (PERMUTED)
-        key = int(safe_token(token_at(g, uint(key)), uint(g.kv_len)));
+    if (SLOTTED)
+        key = int(safe_token(slot_key(g, uint(key)), uint(g.kv_len)));
     if (PAGE != 0u)
         return paged_row(g, key, s);
 #endif

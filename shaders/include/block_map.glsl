@@ -4,8 +4,6 @@
 // goes through both lists at once. Neighbouring full tiles make one run.
 // SPDX-License-Identifier: MIT
 
-VKA_INPUT_I32(VKA_BIND_MAP, map)
-
 const uint MAP_ROWS_LOG2 = MAP & 255u;
 const uint MAP_KEYS_LOG2 = MAP >> 8;
 const uint MAP_ROWS = 1u << MAP_ROWS_LOG2;

@@ -17,6 +17,11 @@ uint token_at(Grid g, uint slot) {
     return uint(pages_at(g.batch * p.permutation_.b + g.head * p.permutation_.h + slot * p.permutation_.n));
 }
 
+// The key of a slot, of a permutation or of a list.
+uint slot_key(Grid g, uint slot) {
+    return LISTED ? listed_key(slot) : token_at(g, slot);
+}
+
 // Some token, whatever stands in the order.
 uint safe_token(uint token, uint count) {
     return min(token, max(count, 1u) - 1u);
@@ -51,7 +56,7 @@ void measure_sequence(inout Grid g) {
     }
     // Fewer keys than planned for need fewer workgroups.
     if (has(VKA_FLAG_SPLIT))
-        g.splits = clamp((uint(g.kv_len) + p.least - 1u) / p.least, 1u, part_splits());
+        g.splits = clamp(((LISTED ? p.slots : uint(g.kv_len)) + p.least - 1u) / p.least, 1u, part_splits());
 }
 
 // Where a sequence's row of the page table begins.
@@ -91,8 +96,8 @@ float minus_log_uniform(uint word) {
 }
 
 bool is_dropped(Grid g, Row r, int key) {
-    if (PERMUTED)
-        key = int(token_at(g, uint(key)));
+    if (SLOTTED)
+        key = int(slot_key(g, uint(key)));
     return random_word(g, r, key) < p.drop_below;
 }
 
@@ -184,8 +189,8 @@ bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
 }
 
 bool add_options(Grid g, Row r, int key, inout float score) {
-    if (PERMUTED) {
-        uint token = token_at(g, uint(key));
+    if (SLOTTED) {
+        uint token = slot_key(g, uint(key));
         key = int(safe_token(token, uint(g.kv_len)));
         if (token >= uint(g.kv_len) || !band_has(g, r.query, key))
             return false;

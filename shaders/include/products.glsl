@@ -29,9 +29,9 @@ float cosine_scale(uint head) {
 
 // ---- relative keys --------------------------------------------------------------------------------------------------------
 
-// Where a query's key of the relative position of a key lies; of a permutation the key is a slot.
+// Where a query's key of the relative position of a key lies; of a permutation or list the key is a slot.
 uint relative_key_at(Grid g, Row r, int key) {
-    int token = PERMUTED ? int(safe_token(token_at(g, uint(key)), uint(g.kv_len))) : key;
+    int token = SLOTTED ? int(safe_token(slot_key(g, uint(key)), uint(g.kv_len))) : key;
     int at = clamp(int(r.query) + g.diagonal - token + p.relative_keys_zero, 0, p.relative_keys_last);
     return push.base[VKA_BIND_RELATIVE_KEYS] + (r.head + push.h0) * p.relative_keys_head + uint(at) * p.relative_keys_row;
 }

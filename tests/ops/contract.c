@@ -622,4 +622,5 @@ static void check_contract(const op_sample *s) {
 VKA_OPERATIONS(X)
 X(, , attention_cosine)
 X(, , attention_relative_keys)
+X(, , attention_key_lists)
 #undef X

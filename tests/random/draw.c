@@ -74,6 +74,8 @@ static void draw_group(ref_rng *g, random_case *r) {
     a->pattern_query_tile = 16u << ref_rng_below(g, 3);
     a->pattern_key_tile = 32u << ref_rng_below(g, 2);
     a->permutation_len = chance(g, 10);
+    a->key_list_len = chance(g, 12);
+    a->key_list_heads = ref_rng_below(g, 3);
     a->q_len = chance(g, 40) ? 8 : 70; /* at most */
     a->q_heads = chance(g, 50) ? 1 : 4;
     a->relative_width = a->relative_len && chance(g, 35);
@@ -168,6 +170,7 @@ static void draw_sequences(ref_rng *g, attention_case *a) {
         a->permutation_len ? (uint32_t)between(g, 1, (a->q_len > a->kv_len ? a->q_len : a->kv_len) + 5) : 0;
     a->permutation_batch = chance(g, 50);
     a->permutation_heads = chance(g, 50);
+    a->key_list_len = a->key_list_len ? between(g, 1, chance(g, 60) ? 40 : a->kv_len + 5) : 0;
     a->poison_hidden = chance(g, 80);
 }
 
@@ -204,6 +207,14 @@ static void make_legal_extremes(attention_case *a) {
     a->stats = a->stats || (huge && a->scores && a->score_stage == VKA_SCORES_PROBABILITIES);
 }
 
+/* Lists of keys share a binding with what they do not go together with. */
+static void make_legal_lists(attention_case *a) {
+    bool lists = a->key_list_len;
+    a->pattern_seed = lists ? 0 : a->pattern_seed;
+    a->permutation_len = lists ? 0 : a->permutation_len;
+    a->scores = lists ? VKA_DTYPE_INVALID : a->scores;
+}
+
 static void make_legal_products(attention_case *a) {
     bool relative = a->relative_keys_len;
     a->cosine = a->cosine && !relative;
@@ -216,6 +227,7 @@ static void make_legal_products(attention_case *a) {
 void random_make_legal(random_case *r) {
     attention_case *a = &r->a;
     make_legal_types(a);
+    make_legal_lists(a);
     make_legal_products(a);
     make_legal_extremes(a);
     make_legal_list(&a->q_list, &a->max_q_len);

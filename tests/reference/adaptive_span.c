@@ -14,7 +14,7 @@ void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uin
                   double *scratch) {
     double *p = scratch, sum = 0;
     ref_attention_scores(a, VKA_SCORES_MASKED, b, h, i, p);
-    ref_softmax softmax = ref_attention_softmax(a, h, p);
+    ref_softmax softmax = ref_attention_softmax(a, b, h, i, p);
     for (uint32_t j = 0; j < a->kv_len; j++) {
         int64_t x = (int64_t)i + a->diagonal - 1 - j;
         p[j] = p[j] == -INFINITY ? 0 : exp(p[j] - softmax.max) / softmax.sum * ref_span_mask(z, ramp, x);

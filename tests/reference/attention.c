@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-ref_softmax ref_attention_softmax(const ref_attention *a, uint32_t h, const double *score) {
+ref_softmax ref_attention_softmax(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score) {
     double sink = a->sinks ? (double)a->sinks[h] : -INFINITY, max = sink, sum = 0;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         max = score[j] > max ? score[j] : max;
@@ -15,7 +15,7 @@ ref_softmax ref_attention_softmax(const ref_attention *a, uint32_t h, const doub
     }
     for (uint32_t j = 0; j < a->kv_len; j++) {
         if (score[j] != -INFINITY) {
-            sum += exp(score[j] - max);
+            sum += ref_attention_count(a, b, h, i, j) * exp(score[j] - max);
         }
     }
     return (ref_softmax){max, sum, sum == 0 ? -INFINITY : max + log(sum)};
@@ -63,11 +63,11 @@ void ref_attention_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t 
         hard_row(a, b, h, i, score, out, softmax);
         return;
     }
-    *softmax = ref_attention_softmax(a, h, score);
+    *softmax = ref_attention_softmax(a, b, h, i, score);
     clear(a, out);
     for (uint32_t j = 0; j < a->kv_len; j++) {
         if (score[j] != -INFINITY) {
-            double weight = exp(score[j] - softmax->max) / softmax->sum;
+            double weight = ref_attention_count(a, b, h, i, j) * exp(score[j] - softmax->max) / softmax->sum;
             add_value(a, b, h, j, weight * ref_attention_keep(a, b, h, i, j), out);
         }
     }

@@ -96,7 +96,7 @@ static float score_of(const ref_attention *a, vka_score_stage stage, uint32_t b,
 }
 
 /* Turns scores into probabilities. */
-static ref_softmax weights(const ref_attention *a, uint32_t h, float *score) {
+static ref_softmax weights(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, float *score) {
     float sink = a->sinks ? a->sinks[h] : -INFINITY, max = sink, sum = 0;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         max = score[j] > max ? score[j] : max;
@@ -105,7 +105,8 @@ static ref_softmax weights(const ref_attention *a, uint32_t h, float *score) {
         sum += expf(sink - max);
     }
     for (uint32_t j = 0; j < a->kv_len; j++) {
-        score[j] = score[j] == -INFINITY ? 0 : expf(score[j] - max);
+        float count = (float)ref_attention_count(a, b, h, i, j);
+        score[j] = score[j] == -INFINITY ? 0 : count * expf(score[j] - max);
         sum += score[j];
     }
     for (uint32_t j = 0; j < a->kv_len; j++) {
@@ -121,7 +122,7 @@ void ref_attention_naive_scores(const ref_attention *a, vka_score_stage stage, u
         score[j] = score_of(a, last, b, h, i, j);
     }
     if (stage == VKA_SCORES_PROBABILITIES) {
-        weights(a, h, score);
+        weights(a, b, h, i, score);
     }
 }
 
@@ -153,7 +154,7 @@ void ref_attention_naive_row(const ref_attention *a, uint32_t b, uint32_t h, uin
                              ref_softmax *softmax, float *scratch) {
     float *weight = scratch;
     ref_attention_naive_scores(a, VKA_SCORES_MASKED, b, h, i, weight);
-    *softmax = weights(a, h, weight);
+    *softmax = weights(a, b, h, i, weight);
     clear(a, out);
     for (uint32_t j = 0; j < a->kv_len; j++) {
         if (ref_attention_visible(a, b, h, i, j)) {

@@ -44,9 +44,14 @@ static double noise_error(const ref_attention *a, uint32_t b, uint32_t h, uint32
 }
 
 uint32_t ref_attention_choice(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score) {
-    uint32_t best = a->kv_len;
+    uint32_t best = a->kv_len, keys = a->key_lists ? a->key_list_len : a->kv_len;
+    const int64_t *list = a->key_lists ? a->key_lists + (((size_t)b * a->q_heads + h) * a->q_len + i) * keys : NULL;
     double highest = -INFINITY;
-    for (uint32_t j = 0; j < a->kv_len; j++) {
+    for (uint32_t n = 0; n < keys; n++) {
+        if (list && list[n] < 0) {
+            continue;
+        }
+        uint32_t j = list ? (uint32_t)list[n] : n;
         if (score[j] != -INFINITY && score[j] + ref_attention_noise(a, b, h, i, j) > highest) {
             best = j;
             highest = score[j] + ref_attention_noise(a, b, h, i, j);

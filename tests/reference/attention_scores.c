@@ -74,8 +74,13 @@ static bool in_pattern(const ref_attention *a, uint32_t b, uint32_t h, int64_t i
     return !a->pattern || ref_pattern_sees(a->pattern, a->pattern->heads ? h : 0, p, j);
 }
 
+uint32_t ref_attention_count(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    size_t row = ((size_t)b * a->q_heads + h) * a->q_len + (size_t)i;
+    return a->listed ? a->listed[row * a->kv_len + (size_t)j] : 1;
+}
+
 bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
-    if (!ref_attention_in_band(a, b, i, j) || !in_pattern(a, b, h, i, j)) {
+    if (!ref_attention_in_band(a, b, i, j) || !in_pattern(a, b, h, i, j) || !ref_attention_count(a, b, h, i, j)) {
         return false;
     }
     if (a->mask && mask_at(a, b, h, i, j) == (a->mask_boolean ? 0 : -INFINITY)) {
@@ -183,7 +188,7 @@ void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_
     if (stage != VKA_SCORES_PROBABILITIES) {
         return;
     }
-    ref_softmax softmax = ref_attention_softmax(a, h, score);
+    ref_softmax softmax = ref_attention_softmax(a, b, h, i, score);
     for (uint32_t j = 0; j < a->kv_len; j++) {
         score[j] = score[j] == -INFINITY ? 0 : exp(score[j] - softmax.max) / softmax.sum;
     }

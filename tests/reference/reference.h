@@ -46,11 +46,17 @@ typedef struct ref_attention {
     const int64_t
         *slots; /* [batch, q_heads, max(q_len, kv_len)]: where a permutation has a token, -1: nowhere. The pattern */
                 /* is then about slots                                                                 */
+    const int64_t
+        *key_lists;         /* [batch, q_heads, q_len, key_list_len]: the only keys that a query sees; those below 0 */
+    uint32_t key_list_len;  /*   are none. NULL: no lists                                                         */
+    const uint32_t *listed; /* [batch, q_heads, q_len, kv_len]: how often they have each key                      */
     vka_dtype q_type, k_type, v_type, out_type; /* for the naive twin alone; 0: f32 */
 } ref_attention;
 
 /* May query i see key j? Not when a mask or a bias is -inf there. */
 bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j);
+/* How often it counts: 1, unless a list has it more often. */
+uint32_t ref_attention_count(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j);
 /* Without masks and biases: what lengths, causality and window say. */
 bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_t j);
 
@@ -69,7 +75,7 @@ uint32_t ref_attention_biases(const ref_attention *a, uint32_t b, uint32_t h, ui
 typedef struct ref_softmax {
     double max, sum, lse;
 } ref_softmax;
-ref_softmax ref_attention_softmax(const ref_attention *a, uint32_t h, const double *score);
+ref_softmax ref_attention_softmax(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const double *score);
 
 /* One output row in float64: out [value_dim]. scratch holds kv_len doubles. */
 void ref_attention_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, double *out, ref_softmax *softmax,
@@ -296,17 +302,17 @@ void ref_capsule_routing_entry(const ref_capsule_routing *r, double *out, double
 /* With f32 arithmetic; results are not rounded to storage. */
 void ref_capsule_routing_naive_entry(const ref_capsule_routing *r, float *out, float *coupling, float *logits);
 
+/* A row times the normalised Hadamard matrix, in blocks. */
+void ref_hadamard_row(uint32_t cols, uint32_t block, const float *x, double *out);
+/* Of matrices in the storage type, with f32 sums. */
+void ref_hadamard_naive_row(uint32_t cols, uint32_t block, vka_dtype dtype, const float *x, float *out);
+
 /* Linear attention of one state and the queries that read it. */
 typedef struct ref_linear_attention {
     vka_linear_attention_rule rule;
     uint32_t tokens, key_dim, value_dim, queries;
     const float *q;     /* [queries, tokens, key_dim]                      */
     const float *k;     /* [tokens, key_dim]                               */
-/* A row times the normalised Hadamard matrix, in blocks. */
-void ref_hadamard_row(uint32_t cols, uint32_t block, const float *x, double *out);
-/* Of matrices in the storage type, with f32 sums. */
-void ref_hadamard_naive_row(uint32_t cols, uint32_t block, vka_dtype dtype, const float *x, float *out);
-
     const float *v;     /* [tokens, value_dim]                             */
     const float *decay; /* [tokens, key_dim], or [tokens]; NULL: none      */
     bool decay_per_channel;
@@ -326,6 +332,9 @@ void ref_linear_attention_naive_step(const ref_linear_attention *a, vka_dtype dt
 bool ref_quantised_scale_ok(double most, double error, float scale);
 bool ref_quantised_scale_f16_ok(double most, double error, uint16_t scale);
 bool ref_quantised_ok(double x, double error, float scale, int8_t q);
+/* Has the type scales, of its own or within? */
+bool ref_quantised(vka_dtype dtype);
+
 /* Likewise of Q4_0, `most` being the value of largest magnitude; q is -8 .. 7. */
 bool ref_q4_0_scale_ok(double most, double error, uint16_t scale);
 bool ref_q4_0_ok(double x, double error, float scale, int q);
@@ -336,9 +345,6 @@ typedef struct ref_error {
     double out, naive; /* largest errors so far        */
     bool broken;       /* NaN or infinity out of place */
 } ref_error;
-/* Has the type scales, of its own or within? */
-bool ref_quantised(vka_dtype dtype);
-
 void ref_error_add(ref_error *e, double out, double naive, double ref);
 void ref_error_join(ref_error *e, const ref_error *other);
 bool ref_error_ok(const ref_error *e);

@@ -16,7 +16,7 @@ VKA_STRUCT(vka_attention_params) {
     vka_strides k_scale;
     vka_strides v_scale;
     vka_strides scores;
-    vka_strides permutation_;
+    vka_strides permutation_; /* or of lists of keys: n of a query, d of a slot */
     VKA_UINT_ q_len; /* of the longest sequence */
     VKA_UINT_ kv_len;
     VKA_UINT_ group;       /* query heads per key head                                                 */
@@ -58,12 +58,12 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ seed_lo;
     VKA_UINT_ seed_hi;
     VKA_UINT_ random_offset;
-    VKA_UINT_ map_heads; /* block map: 1 where all heads share it                                    */
+    VKA_UINT_ map_heads; /* block map: 1 where all heads share it; of lists of keys: query heads that share one */
     VKA_UINT_ map_rows;  /* rows of tiles of a head                                                   */
     VKA_UINT_ map_tiles; /* where its tiles and its bits begin, in words                              */
     VKA_UINT_ map_bits;
     VKA_UINT_ map_least; /* live tiles that repay a split                                             */
-    VKA_UINT_ slots;     /* of a permutation                                                              */
+    VKA_UINT_ slots;     /* of a permutation, of a list of keys                                           */
     VKA_UINT_ permutation_sure; /* 1: every slot of a full tile has a token that may be seen               */
 #if !defined(VKA_GLSL) || defined(VKA_WITH_PRODUCTS)
     VKA_UINT_ cosine_step;
@@ -115,6 +115,7 @@ VKA_END(vka_attention_params);
 #define VKA_FLAG_GRID_BIAS    4194304 /* relative biases are of rows and columns of a grid               */
 #define VKA_FLAG_PERMUTATION  2097152 /* rows and keys are walked in a permutation: slots are not tokens    */
 #define VKA_FLAG_PARTS        8388608 /* a dispatch binds a part of the keys, and sees no others; of all kernels */
+#define VKA_FLAG_KEY_LISTS    536870912 /* rows and keys are of a query's list: see attention.glsl            */
 /* Of attention kernels with products. */
 #define VKA_FLAG_COSINE             16777216 /* rows of q and k count as of length 1                       */
 #define VKA_FLAG_RELATIVE_KEYS      33554432 /* and queries are multiplied by keys of relative positions, too */
@@ -142,6 +143,7 @@ VKA_END(vka_attention_params);
 #define VKA_BIND_STATS      16
 #define VKA_BIND_MAP        17
 #define VKA_BIND_PERMUTATION 13 /* pages have none */
+#define VKA_BIND_KEY_LISTS   VKA_BIND_MAP
 /* Of attention kernels with products (VKA_WITH_PRODUCTS), which have none of what else is bound there. */
 #define VKA_BIND_COSINE        VKA_BIND_ALIBI
 #define VKA_BIND_RELATIVE_KEYS VKA_BIND_RELATIVE

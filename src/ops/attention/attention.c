@@ -14,7 +14,8 @@ enum { SCALE, SOFTCAP, DROPOUT, SELECTION, SCORE_STAGE, DIAGONAL, PATH, SPLITS, 
 #define I32         VKA__TYPE(VKA_I32)
 
 /* G: query heads. K: heads of keys. Y and Z: batches of keys and of values, or pages. S: sequences. F: S + 1. A and E:
- * the longest sequence's queries and keys. O: slots of a permutation. L: rows of relative keys. */
+ * the longest sequence's queries and keys. O: slots of a permutation. L: rows of relative keys. U: heads of lists of
+ * keys, T: their slots. */
 #define TENSOR(name, shape, types, flags_, access_)                                                                    \
     { #name, shape, DESC(name), VKA__NONE, types, .flags = flags_, .access = access_, .extent = VKA__CUSTOM }
 static const vka__arg args[ARGS] = {
@@ -39,6 +40,7 @@ static const vka__arg args[ARGS] = {
     [VKA__ATTENTION_POSITION_BIAS] = {"position_bias", "G D", DESC(position_bias), VKA__NONE, VKA__FLOATS,
                                       .like = 1 + VKA__ATTENTION_CONTENT_BIAS, .access = VKA__READ,
                                       .extent = VKA__CUSTOM},
+    [VKA__ATTENTION_KEY_LISTS] = TENSOR(key_lists, "B U N T", I32, 0, VKA__READ),
     [VKA__ATTENTION_Q_LENGTHS] = TENSOR(q_lengths, "S", I32, VKA__LIST, VKA__READ),
     [VKA__ATTENTION_Q_OFFSETS] = TENSOR(q_offsets, "F", I32, VKA__LIST, VKA__READ),
     [VKA__ATTENTION_KV_LENGTHS] = TENSOR(kv_lengths, "S", I32, VKA__LIST, VKA__READ),

@@ -225,6 +225,27 @@ static vka_status check_relative_keys(const vka__call *c) {
     return VKA_OK;
 }
 
+/* They share a binding, and the walk, with what they do not go together with. */
+static vka_status check_key_lists(const vka__call *c) {
+    const vka_attention_desc *d = desc_of(c);
+    const vka_tensor *t = &d->key_lists;
+    if (!vka__is_present(t))
+        return VKA_OK;
+    uint32_t heads = t->shape[1];
+    if (heads != 1 && heads != d->k.shape[1] && heads != d->q.shape[1])
+        return vka__call_fail(c, VKA_INVALID, "key_lists",
+                              "shape[1] is %u, but must be 1, %u or %u, the heads of k or q", heads, d->k.shape[1],
+                              d->q.shape[1]);
+    if (t->shape[3] > MAX_SEQUENCE)
+        return vka__call_fail(c, VKA_UNSUPPORTED, "key_lists", "shape[3] is %u, which is above %d", t->shape[3],
+                              MAX_SEQUENCE);
+    const char *other = d->pattern                         ? "a pattern"
+                        : vka__is_present(&d->permutation) ? "a permutation"
+                        : vka__is_present(&d->scores)      ? "scores"
+                                                           : NULL;
+    return other ? vka__call_fail(c, VKA_INVALID, "key_lists", "do not go together with %s", other) : VKA_OK;
+}
+
 static vka_status check_scales(const vka__call *c) {
     for (uint32_t i = 0; i < 2; ++i) {
         uint32_t scale = VKA__ATTENTION_K_SCALE + i;
@@ -313,6 +334,7 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
     p->options |= d->selection != VKA_SELECTION_SOFTMAX ? VKA_FLAG_HARD : 0;
     p->options |= d->selection == VKA_SELECTION_SAMPLE ? VKA_FLAG_SAMPLE : 0;
     p->options |= d->dropout > 0 ? VKA_FLAG_DROPOUT : 0;
+    p->options |= vka__is_present(&d->key_lists) ? VKA_FLAG_KEY_LISTS : 0;
     p->relative_zero = d->relative_zero;
     p->relative_width = d->relative_width;
     p->relative_zero_row = d->relative_zero_row;
@@ -329,7 +351,7 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
 
 /* All but the lists, which are there. */
 static void fill_views(const vka__call *c, vka__attention_problem *p) {
-    vka__view *const views[VKA__ATTENTION_POSITION_BIAS + 1] = {
+    vka__view *const views[VKA__ATTENTION_KEY_LISTS + 1] = {
         [VKA__ATTENTION_Q] = &p->q,
         [VKA__ATTENTION_K] = &p->k,
         [VKA__ATTENTION_V] = &p->v,
@@ -349,8 +371,9 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
         [VKA__ATTENTION_RELATIVE_KEYS] = &p->relative_keys,
         [VKA__ATTENTION_CONTENT_BIAS] = &p->content,
         [VKA__ATTENTION_POSITION_BIAS] = &p->position,
+        [VKA__ATTENTION_KEY_LISTS] = &p->key_lists,
     };
-    for (uint32_t i = 0; i <= VKA__ATTENTION_POSITION_BIAS; ++i)
+    for (uint32_t i = 0; i <= VKA__ATTENTION_KEY_LISTS; ++i)
         *views[i] = c->view[i];
 }
 
@@ -364,6 +387,8 @@ vka_status vka__attention_check(vka__call *c) {
         status = check_products(c);
     if (status == VKA_OK)
         status = check_relative_keys(c);
+    if (status == VKA_OK)
+        status = check_key_lists(c);
     if (status == VKA_OK)
         status = check_scales(c);
     if (status == VKA_OK)

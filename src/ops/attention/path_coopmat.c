@@ -41,7 +41,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     uint32_t k_bytes = 2 * vka__round_up(p->q.shape[3], s->k) + 16; /* of a row */
     uint32_t v_bytes = 2 * t->bc + 16, channels = vka__round_up(p->v.shape[3], s->n * t->tc);
     return t->bc * k_bytes + channels * v_bytes + t->br * (4 * t->bc + 16 + 4) + 16 * (t->br / block_rows(caps, p, t)) +
-           16 + (vka__has_few_registers(caps) ? t->br * k_bytes : 16);
+           16 + vka__list_bytes(p) + (vka__has_few_registers(caps) ? t->br * k_bytes : 16);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
@@ -90,7 +90,7 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 /* The first of the groups that fits with such a block, or one of as many keys that holds all rows and no more. */
 static bool choose_group(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t count,
                          vka__matrix_block block, vka__tile *tile) {
-    uint32_t all = vka__rows_to_hold(p, 32);
+    uint32_t all = vka__rows_with_keys(p, 32);
     bool found = false;
     for (uint32_t i = 0; i < count; ++i) {
         vka__tile t = {groups[i][0] * block.rows, groups[i][1], block.rows / shape_of(caps, p)->m, block.subgroups};

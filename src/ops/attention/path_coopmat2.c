@@ -18,7 +18,8 @@ static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
 
 /* Tensor layouts address f16 keys and values in one place each: anything else is decoded, element by element. */
 static bool decodes(const vka__attention_problem *p) {
-    return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->permutation.present;
+    return p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 || p->pages.present || p->permutation.present ||
+           p->key_lists.present;
 }
 
 static uint32_t most_software_dim(const vka__attention_problem *p) {
@@ -65,7 +66,7 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
     const vka_matrix_shape *grain = vka__matrix_grain(caps);
     uint32_t k_bytes = 2 * vka__round_up(p->q.shape[3], grain->k) + 16, v_bytes = 2 * t->bc + 16;
     uint32_t channels = vka__matrix_by_workgroup(caps) ? 0 : vka__round_up(p->v.shape[3], grain->n);
-    return vka__max_u32(t->bc, t->br) * k_bytes + channels * v_bytes + 16;
+    return vka__max_u32(t->bc, t->br) * k_bytes + channels * v_bytes + 16 + vka__list_bytes(p);
 }
 
 /* Are the reductions over a tile's scores right? */

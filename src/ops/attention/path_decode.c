@@ -36,7 +36,7 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 static uint32_t rows_of(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t lanes) {
     uint32_t room = caps->type == VKA_DEVICE_CPU ? 64 : 24;
     uint32_t most = vka__min_u32(MAX_ROWS, vka__max_u32(1, room / row_vectors(p, lanes)));
-    uint32_t rows = vka__rows_to_hold(p, pack_rows(caps, p, NULL));
+    uint32_t rows = vka__rows_with_keys(p, pack_rows(caps, p, NULL));
     return vka__div_up(rows, vka__div_up(rows, most));
 }
 

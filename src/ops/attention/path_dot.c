@@ -31,14 +31,15 @@ static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t i
 }
 
 /* Bytes of shared memory that tile.comp and tile_f16.glsl declare. */
-static uint32_t shared_bytes(const vka__tile *s, uint32_t d) {
-    uint32_t d8 = vka__div_up(d, 8);
-    return 16 * s->br * (d8 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 8 + 1) + 4 * s->br * s->tc;
+static uint32_t shared_bytes(const vka__attention_problem *p, const vka__tile *s) {
+    uint32_t d8 = vka__div_up(p->q.shape[3], 8);
+    return vka__list_bytes(p) + 16 * s->br * (d8 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 8 + 1) +
+           4 * s->br * s->tc;
 }
 
 static bool fits(const vka_device_caps *caps, const void *problem, const vka__tile *s) {
     const vka__attention_problem *p = problem;
-    return vka__tile_fits(caps, p, s, shared_bytes(s, p->q.shape[3]), MAX_OUT_VECTORS);
+    return vka__tile_fits(caps, p, s, shared_bytes(p, s), MAX_OUT_VECTORS);
 }
 
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
@@ -48,7 +49,7 @@ static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
                  vka__attention_plan *plan) {
-    plan->shared_bytes = shared_bytes(tile, p->q.shape[3]);
+    plan->shared_bytes = shared_bytes(p, tile);
     plan->main.kernel = vka__attention_kernel(caps->f16_mixed_dot ? VKA__attention_dot_mixed : VKA__attention_dot, p);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = tile->br / tile->rm * tile->tc;
 }

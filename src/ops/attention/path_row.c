@@ -48,7 +48,7 @@ static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *
                   : small ? 4
                           : 2,
              t = threads(caps);
-    uint32_t rows = vka__rows_to_hold(p, t * rm);
+    uint32_t rows = vka__rows_with_keys(p, t * rm);
     while (rm > 1 && rows <= t * rm / 2)
         rm /= 2;
     *tile = (vka__tile){t * rm, bc, rm, 1};

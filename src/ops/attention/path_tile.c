@@ -24,8 +24,8 @@ static uint32_t product_bytes(const vka__attention_problem *p, const vka__tile *
 /* Bytes of shared memory that tile.comp declares for a shape: q, a chunk of k or v, probabilities, row reductions. */
 static uint32_t shared_bytes(const vka__attention_problem *p, const vka__tile *s) {
     uint32_t d4 = vka__div_up(p->q.shape[3], 4);
-    return product_bytes(p, s) + 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) + 16 * s->br * (s->bc / 4 + 1) +
-           4 * s->br * s->tc;
+    return product_bytes(p, s) + vka__list_bytes(p) + 16 * s->br * (d4 + 1) + 16 * s->bc * (s->tc + 1) +
+           16 * s->br * (s->bc / 4 + 1) + 4 * s->br * s->tc;
 }
 
 /* Vectors of four outputs that an invocation keeps beside the scores: what every known GPU has registers for, but for
@@ -37,8 +37,8 @@ static uint32_t most_out_vectors(const vka_device_caps *caps) {
 const char *vka__tile_why_not(const vka_device_caps *caps, const void *problem) {
     const vka__attention_problem *p = problem;
     (void)caps;
-    if (p->relative_keys.present && p->permutation.present)
-        return "it stages relative keys in the order of positions, which a permutation does not keep";
+    if (p->relative_keys.present && (p->permutation.present || p->key_lists.present))
+        return "it stages relative keys in the order of positions, which permutations and lists of keys do not keep";
     return p->options & VKA_FLAG_HARD ? "it shares a row's weights, and has no order among keys of equal score" : NULL;
 }
 
@@ -72,7 +72,7 @@ uint32_t vka__tile_pack_rows(const vka_device_caps *caps, const vka__attention_p
 }
 
 uint32_t vka__tile_rows(const vka__attention_problem *p) {
-    return vka__rows_to_hold(p, vka__tile_pack_rows(NULL, p, NULL));
+    return vka__rows_with_keys(p, vka__tile_pack_rows(NULL, p, NULL));
 }
 
 /* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the

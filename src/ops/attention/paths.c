@@ -106,12 +106,19 @@ uint32_t vka__packed_rows(const vka__attention_problem *p) {
     return (uint32_t)vka__min_u64((uint64_t)vka__queries(p) * vka__group_of(p), VKA__ANY_ROWS - 1);
 }
 
-bool vka__is_convertible(const vka__view *view, vka_dtype dtype) {
-    return view->dtype == dtype || vka__is_quantised(view->dtype);
+/* Query heads of a key head that have the same list of keys, of one query. */
+static bool shares_lists(const vka__attention_problem *p) {
+    return may_pack(p) && p->key_lists.shape[1] <= p->k.shape[1];
 }
 
-uint32_t vka__rows_to_hold(const vka__attention_problem *p, uint32_t most) {
-    return vka__queries(p) * 2 <= most ? vka__packed_rows(p) : vka__queries(p);
+uint32_t vka__rows_with_keys(const vka__attention_problem *p, uint32_t pack_rows) {
+    if (p->key_lists.present)
+        return shares_lists(p) ? vka__group_of(p) : 1;
+    return vka__queries(p) * 2 <= pack_rows ? vka__packed_rows(p) : vka__queries(p);
+}
+
+bool vka__is_convertible(const vka__view *view, vka_dtype dtype) {
+    return view->dtype == dtype || vka__is_quantised(view->dtype);
 }
 
 /* Four masks in a row, from a multiple of four on. */
@@ -131,7 +138,8 @@ static uint32_t flags_of(const vka__attention_problem *p, bool pack) {
     flags |= vka__view_vec4(&p->v) ? VKA_FLAG_VEC4_V : 0;
     flags |= vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0;
     flags |= p->permutation.present ? VKA_FLAG_PERMUTATION : 0;
-    flags |= p->mask.present && !p->permutation.present && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
+    bool slots = p->permutation.present || p->key_lists.present;
+    flags |= p->mask.present && !slots && mask_vec4(&p->mask) ? VKA_FLAG_VEC4_MASK : 0;
     flags |= p->softcap > 0 ? VKA_FLAG_SOFTCAP : 0;
     flags |= p->alibi.present ? VKA_FLAG_ALIBI : 0;
     flags |= p->relative.present ? VKA_FLAG_RELATIVE : 0;
@@ -168,13 +176,14 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, c
     const vka__attention_path *path = attention_path(choice->path);
     const vka__tile *tile = &choice->tile;
     /* Few queries: the query heads that share a key head share its tile too, and its keys are read once. */
-    bool pack = may_pack(p) && vka__queries(p) * 2 <= path->pack_rows(caps, p, tile);
+    bool few = vka__queries(p) * 2 <= path->pack_rows(caps, p, tile);
+    bool pack = p->key_lists.present ? shares_lists(p) : may_pack(p) && few;
     uint32_t *spec = plan->main.spec;
     path->fill(caps, p, tile, plan);
     plan->path = choice->path;
     plan->why = choice->why;
     plan->workgroups = choice->workgroups;
-    plan->rows = pack ? vka__packed_rows(p) : vka__attention_rows(p);
+    plan->rows = vka__grid_rows(p, pack, tile->br);
     spec[VKA_SPEC_BR] = tile->br;
     spec[VKA_SPEC_BC] = tile->bc;
     spec[VKA_SPEC_RM] = tile->rm;
@@ -188,14 +197,15 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, c
 
 bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                       vka__refusal *refusal) {
+    uint32_t rows = vka__rows_with_keys(p, UINT32_MAX);
     const vka__path_query query = {
         .caps = caps,
         .problem = p,
         .path = p->path,
         .tile = p->tile,
-        .rows = vka__packed_rows(p),
+        .rows = rows,
         .tuning = p->tuning,
-        .in = {p->q.dtype, {vka__max_u32(p->q.shape[3], p->v.shape[3]), vka__packed_rows(p)}},
+        .in = {p->q.dtype, {vka__max_u32(p->q.shape[3], p->v.shape[3]), rows}},
     };
     vka__path_choice choice;
     if (!vka__path_choose(&vka__attention_paths, &query, &choice, refusal))

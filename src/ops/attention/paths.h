@@ -38,8 +38,11 @@ bool vka__map_holds(const vka__attention_problem *problem, const vka__tile *tile
 uint32_t vka__queries(const vka__attention_problem *problem);
 /* Rows of a grid head when packed. */
 uint32_t vka__packed_rows(const vka__attention_problem *problem);
-/* Rows of a grid head, which is packed where twice its queries are at most `most`. */
-uint32_t vka__rows_to_hold(const vka__attention_problem *problem, uint32_t most);
+/* Rows that walk the same keys: those of a query head, packed if a path packs up to `pack_rows` and there are so few;
+ * of lists of keys a query's heads that share one. */
+uint32_t vka__rows_with_keys(const vka__attention_problem *problem, uint32_t pack_rows);
+/* Shared memory that kernels with options declare where invocations share rows (key_lists.glsl). */
+uint32_t vka__list_bytes(const vka__attention_problem *problem);
 
 /* What the dot path shares with the tile path. */
 

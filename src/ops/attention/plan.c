@@ -24,12 +24,20 @@ uint32_t vka__attention_rows(const vka__attention_problem *p) {
     return p->permutation.present ? p->permutation.shape[2] : p->q_len;
 }
 
+uint32_t vka__grid_rows(const vka__attention_problem *p, bool pack, uint32_t tile_rows) {
+    if (p->key_lists.present) {
+        uint64_t rows = (uint64_t)p->q_len * (pack ? vka__round_up(vka__group_of(p), tile_rows) : tile_rows);
+        return (uint32_t)vka__min_u64(rows, UINT32_MAX);
+    }
+    return pack ? vka__packed_rows(p) : vka__attention_rows(p);
+}
+
 /* Scores are exported by a kernel of their own. Kernels with options round otherwise than those without, and lengths
  * are an option. */
 static bool needs_options(const vka__attention_problem *p) {
-    const vka__view *views[] = {&p->mask,    &p->relative,    &p->alibi,   &p->sinks,        &p->q_list,
-                                &p->kv_list, &p->pages,       &p->k_scale, &p->v_scale,      &p->stats,
-                                &p->map,     &p->permutation, &p->cosine,  &p->relative_keys};
+    const vka__view *views[] = {&p->mask,    &p->relative,    &p->alibi,   &p->sinks,         &p->q_list,
+                                &p->kv_list, &p->pages,       &p->k_scale, &p->v_scale,       &p->stats,
+                                &p->map,     &p->permutation, &p->cosine,  &p->relative_keys, &p->key_lists};
     bool with_options = p->options || p->batch_invariant;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         with_options = with_options || views[i]->present;
@@ -44,6 +52,10 @@ vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_proble
     return plain + (vka__has_products(p) ? 2 : needs_options(p) ? 1 : 0);
 }
 
+uint32_t vka__list_bytes(const vka__attention_problem *p) {
+    return vka__attention_kernel(0, p) ? 16 : 0;
+}
+
 bool vka__has_products(const vka__attention_problem *p) {
     return p->cosine.present || p->relative_keys.present;
 }
@@ -53,6 +65,8 @@ static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
     if (p->pattern)
         return (uint32_t)vka__min_u64((uint64_t)p->pattern->info.longest_row * p->pattern->info.key_tile,
                                       vka__max_u32(p->kv_len, 1));
+    if (p->key_lists.present)
+        return p->key_lists.shape[3];
     if (!p->band)
         return p->kv_len;
     int64_t live = (int64_t)p->band_hi - p->band_lo + tile_rows;
@@ -116,8 +130,8 @@ static uint64_t workspace_floats(const vka__attention_plan *plan, uint32_t slice
     return (uint64_t)slice_batches * plan->params.ws_rows * plan->splits * plan->parts * (dv + 2);
 }
 
-static bool has_ranges(const vka__attention_plan *plan) {
-    return plan->slice == VKA__SLICE_QUERY_HEAD && plan->part_rows < plan->rows;
+static bool has_ranges(const vka__attention_problem *p, const vka__attention_plan *plan) {
+    return plan->slice == VKA__SLICE_QUERY_HEAD && plan->part_rows < vka__attention_rows(p);
 }
 
 /* Where queries of one head are bound a range at a time, a dispatch has the tiles of one range, or some of a tile's
@@ -125,7 +139,7 @@ static bool has_ranges(const vka__attention_plan *plan) {
 static void plan_ranges(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan) {
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     plan->row_parts = 1;
-    if (!has_ranges(plan))
+    if (!has_ranges(p, plan))
         return;
     uint64_t groups = vka__min_u64(caps->max_groups[0], most_groups(caps, p, plan));
     uint64_t longest = vka__max_u64(groups / plan->splits, 1);
@@ -144,7 +158,7 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
                        uint32_t slice_batches, uint32_t slice_q_heads) {
     bool pack = plan->main.spec[VKA_SPEC_FLAGS] & VKA_FLAG_PACK;
     plan->heads = pack ? slice_q_heads / vka__group_of(p) : slice_q_heads;
-    bool cut = has_ranges(plan);
+    bool cut = has_ranges(p, plan);
     plan->tiles = vka__div_up(cut ? plan->part_rows : plan->rows, plan->main.spec[VKA_SPEC_BR]);
     uint64_t groups = (uint64_t)plan->tiles * plan->heads * slice_batches;
     plan->splits = choose_splits(caps, p, groups, plan);
@@ -196,9 +210,9 @@ static void plan_size(const vka_device_caps *caps, const vka__attention_problem 
     uint64_t groups = 1;
     for (int i = 0; i < 3; ++i)
         groups *= plan->main_grid.groups[i];
-    plan->indirect = p->device_lengths && !p->pattern && !p->permutation.present && plan->slices == 1 &&
-                     plan->main_chunks == 1 && plan->merge_chunks <= 1 && groups >= IDLE_GROUPS_WORTH_A_SIZE &&
-                     !vka__is_switched_off(caps, VKA__attention_size);
+    plan->indirect = p->device_lengths && !p->pattern && !p->permutation.present && !p->key_lists.present &&
+                     plan->slices == 1 && plan->main_chunks == 1 && plan->merge_chunks <= 1 &&
+                     groups >= IDLE_GROUPS_WORTH_A_SIZE && !vka__is_switched_off(caps, VKA__attention_size);
     if (!plan->indirect)
         return;
     plan->size.kernel = VKA__attention_size;
@@ -305,8 +319,10 @@ static void fill_products(const vka__attention_problem *p, vka_attention_params 
 
 static void fill_pattern(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
                          vka_attention_params *params) {
-    params->slots = p->permutation.shape[2];
+    params->slots = p->key_lists.present ? p->key_lists.shape[3] : p->permutation.shape[2];
     params->permutation_sure = p->permutation_sure;
+    if (p->key_lists.present)
+        params->map_heads = p->q.shape[1] / p->key_lists.shape[1];
     if (!p->pattern)
         return;
     const vka_pattern_info *info = &p->pattern->info;
@@ -334,6 +350,9 @@ static bool keeps_batch_invariance(const vka__attention_problem *p, const vka__a
     return true;
 }
 
+/* Rows of tiles that hold one query each are numbered in 32 bits. */
+#define MAX_LIST_ROWS (1u << 30)
+
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,
                                vka__refusal *refusal) {
     memset(plan, 0, sizeof *plan);
@@ -353,11 +372,17 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
         plan->avoided = vka__known_drivers(caps);
     if (!vka__choose_path(caps, p, plan, refusal) || !vka__choose_slice(caps, p, plan, refusal))
         return VKA_UNSUPPORTED;
+    if (p->key_lists.present && plan->rows > MAX_LIST_ROWS) {
+        refusal->field = "key_lists";
+        snprintf(refusal->reason, sizeof refusal->reason,
+                 "its queries have more than 2^30 rows in tiles of one query each");
+        return VKA_UNSUPPORTED;
+    }
     uint32_t slice_batches = plan->slice == VKA__SLICE_ALL ? p->batch : 1, slice_q_heads, slice_kv_heads;
     vka__heads_of_slice(p, plan->slice, &slice_q_heads, &slice_kv_heads);
     if (plan->slice == VKA__SLICE_QUERY_HEAD) {
         plan->main.spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_PACK;
-        plan->rows = vka__attention_rows(p);
+        plan->rows = vka__grid_rows(p, false, plan->main.spec[VKA_SPEC_BR]);
     }
     plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
     plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
@@ -514,6 +539,7 @@ static const char *option_names(const vka__attention_problem *p, char *text, siz
         {p->permutation.present, "permutation"},
         {p->cosine.present, "cosine"},
         {p->relative_keys.present, "relative_keys"},
+        {p->key_lists.present, "key_lists"},
     };
     size_t at = 0;
     snprintf(text, size, "none");

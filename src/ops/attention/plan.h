@@ -28,6 +28,7 @@ typedef struct vka__attention_problem {
     vka__view permutation;               /* [B, H, slots, 1]             */
     vka__view cosine, content, position; /* as biases are                */
     vka__view relative_keys;             /* [1, H, rows, D]              */
+    vka__view key_lists;                 /* [B, H or fewer, N, slots]    */
     const vka__pattern_shape *pattern;   /* of map                                                                    */
     bool permutation_sure;         /* slots of full tiles need no look: the permutation is the map's own             */
     uint32_t batch, q_len, kv_len; /* sequences, and the longest one's lengths */
@@ -93,6 +94,8 @@ typedef struct vka__attention_plan {
 void vka__attention_sizes(vka__attention_problem *problem);
 /* Rows of a query head: its queries, or the slots of a permutation. */
 uint32_t vka__attention_rows(const vka__attention_problem *problem);
+/* Rows of a grid head: of lists of keys each query has whole tiles. */
+uint32_t vka__grid_rows(const vka__attention_problem *problem, bool pack, uint32_t tile_rows);
 /* Does it need a kernel with options? */
 bool vka__attention_has_options(const vka__attention_problem *problem);
 

@@ -16,6 +16,7 @@ typedef enum kind {
     PAIRS,   /* rows of a sequence's queries, with an element for each key */
     KEYS,    /* rows of keys, or pages                                   */
     SLOTS,
+    LISTS,  /* rows of queries, of heads that may be fewer */
     BIASES, /* only heads, in dimension 1 of grids and of relative keys, otherwise 2, and where the kernel counts them
                from the first one of all */
 } kind;
@@ -44,6 +45,7 @@ static const struct sliced {
     SLICED(stats, stats, VKA_BIND_STATS, QUERIES, VKA__WRITE),
     SLICED(scores, scores, VKA_BIND_OUT, PAIRS, VKA__WRITE), /* in a dispatch of its own */
     SLICED(permutation, permutation_, VKA_BIND_PERMUTATION, SLOTS, VKA__READ),
+    SLICED(key_lists, permutation_, VKA_BIND_KEY_LISTS, LISTS, VKA__READ),
     WITHOUT_STRIDES(relative, "relative_bias", VKA_BIND_RELATIVE, BIASES),
     WITHOUT_STRIDES(map, "pattern", VKA_BIND_MAP, WHOLE),
     WITHOUT_STRIDES(relative_keys, "relative_keys", VKA_BIND_RELATIVE_KEYS, BIASES),
@@ -78,10 +80,15 @@ void vka__heads_of_slice(const vka__attention_problem *p, vka__slice slice, uint
 
 /* ---- parts of tensors ------------------------------------------------------------------------------------------- */
 
+/* Is it unknown which keys some queries see, so that neither can be cut? */
+static bool is_whole(const vka__attention_problem *p) {
+    return p->permutation.present || p->key_lists.present;
+}
+
 /* Can the rows of a tensor be bound a range of a sequence's queries at a time? */
 static bool has_rows(const vka__attention_problem *p, const struct sliced *t) {
     bool packed = p->options & VKA_FLAG_Q_OFFSETS;
-    return !p->permutation.present && (t->kind == PAIRS || (t->kind == QUERIES && !packed));
+    return !is_whole(p) && (t->kind == PAIRS || (t->kind == QUERIES && !packed));
 }
 
 /* The dimension along which keys and values have parts. */
@@ -112,10 +119,11 @@ static void cut(const vka__attention_problem *p, const struct sliced *t, vka__sl
         return;
     }
     bool keys = t->kind == KEYS;
+    bool of_key_heads = keys || (t->kind == LISTS && part->shape[1] == p->k.shape[1]);
     if (slice >= VKA__SLICE_BATCH && !(keys && p->pages.present) && part->shape[0] > 1)
         cut_dim(part, 0, r->batch, 1, first);
     if (slice >= VKA__SLICE_HEAD && part->shape[1] > 1)
-        cut_dim(part, 1, keys ? r->q_head / group : r->q_head, keys ? kv_heads : q_heads, first);
+        cut_dim(part, 1, of_key_heads ? r->q_head / group : r->q_head, of_key_heads ? kv_heads : q_heads, first);
     if (keys)
         cut_dim(part, key_dim(p), r->key, r->keys, first);
     if (t->kind == PAIRS) { /* a mask may be made for more queries and keys */
@@ -144,7 +152,7 @@ static const struct sliced *misfit(const vka_device_caps *caps, const vka__atten
 }
 
 bool vka__has_key_parts(const vka_device_caps *caps, const vka__attention_problem *p) {
-    for (size_t i = 0; i < SLICED_COUNT && !p->permutation.present; ++i) {
+    for (size_t i = 0; i < SLICED_COUNT && !is_whole(p); ++i) {
         vka__view part;
         uint64_t first, skipped;
         cut(p, &sliced[i], VKA__SLICE_QUERY_HEAD, &everything, &part, &first, &skipped);
@@ -191,6 +199,7 @@ static bool refuse(const vka_device_caps *caps, const vka__attention_problem *p,
     const char *what = t->kind == WHOLE                        ? "it"
                        : t->kind == BIASES                     ? "one head"
                        : p->permutation.present                ? "one head, all of which a permutation may name,"
+                       : p->key_lists.present                  ? "one head, all of which lists may name,"
                        : t->kind == QUERIES && !has_rows(p, t) ? "one head of packed sequences"
                        : t->kind == KEYS && p->pages.present   ? "one page"
                        : t->kind == KEYS                       ? "one key"
@@ -267,7 +276,7 @@ bool vka__choose_slice(const vka_device_caps *caps, const vka__attention_problem
         if (!which)
             return true;
     }
-    if (p->permutation.present)
+    if (is_whole(p))
         return refuse(caps, p, plan, which, refusal);
     for (int slice = VKA__SLICE_ALL; slice <= VKA__SLICE_QUERY_HEAD; ++slice)
         if (fit_parts(caps, p, (vka__slice)slice, plan, refusal))

@@ -47,3 +47,11 @@ static void describe_relative_keys(void *desc) {
     d->position_bias = T2(VKA_BF16, 4, 24);
 }
 const op_sample sample_attention_relative_keys = {&vka__op_attention, describe_relative_keys, sample_few};
+
+static void describe_key_lists(void *desc) {
+    vka_attention_desc *d = desc;
+    *d = describe();
+    d->scores = (vka_tensor){0};
+    d->key_lists = T4(VKA_I32, 2, 2, 5, 6);
+}
+const op_sample sample_attention_key_lists = {&vka__op_attention, describe_key_lists, sample_few};
