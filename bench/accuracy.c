@@ -160,8 +160,7 @@ static void draw(accuracy *a, uint64_t seed, bool outliers) {
 }
 
 static void print_row(const char *cache, const double errors[2]) {
-    printf("%-8s %10.4f %% %10.4f %% %8.2f\n", cache, 100 * errors[0], 100 * errors[1],
-           errors[1] / errors[0]);
+    printf("%-8s %10.4f %% %10.4f %% %8.2f\n", cache, 100 * errors[0], 100 * errors[1], errors[1] / errors[0]);
     fflush(stdout);
 }
 
@@ -169,7 +168,7 @@ static bench_exit measure_all(accuracy *a, uint64_t seed) {
     for (int i = 0; i < INPUTS; i++) {
         draw(a, seed, i == 1);
         printf("\n%s%s%s\n%-8s %12s %12s %8s\n", bench_style(BENCH_BOLD), inputs[i], bench_style(BENCH_PLAIN), "cache",
-               "as it is", "transformed", "ratio");
+               "plain", "rotated", "ratio");
         for (int c = 0; c < CACHES; c++) {
             double errors[2];
             for (int rotated = 0; rotated < 2; rotated++) {
@@ -183,10 +182,9 @@ static bench_exit measure_all(accuracy *a, uint64_t seed) {
         }
     }
     printf("\n");
-    bench_column_help("as it is",
-                      "root mean square error of attention's output against float64 on what was appended, of"
-                      " the output's own");
-    bench_column_help("transformed", "the same with keys, values, queries and outputs through vka_hadamard");
+    bench_column_help("plain", "root mean square error of attention's output against float64 on what was appended, of"
+                               " the output's own");
+    bench_column_help("rotated", "the same with keys, values, queries and outputs through vka_hadamard");
     return BENCH_EXIT_OK;
 }
 

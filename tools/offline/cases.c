@@ -88,6 +88,13 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     uint32_t count = add_attention(cases, 0, "prefill", 3, prefill);
     count = add_attention(cases, count, "causal", 2, causal);
     count = add_attention(cases, count, "decode", 3, decode);
+    offline_case listed_prefill = {.heads = 32, .kv_heads = 1, .queries = 512, .keys = 4096, .listed = 2048};
+    offline_case listed_decode = decode, q4_0 = decode;
+    listed_decode.listed = 2048;
+    q4_0.cache = VKA_Q4_0;
+    count = add_attention(cases, count, "listed prefill", 1, listed_prefill);
+    count = add_attention(cases, count, "listed decode", 1, listed_decode);
+    count = add_attention(cases, count, "q4_0 decode", 1, q4_0);
     count = add_linear(cases, count);
     count = add_norm(cases, count);
     return add_operations(cases, count);
@@ -113,13 +120,16 @@ static vka_status compile_attention(vka_device *device, const offline_case *c, u
                                     size_t capacity) {
     vka_attention_desc d = {
         .q = vka_tensor_4d(NULL, c->dtype, 1, c->heads, c->queries, c->head_dim),
-        .k = vka_tensor_4d(NULL, c->dtype, 1, c->kv_heads, c->keys, c->head_dim),
-        .v = vka_tensor_4d(NULL, c->dtype, 1, c->kv_heads, c->keys, c->head_dim),
+        .k = vka_tensor_4d(NULL, c->cache ? c->cache : c->dtype, 1, c->kv_heads, c->keys, c->head_dim),
+        .v = vka_tensor_4d(NULL, c->cache ? c->cache : c->dtype, 1, c->kv_heads, c->keys, c->head_dim),
         .out = vka_tensor_4d(NULL, c->dtype, 1, c->heads, c->queries, c->head_dim),
         .causal = c->causal,
         .path = (vka_attention_path)path,
     };
-    vka_status status = give_buffers(device, (vka_tensor *[]){&d.q, &d.k, &d.v, &d.out}, 4);
+    if (c->listed)
+        d.key_lists = vka_tensor_4d(NULL, VKA_I32, 1, 1, c->queries, c->listed);
+    vka_status status =
+        give_buffers(device, (vka_tensor *[]){&d.q, &d.k, &d.v, &d.out, &d.key_lists}, c->listed ? 5 : 4);
     if (status == VKA_OK)
         status = vka_attention_explain(device, &d, text, capacity, NULL);
     return status == VKA_OK ? vka_attention_prepare(device, &d) : status;
