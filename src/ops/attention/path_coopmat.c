@@ -35,13 +35,19 @@ static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_pro
     return t->rm * shape_of(caps, p)->m;
 }
 
+/* Do queries stay in shared memory, and steps wait there? Looking keys of lists up takes registers, too: NVK would
+ * spill. */
+static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p) {
+    return vka__has_few_registers(caps) || (p->key_lists.present && p->q.shape[3] > 64);
+}
+
 /* Bytes of shared memory that coopmat.comp declares. */
 static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *s = shape_of(caps, p);
     uint32_t k_bytes = 2 * vka__round_up(p->q.shape[3], s->k) + 16; /* of a row */
     uint32_t v_bytes = 2 * t->bc + 16, channels = vka__round_up(p->v.shape[3], s->n * t->tc);
     return t->bc * k_bytes + channels * v_bytes + t->br * (4 * t->bc + 16 + 4) + 16 * (t->br / block_rows(caps, p, t)) +
-           16 + vka__list_bytes(p) + (vka__has_few_registers(caps) ? t->br * k_bytes : 16);
+           16 + vka__list_bytes(p) + (is_lean(caps, p) ? t->br * k_bytes : 16);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
@@ -141,7 +147,7 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     spec[VKA_SPEC_M] = s->m;
     spec[VKA_SPEC_N] = s->n;
     spec[VKA_SPEC_K] = s->k;
-    spec[VKA_SPEC_LOW_REGISTER] = vka__has_few_registers(caps);
+    spec[VKA_SPEC_LOW_REGISTER] = is_lean(caps, p);
 }
 
 const vka__attention_path vka__path_coopmat = {
