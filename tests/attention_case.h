@@ -101,7 +101,8 @@ typedef struct attention_sequences {
 #define ATTENTION_PRODUCT_INPUTS(X) X(cosine_scale) X(relative_keys) X(content_bias) X(position_bias)
 #define ATTENTION_INPUTS(X)                                                                                            \
     X(q)                                                                                                               \
-    X(k) X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)     \
+    X(k)                                                                                                               \
+    X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)          \
         X(key_lists)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 

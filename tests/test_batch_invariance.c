@@ -1,6 +1,7 @@
 /* VKA_DETERMINISM_BATCH: a sequence has the same bits alone as in a batch, by every path.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
