@@ -34,6 +34,7 @@ shared float row_parts[BR * TC];
 
 vec4 out_rows[RM * DV_CHUNKS];
 float s[RM * CN]; // scores of the step
+bool visible[RM * CN]; // which of them count
 float row_max[RM], row_sum[RM];
 Row row_info[RM];
 
@@ -66,9 +67,9 @@ void load_queries(Grid g, uint first_row) {
     }
 }
 
-// Scores to probabilities in shared memory; state and outputs move to the new maximum.
-void online_softmax_step(Grid g, int j0, int end, bool full) {
-    bool visible[RM * CN];
+// Which keys of the step each row sees, and the highest of its scores, for all who share the row. `full`, here and below: every
+// row sees every key, which is a constant, as what masks costs as much as the rest.
+void find_maxima(Grid g, int j0, int end, bool full) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         float highest = LOWEST;
         [[unroll]] for (uint n = 0u; n < CN; ++n) {
@@ -77,11 +78,14 @@ void online_softmax_step(Grid g, int j0, int end, bool full) {
             s[r * CN + n] = score_of(s[r * CN + n]);
             if (biased() && visible[r * CN + n])
                 visible[r * CN + n] = bias_score(g, row_info[r], j, s[r * CN + n]);
-            highest = visible[r * CN + n] ? max(highest, s[r * CN + n]) : highest;
+            highest = full || visible[r * CN + n] ? max(highest, s[r * CN + n]) : highest;
         }
         row_parts[(tr * RM + r) * TC + tc] = highest;
     }
-    barrier();
+}
+
+// Scores to probabilities in shared memory; state and outputs move to the new maximum.
+void weigh_scores(Grid g, int j0, bool full) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = tr * RM + r;
         float maximum = row_max[r];
@@ -92,14 +96,28 @@ void online_softmax_step(Grid g, int j0, int end, bool full) {
         row_sum[r] *= rescale;
         float weights[CN];
         [[unroll]] for (uint n = 0u; n < CN; ++n) {
-            float weight = visible[r * CN + n] ? exp_of(s[r * CN + n] - maximum) : 0.0;
+            bool seen = full || visible[r * CN + n];
+            float weight = seen ? exp_of(s[r * CN + n] - maximum) : 0.0;
             row_sum[r] += weight;
             weight = apply_dropout(g, row_info[r], j0 + int(tc + n * TC), weight);
-            weights[n] = visible[r * CN + n] ? weight : UNSEEN;
+            weights[n] = seen ? weight : UNSEEN;
         }
-        put_weights(row, weights);
-        [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescale;
+        put_weights(row, weights, full);
+        if (rescale != 1.0)
+            [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescale;
     }
+}
+
+void online_softmax_step(Grid g, int j0, int end, bool full) {
+    if (full)
+        find_maxima(g, j0, end, true);
+    else
+        find_maxima(g, j0, end, false);
+    barrier();
+    if (full)
+        weigh_scores(g, j0, true);
+    else
+        weigh_scores(g, j0, false);
 }
 
 void store_row(Grid g, uint r, uvec2 query, float sum) {

@@ -55,12 +55,14 @@ void multiply_keys(uint chunk) {
     }
 }
 
-void put_weights(uint row, float weights[CN]) {
+void put_weights(uint row, float weights[CN], bool full) {
     [[unroll]] for (uint n = 0u; n < CN; n += 2u) {
         vec2 pair = vec2(weights[n], weights[n + 1u]) * weight_scale();
         uint word = nearest_words(pair.xyxy).x, i = n / 2u * TC + tc;
-        word = weights[n] < 0.0 ? (word & 0xffff0000u) | UNSEEN_F16 : word;
-        word = weights[n + 1u] < 0.0 ? (word & 0xffffu) | UNSEEN_F16 << 16 : word;
+        if (!full) {
+            word = weights[n] < 0.0 ? (word & 0xffff0000u) | UNSEEN_F16 : word;
+            word = weights[n + 1u] < 0.0 ? (word & 0xffffu) | UNSEEN_F16 << 16 : word;
+        }
         p_tile[row * P_STRIDE + i / 4u][i % 4u] = word;
     }
 }

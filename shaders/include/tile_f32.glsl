@@ -45,7 +45,7 @@ void multiply_keys(uint chunk) {
 }
 
 // The weights of a row's keys that this invocation owns.
-void put_weights(uint row, float weights[CN]) {
+void put_weights(uint row, float weights[CN], bool full) {
     [[unroll]] for (uint n = 0u; n < CN; ++n) {
         uint c = tc + n * TC;
         p_tile[row * P_STRIDE + c / 4u][c % 4u] = weights[n];
