@@ -102,8 +102,8 @@ typedef struct attention_sequences {
 #define ATTENTION_INPUTS(X)                                                                                            \
     X(q)                                                                                                               \
     X(k)                                                                                                               \
-    X(v) X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation)          \
-        X(key_lists)
+    X(v)                                                                                                               \
+    X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation) X(key_lists)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 /* What the accuracy rule is about. */
