@@ -310,7 +310,8 @@ void vka__fill_strides(const vka__attention_problem *p, const vka__attention_pla
         vka__view part;
         uint64_t first, skipped;
         cut(p, &sliced[i], plan->slice, &region, &part, &first, &skipped);
-        if (sliced[i].kind != WHOLE && sliced[i].kind != BIASES)
+        /* A permutation and lists of keys share theirs. */
+        if (view_of(p, &sliced[i])->present && sliced[i].kind != WHOLE && sliced[i].kind != BIASES)
             *(vka_strides *)(void *)((char *)params + sliced[i].strides) = kernel_strides(&part);
     }
 }
