@@ -1,11 +1,15 @@
 # Tests of the build itself: headers stand alone, libraries show only vka_*, an installed copy can be used.
 
-# Every public header, compiled alone as C and as C++. That it builds is the test.
-file(GLOB public_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include include/vkattn/*.h)
+# Every public header, compiled alone as C and as C++, or as C++ only. That it builds is the test.
+file(GLOB public_headers CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}/include include/vkattn/*.h include/vkattn/*.hpp)
 set(header_users "")
 foreach(header IN LISTS public_headers)
     string(MAKE_C_IDENTIFIER ${header} user)
-    foreach(language IN ITEMS c cpp)
+    set(languages c cpp)
+    if(header MATCHES "\\.hpp$")
+        set(languages cpp)
+    endif()
+    foreach(language IN LISTS languages)
         set(file ${PROJECT_BINARY_DIR}/generated/headers/${user}.${language})
         file(CONFIGURE OUTPUT ${file} CONTENT "#include <${header}>\nextern int ${user};\n")
         list(APPEND header_users ${file})

@@ -22,7 +22,7 @@ endif()
 install(FILES LICENSE README.md CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(FILES bench/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR}/bench)
-install(DIRECTORY include/vkattn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h)
+install(DIRECTORY include/vkattn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h PATTERN *.hpp)
 install(EXPORT vkattn NAMESPACE vkattn:: FILE vkattn-targets.cmake DESTINATION ${package_dir})
 configure_package_config_file(cmake/vkattn-config.cmake.in vkattn-config.cmake INSTALL_DESTINATION ${package_dir})
 # 0.x promises nothing from one minor version to the next.

@@ -8,6 +8,10 @@
 
 #include <vkattn/vulkan.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct app {
     VkInstance instance;
     uint32_t api_version;
@@ -52,5 +56,9 @@ VkPipeline pipeline_create(const app *a, const uint32_t *code, size_t bytes);
 VkDescriptorSet set_create(const app *a, const memory *first, const memory *second);
 VkCommandBuffer commands_create(const app *a);
 VkFence fence_create(const app *a);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
