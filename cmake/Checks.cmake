@@ -26,6 +26,13 @@ if(NOT VKATTN_SANITIZE)
         $<TARGET_FILE:vkattn> $<$<BOOL:$<TARGET_PROPERTY:vkattn_static,VKATTN_MERGED>>:$<TARGET_FILE:vkattn_static>>)
 endif()
 
+# Apps that have the sources in their tree.
+if(CMAKE_GENERATOR STREQUAL Ninja AND NOT VKATTN_SANITIZE)
+    vka_test(NAME consumer_source ONCE LABELS build
+        COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/source/run ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/consumer-source
+        ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
+endif()
+
 # A sanitized library needs a sanitized app.
 if(VKATTN_INSTALL AND NOT VKATTN_SANITIZE)
     vka_test(NAME consumer LABELS build COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/run ${PROJECT_BINARY_DIR}
