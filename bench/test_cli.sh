@@ -50,7 +50,7 @@ expect 0 '^usage: ' help
 expect 0 '^usage: vkattn-bench tune' help tune
 expect 0 '^usage: vkattn-bench tune' tune --help
 expect 0 '^vkattn-bench [0-9]*\.[0-9]*\.[0-9]*, commit ' --version
-for command in run devices compare report options tune record patterns pattern; do
+for command in run devices compare report options tune record self-test patterns pattern; do
     expect 0 "vkattn-bench $command" help $command
 done
 
@@ -146,6 +146,11 @@ refuse "\-\-tuning $work/empty.json: the file is empty" run --tuning "$work/empt
 expect 2 'read' compare "$work/absent.json" "$work/absent.json"
 expect 2 'schema' compare "$work/other.json" "$work/other.json"
 
+# ---- self-test -------------------------------------------------------------------------------------------------------
+
+expect 0 '^switched off: nothing' self-test --limit 0.001
+expect 0 '^  layer_norm .* not finished' self-test --limit 0.001
+
 # ---- patterns --------------------------------------------------------------------------------------------------------------
 
 refuse 'a pattern is missing' pattern
@@ -160,7 +165,7 @@ refuse 'grid has 1024 tokens' patterns --n 100 --pattern swin:size=32
 
 # ---- no device: the library's reason, once ------------------------------------------------------------------------------------
 
-for command in devices run tune options record patterns 'pattern causal'; do
+for command in devices run tune options record self-test patterns 'pattern causal'; do
     (
         VK_DRIVER_FILES=$work/none VK_ICD_FILENAMES=$work/none
         export VK_DRIVER_FILES VK_ICD_FILENAMES
