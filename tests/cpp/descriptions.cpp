@@ -60,7 +60,7 @@ VKA_OPERATIONS(OPERATION)
 static_assert(described<vka_device_desc>() && described<vka_recorder_desc>() && described<vka_buffer_desc>());
 static_assert(described<vka_pattern_desc>() && described<vka_pattern_term>() && described<vka_rope_options>());
 static_assert(described<vka_import_desc>() && described<vka_submit_desc>() && described<vka_rope_scaling>());
-static_assert(described<vka_log>() && described<vka_allocator>());
+static_assert(described<vka_log>() && described<vka_allocator>() && described<vka_self_test_desc>());
 static_assert(described<vka_nn_attention_desc>() && described<vka_nn_feed_forward_desc>());
 static_assert(described<vka_nn_layer_desc>() && described<vka_nn_sequence_desc>());
 static_assert(described<vka_nn_linear>() && described<vka_nn_norm>());
