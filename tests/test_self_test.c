@@ -80,11 +80,12 @@ static vka_device *open_with(const void *blob, size_t size) {
 
 /* Software drivers take minutes to compile everything: of the operations few. */
 Test(self_test, nothing_is_switched_off) {
-    static const vka_operation operations[] = {VKA_OPERATION_RMS_NORM, VKA_OPERATION_CACHE_APPEND,
-                                               VKA_OPERATION_ATTENTION_MERGE,
+    static const vka_operation operations[] = {
+        VKA_OPERATION_RMS_NORM, VKA_OPERATION_CACHE_APPEND, VKA_OPERATION_ATTENTION_MERGE,
 #define X(NAME, value, name) VKA_OPERATION_##NAME,
-                                               VKA_OPERATIONS(X)
+        VKA_OPERATIONS(X)
 #undef X
+            VKA_OPERATION_ATTENTION, /* takes longest */
     };
     enum { FEW = 3, ALL = sizeof operations / sizeof *operations };
     context c;
@@ -97,6 +98,9 @@ Test(self_test, nothing_is_switched_off) {
     }
     log_clear();
     for (uint32_t i = 0; i < (all ? ALL : FEW); i++) {
+        if (operations[i] == VKA_OPERATION_ATTENTION && i + 1 < ALL) {
+            continue;
+        }
         const vka_self_test_desc desc = {.operations = &operations[i], .operation_count = 1};
         EXPECT_OK(vka_device_self_test(c.device, &desc, &report));
         printf("operation %d: %u runs of %u kernels in %g s\n", (int)operations[i], report.runs, report.kernels,
