@@ -111,8 +111,8 @@ static void try_all(attention_case a, vka_dtype dtype, bool all_matrices) {
  * down. Sanitizers need memory of their own. */
 Test(candidates, memory_of_software_compilers) {
     static const attention_case widest[] = {
-        {.dtype = VKA_F16, .q_len = 9, .kv_len = 17, .head_dim = 32},
-        {.dtype = VKA_F16, .q_len = 9, .kv_len = 17, .head_dim = 16, .softcap = 5, .mask = VKA_F32, .sinks = true},
+        {.dtype = VKA_F16, .q_len = 9, .kv_len = 17, .head_dim = 24},
+        {.dtype = VKA_F16, .q_len = 9, .kv_len = 17, .head_dim = 8, .softcap = 5, .mask = VKA_F32, .sinks = true},
     };
     context c;
     context_open(&c, &config_real);

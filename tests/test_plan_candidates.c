@@ -155,7 +155,7 @@ Test(plan_candidates, small_matrices_for_software_drivers) {
             with_options.options = VKA_FLAG_SOFTCAP;
             uint32_t count = list(d, &p, l), products = 0;
             bool any = d->caps.matrix_operations;
-            cr_assert_eq(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT2) > 0, any && dim <= 32, "%s, D = %u", d->name,
+            cr_assert_eq(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT2) > 0, any && dim <= 24, "%s, D = %u", d->name,
                          dim);
             cr_assert_gt(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT), 0, "%s, D = %u", d->name, dim);
             for (uint32_t i = 0; i < count; i++) {
@@ -166,7 +166,7 @@ Test(plan_candidates, small_matrices_for_software_drivers) {
             }
             cr_assert_leq(products, 64, "%s, D = %u", d->name, dim);
             count = list(d, &with_options, l);
-            cr_assert_eq(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT2) > 0, any && dim <= 16, "%s, D = %u", d->name,
+            cr_assert_eq(count_path(l, count, VKA_ATTENTION_PATH_COOPMAT2) > 0, any && dim <= 8, "%s, D = %u", d->name,
                          dim);
         }
     }
