@@ -40,19 +40,6 @@ static uint16_t block_scale(const tensor *t, size_t element) {
     return bits;
 }
 
-static bool q8_0_ok(const tensor *t, size_t row, uint32_t cols, const double *ref, double error) {
-    bool ok = true;
-    for (uint32_t first = 0; first < cols; first += 32) {
-        uint16_t bits = block_scale(t, row * cols + first);
-        bool nonfinite;
-        double most = largest(ref + first, 32, &nonfinite);
-        float scale = ref_f32_from_f16(bits);
-        ok = ok && (nonfinite ? isnan(scale) : ref_quantised_scale_f16_ok(most, error, bits));
-        ok = ok && steps_ok(ref + first, error, 32, scale, tensor_bytes(t, row * cols + first) + 2);
-    }
-    return ok;
-}
-
 /* Any value may be the first of the largest magnitude that is within the error of it, and gives the scale its sign. */
 static bool q4_0_scale_ok(const double *ref, double most, double error, uint16_t bits) {
     bool ok = most <= error && ref_q4_0_scale_ok(0, error, bits);
@@ -71,24 +58,28 @@ static bool halves_ok(const double *ref, double error, float scale, const uint8_
     return ok;
 }
 
-static bool q4_0_ok(const tensor *t, size_t row, uint32_t cols, const double *ref, double error) {
-    bool ok = true;
+/* Blocks of 32 channels, each with its scale in front of its steps or halves. */
+static bool blocks_ok(const tensor *t, size_t row, uint32_t cols, const double *ref, double error) {
+    bool ok = true, q4 = t->view.dtype == VKA_Q4_0;
     for (uint32_t first = 0; first < cols; first += 32) {
         uint16_t bits = block_scale(t, row * cols + first);
         bool nonfinite;
         double most = largest(ref + first, 32, &nonfinite);
         float scale = ref_f32_from_f16(bits);
-        ok = ok && (nonfinite ? isnan(scale) : q4_0_scale_ok(ref + first, most, error, bits));
-        ok = ok && halves_ok(ref + first, error, scale, tensor_bytes(t, row * cols + first) + 2);
+        const uint8_t *bytes = tensor_bytes(t, row * cols + first) + 2;
+        bool scale_ok = nonfinite ? isnan(scale)
+                        : q4      ? q4_0_scale_ok(ref + first, most, error, bits)
+                                  : ref_quantised_scale_f16_ok(most, error, bits);
+        ok = ok && scale_ok &&
+             (q4 ? halves_ok(ref + first, error, scale, bytes) : steps_ok(ref + first, error, 32, scale, bytes));
     }
     return ok;
 }
 
 bool quantised_row_ok(const tensor *t, const tensor *scale, size_t row, uint32_t cols, const double *ref,
                       double error) {
-    return t->view.dtype == VKA_I8     ? i8_ok(t, scale->values[row], row, cols, ref, error)
-           : t->view.dtype == VKA_Q4_0 ? q4_0_ok(t, row, cols, ref, error)
-                                       : q8_0_ok(t, row, cols, ref, error);
+    return t->view.dtype == VKA_I8 ? i8_ok(t, scale->values[row], row, cols, ref, error)
+                                   : blocks_ok(t, row, cols, ref, error);
 }
 
 float quantised_scale(const tensor *t, const tensor *scale, size_t row, uint32_t cols, uint32_t channel) {
