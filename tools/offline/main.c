@@ -3,6 +3,7 @@
  * device may as well be a pretended one (tools/portability).
  *
  *   vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER]
+ *   vkattn-offline --kernels   the kernels that this build's shader compiler could compile, a line each; needs no device
  *
  *   --defaults   only what the library chooses by itself, not the paths that a description can ask for
  *   --limit      processor time for a case that is not a default choice; 0, the default: no limit
@@ -23,6 +24,7 @@
 
 #include "capture.h"
 #include "cases.h"
+#include "spirv.h"
 
 enum { EXIT_FAULT = 1, EXIT_USAGE = 2, EXIT_SKIP = 77 };
 #define MAX_PATHS 16
@@ -225,11 +227,22 @@ static bool parse(int argc, char **argv, options *o) {
     return true;
 }
 
+static void list_kernels(void) {
+    for (const struct vka__spirv *k = vka__spirv_table; k->name; ++k) {
+        if (k->words)
+            puts(k->name);
+    }
+}
+
 int main(int argc, char **argv) {
     bool good = true;
     options o = {.only = ""};
+    if (argc == 2 && !strcmp(argv[1], "--kernels")) {
+        list_kernels();
+        return 0;
+    }
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER]\n");
+        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER] | --kernels\n");
         return EXIT_USAGE;
     }
     offline_case cases[OFFLINE_MAX_CASES];
