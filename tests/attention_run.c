@@ -371,7 +371,7 @@ void attention_run_paths(attention_problem *p, uint32_t splits) {
         return;
     }
     static uint32_t turn;
-    uint32_t step = context_takes_turns(p->c) ? 2 : 1, skip = turn++ % step;
+    uint32_t step = context_takes_turns(p->c) ? 3 : 1, skip = turn++ % step;
     for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         if (attention_can(p, (vka_attention_path)path) && skip++ % step == 0) {
             attention_run(p, (vka_attention_path)path, splits);

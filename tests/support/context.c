@@ -187,7 +187,7 @@ bool context_takes_turns(const context *c) {
     }
     if (!said) {
         fprintf(stderr,
-                "SKIP: every second kernel of a case: software drivers compile long (VKATTN_TEST_ALL=1 runs them)\n");
+                "SKIP: two of three kernels of a case: software drivers compile long (VKATTN_TEST_ALL=1 runs them)\n");
         said = true;
     }
     return true;
