@@ -223,6 +223,11 @@ static vka_linear_desc linear(record_memory *m) {
                              .out = T(VKA_F16, QUERIES, WIDTH)};
 }
 
+static vka_softmax_backward_desc softmax_backward(record_memory *m) {
+    vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_softmax_backward_desc){.out = T(VKA_F16, QUERIES, WIDTH), .d_out = x, .d_x = x};
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 size_t bench_record_workspace(vka_operation operation) {

@@ -28,6 +28,17 @@ typedef struct vka_softmax_desc {
     bool log; /* the logarithm of the softmax instead                                                                 */
 } vka_softmax_desc;
 
+/* The gradient of a softmax, or of its logarithm, over the last dimension; others as there. */
+typedef struct vka_softmax_backward_desc {
+    vka_tensor out;       /* required: [.., C]; f32, f16 or bf16; rank 1 to 4; C is 1 .. 2^24: what vka_softmax wrote */
+    vka_tensor d_out;     /* required: out's shape; f32, f16 or bf16: the gradient of out                            */
+    vka_tensor d_x;       /* required: out's shape; f32, f16 or bf16; may be the very same view as out or d_out      */
+    vka_integers lengths; /* optional: as vka_softmax had them                                                       */
+    float scale;          /* of x: 0 = 1, or 1e-37 .. 1e37                                                           */
+    vka_softmax_path path;
+    bool log; /* out is a logarithm */
+} vka_softmax_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -50,5 +61,16 @@ typedef struct vka_softmax_desc {
  *         a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(softmax, SOFTMAX)
+
+/* d_x = scale * out * (d_out - sum of out * d_out), or with `log` scale * (d_out - exp(out) * sum of d_out), over the
+ * columns that count; sums in f32, in an order that never changes. Of x nothing is needed.
+ *
+ *     vka_softmax_backward(recorder, &(vka_softmax_backward_desc){.out = y, .d_out = dy, .d_x = dx, .scale = s});
+ *
+ * Edges: columns beyond a length are not read. They, and those where out is 0 (with `log` -inf), have a d_x of 0 and
+ * add nothing to the sum, whatever their d_out is. NaN in another column makes all columns of its row that count NaN.
+ * Rows = 0 records nothing and succeeds. Records and returns; the rest as vka_softmax. Threads: one thread per recorder
+ * at a time. */
+VKA_OPERATION_FUNCTIONS(softmax_backward, SOFTMAX_BACKWARD)
 
 #endif

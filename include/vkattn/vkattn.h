@@ -526,7 +526,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(DYNAMIC_CONV, 22, dynamic_conv)                                                                                  \
     X(CAPSULE_ROUTING, 23, capsule_routing)                                                                            \
     X(ADDITIVE_ATTENTION, 24, additive_attention)                                                                      \
-    X(HADAMARD, 25, hadamard)
+    X(HADAMARD, 25, hadamard)                                                                                          \
+    X(SOFTMAX_BACKWARD, 29, softmax_backward)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

@@ -77,6 +77,7 @@ VKA_END(vka_push);
 /* Roles of tensors that have types: what several operations have. */
 #define VKA_ROLE_X           0
 #define VKA_ROLE_TABLE       1
+#define VKA_ROLE_D_OUT       2 /* backward: the gradient of the output */
 #define VKA_ROLE_OUT         3
 
 /* Flags that several operations have. */

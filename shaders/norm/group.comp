@@ -17,8 +17,6 @@
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
-
-layout(constant_id = VKA_SPEC_SUBGROUP) const uint SUBGROUP = 0u;
 layout(constant_id = VKA_SPEC_BR) const uint BR = 1u;
 
 const uint KEPT = COLS > 0u ? COLS : 1u;
@@ -28,37 +26,8 @@ const uint KEPT_WEIGHTS = KEEPS_WEIGHTS ? KEPT : 1u;
 
 vec4 scales[KEPT_WEIGHTS], shifts[KEPT_WEIGHTS];
 
-// Room for subgroups of any width, even of one invocation.
-shared vec2 parts[GROUP_SIZE];
-
-// The sum over the workgroup, in an order that never changes.
-vec2 group_sum(vec2 value) {
-#if VKA_SUBGROUP
-    if (SUBGROUP > 0u)
-        return subgroupAdd(value);
-#endif
-    barrier();
-#if VKA_SUBGROUP
-    vec2 mine = subgroupAdd(value);
-    if (subgroupElect())
-        parts[gl_SubgroupID] = mine;
-    barrier();
-    vec2 result = vec2(0.0);
-    for (uint i = 0u; i < gl_NumSubgroups; ++i)
-        result += parts[i];
-    return result;
-#else
-    parts[gl_LocalInvocationIndex] = value;
-    for (uint width = 1u; width < GROUP_SIZE; width *= 2u) {
-        barrier();
-        uint at = gl_LocalInvocationIndex * width * 2u;
-        if (at + width < GROUP_SIZE)
-            parts[at] += parts[at + width];
-    }
-    barrier();
-    return parts[0];
-#endif
-}
+#define VKA_PARTS vec2
+#include "group_reduction.glsl"
 
 uint vector(uint i) {
     return i * GROUP_SIZE + gl_LocalInvocationIndex;

@@ -216,7 +216,7 @@ static void move_gradients(case_tensor *tensors, case_tensor *gradients) {
     }
 }
 
-static case_tensor *find_tensor(case_tensor *tensors, const char *name) {
+static const case_tensor *find_tensor(const case_tensor *tensors, const char *name) {
     for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
         if (tensors[i].type && strcmp(tensors[i].name, name) == 0) {
             return &tensors[i];
@@ -234,7 +234,8 @@ static bool move_errors(op_case *c, result *r) {
             c->attributes[kept++] = *a;
             continue;
         }
-        case_tensor *t = find_tensor(c->outputs, a->name + 6);
+        const case_tensor *found = find_tensor(c->outputs, a->name + 6);
+        case_tensor *t = found ? &c->outputs[found->index] : NULL;
         if (!t || a->type != CASE_FLOAT || !(a->real >= 0)) {
             return fail(r, "attribute %s is no error of an output", a->name);
         }
@@ -299,14 +300,22 @@ void case_free(op_case *c) {
 
 /* ---- questions --------------------------------------------------------------------------------------------------- */
 
-const case_tensor *case_input(const op_case *c, const char *name) {
+static const case_tensor *tensor_of(const case_tensor *tensors, const char *name) {
     static const case_tensor absent;
-    for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
-        if (c->inputs[i].type && strcmp(c->inputs[i].name, name) == 0) {
-            return &c->inputs[i];
-        }
-    }
-    return &absent;
+    const case_tensor *found = find_tensor(tensors, name);
+    return found ? found : &absent;
+}
+
+const case_tensor *case_input(const op_case *c, const char *name) {
+    return tensor_of(c->inputs, name);
+}
+
+const case_tensor *case_input_gradient(const op_case *c, const char *name) {
+    return tensor_of(c->input_gradients, name);
+}
+
+const case_tensor *case_output_gradient(const op_case *c, const char *name) {
+    return tensor_of(c->output_gradients, name);
 }
 
 static const case_attribute *find_attribute(const op_case *c, const char *name) {

@@ -75,6 +75,10 @@ void case_free(op_case *c);
 /* The input of a name; one that is absent if there is none. */
 const case_tensor *case_input(const op_case *c, const char *name);
 
+/* The same of the tensors that only backward passes have: "d_y" among the inputs, "d_x" among the outputs. */
+const case_tensor *case_input_gradient(const op_case *c, const char *name);
+const case_tensor *case_output_gradient(const op_case *c, const char *name);
+
 /* The attribute's value, or what is given for its absence. One of another type is a failure. */
 bool case_get_int(const op_case *c, const char *name, int64_t absent, int64_t *value, result *r);
 bool case_get_float(const op_case *c, const char *name, float absent, float *value, result *r);
@@ -112,6 +116,23 @@ vka_buffer *gpu_output(gpu *g, size_t size); /* holds a pattern that is no plaus
 vka_tensor gpu_tensor(gpu *g, const case_tensor *t);
 vka_tensor gpu_floats(gpu *g, const case_tensor *t); /* the same, converted to f32                                   */
 vka_tensor gpu_result(gpu *g, const case_tensor *want, vka_dtype dtype); /* an output of want's shape                */
+/* Gradients. After gpu_run of the operation an operator goes on with its backward operation:
+ *
+ *     if (gpu_run(..) && gpu_check(..) && gpu_begin_backward(g, c, r)) {
+ *         vka_softmax_backward_desc b = {.out = d.out, .d_out = gpu_input_gradient(g, c, "d_y")};
+ *         b.d_x = gpu_output_gradient(g, c, "d_x", dtype);
+ *         if (gpu_run(g, vka_softmax_backward(g->recorder, &b), r)) {
+ *             gpu_check_gradient(g, c, "d_x", &b.d_x, r);
+ *         }
+ *     }
+ *
+ * Begins a second operation on the same buffers, if the case has gradients; false with a verdict, or because it has
+ * none. Tensors of gradients are dense and as the case has them, and absent where it has none. */
+bool gpu_begin_backward(gpu *g, const op_case *c, result *r);
+vka_tensor gpu_input_gradient(gpu *g, const op_case *c, const char *name);
+vka_tensor gpu_output_gradient(gpu *g, const op_case *c, const char *name, vka_dtype dtype);
+/* gpu_check of one; a case without it passes. */
+bool gpu_check_gradient(gpu *g, const op_case *c, const char *name, const vka_tensor *t, result *r);
 /* Runs what was recorded. recorded is what recording it returned: VKA_UNSUPPORTED skips the case. */
 bool gpu_run(gpu *g, vka_status recorded, result *r);
 /* Reads the buffer of an output and compares it with the case's, unless that is absent. */

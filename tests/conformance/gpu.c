@@ -109,6 +109,33 @@ vka_tensor gpu_result(gpu *g, const case_tensor *want, vka_dtype dtype) {
     return dense(g, want, dtype, gpu_output(g, want->count * vka_dtype_size(dtype)));
 }
 
+bool gpu_begin_backward(gpu *g, const op_case *c, result *r) {
+    bool wanted = false;
+    for (uint32_t i = 0; i < CASE_MAX_COUNT; i++) {
+        wanted = wanted || c->output_gradients[i].type;
+        if (!case_is_real(&c->input_gradients[i], r) || !case_is_result(&c->output_gradients[i], r)) {
+            return false;
+        }
+    }
+    if (wanted && g->status == VKA_OK) {
+        g->status = vka_recorder_begin(g->recorder);
+    }
+    return wanted;
+}
+
+vka_tensor gpu_input_gradient(gpu *g, const op_case *c, const char *name) {
+    return gpu_tensor(g, case_input_gradient(c, name));
+}
+
+vka_tensor gpu_output_gradient(gpu *g, const op_case *c, const char *name, vka_dtype dtype) {
+    const case_tensor *want = case_output_gradient(c, name);
+    return want->type ? gpu_result(g, want, dtype) : (vka_tensor){0};
+}
+
+bool gpu_check_gradient(gpu *g, const op_case *c, const char *name, const vka_tensor *t, result *r) {
+    return gpu_check(g, t->buffer, t->dtype, case_output_gradient(c, name), r);
+}
+
 bool gpu_run(gpu *g, vka_status recorded, result *r) {
     if (g->status == VKA_OK) {
         g->status = recorded;

@@ -86,3 +86,30 @@ float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothin
     mean /= (float)s->cols;
     return -(1 - smoothing) * (s->x[target] - lse) - smoothing * mean;
 }
+
+/* Hidden, by the length or by a probability of 0. */
+static bool is_hidden(const ref_softmax_backward *s, uint32_t c) {
+    return c >= s->live || (s->log ? s->y[c] == -INFINITY : s->y[c] == 0);
+}
+
+void ref_softmax_backward_row(const ref_softmax_backward *s, double *d_x) {
+    double sum = 0;
+    for (uint32_t c = 0; c < s->cols; c++) {
+        sum += is_hidden(s, c) ? 0 : (s->log ? 1 : (double)s->y[c]) * (double)s->d_y[c];
+    }
+    for (uint32_t c = 0; c < s->cols; c++) {
+        double y = (double)s->y[c], g = (double)s->d_y[c];
+        d_x[c] = is_hidden(s, c) ? 0 : s->scale * (s->log ? g - exp(y) * sum : y * (g - sum));
+    }
+}
+
+void ref_softmax_backward_naive_row(const ref_softmax_backward *s, vka_dtype dtype, float *d_x) {
+    float sum = 0;
+    for (uint32_t c = 0; c < s->cols; c++) {
+        sum += is_hidden(s, c) ? 0 : (s->log ? 1 : s->y[c]) * s->d_y[c];
+    }
+    for (uint32_t c = 0; c < s->cols; c++) {
+        float y = s->y[c], g = s->d_y[c], scale = (float)s->scale;
+        d_x[c] = ref_round(dtype, is_hidden(s, c) ? 0 : scale * (s->log ? g - expf(y) * sum : y * (g - sum)));
+    }
+}

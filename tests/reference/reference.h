@@ -156,6 +156,15 @@ double ref_logits_lse(const ref_logits *s);
 /* With f32 arithmetic, out rounded to its type. */
 void ref_logits_naive_softmax(const ref_logits *s, vka_dtype dtype, float *out);
 float ref_logits_naive_lse(const ref_logits *s);
+/* A row of a softmax, or of its logarithm, of which there is the gradient. */
+typedef struct ref_softmax_backward {
+    uint32_t cols, live;  /* columns from `live` on are hidden                */
+    const float *y, *d_y; /* [cols]: what the softmax wrote, and its gradient */
+    double scale;         /* as applied: never 0                              */
+    bool log;
+} ref_softmax_backward;
+void ref_softmax_backward_row(const ref_softmax_backward *s, double *d_x);
+void ref_softmax_backward_naive_row(const ref_softmax_backward *s, vka_dtype dtype, float *d_x);
 /* Cross entropy with label smoothing; scale is 1 and everything is live. */
 double ref_logits_loss(const ref_logits *s, uint32_t target, double smoothing);
 float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothing);

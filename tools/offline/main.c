@@ -3,7 +3,8 @@
  * device may as well be a pretended one (tools/portability).
  *
  *   vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER]
- *   vkattn-offline --kernels   the kernels that this build's shader compiler could compile, a line each; needs no device
+ *   vkattn-offline --kernels   the kernels that this build's shader compiler could compile, a line each; needs no
+ * device
  *
  *   --defaults   only what the library chooses by itself, not the paths that a description can ask for
  *   --limit      processor time for a case that is not a default choice; 0, the default: no limit
@@ -242,7 +243,8 @@ int main(int argc, char **argv) {
         return 0;
     }
     if (!parse(argc, argv, &o)) {
-        fprintf(stderr, "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER] | --kernels\n");
+        fprintf(stderr,
+                "usage: vkattn-offline [--defaults] [--limit SECONDS] [--only CASES] [--code FOLDER] | --kernels\n");
         return EXIT_USAGE;
     }
     offline_case cases[OFFLINE_MAX_CASES];

@@ -16,10 +16,24 @@ VKA_STRUCT(vka_softmax_params) {
 }
 VKA_END(vka_softmax_params);
 
+/* The gradient of one. */
+VKA_STRUCT(vka_softmax_backward_params) {
+    vka_strides y;
+    vka_strides g;
+    vka_strides dx;
+    vka_strides lengths;
+    VKA_UINT_ cols;
+    VKA_FLOAT_ scale;
+    VKA_UINT_ unused0;
+    VKA_UINT_ unused1;
+}
+VKA_END(vka_softmax_backward_params);
+
 #define VKA_FLAG_LOG 256 /* softmax: results are logarithms */
 
 /* Bindings, after VKA_BIND_X. */
-#define VKA_BIND_ROW_LENGTHS 2
-#define VKA_BIND_SOFTMAX     3
+#define VKA_BIND_ROW_LENGTHS   2
+#define VKA_BIND_SOFTMAX       3
+#define VKA_BIND_SOFTMAX_D_OUT 4
 
 #endif

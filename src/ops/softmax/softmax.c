@@ -1,9 +1,6 @@
 /* vka_softmax.
  * SPDX-License-Identifier: MIT */
-#include <vkattn/softmax.h>
-
-#include "op/op.h"
-#include "params/softmax.h"
+#include "ops/softmax/softmax.h"
 
 enum { X, OUT, LENGTHS, ARGS };
 enum { SCALE, PATH, NUMBERS };
@@ -27,20 +24,12 @@ static const vka__number numbers[NUMBERS] = {
 static const vka__limit limits[] = {{'C', 1, 1u << 24}, {0}};
 
 static vka_status sizes(vka__call *c) {
-    const vka_tensor *x = vka__call_tensor(c, X);
-    vka__call_bind_letter(c, 'L', x->rank > 1 ? x->shape[0] : 1);
+    vka__softmax_bind_lengths(c, X);
     return VKA_OK;
 }
 
 static vka_status check(vka__call *c) {
-    vka_status status = vka__call_check_lengths(c, LENGTHS, vka__call_letter(c, 'L'), vka__call_letter(c, 'C'));
-    return status == VKA_OK ? vka__call_check_rows(c, X, c->view[X].shape) : status;
-}
-
-/* The stride of lengths stands where the rows' first dimension is, of at most three. */
-static vka_strides length_strides(const vka__call *c) {
-    uint32_t rank = vka__call_tensor(c, X)->rank, step = (uint32_t)c->view[LENGTHS].stride[3];
-    return (vka_strides){.b = rank == 4 ? step : 0, .h = rank == 3 ? step : 0, .n = rank == 2 ? step : 0};
+    return vka__softmax_check(c, X, LENGTHS);
 }
 
 static bool plan(vka__call *c) {
@@ -62,7 +51,7 @@ static bool plan(vka__call *c) {
                            (vec4 ? VKA_FLAG_VEC4 : 0);
     spec[VKA_SPEC_TYPES] = vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, OUT, VKA_ROLE_OUT);
     vka_softmax_params *params = VKA__PARAMS(c, vka_softmax_params);
-    params->lengths = length_strides(c);
+    params->lengths = vka__softmax_length_strides(c, X, LENGTHS);
     params->cols = cols;
     params->log_scale = (float)(2 * c->number[SCALE]);
     params->exp_scale = (float)(2 * c->number[SCALE] * 1.4426950408889634); /* log2(e) */

@@ -1,4 +1,5 @@
-/* ONNX Softmax and LogSoftmax, opset 13 on, and PyTorch's, as one vka_softmax with the axis turned to the end.
+/* ONNX Softmax and LogSoftmax, opset 13 on, and PyTorch's, as one vka_softmax with the axis turned to the end; of
+ * PyTorch's the gradient, too.
  * SPDX-License-Identifier: MIT */
 #include <vkattn/softmax.h>
 
@@ -20,8 +21,17 @@ static void run(gpu *g, const op_case *c, result *r, bool log) {
     vka_softmax_desc d = {.x = vka_tensor_transpose(gpu_tensor(g, x), turned, last),
                           .out = vka_tensor_transpose(gpu_result(g, want, x->type->dtype), turned, last),
                           .log = log};
-    if (gpu_run(g, vka_softmax(g->recorder, &d), r)) {
-        gpu_check(g, d.out.buffer, d.out.dtype, want, r);
+    if (gpu_run(g, vka_softmax(g->recorder, &d), r) && gpu_check(g, d.out.buffer, d.out.dtype, want, r) &&
+        case_has_shape(case_input_gradient(c, "d_y"), x->rank, x->dims, r) &&
+        case_has_shape(case_output_gradient(c, "d_x"), x->rank, x->dims, r) && gpu_begin_backward(g, c, r)) {
+        vka_tensor d_x = gpu_output_gradient(g, c, "d_x", x->type->dtype);
+        vka_softmax_backward_desc b = {.out = d.out,
+                                       .d_out = vka_tensor_transpose(gpu_input_gradient(g, c, "d_y"), turned, last),
+                                       .d_x = vka_tensor_transpose(d_x, turned, last),
+                                       .log = log};
+        if (gpu_run(g, vka_softmax_backward(g->recorder, &b), r)) {
+            gpu_check_gradient(g, c, "d_x", &b.d_x, r);
+        }
     }
     gpu_end(g);
 }
