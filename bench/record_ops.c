@@ -223,6 +223,39 @@ static vka_linear_desc linear(record_memory *m) {
                              .out = T(VKA_F16, QUERIES, WIDTH)};
 }
 
+static vka_layer_norm_backward_desc layer_norm_backward(record_memory *m) {
+    vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_layer_norm_backward_desc){.x = T(VKA_F16, QUERIES, WIDTH),
+                                          .d_out = x,
+                                          .weight = T(VKA_F16, WIDTH),
+                                          .mean = T(VKA_F32, QUERIES),
+                                          .inv_std = T(VKA_F32, QUERIES),
+                                          .d_x = x,
+                                          .d_weight = T(VKA_F32, WIDTH),
+                                          .d_bias = T(VKA_F32, WIDTH)};
+}
+
+static vka_rms_norm_backward_desc rms_norm_backward(record_memory *m) {
+    vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_rms_norm_backward_desc){.x = T(VKA_F16, QUERIES, WIDTH),
+                                        .d_out = x,
+                                        .weight = T(VKA_F16, WIDTH),
+                                        .inv_rms = T(VKA_F32, QUERIES),
+                                        .d_x = x,
+                                        .d_weight = T(VKA_F32, WIDTH)};
+}
+
+static vka_group_norm_backward_desc group_norm_backward(record_memory *m) {
+    vka_tensor x = T(VKA_F16, BATCH, QUERIES, WIDTH);
+    return (vka_group_norm_backward_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                          .d_out = x,
+                                          .weight = T(VKA_F16, QUERIES),
+                                          .groups = HEADS,
+                                          .d_x = x,
+                                          .d_weight = T(VKA_F32, QUERIES),
+                                          .d_bias = T(VKA_F32, QUERIES)};
+}
+
 static vka_softmax_backward_desc softmax_backward(record_memory *m) {
     vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
     return (vka_softmax_backward_desc){.out = T(VKA_F16, QUERIES, WIDTH), .d_out = x, .d_x = x};
@@ -238,10 +271,16 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_capsule_routing_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY:
         return offsetof(vka_cross_entropy_desc, workspace);
+    case VKA_OPERATION_GROUP_NORM_BACKWARD:
+        return offsetof(vka_group_norm_backward_desc, workspace);
+    case VKA_OPERATION_LAYER_NORM_BACKWARD:
+        return offsetof(vka_layer_norm_backward_desc, workspace);
     case VKA_OPERATION_LINEAR:
         return offsetof(vka_linear_desc, workspace);
     case VKA_OPERATION_LSH_SORT:
         return offsetof(vka_lsh_sort_desc, workspace);
+    case VKA_OPERATION_RMS_NORM_BACKWARD:
+        return offsetof(vka_rms_norm_backward_desc, workspace);
     case VKA_OPERATION_SAMPLE:
         return offsetof(vka_sample_desc, workspace);
     default:

@@ -61,6 +61,63 @@ typedef struct vka_group_norm_desc {
     vka_norm_path path;
 } vka_group_norm_desc;
 
+/* Gradients of a layer norm: of each that is there. All tensors have x's shape unless said otherwise. */
+typedef struct vka_layer_norm_backward_desc {
+    vka_tensor x;        /* required: [.., C]; f32, f16 or bf16; rank 1 to 4; C is 1 .. 65536: what vka_layer_norm    */
+                         /*   read, or the sum that it stored                                                        */
+    vka_tensor d_out;    /* required: same type: the gradient of out                                                 */
+    vka_tensor weight;   /* optional: as vka_layer_norm had it                                                       */
+    vka_tensor residual; /* optional: as vka_layer_norm had it, unless x is the sum                                  */
+    vka_tensor mean;     /* optional, both or none: as vka_layer_norm stored them; absent: computed again            */
+    vka_tensor inv_std;
+    vka_tensor d_sum;    /* optional: same type: the gradient of sum, which is added to d_x                          */
+    vka_tensor d_x;      /* optional: same type: the gradient of x, and of residual; may be the very same view as x, */
+                         /*   d_out, residual or d_sum                                                               */
+    vka_tensor d_weight; /* optional: [C]; f32, f16 or bf16                                                          */
+    vka_tensor d_bias;   /* optional: [C]; f32, f16 or bf16. One of d_x, d_weight and d_bias must be there           */
+    float epsilon;       /* as vka_layer_norm had it; not looked at where inv_std is given                           */
+    vka_norm_path path;
+    bool accumulate; /* adds to what d_weight and d_bias hold                                                  */
+    vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
+} vka_layer_norm_backward_desc;
+
+/* Gradients of a root mean square norm: of each that is there. All tensors have x's shape unless said otherwise. */
+typedef struct vka_rms_norm_backward_desc {
+    vka_tensor x;        /* required: [.., C]; f32, f16 or bf16; rank 1 to 4; C is 1 .. 65536: what vka_rms_norm      */
+                         /*   read, or the sum that it stored                                                        */
+    vka_tensor d_out;    /* required: same type: the gradient of out                                                 */
+    vka_tensor weight;   /* optional: as vka_rms_norm had it                                                         */
+    vka_tensor residual; /* optional: as vka_rms_norm had it, unless x is the sum                                    */
+    vka_tensor inv_rms;  /* optional: as vka_rms_norm stored it; absent: computed again                              */
+    vka_tensor d_sum;    /* optional: same type: the gradient of sum, which is added to d_x                          */
+    vka_tensor d_x;      /* optional: same type: the gradient of x, and of residual; may be the very same view as x, */
+                         /*   d_out, residual or d_sum                                                               */
+    vka_tensor d_weight; /* optional: [C]; f32, f16 or bf16. One of d_x and d_weight must be there                   */
+    float epsilon;       /* as vka_rms_norm had it; not looked at where inv_rms is given                             */
+    vka_norm_path path;
+    bool zero_centred; /* as vka_rms_norm had it                                                                 */
+    bool accumulate;   /* adds to what d_weight holds                                                            */
+    vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
+} vka_rms_norm_backward_desc;
+
+/* Gradients of a group norm: of each that is there. */
+typedef struct vka_group_norm_backward_desc {
+    vka_tensor x;      /* required: [B, C, P]; f32, f16 or bf16; C and P are at least 1, C/G * P at most 2^26, B * P  */
+                       /*   below 2^32                                                                               */
+    vka_tensor d_out;  /* required: x's shape and type: the gradient of out                                          */
+    vka_tensor weight; /* optional: as vka_group_norm had it                                                         */
+    vka_tensor mean;   /* optional, both or none: as vka_group_norm stored them; absent: computed again              */
+    vka_tensor inv_std;
+    vka_tensor d_x;      /* optional: x's shape and type; may be the very same view as x or d_out                    */
+    vka_tensor d_weight; /* optional: [C]; f32, f16 or bf16                                                          */
+    vka_tensor d_bias;   /* optional: [C]; f32, f16 or bf16. One of d_x, d_weight and d_bias must be there           */
+    float epsilon;       /* as vka_group_norm had it; not looked at where inv_std is given                           */
+    uint32_t groups;     /* required: as vka_group_norm had it                                                       */
+    vka_norm_path path;
+    bool accumulate; /* adds to what d_weight and d_bias hold                                                  */
+    vka_workspace workspace; /* scratch memory; all zero: the recorder's own */
+} vka_group_norm_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -79,6 +136,20 @@ typedef struct vka_group_norm_desc {
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(layer_norm, LAYER_NORM)
 
+/* Of normalised values h = (y - mean) * inv_std, y = x + residual, and their gradients g = d_out * weight:
+ *
+ *     d_x      = inv_std * (g - mean of g - h * mean of g * h) + d_sum
+ *     d_weight = sum over rows of d_out * h,    d_bias = sum over rows of d_out
+ *
+ *     vka_layer_norm_backward(recorder, &(vka_layer_norm_backward_desc){.x = x, .d_out = dy, .weight = w, .mean = m,
+ *                                                                       .inv_std = s, .d_x = dx, .d_weight = dw});
+ *
+ * In f32. Parameters' gradients are sums of chunks' sums, in an order that never changes; d_x of a row depends on
+ * nothing else. What is absent is not computed. The mean is one float here: values far from 0 and close together are as
+ * exact as it is. Rows = 0 succeeds: d_weight and d_bias become 0, unless they accumulate. Records and returns; the
+ * rest as vka_layer_norm. Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(layer_norm_backward, LAYER_NORM_BACKWARD)
+
 /* out = y * inv_rms * weight, inv_rms = 1 / sqrt(mean(y * y) + epsilon), y = x + residual (Zhang and Sennrich 2019); no
  * mean is subtracted. Squares are summed in f32, and finite values up to the largest come out as in float64, as those
  * of vka_layer_norm; y is rounded as there. A row with an infinity has inv_rms = 0: its finite values become 0.
@@ -87,6 +158,16 @@ VKA_OPERATION_FUNCTIONS(layer_norm, LAYER_NORM)
  *
  * Records and returns; the rest as vka_layer_norm. Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(rms_norm, RMS_NORM)
+
+/* Of normalised values h = y * inv_rms, y = x + residual, and their gradients g = d_out * weight:
+ *
+ *     d_x = inv_rms * (g - h * mean of g * h) + d_sum,    d_weight = sum over rows of d_out * h
+ *
+ *     vka_rms_norm_backward(recorder, &(vka_rms_norm_backward_desc){.x = x, .d_out = dy, .weight = w, .inv_rms = s,
+ *                                                                   .d_x = dx, .d_weight = dw});
+ *
+ * Records and returns; the rest as vka_layer_norm_backward. Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(rms_norm_backward, RMS_NORM_BACKWARD)
 
 /* out = (x - mean) * inv_std * weight + bias, mean and biased variance over the C/G channels of a group and all
  * positions, weight and bias of each channel (Wu and He 2018; ONNX GroupNormalization since opset 21). With groups = C
@@ -98,5 +179,16 @@ VKA_OPERATION_FUNCTIONS(rms_norm, RMS_NORM)
  * records nothing and succeeds. Records and returns; the rest as vka_layer_norm. Threads: one thread per recorder at a
  * time. */
 VKA_OPERATION_FUNCTIONS(group_norm, GROUP_NORM)
+
+/* Of normalised values h = (x - mean) * inv_std and their gradients g = d_out * weight:
+ *
+ *     d_x      = inv_std * (g - mean of g - h * mean of g * h), means over a group
+ *     d_weight = sum over batch and positions of d_out * h,    d_bias = sum over both of d_out
+ *
+ *     vka_group_norm_backward(recorder, &(vka_group_norm_backward_desc){.x = x, .d_out = dy, .weight = w, .groups = 32,
+ *                                                                       .d_x = dx, .d_weight = dw, .d_bias = db});
+ *
+ * Records and returns; the rest as vka_layer_norm_backward. Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(group_norm_backward, GROUP_NORM_BACKWARD)
 
 #endif

@@ -527,6 +527,9 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(CAPSULE_ROUTING, 23, capsule_routing)                                                                            \
     X(ADDITIVE_ATTENTION, 24, additive_attention)                                                                      \
     X(HADAMARD, 25, hadamard)                                                                                          \
+    X(LAYER_NORM_BACKWARD, 26, layer_norm_backward)                                                                    \
+    X(RMS_NORM_BACKWARD, 27, rms_norm_backward)                                                                        \
+    X(GROUP_NORM_BACKWARD, 28, group_norm_backward)                                                                    \
     X(SOFTMAX_BACKWARD, 29, softmax_backward)
 
 typedef enum vka_operation {

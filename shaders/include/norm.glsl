@@ -9,51 +9,40 @@ layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
     vka_norm_params p;
 };
 
-const uint X_TYPE = TYPE_OF(VKA_ROLE_X);
-const uint PARAM_TYPE = TYPE_OF(VKA_ROLE_TABLE);
+#include "norm_rows.glsl"
 
-VKA_INPUT(VKA_BIND_X, x)
 VKA_OUTPUT(VKA_BIND_NORM_OUT, out)
 #if !VKA_GROUPS
-VKA_INPUT(VKA_BIND_RESIDUAL, residual)
 VKA_INOUT(VKA_BIND_SUM, sum)
-VKA_READERS(residual, VKA_BIND_RESIDUAL, X_TYPE)
 VKA_READERS(sum, VKA_BIND_SUM, X_TYPE)
-VKA_WORD_READERS(residual, X_TYPE)
 VKA_WORD_READERS(sum, X_TYPE)
 VKA_WRITERS(sum, X_TYPE)
 VKA_WORD_WRITERS(sum, X_TYPE)
 #endif
-VKA_INPUT(VKA_BIND_WEIGHT, weight)
 VKA_INPUT(VKA_BIND_BIAS, bias)
 VKA_OUTPUT_F32(VKA_BIND_STATS_MEAN, mean)
 VKA_OUTPUT_F32(VKA_BIND_STATS_INV, inv_std)
-VKA_READERS(x, VKA_BIND_X, X_TYPE)
-VKA_READERS(weight, VKA_BIND_WEIGHT, PARAM_TYPE)
 VKA_READERS(bias, VKA_BIND_BIAS, PARAM_TYPE)
-VKA_WORD_READERS(x, X_TYPE)
 VKA_WRITERS(out, X_TYPE)
 VKA_WORD_WRITERS(out, X_TYPE)
 VKA_ROW_STREAM(out, X_TYPE)
+VKA_TABLE(bias, VKA_BIND_BIAS, p.bias_stride)
 
 struct Row {
     uint x, residual, sum, out_, mean, inv_std; // first element of the row in each tensor
     uint channel;                               // of groups: the first
 };
 
-uint row_at(uint binding, vka_strides s, uvec3 i) {
-    return push.base[binding] + i.x * s.b + i.y * s.h + i.z * s.n;
-}
-
 Row find_row(uint row) {
-    uvec3 i = uvec3(row / (push.dim1 * push.dim2), row / push.dim2 % push.dim1, row % push.dim2);
+    uvec3 i = place_of_row(row);
     return Row(row_at(VKA_BIND_X, p.x, i), row_at(VKA_BIND_RESIDUAL, p.residual, i), row_at(VKA_BIND_SUM, p.sum, i),
                row_at(VKA_BIND_NORM_OUT, p.out_, i), row_at(VKA_BIND_STATS_MEAN, p.mean, i),
                row_at(VKA_BIND_STATS_INV, p.inv_std, i), (push.h0 + i.y) * p.channels);
 }
 
-bool fast() {
-    return has(VKA_FLAG_VEC4);
+// Are results wanted, and not the statistics alone?
+bool has_results() {
+    return !has(VKA_FLAG_STATISTICS);
 }
 
 vec4 to_storage_and_back(vec4 y) {
@@ -64,18 +53,8 @@ vec4 to_storage_and_back(vec4 y) {
 
 #if VKA_GROUPS
 
-uint row_vectors() {
-    return p.outer * p.inner_vectors;
-}
-
-// Where vector c lies: its run, and which vector of that it is.
-uvec2 place_of(uint c) {
-    return uvec2(c / p.inner_vectors, c % p.inner_vectors);
-}
-
 vec4 first_values(Row row, uint c) {
-    uvec2 place = place_of(c);
-    return x_words4(row.x + place.x * p.x.n, p.x.d, place.y, p.inner, fast());
+    return VKA_VECTOR(x, row.x, p.x, c);
 }
 
 vec4 later_values(Row row, uint c) {
@@ -86,41 +65,12 @@ vec4 scaled_first_values(Row row, uint c, float scale) {
     return first_values(row, c) * scale;
 }
 
-void put_result(Row row, uint c, vec4 y) {
-    uvec2 place = place_of(c);
-    out_put_words4(row.out_ + place.x * p.out_.n, p.out_.d, place.y, p.inner, fast(), y);
-}
-
 // The first value of a row: sums are taken of differences from it, so that a large common offset costs no digits.
 float row_origin(Row row) {
     return x_at(row.x);
 }
 
-// 1 for elements that exist, of a vector of which at least one does.
-vec4 live_columns(uint c) {
-    return fast() ? vec4(1.0) : vec4(lessThan(4u * place_of(c).y + uvec4(0u, 1u, 2u, 3u), uvec4(p.inner)));
-}
-
-// Weights and biases of a vector.
-vec4 weights_of(Row row, uint c) {
-    uvec2 place = place_of(c);
-    uint base = push.base[VKA_BIND_WEIGHT] + row.channel * p.weight_stride;
-    return has(VKA_FLAG_CHANNELS_LAST) ? weight_row4(base, p.weight_stride, place.y, p.inner, fast())
-                                       : vec4(weight_at(base + place.x * p.weight_stride));
-}
-
-vec4 biases_of(Row row, uint c) {
-    uvec2 place = place_of(c);
-    uint base = push.base[VKA_BIND_BIAS] + row.channel * p.bias_stride;
-    return has(VKA_FLAG_CHANNELS_LAST) ? bias_row4(base, p.bias_stride, place.y, p.inner, fast())
-                                       : vec4(bias_at(base + place.x * p.bias_stride));
-}
-
 #else
-
-uint row_vectors() {
-    return (p.cols + 3u) / 4u;
-}
 
 // The values to be normalised, vector c of four columns; the first pass stores their sum, which later passes read back.
 vec4 first_values(Row row, uint c) {
@@ -150,11 +100,6 @@ float row_origin(Row row) {
     return has(VKA_FLAG_SUM) ? to_storage_and_back(y).x : y.x;
 }
 
-// 1 for columns that exist, of a vector of which at least one does.
-vec4 live_columns(uint c) {
-    return fast() ? vec4(1.0) : vec4(lessThan(4u * c + uvec4(0u, 1u, 2u, 3u), uvec4(p.cols)));
-}
-
 // Of x and residual, which may be beyond f32 together.
 vec4 scaled_first_values(Row row, uint c, float scale) {
     precise vec4 y = x_words4(row.x, p.x.d, c, p.cols, fast()) * scale; // the sum must not come first
@@ -163,26 +108,10 @@ vec4 scaled_first_values(Row row, uint c, float scale) {
     return y;
 }
 
-void put_result(Row row, uint c, vec4 y) {
-    out_put_words4(row.out_, p.out_.d, c, p.cols, fast(), y);
-}
-
-vec4 weights_of(Row row, uint c) {
-    return weight_row4(push.base[VKA_BIND_WEIGHT], p.weight_stride, c, p.cols, fast());
-}
-
-vec4 biases_of(Row row, uint c) {
-    return bias_row4(push.base[VKA_BIND_BIAS], p.bias_stride, c, p.cols, fast());
-}
-
 #endif
 
 vec4 deviation(vec4 y, float centre, uint c) {
     return mix(vec4(0.0), y - centre, bvec4(live_columns(c)));
-}
-
-float total(vec4 y) {
-    return (y.x + y.y) + (y.z + y.w);
 }
 
 // ---- statistics -------------------------------------------------------------------------------------------------------
@@ -253,13 +182,12 @@ float nearer_centre(float centre, float sum, uint pass) {
 
 // ---- results ----------------------------------------------------------------------------------------------------------
 
-vec4 scale_of(Row row, uint c) {
-    vec4 scale = has(VKA_FLAG_WEIGHT) ? weights_of(row, c) : vec4(1.0);
-    return has(VKA_FLAG_ZERO_CENTRED) ? scale + 1.0 : scale;
+vec4 shift_of(uint channel, uint c) {
+    return has(VKA_FLAG_BIAS) ? bias_of(channel, c) : vec4(0.0);
 }
 
-vec4 shift_of(Row row, uint c) {
-    return has(VKA_FLAG_BIAS) ? biases_of(row, c) : vec4(0.0);
+void put_result(Row row, uint c, vec4 y) {
+    VKA_PUT_VECTOR(out, row.out_, p.out_, c, y);
 }
 
 vec4 normalised(vec4 y, Centre centre, float inverse) {
@@ -267,7 +195,7 @@ vec4 normalised(vec4 y, Centre centre, float inverse) {
 }
 
 vec4 result(Row row, vec4 y, uint c, Centre centre, float inverse) {
-    return fma(normalised(y, centre, inverse), scale_of(row, c), shift_of(row, c));
+    return fma(normalised(y, centre, inverse), scale_of(row.channel, c), shift_of(row.channel, c));
 }
 
 void store_values(Row row, uint c, vec4 y, Centre centre, float inverse) {
@@ -275,7 +203,7 @@ void store_values(Row row, uint c, vec4 y, Centre centre, float inverse) {
 }
 
 void store_scaled_values(Row row, uint first, uint step, Centre centre, float inverse) {
-    for (uint c = first; c < row_vectors(); c += step)
+    for (uint c = first; has_results() && c < row_vectors(); c += step)
         store_values(row, c, scaled_values(row, c), centre, inverse);
 }
 

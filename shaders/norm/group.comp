@@ -58,8 +58,8 @@ bool is_there(uint i) {
 void keep_weights(Row row) {
     [[unroll]] for (uint i = 0u; i < KEPT; ++i)
         if (is_there(i)) {
-            scales[i] = scale_of(row, vector(i));
-            shifts[i] = shift_of(row, vector(i));
+            scales[i] = scale_of(row.channel, vector(i));
+            shifts[i] = shift_of(row.channel, vector(i));
         }
 }
 
@@ -121,11 +121,11 @@ void do_row(Row row) {
         return;
     }
     float inverse = inverse_of(variance_);
-    if (COLS > 0u) {
+    if (has_results() && COLS > 0u) {
         [[unroll]] for (uint i = 0u; i < KEPT; ++i)
             if (is_there(i))
                 store_kept(row, i, kept[i], centre, inverse);
-    } else {
+    } else if (has_results()) {
         for (uint i = 0u; i < count; ++i)
             if (vector(i) < vectors)
                 store_values(row, vector(i), later_values(row, vector(i)), centre, inverse);

@@ -60,13 +60,14 @@ void main() {
     }
     float inverse = inverse_of(variance_);
 #if VKA_GROUPS
-    for (uint c = 0u; c < vectors; ++c)
+    for (uint c = 0u; has_results() && c < vectors; ++c)
         store_values(row, c, later_values(row, c), centre, inverse);
 #else
     uint carry = 0u;
-    for (uint c = 0u; c < vectors; ++c)
+    for (uint c = 0u; has_results() && c < vectors; ++c)
         out_stream4(row.out_, p.out_.d, c, p.cols, fast(), result(row, later_values(row, c), c, centre, inverse), carry);
-    out_stream4(row.out_, p.out_.d, vectors, p.cols, fast(), vec4(0.0), carry);
+    if (has_results())
+        out_stream4(row.out_, p.out_.d, vectors, p.cols, fast(), vec4(0.0), carry);
 #endif
     store_statistics(row, centre, inverse, 1.0);
 }

@@ -24,6 +24,31 @@ VKA_STRUCT(vka_norm_params) {
 }
 VKA_END(vka_norm_params);
 
+/* Gradients of one, behind its own parameters: statistics are taken by its kernels. */
+VKA_STRUCT(vka_norm_gradient_params) {
+    vka_strides d_out;
+    vka_strides d_sum;
+    vka_strides d_x;
+    vka_strides x_column;     /* of groups: of a batch entry, nothing, position and channel */
+    vka_strides d_out_column;
+    VKA_UINT_ columns;        /* of weights: all                                              */
+    VKA_UINT_ chunk;          /* rows, or positions, whose sum is one row of partial sums     */
+    VKA_UINT_ chunks;         /* of all; each has a row of partial sums                       */
+    VKA_UINT_ bias_partials;  /* where those of biases begin behind those of weights          */
+    VKA_UINT_ d_weight_stride;
+    VKA_UINT_ d_bias_stride;
+    VKA_UINT_ positions;      /* of groups                                                    */
+    VKA_UINT_ entry_chunks;   /* of groups whose positions lie side by side: of a batch entry */
+}
+VKA_END(vka_norm_gradient_params);
+
+#ifndef VKA_GLSL
+typedef struct vka_norm_backward_params {
+    vka_norm_params norm;
+    vka_norm_gradient_params gradient;
+} vka_norm_backward_params;
+#endif
+
 /* Weights and biases are the role VKA_ROLE_TABLE. */
 #define VKA_FLAG_WEIGHT       128 /* norms: optional tensors                                               */
 #define VKA_FLAG_BIAS         256
@@ -34,6 +59,8 @@ VKA_END(vka_norm_params);
 #define VKA_FLAG_RMS          16384 /* norms: of squares, not of deviations from the mean              */
 #define VKA_FLAG_ZERO_CENTRED 32768 /* norms: weights are what there is above 1                         */
 #define VKA_FLAG_CHANNELS_LAST 65536 /* groups: a run is a position's channels, not a channel's positions */
+#define VKA_FLAG_STATISTICS    131072 /* norms: nothing else is wanted                                    */
+#define VKA_FLAG_ACCUMULATE    262144 /* gradients of weights and biases are added to what is there       */
 
 /* Bindings, after VKA_BIND_X. */
 #define VKA_BIND_RESIDUAL   2
@@ -43,5 +70,17 @@ VKA_END(vka_norm_params);
 #define VKA_BIND_BIAS       6
 #define VKA_BIND_STATS_MEAN 7
 #define VKA_BIND_STATS_INV  8
+/* Of gradients of rows; partial sums of columns stand in place of d_x. */
+#define VKA_BIND_NORM_D_X      4
+#define VKA_BIND_NORM_PARTIALS 4
+#define VKA_BIND_NORM_D_OUT    5
+#define VKA_BIND_NORM_D_SUM    6
+/* Of what is made of partial sums. */
+#define VKA_BIND_D_WEIGHT 2
+#define VKA_BIND_D_BIAS   3
+
+/* Types of gradients of weights and biases. */
+#define VKA_ROLE_D_WEIGHT 4
+#define VKA_ROLE_D_BIAS   5
 
 #endif

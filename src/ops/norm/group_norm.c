@@ -28,60 +28,18 @@ static const vka__number numbers[NUMBERS] = {
     [EPSILON] = {"epsilon", DESC(epsilon), VKA__NUMBER_F32, true, 1e-30, VKA__FINITE, 1e-5, NULL},
     [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_NORM_PATH_GROUP, 0, "vka_norm_path"},
 };
-static const vka__limit limits[] = {{'C', 1, UINT32_MAX}, {'P', 1, UINT32_MAX}, {0}};
+static const vka__limit limits[] = VKA__GROUPS_LIMITS;
 
 static vka_status sizes(vka__call *c) {
-    uint32_t groups = VKA__DESC(c, vka_group_norm_desc)->groups;
-    if (!groups)
-        return vka__call_fail(c, VKA_INVALID, "groups", "is 0, but is required");
-    vka__call_bind_letter(c, 'G', groups);
-    return VKA_OK;
+    return vka__groups_sizes(c, VKA__DESC(c, vka_group_norm_desc)->groups);
 }
 
 static vka_status check(vka__call *c) {
-    uint32_t channels = vka__call_letter(c, 'C'), groups = vka__call_letter(c, 'G'), n = vka__call_letter(c, 'P');
     const vka__view *weight = &c->view[WEIGHT], *bias = &c->view[BIAS];
-    if (channels % groups)
-        return vka__call_fail(c, VKA_INVALID, "groups", "is %u, but must divide C = %u", groups, channels);
-    if (n > VKA_GROUP_NORM_MAX / (channels / groups))
-        return vka__call_fail(c, VKA_INVALID, "x", "a group has %u channels of %u elements, but at most %u elements",
-                              channels / groups, n, VKA_GROUP_NORM_MAX);
     if (weight->present && bias->present && bias->dtype != weight->dtype)
         return vka__call_fail(c, VKA_INVALID, "bias", "dtype is %s, but must be that of weight",
                               vka__dtype_name(bias->dtype));
-    return vka__call_check_rows(c, X, (const uint32_t[]){1, vka__call_letter(c, 'B'), groups});
-}
-
-/* ---- views: a group is a row of several runs ------------------------------------------------------------------- */
-
-/* Do channels lie closer together than positions? */
-static bool channels_last(const vka__view *x) {
-    return x->shape[3] > 1 && x->shape[2] > 1 && x->stride[2] < x->stride[3];
-}
-
-/* [B, C, P] as [B, G, runs, run]. */
-static void split_groups(vka__view *v, uint32_t groups, bool last) {
-    uint32_t channels = v->shape[2] / groups, positions = v->shape[3];
-    uint64_t channel = v->stride[2], position = v->stride[3];
-    *v = (vka__view){
-        v->present,
-        v->source,
-        v->dtype,
-        v->size,
-        v->block,
-        v->offset,
-        {v->shape[1], groups, last ? positions : channels, last ? channels : positions},
-        {v->stride[1], groups > 1 ? channels * channel : 0, last ? position : channel, last ? channel : position}};
-}
-
-/* [B, G] as [B, G, 1, 1]. */
-static void split_statistic(vka__view *v) {
-    for (uint32_t i = 0; i < 2 && v->present; ++i) {
-        v->shape[i] = v->shape[i + 2];
-        v->stride[i] = v->stride[i + 2];
-        v->shape[i + 2] = 1;
-        v->stride[i + 2] = 0;
-    }
+    return vka__groups_check(c);
 }
 
 /* ---- plan ------------------------------------------------------------------------------------------------------ */
@@ -95,52 +53,24 @@ static uint32_t flags_of(const vka__call *c, bool last) {
     return flags | (last ? VKA_FLAG_CHANNELS_LAST : 0) | (vka__call_vec4(c, vectors) ? VKA_FLAG_VEC4 : 0);
 }
 
-static void fill_params(const vka__call *c, uint32_t channels) {
-    const vka__view *x = &c->view[X];
-    vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
-    params->weight_stride = (uint32_t)c->view[WEIGHT].stride[3];
-    params->bias_stride = (uint32_t)c->view[BIAS].stride[3];
-    params->epsilon = (float)c->number[EPSILON];
-    params->cols = x->shape[2] * x->shape[3];
-    params->inner = x->shape[3];
-    params->inner_vectors = vka__div_up(x->shape[3], 4);
-    params->outer = x->shape[2];
-    params->channels = channels;
-}
-
 static bool plan(vka__call *c) {
-    static const vka__row_kernels kernels = {VKA__group_norm_lane, VKA__group_norm_group, VKA__group_norm_group_sg, 0,
-                                             0};
     uint32_t groups = vka__call_letter(c, 'G'), channels = vka__call_letter(c, 'C') / groups;
-    bool last = channels_last(&c->view[X]);
-    split_groups(&c->view[X], groups, last);
-    split_groups(&c->view[OUT], groups, last);
-    split_statistic(&c->view[MEAN]);
-    split_statistic(&c->view[INVERSE]);
-    const vka__view *x = &c->view[X];
-    if (!x->shape[0])
+    bool last = vka__groups_channels_last(&c->view[X]);
+    vka__groups_split(&c->view[X], groups, last);
+    vka__groups_split(&c->view[OUT], groups, last);
+    vka__groups_split_statistic(&c->view[MEAN]);
+    vka__groups_split_statistic(&c->view[INVERSE]);
+    if (!c->view[X].shape[0])
         return true;
-    uint32_t part[] = {x->shape[0], groups, x->shape[2]}, columns = 4 * vka__div_up(x->shape[3], 4) * x->shape[2];
-    vka__row_problem problem = {.path = PATH, .cols = columns, .most = columns > 65536 ? 512 : 256};
-    c->rows = vka__rows_of((const uint32_t[]){x->shape[0], groups, 1}, 1, vka__rows_add_key(c, &kernels, &problem));
-    for (uint32_t i = 0; i < ARGS; ++i)
-        if (c->view[i].present && args[i].extent == VKA__CUSTOM && !vka__cut_to_binding(c->caps, &c->view[i], 3, part))
-            return vka__refuse_span(c->caps, args[i].name, "one group", &c->refusal);
-    if (!vka__call_sees_whole(c))
+    uint32_t group_rows = vka__groups_add_key(c, &vka__group_norm_kernels, PATH);
+    if (!vka__groups_plan(c, group_rows))
         return false;
-    c->rows.part[0] = part[0];
-    c->rows.part[1] = part[1];
-    vka__rows_cut(c->caps, &c->rows);
-    part[0] = c->rows.part[0];
-    part[1] = c->rows.part[1];
-    for (uint32_t i = 0; i < ARGS; ++i)
-        if (args[i].strides != VKA__NONE)
-            *(vka_strides *)(void *)(c->params + args[i].strides) = vka__box_strides(&c->view[i], part);
-    fill_params(c, channels);
+    vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
+    params->bias_stride = (uint32_t)c->view[BIAS].stride[3];
+    vka__groups_fill(c, WEIGHT, channels, params);
     c->key[0].spec[VKA_SPEC_FLAGS] = flags_of(c, last);
     c->key[0].spec[VKA_SPEC_TYPES] =
         vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, vka__call_has(c, WEIGHT) ? WEIGHT : BIAS, VKA_ROLE_TABLE);
-    c->dispatches = vka__volume(c->rows.parts);
     return true;
 }
 
@@ -148,10 +78,8 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     uint32_t begin[3], size[3];
     vka__rows_at(&c->rows, index, begin, size, out);
     for (uint32_t i = 0; i < ARGS; ++i)
-        if (args[i].extent == VKA__CUSTOM) {
-            size[2] = c->view[i].shape[2]; /* all of a group */
-            vka__call_bind_box(c, i, begin, size, out);
-        }
+        if (args[i].extent == VKA__CUSTOM)
+            vka__groups_bind(c, i, begin, size, out);
     vka__call_bind_whole(c, ~0u, out);
 }
 

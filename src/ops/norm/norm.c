@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/norm/norm.h"
 
+const vka__row_kernels vka__norm_kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg, 16, 16};
+
 vka_status vka__norm_check(vka__call *c) {
     if (vka__call_has(c, VKA__NORM_SUM) && !vka__call_has(c, VKA__NORM_RESIDUAL))
         return vka__call_fail(c, VKA_INVALID, "sum", "needs residual");
@@ -25,14 +27,13 @@ static uint32_t flags_of(const vka__call *c) {
 bool vka__norm_plan(vka__call *c, uint32_t bias, uint32_t flags) {
     const vka__view *x = &c->view[VKA__NORM_X], *weight = &c->view[VKA__NORM_WEIGHT];
     vka_norm_params *params = VKA__PARAMS(c, vka_norm_params);
-    static const vka__row_kernels kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg, 16, 16};
     flags |= flags_of(c);
     vka__row_problem problem = {.path = VKA__NORM_PATH,
                                 .rows = vka__volume(x->shape),
                                 .cols = x->shape[3],
                                 .most = 256,
                                 .vec4 = flags & VKA_FLAG_VEC4};
-    uint32_t group_rows = vka__rows_add_key(c, &kernels, &problem);
+    uint32_t group_rows = vka__rows_add_key(c, &vka__norm_kernels, &problem);
     c->key[0].spec[VKA_SPEC_FLAGS] = flags;
     c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, VKA__NORM_X, VKA_ROLE_X) |
                                      vka__call_type(c, weight->present ? VKA__NORM_WEIGHT : bias, VKA_ROLE_TABLE);

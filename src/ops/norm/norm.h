@@ -63,6 +63,36 @@ enum { VKA__NORM_EPSILON, VKA__NORM_PATH, VKA__NORM_NUMBERS };
         }                                                                                                              \
     }
 
+extern const vka__row_kernels vka__norm_kernels, vka__group_norm_kernels;
+
+/* ---- groups.c: a group is a row of several runs; the tensor that is normalised is VKA__NORM_X ----------------------
+ */
+
+#define VKA__GROUPS_LIMITS                                                                                             \
+    {                                                                                                                  \
+        {'C', 1, UINT32_MAX}, {'P', 1, UINT32_MAX}, {                                                                  \
+            0                                                                                                          \
+        }                                                                                                              \
+    }
+/* Binds G; what tables can't say of [B, C, P] in G groups. */
+vka_status vka__groups_sizes(vka__call *call, uint32_t groups);
+vka_status vka__groups_check(vka__call *call);
+/* Do channels lie closer together than positions? */
+bool vka__groups_channels_last(const vka__view *x);
+/* [B, C, P] as [B, G, runs, run]; [B, G] as [B, G, 1, 1]. */
+void vka__groups_split(vka__view *view, uint32_t groups, bool last);
+void vka__groups_split_statistic(vka__view *view);
+/* As vka__rows_add_key. */
+uint32_t vka__groups_add_key(vka__call *call, const vka__row_kernels *kernels, uint32_t path);
+/* As vka__rows_plan: cuts all tensors that have strides among the parameters into boxes of groups. */
+bool vka__groups_plan(vka__call *call, uint32_t group_rows);
+/* All but biases. */
+void vka__groups_fill(const vka__call *call, uint32_t weight, uint32_t channels, vka_norm_params *params);
+void vka__groups_bind(const vka__call *call, uint32_t arg, const uint32_t begin[3], const uint32_t size[3],
+                      vka__dispatch *out);
+
+/* ---- norm.c ------------------------------------------------------------------------------------------------------ */
+
 vka_status vka__norm_check(vka__call *call);
 /* `bias`: the argument, or VKA__NORM_WEIGHT where there is none; `flags`: VKA_FLAG_* of what is particular. */
 bool vka__norm_plan(vka__call *call, uint32_t bias, uint32_t flags);

@@ -1,6 +1,6 @@
 /* ONNX LayerNormalization, opset 17 on, as one vka_layer_norm over [rows, columns], and RMSNormalization, opset 23 on,
  * which has less of the same, as one vka_rms_norm (onnx/defs/nn/defs.cc). PyTorch's layer_norm and rms_norm are those
- * over the last dimension. SPDX-License-Identifier: MIT */
+ * over the last dimension, and have gradients. SPDX-License-Identifier: MIT */
 #include <vkattn/norm.h>
 
 #include <stdlib.h>
@@ -120,30 +120,69 @@ static bool describe(problem *p) {
     return true;
 }
 
+/* The operations, which layer norm's descriptions serve. */
+typedef struct norm {
+    vka_status (*record)(vka_recorder *recorder, const vka_layer_norm_desc *d);
+    vka_status (*backward)(vka_recorder *recorder, const vka_layer_norm_backward_desc *d);
+} norm;
+
 static vka_status record_rms_norm(vka_recorder *recorder, const vka_layer_norm_desc *d) {
     return vka_rms_norm(recorder,
                         &(vka_rms_norm_desc){.x = d->x, .out = d->out, .weight = d->weight, .epsilon = d->epsilon});
 }
 
-static void run(gpu *g, const op_case *c, result *r,
-                vka_status (*record)(vka_recorder *recorder, const vka_layer_norm_desc *d)) {
+static vka_status record_rms_norm_backward(vka_recorder *recorder, const vka_layer_norm_backward_desc *d) {
+    return vka_rms_norm_backward(recorder, &(vka_rms_norm_backward_desc){.x = d->x,
+                                                                         .d_out = d->d_out,
+                                                                         .weight = d->weight,
+                                                                         .epsilon = d->epsilon,
+                                                                         .d_x = d->d_x,
+                                                                         .d_weight = d->d_weight});
+}
+
+/* Of PyTorch's, which are over the last dimension: tensors are as they lie. */
+static void run_backward(const problem *p, const norm *n) {
+    const case_tensor *x = &p->c->inputs[IN_X];
+    const uint32_t *last = &x->dims[x->rank - 1];
+    gpu *g = p->g;
+    if (!case_has_shape(case_input_gradient(p->c, "d_y"), x->rank, x->dims, p->r) ||
+        !case_has_shape(case_output_gradient(p->c, "d_x"), x->rank, x->dims, p->r) ||
+        !case_has_shape(case_output_gradient(p->c, "d_weight"), 1, last, p->r) ||
+        !case_has_shape(case_output_gradient(p->c, "d_bias"), 1, last, p->r) || !gpu_begin_backward(g, p->c, p->r)) {
+        return;
+    }
+    vka_layer_norm_backward_desc d = {.x = gpu_tensor(g, x),
+                                      .d_out = gpu_input_gradient(g, p->c, "d_y"),
+                                      .weight = p->desc.weight,
+                                      .d_x = gpu_output_gradient(g, p->c, "d_x", x->type->dtype),
+                                      .d_weight = gpu_output_gradient(g, p->c, "d_weight", x->type->dtype),
+                                      .d_bias = gpu_output_gradient(g, p->c, "d_bias", x->type->dtype),
+                                      .epsilon = p->desc.epsilon};
+    (void)(gpu_run(g, n->backward(g->recorder, &d), p->r) && gpu_check_gradient(g, p->c, "d_x", &d.d_x, p->r) &&
+           gpu_check_gradient(g, p->c, "d_weight", &d.d_weight, p->r) &&
+           gpu_check_gradient(g, p->c, "d_bias", &d.d_bias, p->r));
+}
+
+static void run(gpu *g, const op_case *c, result *r, const norm *n) {
     problem p = {.g = g, .c = c, .r = r};
     const case_tensor *want = c->outputs;
     gpu_begin(g);
-    if (describe(&p) && gpu_run(g, record(g->recorder, &p.desc), r)) {
+    if (describe(&p) && gpu_run(g, n->record(g->recorder, &p.desc), r)) {
         bool ok = gpu_check(g, p.desc.out.buffer, p.desc.out.dtype, &want[OUT_Y], r);
         ok = ok && gpu_check(g, p.desc.mean.buffer, VKA_F32, &want[OUT_MEAN], r);
-        (void)(ok && gpu_check(g, p.desc.inv_std.buffer, VKA_F32, &want[OUT_INV_STD], r));
+        if (ok && gpu_check(g, p.desc.inv_std.buffer, VKA_F32, &want[OUT_INV_STD], r)) {
+            run_backward(&p, n);
+        }
     }
     gpu_end(g);
 }
 
 static void run_layer_norm(gpu *g, const op_case *c, result *r) {
-    run(g, c, r, vka_layer_norm);
+    run(g, c, r, &(norm){vka_layer_norm, vka_layer_norm_backward});
 }
 
 static void run_rms_norm(gpu *g, const op_case *c, result *r) {
-    run(g, c, r, record_rms_norm);
+    run(g, c, r, &(norm){record_rms_norm, record_rms_norm_backward});
 }
 
 const operation group_norm[] = {
