@@ -261,6 +261,15 @@ static vka_softmax_backward_desc softmax_backward(record_memory *m) {
     return (vka_softmax_backward_desc){.out = T(VKA_F16, QUERIES, WIDTH), .d_out = x, .d_x = x};
 }
 
+static vka_cross_entropy_backward_desc cross_entropy_backward(record_memory *m) {
+    vka_tensor logits = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_cross_entropy_backward_desc){.logits = logits,
+                                             .targets = T(VKA_I32, QUERIES),
+                                             .lse = T(VKA_F32, QUERIES),
+                                             .d_total = T(VKA_F32, 1),
+                                             .d_logits = logits};
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 size_t bench_record_workspace(vka_operation operation) {
@@ -271,6 +280,8 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_capsule_routing_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY:
         return offsetof(vka_cross_entropy_desc, workspace);
+    case VKA_OPERATION_CROSS_ENTROPY_BACKWARD:
+        return offsetof(vka_cross_entropy_backward_desc, workspace);
     case VKA_OPERATION_GROUP_NORM_BACKWARD:
         return offsetof(vka_group_norm_backward_desc, workspace);
     case VKA_OPERATION_LAYER_NORM_BACKWARD:

@@ -33,6 +33,23 @@ typedef struct vka_cross_entropy_desc {
     vka_workspace workspace; /* scratch memory, needed for total; all zero: the recorder's own */
 } vka_cross_entropy_desc;
 
+/* The gradient of a cross entropy. `..` are any dimensions, up to three. */
+typedef struct vka_cross_entropy_backward_desc {
+    vka_tensor logits;  /* required: [.., V]; f32, f16 or bf16; V is 1 .. 2^24 */
+    vka_tensor targets; /* required: i32, logits' shape without the last dimension (rank 1: [1]): classes, 0 .. V - 1 */
+    vka_tensor lse;     /* optional: f32, as targets: as vka_cross_entropy stored it; absent: computed again          */
+    vka_tensor d_loss;  /* optional: f32, as targets: the gradient of loss                                            */
+    vka_tensor d_lse;   /* optional: f32, as targets: the gradient of lse                                             */
+    vka_tensor d_total; /* optional: f32 [1]: the gradient of total. One of d_loss, d_lse and d_total must be there   */
+    vka_tensor d_logits;     /* required: logits' shape; f32, f16 or bf16; may be the very same view as logits     */
+    vka_reduction reduction; /* of total */
+    float label_smoothing;   /* as vka_cross_entropy had it, like what follows */
+    int32_t ignore_index;
+    bool has_ignore_index;
+    vka_softmax_path path;
+    vka_workspace workspace; /* scratch memory, needed for the mean; all zero: the recorder's own */
+} vka_cross_entropy_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -56,5 +73,19 @@ typedef struct vka_cross_entropy_desc {
  *         workspace, is larger than a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(cross_entropy, CROSS_ENTROPY)
+
+/* d_logits = (d + d_lse) * softmax(logits) - d * target, d = d_loss + d_total, which the mean divides by the rows that
+ * count; the target is 1 at its class, with label smoothing s: 1 - s there, and s / V everywhere. In f32; logits are
+ * read once where lse is given, otherwise twice, and may be overwritten. What of d_loss, d_lse and d_total is absent
+ * is 0.
+ *
+ *     vka_cross_entropy_backward(recorder, &(vka_cross_entropy_backward_desc){.logits = x, .targets = ids, .lse = lse,
+ *                                                                             .d_total = one, .d_logits = dx});
+ *
+ * Edges: of an ignored row d is 0, and without d_lse its logits are not read. A target that is no class and not ignored
+ * makes its row's d_logits NaN, as do NaN and +inf among its logits. A row of nothing but -inf is 0. Rows = 0 records
+ * nothing and succeeds. Records and returns; the rest as vka_cross_entropy. Threads: one thread per recorder at a
+ * time. */
+VKA_OPERATION_FUNCTIONS(cross_entropy_backward, CROSS_ENTROPY_BACKWARD)
 
 #endif

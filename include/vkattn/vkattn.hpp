@@ -156,10 +156,11 @@ inline status check(vka_status code) VKATTN_NOEXCEPT {
  * are its fields; of the others none can be called. */
 /* clang-format off */
 #define VKATTN_FIELDS(X)                                                                                               \
-    X(a) X(a_lse) X(activation) X(again) X(ahead) X(alibi_slopes) X(allocator) X(alpha) X(api_version) X(append)       \
-    X(arena) X(arena_bytes) X(attention) X(attention_factor) X(b) X(b_lse) X(beta) X(beta_fast) X(beta_slow) X(bias)   \
-    X(bidirectional) X(bigbird) X(bits) X(block) X(blocks) X(bucket_count) X(buckets) X(build) X(cache) X(cache_size)  \
-    X(causal) X(chunks) X(content_bias) X(cos) X(cosine_scale) X(coupling) X(cross) X(debug_labels) X(decay)           \
+    X(a) X(a_lse) X(accumulate) X(activation) X(again) X(ahead) X(alibi_slopes) X(allocator) X(alpha) X(api_version)   \
+    X(append) X(arena) X(arena_bytes) X(attention) X(attention_factor) X(b) X(b_lse) X(beta) X(beta_fast) X(beta_slow) \
+    X(bias) X(bidirectional) X(bigbird) X(bits) X(block) X(blocks) X(bucket_count) X(buckets) X(build) X(cache)        \
+    X(cache_size) X(causal) X(chunks) X(content_bias) X(cos) X(cosine_scale) X(coupling) X(cross) X(d_bias)            \
+    X(d_logits) X(d_loss) X(d_lse) X(d_out) X(d_sum) X(d_total) X(d_weight) X(d_x) X(debug_labels) X(decay)            \
     X(determinism) X(device) X(diagonal) X(diagonal_offset) X(dims) X(documents) X(down) X(dropout) X(enabled)         \
     X(epsilon) X(factor) X(feed_forward) X(fence) X(first_head) X(fixed) X(fn) X(frequency_scale) X(gate)              \
     X(get_instance_proc_addr) X(global) X(grid) X(groups) X(has_ignore_index) X(heads) X(history) X(ids)               \

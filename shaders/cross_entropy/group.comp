@@ -12,6 +12,8 @@
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 
+#define VKA_PARTS float
+#include "group_reduction.glsl"
 #include "softmax_group.glsl"
 
 void main() {

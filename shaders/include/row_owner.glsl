@@ -44,5 +44,3 @@ uint vector(uint i) {
 #endif
 
 const uint KEPT = COLS > 0u ? COLS : 1u;
-// Sums are taken of blocks of vectors, and then of blocks' sums: one long sum of a long row would lose digits.
-const uint BLOCK = 64u;

@@ -1,8 +1,5 @@
-// The softmax of a row that a workgroup shares. Expects GROUP_SIZE, VKA_SUBGROUP and softmax.glsl.
+// The softmax of a row that a workgroup shares. Expects softmax.glsl, and group_reduction.glsl of floats.
 // SPDX-License-Identifier: MIT
-
-#define VKA_PARTS float
-#include "group_reduction.glsl"
 
 VKA_GROUP_REDUCTION(group_max, subgroupMax, max, LOWEST)
 

@@ -26,6 +26,9 @@ VKA_READERS(d_sum, VKA_BIND_NORM_D_SUM, X_TYPE)
 VKA_WORD_READERS(d_sum, X_TYPE)
 #endif
 
+// Sums are taken of blocks, and then of blocks' sums: one long sum of a long row would lose digits.
+const uint BLOCK = 64u;
+
 struct Row {
     uint x, residual, d_out, d_sum, d_x; // first element of the row in each tensor
     uint channel;                        // of groups: the first

@@ -33,6 +33,9 @@ VKA_WRITERS(dx, DX_TYPE)
 VKA_WORD_WRITERS(dx, DX_TYPE)
 VKA_ROW_STREAM(dx, DX_TYPE)
 
+// Sums are taken of blocks, and then of blocks' sums: one long sum of a long row would lose digits.
+const uint BLOCK = 64u;
+
 struct Row {
     uint y, g, dx; // first element of the row in each tensor
     uint live;     // columns before its length

@@ -19,6 +19,8 @@ layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 layout(constant_id = VKA_SPEC_COLS) const uint COLS = 0u;
 layout(constant_id = VKA_SPEC_BR) const uint BR = 1u;
 
+#define VKA_PARTS float
+#include "group_reduction.glsl"
 #include "softmax_group.glsl"
 
 const uint KEPT = COLS > 0u ? COLS : 1u;

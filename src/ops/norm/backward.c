@@ -74,7 +74,7 @@ static uint32_t add_statistics_key(vka__call *c, bool last) {
 
 static uint32_t add_d_x_key(vka__call *c, bool last) {
     static const vka__row_kernels of_rows = {VKA__norm_backward_lane, VKA__norm_backward_group,
-                                             VKA__norm_backward_group_sg, 8, 16},
+                                             VKA__norm_backward_group_sg, 8, 0},
                                   of_groups = {VKA__group_norm_backward_lane, VKA__group_norm_backward_group,
                                                VKA__group_norm_backward_group_sg, 0, 0};
     vka__norm_backward_state *s = STATE(c);
