@@ -11,7 +11,7 @@ layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 layout(constant_id = VKA_SPEC_BC) const uint BC = 8u;
 
-layout(set = 0, binding = VKA_BIND_NORM_PARTIALS, std430) writeonly buffer Partials {
+layout(set = 0, binding = VKA_BIND_NORM_PARTIALS, std430) buffer Partials {
     float partials[];
 };
 
@@ -81,14 +81,10 @@ uint row_count() {
 
 #endif
 
+// push.h0 = 1: on top of what an earlier dispatch has put there.
 void put(uint at, uint count, vec4 sums) {
-    partials[at] = sums.x;
-    if (count > 1u)
-        partials[at + 1u] = sums.y;
-    if (count > 2u)
-        partials[at + 2u] = sums.z;
-    if (count > 3u)
-        partials[at + 3u] = sums.w;
+    for (uint i = 0u; i < min(count, 4u); ++i)
+        partials[at + i] = sums[i] + (push.h0 == 1u ? partials[at + i] : 0.0);
 }
 
 // Chunk `chunk` of this dispatch, the vector v of its columns.
@@ -113,7 +109,7 @@ void do_chunk(uint chunk, uint v) {
         put(at + b.bias_partials, c.count - 4u * v, biases);
 }
 
-// push.b0: chunks of this dispatch; z0: the first of them; row0: the first column. Of groups x0, y0: batch entries, groups.
+// push.b0: chunks of this dispatch; z0: the first of them; row0: the first column; h0: see put. Of groups x0, y0: batch entries, groups.
 void main() {
     uint across = gl_LocalInvocationIndex % BC, down = gl_LocalInvocationIndex / BC;
     uint vectors = (columns_of(0u).count + 3u) / 4u;

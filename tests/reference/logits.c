@@ -113,3 +113,23 @@ void ref_softmax_backward_naive_row(const ref_softmax_backward *s, vka_dtype dty
         d_x[c] = ref_round(dtype, is_hidden(s, c) ? 0 : scale * (s->log ? g - expf(y) * sum : y * (g - sum)));
     }
 }
+
+void ref_logits_loss_backward(const ref_logits *s, uint32_t target, double smoothing, double d_loss, double d_lse,
+                              double *d_x) {
+    state t = state_of(s);
+    for (uint32_t c = 0; c < s->cols; c++) {
+        double p = t.sum == 0 ? 0 : exp((double)s->x[c] - t.maximum) / t.sum;
+        double wanted = smoothing / s->cols + (c == target ? 1 - smoothing : 0);
+        d_x[c] = t.sum == 0 ? 0 : d_loss * (p - wanted) + d_lse * p;
+    }
+}
+
+void ref_logits_naive_loss_backward(const ref_logits *s, uint32_t target, float smoothing, vka_dtype dtype,
+                                    float d_loss, float d_lse, float *d_x) {
+    float maximum = naive_maximum(s), sum = naive_sum(s, maximum);
+    for (uint32_t c = 0; c < s->cols; c++) {
+        float p = expf(s->x[c] - maximum) / sum;
+        float wanted = smoothing / (float)s->cols + (c == target ? 1 - smoothing : 0);
+        d_x[c] = ref_round(dtype, d_loss * (p - wanted) + d_lse * p);
+    }
+}

@@ -142,6 +142,17 @@ void ref_norm_row(const ref_norm *n, vka_dtype dtype, uint32_t row, double *out,
 void ref_norm_naive_row(const ref_norm *n, vka_dtype dtype, uint32_t row, float *out, float *sum, float *mean,
                         float *inv_std);
 
+/* Gradients of one row. In float64: d_x [cols]; d_weight and d_bias [cols] get the row's part added. d_out and d_sum
+ * [rows, cols]; d_sum may be NULL. */
+void ref_norm_backward_row(const ref_norm *n, vka_dtype dtype, uint32_t row, const float *d_out, const float *d_sum,
+                           double *d_x, double *d_weight, double *d_bias);
+/* The same with f32 arithmetic and d_x rounded to storage. */
+void ref_norm_naive_backward_row(const ref_norm *n, vka_dtype dtype, uint32_t row, const float *d_out,
+                                 const float *d_sum, float *d_x, float *d_weight, float *d_bias);
+
+/* By how much `value` changes with *at: a central difference. */
+double ref_slope(float *at, double (*value)(const void *user), const void *user);
+
 /* A row of logits, of which there is a softmax or its logarithm. */
 typedef struct ref_logits {
     uint32_t cols, live; /* columns from `live` on are hidden */
@@ -168,6 +179,11 @@ void ref_softmax_backward_naive_row(const ref_softmax_backward *s, vka_dtype dty
 /* Cross entropy with label smoothing; scale is 1 and everything is live. */
 double ref_logits_loss(const ref_logits *s, uint32_t target, double smoothing);
 float ref_logits_naive_loss(const ref_logits *s, uint32_t target, float smoothing);
+/* d_x [cols] of gradients of the loss and of the log-sum-exp. */
+void ref_logits_loss_backward(const ref_logits *s, uint32_t target, double smoothing, double d_loss, double d_lse,
+                              double *d_x);
+void ref_logits_naive_loss_backward(const ref_logits *s, uint32_t target, float smoothing, vka_dtype dtype,
+                                    float d_loss, float d_lse, float *d_x);
 
 /* The columns of a row from the largest value to the smallest, of equal ones the lower first; NaN is the largest.
  * False: out of memory. */

@@ -72,6 +72,7 @@ typedef struct vka__norm_backward_state {
     uint32_t statistics_key, sums_key, reduce_key, d_x_key; /* pipelines                                          */
     uint32_t statistics_rows, d_x_rows;                     /* that a workgroup does                               */
     uint32_t boxes, box_chunks;                             /* dispatches of a step on rows; chunks of the largest */
+    uint32_t slots;                                         /* boxes that have partial sums of their own */
     uint64_t partials, partials_bytes;                      /* in the workspace                                    */
 } vka__norm_backward_state;
 

@@ -65,7 +65,9 @@ static void add_groups_key(vka__call *c, const vka__view *x, const vka__view *d_
     g->positions = vka__call_letter(c, 'P');
     g->x_column = column_strides(x);
     g->d_out_column = column_strides(d_out);
-    STATE(c)->runs = !vka__groups_channels_last(x) && !is_processor(c) && g->positions >= LEAST_POSITIONS;
+    uint64_t most = 8 * ((uint64_t)vka__call_letter(c, 'B') * columns(c) + ENOUGH_RUNS); /* bytes of partial sums */
+    STATE(c)->runs = !vka__groups_channels_last(x) && !is_processor(c) && g->positions >= LEAST_POSITIONS &&
+                     most <= vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) - 256;
     if (STATE(c)->runs) {
         add_runs_key(c, g->positions, vka__view_vec4(x) && vka__view_vec4(d_out));
         return;
@@ -108,16 +110,29 @@ static void choose_runs(vka__call *c) {
     g->chunks = vka__call_letter(c, 'B') * g->entry_chunks;
 }
 
-static void choose_chunks(vka__call *c) {
+/* Rows of partial sums that a binding sees. */
+static uint32_t most_chunks(const vka__call *c) {
+    bool both = vka__call_has(c, VKA__NORM_D_WEIGHT) && vka__call_has(c, VKA__NORM_D_BIAS);
+    uint64_t range = vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) - 256;
+    return (uint32_t)vka__min_u64(range / (4 * (uint64_t)columns(c) * (both ? 2 : 1)), UINT32_MAX);
+}
+
+/* Where not all boxes have rows of partial sums of their own, later ones add to those of earlier ones. */
+static bool choose_chunks(vka__call *c) {
     vka__norm_backward_state *s = STATE(c);
     vka_norm_gradient_params *g = GRADIENT(c);
-    const uint32_t *part = c->rows.part, *parts = c->rows.parts;
+    const uint32_t *part = c->rows.part, seen = most_chunks(c);
     uint64_t rows = s->kind.groups ? (uint64_t)vka__call_letter(c, 'B') * g->positions : vka__volume(c->rows.shape);
     uint64_t of_box = s->kind.groups ? (uint64_t)part[0] * g->positions : vka__volume(part);
     uint32_t most = vka__min_u32(vka__max_u32(ENOUGH / vka__div_up(columns(c), 4), 1), MOST_CHUNKS);
-    g->chunk = vka__max_u32((uint32_t)((rows + most - 1) / most), LEAST_CHUNK);
+    if (!seen)
+        return vka__refuse_span(c->caps, "workspace", "a row of sums of columns", &c->refusal);
+    uint64_t chunk = vka__max_u64((rows + most - 1) / most, LEAST_CHUNK);
+    g->chunk = (uint32_t)vka__max_u64(chunk, (of_box + seen - 1) / seen);
     s->box_chunks = (uint32_t)((of_box + g->chunk - 1) / g->chunk);
-    g->chunks = s->box_chunks * (s->kind.groups ? parts[0] : s->boxes);
+    s->slots = vka__min_u32(s->kind.groups ? c->rows.parts[0] : s->boxes, seen / s->box_chunks);
+    g->chunks = s->slots * s->box_chunks;
+    return true;
 }
 
 bool vka__norm_columns_plan(vka__call *c, uint64_t bytes) {
@@ -125,14 +140,12 @@ bool vka__norm_columns_plan(vka__call *c, uint64_t bytes) {
     vka_norm_gradient_params *g = GRADIENT(c);
     if (s->boxes && s->runs)
         choose_runs(c);
-    else if (s->boxes)
-        choose_chunks(c);
+    else if (s->boxes && !choose_chunks(c))
+        return false;
     bool both = vka__call_has(c, VKA__NORM_D_WEIGHT) && vka__call_has(c, VKA__NORM_D_BIAS);
     uint64_t each = (uint64_t)g->chunks * columns(c);
     s->partials = bytes;
     s->partials_bytes = vka__align_up(4 * each * (both ? 2 : 1), 256);
-    if (s->partials_bytes > vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32))
-        return vka__refuse_span(c->caps, "workspace", "sums of columns", &c->refusal);
     for (uint32_t i = VKA__NORM_D_WEIGHT; i <= VKA__NORM_D_BIAS; ++i)
         if (!vka__sees_all(c->caps, &c->view[i], c->op->args[i].name, &c->refusal))
             return false;
@@ -180,14 +193,12 @@ void vka__norm_columns_sums(const vka__call *c, uint64_t index, vka__dispatch *o
     bind_partials(c, VKA__WRITE, out);
     out->key = s->sums_key;
     out->push.b0 = s->box_chunks;
-    out->push.z0 = (uint32_t)index * s->box_chunks;
-    out->push.x0 = out->push.y0 = 0;
+    uint32_t box = s->kind.groups ? begin[0] / c->rows.part[0] : (uint32_t)index;
     if (s->kind.groups) {
         uint32_t of_group = channels / vka__call_letter(c, 'G');
         out->push.x0 = size[0];
         out->push.y0 = size[1];
         out->push.row0 = begin[1] * of_group;
-        out->push.z0 = begin[0] / c->rows.part[0] * s->box_chunks;
         channels = size[1] * of_group;
     }
     if (s->runs) {
@@ -196,6 +207,11 @@ void vka__norm_columns_sums(const vka__call *c, uint64_t index, vka__dispatch *o
         set_groups(c, channels, out->push.b0, out);
         return;
     }
+    bool adds = box >= s->slots;
+    out->push.z0 = box % s->slots * s->box_chunks;
+    out->push.h0 = adds;
+    if (adds)
+        out->binding[VKA_BIND_NORM_PARTIALS].access = VKA__READ_WRITE;
     uint32_t down = spec[VKA_SPEC_GROUP_SIZE] / spec[VKA_SPEC_BC];
     set_groups(c, vka__div_up(vka__div_up(channels, 4), spec[VKA_SPEC_BC]), vka__div_up(out->push.b0, down), out);
 }
