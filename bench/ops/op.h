@@ -120,6 +120,19 @@ void bench_layer_norm_reference(const bench_problem *p, uint64_t row, bench_row 
 void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *out);
 #define BENCH_NORM BENCH_ROWS, .suite = "norms", .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP)
 
+/* Of gradients of norms: d_out is BENCH_RESIDUAL; gradients of weights and biases lie in BENCH_BIAS, [2, cols], and are
+ * not compared, as they are no rows. */
+vka_tensor bench_norm_backward_tensor(const bench_case *c, bench_slot slot);
+vka_tensor bench_d_parameter(const bench_problem *p, uint32_t which, uint32_t count);
+void bench_layer_norm_backward_reference(const bench_problem *p, uint64_t row, bench_row *out);
+void bench_rms_norm_backward_reference(const bench_problem *p, uint64_t row, bench_row *out);
+#define BENCH_NORM_BACKWARD                                                                                            \
+    .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_norm_backward_tensor,                        \
+    .effort = bench_norm_backward_effort, .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP),           \
+    .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_RESIDUAL) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_BIAS) |        \
+             BENCH_BIT(BENCH_OUT)
+bench_effort bench_norm_backward_effort(const bench_case *c);
+
 /* Of operations on elements, whose second input, if they have one, is BENCH_RESIDUAL. */
 vka_tensor bench_elements_tensor(const bench_case *c, bench_slot slot);
 #define BENCH_ELEMENTS                                                                                                 \

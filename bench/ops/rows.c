@@ -58,3 +58,48 @@ void bench_layer_norm_reference(const bench_problem *p, uint64_t row, bench_row 
 void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *out) {
     norm_reference(p, true, row, out);
 }
+
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+vka_tensor bench_norm_backward_tensor(const bench_case *c, bench_slot slot) {
+    return slot == BENCH_WEIGHT ? vka_tensor_1d(NULL, c->dtype, c->cols)
+           : slot == BENCH_BIAS ? vka_tensor_2d(NULL, c->dtype, 2, c->cols)
+                                : vka_tensor_2d(NULL, c->dtype, c->rows, c->cols);
+}
+
+vka_tensor bench_d_parameter(const bench_problem *p, uint32_t which, uint32_t count) {
+    vka_tensor t = vka_tensor_1d(p->tensors[BENCH_BIAS].view.buffer, p->c->dtype, count);
+    t.offset = (uint64_t)which * count * vka_dtype_size(p->c->dtype);
+    return t;
+}
+
+bench_effort bench_norm_backward_effort(const bench_case *c) {
+    return (bench_effort){.ns = 80.0 * c->cols, .scratch = 2 * (size_t)c->cols};
+}
+
+static void norm_backward_reference(const bench_problem *p, bool rms, uint64_t row, bench_row *out) {
+    const bench_case *c = p->c;
+    ref_norm n = {.rows = c->rows,
+                  .cols = c->cols,
+                  .x = p->tensors[BENCH_X].host,
+                  .weight = p->tensors[BENCH_WEIGHT].host,
+                  .rms = rms,
+                  .epsilon = 1e-5};
+    const float *d_out = p->tensors[BENCH_RESIDUAL].host;
+    for (uint32_t i = 0; i < 2 * c->cols; i++) {
+        out->ref_scratch[i] = 0;
+        out->naive_scratch[i] = 0;
+    }
+    ref_norm_backward_row(&n, c->dtype, (uint32_t)row, d_out, NULL, out->ref[0], out->ref_scratch,
+                          out->ref_scratch + c->cols);
+    ref_norm_naive_backward_row(&n, c->dtype, (uint32_t)row, d_out, NULL, out->naive[0], out->naive_scratch,
+                                out->naive_scratch + c->cols);
+}
+
+void bench_layer_norm_backward_reference(const bench_problem *p, uint64_t row, bench_row *out) {
+    norm_backward_reference(p, false, row, out);
+}
+
+void bench_rms_norm_backward_reference(const bench_problem *p, uint64_t row, bench_row *out) {
+    norm_backward_reference(p, true, row, out);
+}

@@ -76,8 +76,8 @@ VKA_OPERATION_FUNCTIONS(cross_entropy, CROSS_ENTROPY)
 
 /* d_logits = (d + d_lse) * softmax(logits) - d * target, d = d_loss + d_total, which the mean divides by the rows that
  * count; the target is 1 at its class, with label smoothing s: 1 - s there, and s / V everywhere. In f32; logits are
- * read once where lse is given, otherwise twice, and may be overwritten. What of d_loss, d_lse and d_total is absent
- * is 0.
+ * read once where lse is given, otherwise twice, and may be overwritten. A given lse is one float: logits far from 0
+ * are as exact as it is. What of d_loss, d_lse and d_total is absent is 0.
  *
  *     vka_cross_entropy_backward(recorder, &(vka_cross_entropy_backward_desc){.logits = x, .targets = ids, .lse = lse,
  *                                                                             .d_total = one, .d_logits = dx});

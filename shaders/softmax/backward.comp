@@ -59,13 +59,14 @@ bool fast() {
 }
 
 struct Values {
-    vec4 y, g; // probabilities; gradients. Of hidden columns both are 0
+    vec4 y, g;    // probabilities; gradients
+    bvec4 hidden; // both are 0 there
 };
 
 // Vector c of a row; columns that are not live are not read.
 Values values_of(Row row, uint c) {
     if (4u * c >= row.live)
-        return Values(vec4(0.0), vec4(0.0));
+        return Values(vec4(0.0), vec4(0.0), bvec4(true));
     vec4 y = y_words4(row.y, p.y.d, c, p.cols, fast()), g = g_words4(row.g, p.g.d, c, p.cols, fast());
     bvec4 hidden = greaterThanEqual(4u * c + uvec4(0u, 1u, 2u, 3u), uvec4(row.live));
     if (has(VKA_FLAG_LOG)) {
@@ -74,7 +75,7 @@ Values values_of(Row row, uint c) {
     } else {
         hidden = bvec4(uvec4(hidden) | uvec4(equal(floatBitsToUint(y) & 0x7fffffffu, uvec4(0u))));
     }
-    return Values(mix(y, vec4(0.0), hidden), mix(g, vec4(0.0), hidden));
+    return Values(mix(y, vec4(0.0), hidden), mix(g, vec4(0.0), hidden), hidden);
 }
 
 // What a vector adds to the row's sum.
@@ -83,7 +84,8 @@ float part(Values v) {
 }
 
 vec4 gradient(Values v, float sum) {
-    return has(VKA_FLAG_LOG) ? p.scale * (v.g - v.y * sum) : p.scale * v.y * (v.g - sum);
+    vec4 d = has(VKA_FLAG_LOG) ? v.g - v.y * sum : v.y * (v.g - sum);
+    return mix(p.scale * d, vec4(0.0), v.hidden); // the sum may be NaN
 }
 
 void do_row(Row row) {

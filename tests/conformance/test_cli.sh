@@ -150,12 +150,14 @@ skip attribute 's/epsilon float/epsilonn float/' 'attribute epsilonn'
 skip old 's/opset 17/opset 16/' 'LayerNormalization came with opset 17'
 skip f64 's/X f32 2 2 x/X f64 2 1 x/' 'X is f64'
 
-# PyTorch's: the same norm with results in f64, as exact as the case says, and gradients that nothing computes yet.
+# PyTorch's: the same norm with results in f64, as exact as the case says, and its gradient, which is all but 0 where that of
+# the output is the output.
 one64='\000\000\000\000\000\000\360\077' minus64='\000\000\000\000\000\000\360\277'
 torch() {
     norm "$1"
     printf "$minus64$one64$one64$minus64" >"$work/$1/y.bin"
     printf "$one" >"$work/$1/one.bin"
+    head -c 32 /dev/zero >"$work/$1/zero.bin"
     cat >"$work/$1/case.txt" <<END
 op torch.layer_norm
 attr eps float 1e-6
@@ -165,15 +167,19 @@ input 0 x f32 2 2 x.bin
 input 1 weight f32 2 scale.bin
 input 2 d_y f32 2 2 x.bin
 output 0 y f64 2 2 y.bin
-output 1 d_x f64 2 2 y.bin
+output 1 d_x f64 2 2 zero.bin
 END
     sed -i -e "$2" "$work/$1/case.txt"
 }
 torch gradients ''
-expect 0 '^1 output skipped: no backward yet$' "$work/gradients"
 expect 0 '^1 passed, 0 failed, 0 skipped$' "$work/gradients"
+torch wrong_gradient 's/zero.bin/y.bin/'
+expect 1 'd_x: 4 of 4 elements are wrong' "$work/wrong_gradient"
 torch scalar 's/d_y f32 2 2 x/d_y f32  one/'
-expect 0 '^1 passed, 0 failed, 0 skipped$' "$work/scalar"
+expect 1 'd_y is \[\] where the other tensors ask for \[2, 2\]' "$work/scalar"
+torch no_backward '$s/$/\noutput 2 d_epsilon f64 2 2 y.bin/'
+expect 0 '^1 output skipped: no backward yet$' "$work/no_backward"
+expect 0 '^1 passed, 0 failed, 0 skipped$' "$work/no_backward"
 torch epsilon 's/1e-6/3e-5/' # off by 1.5e-5, of which naive_y allows 1.02e-5, and f32 alone 1e-3
 expect 1 'y: 4 of 4 elements are wrong.*allowed 1.02e-05' "$work/epsilon"
 torch inexact 's/1e-6/3e-5/;s/naive_y float 1e-7/naive_y float 1e-5/'

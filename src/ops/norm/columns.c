@@ -66,7 +66,8 @@ static void add_groups_key(vka__call *c, const vka__view *x, const vka__view *d_
     g->x_column = column_strides(x);
     g->d_out_column = column_strides(d_out);
     uint64_t most = 8 * ((uint64_t)vka__call_letter(c, 'B') * columns(c) + ENOUGH_RUNS); /* bytes of partial sums */
-    STATE(c)->runs = !vka__groups_channels_last(x) && !is_processor(c) && g->positions >= LEAST_POSITIONS &&
+    bool lane = c->number[VKA__NORM_PATH] ? c->number[VKA__NORM_PATH] == VKA_NORM_PATH_LANE : is_processor(c);
+    STATE(c)->runs = !vka__groups_channels_last(x) && !lane && g->positions >= LEAST_POSITIONS &&
                      most <= vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) - 256;
     if (STATE(c)->runs) {
         add_runs_key(c, g->positions, vka__view_vec4(x) && vka__view_vec4(d_out));

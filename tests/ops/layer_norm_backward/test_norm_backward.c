@@ -363,11 +363,11 @@ Test(norm_backward, boxes) {
     context_open(&c, &config_short);
     one_path(&c, (problem){.rank = 2, .shape = {170, 300}, .has = GRADIENTS | BIT(WEIGHT), .in_place = D_X});
     one_path(&c, (problem){.type = VKA_F16,
-                             .rank = 3,
-                             .shape = {5, 61, 301},
-                             .has = GRADIENTS | BIT(RESIDUAL),
-                             .in_place = D_X,
-                             .rms = true});
+                           .rank = 3,
+                           .shape = {5, 61, 301},
+                           .has = GRADIENTS | BIT(RESIDUAL),
+                           .in_place = D_X,
+                           .rms = true});
     context_close(&c);
 }
 
@@ -376,10 +376,10 @@ Test(norm_backward, shared_sums) {
     context c;
     context_open(&c, &config_short);
     one_path(&c, (problem){.rank = 2,
-                             .shape = {35, 9000},
-                             .has = BIT(D_WEIGHT) | STATISTICS,
-                             .in_place = D_X,
-                             .parameter_type = VKA_F16});
+                           .shape = {35, 9000},
+                           .has = BIT(D_WEIGHT) | STATISTICS,
+                           .in_place = D_X,
+                           .parameter_type = VKA_F16});
     context_close(&c);
 }
 

@@ -146,12 +146,8 @@ static void compare(const problem *p, const tensor *got, vka_softmax_path path) 
 
 static void run(problem *p, vka_softmax_path path) {
     tensor *d_x = p->in_place == 1 ? &p->out : p->in_place ? &p->d_out : &p->d_x;
-    vka_softmax_backward_desc d = {.out = p->out.view,
-                                   .d_out = p->d_out.view,
-                                   .d_x = d_x->view,
-                                   .scale = p->scale,
-                                   .path = path,
-                                   .log = p->log};
+    vka_softmax_backward_desc d = {
+        .out = p->out.view, .d_out = p->d_out.view, .d_x = d_x->view, .scale = p->scale, .path = path, .log = p->log};
     d.lengths.tensor = p->lengths ? p->list.view : (vka_tensor){0};
     memcpy(p->out.values, p->y, p->out.count * sizeof *p->y);
     memcpy(p->d_out.values, p->d_y, p->out.count * sizeof *p->y);
@@ -215,7 +211,7 @@ Test(softmax_backward, layouts) {
     static const struct {
         uint32_t rank, shape[4];
         const char *order;
-    } list[] = {{1, {41}, NULL},         {2, {7, 33}, "10"},         {3, {3, 5, 64}, "102"},
+    } list[] = {{1, {41}, NULL},        {2, {7, 33}, "10"},         {3, {3, 5, 64}, "102"},
                 {3, {4, 5, 12}, "210"}, {4, {2, 3, 4, 20}, "0213"}, {4, {2, 3, 4, 19}, "0312"}};
     context c;
     context_open(&c, &config_real);
@@ -238,7 +234,9 @@ Test(softmax_backward, in_place) {
         both_paths(&c, (problem){.type = dtypes[n % 3],
                                  .d_out_type = dtypes[n / 2 % 3],
                                  .rank = 2,
-                                 .shape = {11, n / 4 == 0 ? 63 : n / 4 == 1 ? 64 : 9001},
+                                 .shape = {11, n / 4 == 0   ? 63
+                                               : n / 4 == 1 ? 64
+                                                            : 9001},
                                  .in_place = 1 + n % 2,
                                  .lengths = n % 3 == 0,
                                  .log = n / 2 % 2,
