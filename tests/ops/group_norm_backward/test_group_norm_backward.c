@@ -231,7 +231,7 @@ Test(group_norm_backward, large) {
         context_open(&c, configs[i]);
         problem p = {.batch = 37, .channels = 12, .positions = 130, .groups = 4, .layout = {.order = i ? NULL : "021"}};
         make(&c, &p);
-        run(&p, VKA_NORM_PATH_AUTO);
+        run(&p, i ? VKA_NORM_PATH_GROUP : VKA_NORM_PATH_AUTO); /* sums along positions, and of columns */
         destroy(&p);
         context_close(&c);
     }
