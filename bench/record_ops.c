@@ -223,6 +223,18 @@ static vka_linear_desc linear(record_memory *m) {
                              .out = T(VKA_F16, QUERIES, WIDTH)};
 }
 
+static vka_attention_backward_desc attention_backward(record_memory *m) {
+    return (vka_attention_backward_desc){.forward = {.q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                     .k = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                                     .v = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                                     .out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                     .lse = T(VKA_F32, BATCH, HEADS, QUERIES)},
+                                         .d_out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                         .d_q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                         .d_k = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                         .d_v = T(VKA_F16, BATCH, HEADS, KEYS, DIM)};
+}
+
 static vka_layer_norm_backward_desc layer_norm_backward(record_memory *m) {
     vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
     return (vka_layer_norm_backward_desc){.x = T(VKA_F16, QUERIES, WIDTH),
@@ -276,6 +288,8 @@ size_t bench_record_workspace(vka_operation operation) {
     switch (operation) {
     case VKA_OPERATION_ATTENTION:
         return offsetof(vka_attention_desc, workspace);
+    case VKA_OPERATION_ATTENTION_BACKWARD:
+        return offsetof(vka_attention_backward_desc, workspace);
     case VKA_OPERATION_CAPSULE_ROUTING:
         return offsetof(vka_capsule_routing_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY:

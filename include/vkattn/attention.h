@@ -198,6 +198,34 @@ typedef struct vka_attention_candidate {
     vka_attention_tile tile;
 } vka_attention_candidate;
 
+/* Which kernels run the backward pass. AUTO is right for everything but tests and measurements. */
+typedef enum vka_attention_backward_path {
+    VKA_ATTENTION_BACKWARD_PATH_AUTO = 0,
+    VKA_ATTENTION_BACKWARD_PATH_ROW = 1,  /* an invocation owns rows: software drivers                              */
+    VKA_ATTENTION_BACKWARD_PATH_TILE = 2, /* a workgroup owns rows, the others are staged in shared memory: GPUs    */
+} vka_attention_backward_path;
+
+/* The gradients of one attention. Each is that of a loss with respect to the tensor in its name, whose shape it has;
+ * any may be absent, and is not computed then. Types are f32, f16 or bf16, each of its own; biases' and sinks' f32. */
+typedef struct vka_attention_backward_desc {
+    vka_tensor d_out;  /* required: [B, Hq, Nq, Dv], of forward.out                                               */
+    vka_tensor d_lse;  /* optional: f32 [B, Hq, Nq], of forward.lse, where the loss depends on it                  */
+    vka_tensor d_q;    /* [B, Hq, Nq, D]                                                                           */
+    vka_tensor d_k;    /* [B, Hkv, Nk, D]: the sum over the query heads, and sequences, that share a row           */
+    vka_tensor d_v;    /* [B, Hkv, Nk, Dv]                                                                         */
+    vka_tensor d_mask; /* f32, f16 or bf16, as forward.mask, which is not u8: summed where it broadcasts      */
+    vka_tensor d_alibi_slopes;  /* f32 [Hq]                                                                       */
+    vka_tensor d_relative_bias; /* f32, as forward.relative_bias                                                  */
+    vka_tensor d_sinks;         /* f32 [Hq]                                                                       */
+
+    vka_attention_backward_path path; /* measurements and tests; leave at zero                                   */
+    vka_workspace workspace;          /* scratch memory; all zero: the recorder's own                            */
+
+    /* What vka_attention was given, with out and lse as it wrote them. Its stats, scores, path, tile, splits and
+     * workspace play no part here. */
+    vka_attention_desc forward;
+} vka_attention_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -241,5 +269,33 @@ typedef struct vka_attention_candidate {
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(attention, ATTENTION)
 VKA_OPERATION_CANDIDATES(attention, ATTENTION)
+
+/* Gradients of vka_attention, in O(N) memory: probabilities are computed again from q, k and lse, tile by tile (Dao
+ * 2022).
+ *
+ *   P = exp(S - lse)    delta = sum(d_out * out) - d_lse    dV = P^T d_out    dS = P * (d_out V^T - delta)
+ *   dQ = scale dS K     dK = scale dS^T Q, each through the soft cap; biases get dS, summed where they broadcast;
+ *   d_sinks = -sum(exp(sink - lse) delta)
+ *
+ *     vka_attention_backward(recorder, &(vka_attention_backward_desc){
+ *         .forward = forward, .d_out = d_out, .d_q = d_q, .d_k = d_k, .d_v = d_v});
+ *
+ * One pass owns keys and one owns queries, so nothing is added up atomically: the same inputs give the same bits every
+ * time, and a sequence the same ones whatever else is in the batch (but for tensors that a batch shares).
+ *
+ * Edges: rows that see no key get d_q = 0 and add nothing, whatever d_out holds there; keys that no query sees get 0.
+ * Of lengths, rows beyond a sequence's end get 0; of offsets, rows that no sequence has are not written. Hidden pairs
+ * add nothing to any gradient, whatever q, k, v and d_out hold. NaN that is seen propagates. Scores above 10^4 lose
+ * digits of P, as lse is an f32. delta is as exact as out's type: with an out of 16 bits d_sinks, which are sums of it,
+ * have fewer digits than an f32 out gives them.
+ *
+ * Not differentiated, and refused: VKA_SELECTION_ARGMAX and SAMPLE, pages, quantised keys and values, permutations (and
+ * patterns that have one), key_lists, cosine_scale, relative_keys.
+ *
+ * Tensors must each fit a binding (vka_device_caps.storage_range), and so must 4 bytes for each row of queries, or 8
+ * with d_alibi_slopes, which are the workspace. Forward's options need a device with 17 storage buffers, as there.
+ *
+ * @return, threads and lifetime: as vka_attention. */
+VKA_OPERATION_FUNCTIONS(attention_backward, ATTENTION_BACKWARD)
 
 #endif

@@ -531,7 +531,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(RMS_NORM_BACKWARD, 27, rms_norm_backward)                                                                        \
     X(GROUP_NORM_BACKWARD, 28, group_norm_backward)                                                                    \
     X(SOFTMAX_BACKWARD, 29, softmax_backward)                                                                          \
-    X(CROSS_ENTROPY_BACKWARD, 30, cross_entropy_backward)
+    X(CROSS_ENTROPY_BACKWARD, 30, cross_entropy_backward)                                                              \
+    X(ATTENTION_BACKWARD, 37, attention_backward)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

@@ -8,8 +8,12 @@
 //
 // VKA_WITH_OPTIONS = 1: kernels with options (masks, biases, lengths, pages, ..; see options.glsl). Without, they don't even
 // have the bindings, and `has_option` is false.
+// VKA_BACKWARD: kernels of the backward pass, whose own parameters come first.
 // SPDX-License-Identifier: MIT
 
+#ifdef VKA_BACKWARD
+#include "params/attention_backward.h"
+#endif
 #include "params/attention.h"
 
 layout(constant_id = VKA_SPEC_D) const uint D = 64u;
@@ -22,6 +26,9 @@ layout(constant_id = VKA_SPEC_PAGE) const uint PAGE = 0u;
 layout(constant_id = VKA_SPEC_MAP) const uint MAP = 0u;
 
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
+#ifdef VKA_BACKWARD
+    vka_attention_backward_params b;
+#endif
     vka_attention_params p;
 };
 

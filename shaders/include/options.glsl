@@ -110,12 +110,17 @@ ivec2 cell_of(int token) {
 }
 
 // Where a bias lies in a head's table.
-uint relative_index(Row r, int key, int distance) {
+ivec2 relative_place(Row r, int key, int distance) {
     if (!has(VKA_FLAG_GRID_BIAS))
-        return uint(clamp(distance + p.relative_zero, 0, p.relative_last)) * p.relative_step;
-    ivec2 at = clamp(cell_of(key) - r.cell + ivec2(p.relative_zero, p.relative_zero_y), ivec2(0),
-                     ivec2(p.relative_last, p.relative_last_y));
-    return uint(at.y) * p.relative_line + uint(at.x) * p.relative_step;
+        return ivec2(clamp(distance + p.relative_zero, 0, p.relative_last), 0);
+    return clamp(cell_of(key) - r.cell + ivec2(p.relative_zero, p.relative_zero_y), ivec2(0),
+                 ivec2(p.relative_last, p.relative_last_y));
+}
+
+uint relative_index(Row r, int key, int distance) {
+    ivec2 at = relative_place(r, key, distance);
+    uint line = has(VKA_FLAG_GRID_BIAS) ? uint(at.y) * p.relative_line : 0u;
+    return line + uint(at.x) * p.relative_step;
 }
 
 Row option_row(Grid g, uvec2 query, int slot) {

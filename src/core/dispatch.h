@@ -36,7 +36,7 @@ enum {
     VKA__SOURCE_COUNTS =
         1, /* numbers of workgroups that an operation's first dispatch computes: memory of the recorder */
     VKA__SOURCE_ARGS = 2, /* the first of an operation's tensors */
-    VKA__MAX_SOURCES = 28,
+    VKA__MAX_SOURCES = 40,
 };
 
 /* One binding of a dispatch (binding 0, the parameters, is not listed). */
@@ -57,7 +57,7 @@ typedef struct vka__dispatch {
 } vka__dispatch;
 
 /* Pipelines of one operation. */
-#define VKA__MAX_KEYS 4
+#define VKA__MAX_KEYS 6
 /* Bytes of an operation's parameter block. */
 #define VKA__MAX_PARAMS 640
 /* Bytes of VKA__SOURCE_COUNTS: two entries. */

@@ -3,6 +3,7 @@
 #include "op/call.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "op/switched_off.h"
@@ -11,10 +12,22 @@ vka__check vka__call_checker(const vka__call *c) {
     return (vka__check){c->ctx, c->device, c->caps, c->op->name, c->describes};
 }
 
+/* Is a field named as it is called in the description? */
+static bool is_whole_name(const vka__op *op, const char *field) {
+    bool whole = strchr(field, '.') || !strcmp(field, "desc") || !strcmp(field, "workspace");
+    for (uint32_t i = 0; i < op->arg_count && !whole; ++i)
+        whole = !strcmp(field, op->args[i].name);
+    for (uint32_t i = 0; i < op->number_count && !whole; ++i)
+        whole = !strcmp(field, op->numbers[i].name);
+    return whole;
+}
+
 vka_status vka__call_fail(const vka__call *c, vka_status status, const char *field, const char *format, ...) {
+    char name[96];
+    snprintf(name, sizeof name, "%s%s", c->op->within && !is_whole_name(c->op, field) ? c->op->within : "", field);
     va_list args;
     va_start(args, format);
-    status = vka__fail_field(c->ctx, status, c->op->name, field, format, args);
+    status = vka__fail_field(c->ctx, status, c->op->name, name, format, args);
     va_end(args);
     return status;
 }
@@ -256,7 +269,7 @@ vka__pipeline_key *vka__call_add_key(vka__call *c, vka__kernel kernel, uint32_t 
 }
 
 bool vka__call_vec4(const vka__call *c, uint32_t args) {
-    for (uint32_t i = 0; i < c->op->arg_count; ++i)
+    for (uint32_t i = 0; i < vka__min_u32(c->op->arg_count, 32); ++i)
         if ((args >> i & 1) && !vka__view_vec4(&c->view[i]))
             return false;
     return true;

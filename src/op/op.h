@@ -45,7 +45,7 @@ typedef struct vka__arg {
     uint16_t desc;     /* where in the description                                                        */
     uint16_t strides;  /* where in the parameters its vka_strides are; VKA__NONE: nowhere                 */
     uint32_t types;    /* that it may have                                                                */
-    uint32_t in_place; /* set of tensors of which this one, which is written, may be the very same view   */
+    uint64_t in_place; /* set of tensors of which this one, which is written, may be the very same view   */
     uint8_t like;      /* 1 + the tensor whose type it must have, if it is none of `or_types`; 0: any     */
     uint8_t or_types;
     uint8_t flags;   /* vka__arg_flags                                                                  */
@@ -80,6 +80,10 @@ typedef struct vka__limit {
 
 typedef struct vka__op {
     const char *name; /* of the function that records it: "vka_rope" */
+    /* "forward.", of a structure within the description that another operation has for its own: checks that they share
+     * look there, and name its fields. NULL: there is none. */
+    const char *within;
+    uint16_t within_at;
     const vka__arg *args;
     const vka__number *numbers;
     const vka__limit *limits; /* may be NULL */
@@ -105,7 +109,7 @@ typedef struct vka__op {
 
 #define VKA__MAX_ARGS    (VKA__MAX_SOURCES - VKA__SOURCE_ARGS)
 #define VKA__MAX_NUMBERS 16
-#define VKA__MAX_DESC    2048
+#define VKA__MAX_DESC    3072
 #define VKA__MAX_STATE   6144
 
 /* Rows cut into boxes, one a dispatch. */
@@ -195,7 +199,7 @@ vka_status vka__call_check_mask(const vka__call *call, uint32_t arg, const uint3
 /* Adds a pipeline and returns its key, zeroed. */
 vka__pipeline_key *vka__call_add_key(vka__call *call, vka__kernel kernel, uint32_t group_size);
 
-/* Can rows of all tensors of the set be read and written four elements at a time? */
+/* Can rows of all tensors of the set be read and written four elements at a time? Sets are of the first 32 tensors. */
 bool vka__call_vec4(const vka__call *call, uint32_t args);
 /* The type of a tensor, as VKA_SPEC_TYPES has it. */
 static inline uint32_t vka__call_type(const vka__call *call, uint32_t arg, uint32_t role) {

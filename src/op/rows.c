@@ -18,7 +18,7 @@ bool vka__call_sees_whole(vka__call *c) {
 }
 
 void vka__call_bind_whole(const vka__call *c, uint32_t args, vka__dispatch *out) {
-    for (uint32_t i = 0; i < c->op->arg_count; ++i) {
+    for (uint32_t i = 0; i < vka__min_u32(c->op->arg_count, 32); ++i) {
         const vka__arg *a = &c->op->args[i];
         if ((args >> i & 1) && a->extent == VKA__ALL)
             vka__bind_all(c->caps, &c->view[i], a->binding, (vka__access)a->access, out);

@@ -26,13 +26,17 @@ bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_
     return j >= 0 && j < keys(a, b);
 }
 
-static double mask_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
-    const int64_t at[4] = {b, h, i, j};
-    int64_t index = 0;
+size_t ref_attention_mask_index(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    const uint32_t at[4] = {b, h, i, j};
+    size_t index = 0;
     for (int dim = 0; dim < 4; dim++) {
         index = index * a->mask_shape[dim] + (a->mask_shape[dim] == 1 ? 0 : at[dim]);
     }
-    return a->mask[index];
+    return index;
+}
+
+static double mask_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    return a->mask[ref_attention_mask_index(a, b, h, (uint32_t)i, (uint32_t)j)];
 }
 
 static int64_t clamp(int64_t x, int64_t last) {
@@ -44,20 +48,23 @@ static int64_t row_of(int64_t token, int64_t width) {
     return row * width > token ? row - 1 : row;
 }
 
-static double grid_relative_at(const ref_attention *a, uint32_t h, int64_t p, int64_t j) {
+static size_t grid_relative_index(const ref_attention *a, uint32_t h, int64_t p, int64_t j) {
     int64_t width = a->relative_width, dy = row_of(j, width) - row_of(p, width), dx = j - p - dy * width;
     int64_t y = clamp(dy + a->relative_zero_row, (int64_t)a->relative_rows - 1);
     int64_t x = clamp(dx + a->relative_zero, (int64_t)a->relative_len - 1);
-    return a->relative[((a->relative_heads == 1 ? 0 : h) * a->relative_rows + y) * a->relative_len + x];
+    return ((a->relative_heads == 1 ? 0 : h) * a->relative_rows + (size_t)y) * a->relative_len + (size_t)x;
+}
+
+size_t ref_attention_relative_index(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j) {
+    if (a->relative_width) {
+        return grid_relative_index(a, h, position(a, b, i), j);
+    }
+    int64_t at = j - position(a, b, i) + a->relative_zero, last = (int64_t)a->relative_len - 1;
+    return (a->relative_heads == 1 ? 0 : h) * a->relative_len + (size_t)clamp(at, last);
 }
 
 static double relative_at(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
-    if (a->relative_width) {
-        return grid_relative_at(a, h, position(a, b, i), j);
-    }
-    int64_t at = j - position(a, b, i) + a->relative_zero, last = (int64_t)a->relative_len - 1;
-    at = clamp(at, last);
-    return a->relative[(a->relative_heads == 1 ? 0 : h) * a->relative_len + at];
+    return a->relative[ref_attention_relative_index(a, b, h, (uint32_t)i, (uint32_t)j)];
 }
 
 static bool in_pattern(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {

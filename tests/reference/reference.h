@@ -105,6 +105,22 @@ void ref_attention_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t
 void ref_attention_naive_pick(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
                               const float *score, float *out, ref_softmax *softmax);
 
+/* Where the mask and the relative biases have the element of a pair. */
+size_t ref_attention_mask_index(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
+size_t ref_attention_relative_index(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
+
+/* The gradients of a row's pairs, kv_len of each: what multiplies d_out on its way to d_v; that of the score, which its
+ * biases get; that of scale * q . k. And of the sink. d_out [value_dim]. */
+typedef struct ref_pairs {
+    double *weight, *score, *product;
+    double sink;
+} ref_pairs;
+void ref_attention_backward_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const float *d_out,
+                                double d_lse, ref_pairs *pairs);
+/* The same, unfused, as ref_attention_naive_row is. */
+void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const float *d_out,
+                                      double d_lse, ref_pairs *pairs);
+
 /* Philox4x32-10. */
 void ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
 /* The random word of a query and a key. */

@@ -9,11 +9,11 @@
 #define MAX_SEQUENCE (1 << 28)
 
 static const vka_attention_desc *desc_of(const vka__call *c) {
-    return VKA__DESC(c, vka_attention_desc);
+    return vka__attention_desc_of(c);
 }
 
 static vka__attention_problem *problem_of(vka__call *c) {
-    return &VKA__STATE(c, vka__attention_state)->problem;
+    return VKA__STATE(c, vka__attention_problem);
 }
 
 /* ---- sequences ------------------------------------------------------------------------------------------------- */

@@ -43,6 +43,10 @@ typedef struct vka__attention_state {
     vka__attention_plan plan;
 } vka__attention_state;
 
+/* These are for every operation whose description has a vka_attention_desc, and whose state begins with a problem. */
+static inline const vka_attention_desc *vka__attention_desc_of(const vka__call *call) {
+    return (const vka_attention_desc *)(const void *)(call->desc + call->op->within_at);
+}
 /* Lengths, batches and letters of shapes. */
 vka_status vka__attention_sizes_of(vka__call *call);
 /* Fills in everything of the problem but its tuning, or fails with a named error. */

@@ -59,12 +59,12 @@ static vka_status check_permutation(const vka__call *c, const vka_attention_desc
 /* A map's words, in the pattern's buffer. */
 static void place(vka__call *c, uint32_t arg, vka__view words, vka__view *view) {
     words.source = VKA__SOURCE_ARGS + arg;
-    c->source[arg].buffer = vka__pattern_buffer(VKA__DESC(c, vka_attention_desc)->pattern);
+    c->source[arg].buffer = vka__pattern_buffer(vka__attention_desc_of(c)->pattern);
     *view = words;
 }
 
 vka_status vka__attention_check_pattern(vka__call *c, vka__attention_problem *p) {
-    const vka_attention_desc *d = VKA__DESC(c, vka_attention_desc);
+    const vka_attention_desc *d = vka__attention_desc_of(c);
     if (d->pattern && vka__pattern_device(d->pattern) != c->device)
         return vka__call_fail(c, VKA_INVALID, "pattern", "belongs to another device");
     if (d->pattern)

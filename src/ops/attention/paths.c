@@ -171,6 +171,16 @@ static uint32_t log2_of(uint32_t power) {
     return n;
 }
 
+void vka__attention_fill_spec(const vka_device_caps *caps, const vka__attention_problem *p, bool pack, uint32_t *spec) {
+    spec[VKA_SPEC_D] = p->q.shape[3];
+    spec[VKA_SPEC_DV] = p->v.shape[3];
+    spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
+    spec[VKA_SPEC_TYPES] = types_of(caps, p);
+    spec[VKA_SPEC_PAGE] = p->pages.present ? p->k.shape[2] : 0;
+    if (p->pattern)
+        spec[VKA_SPEC_MAP] = log2_of(p->pattern->info.query_tile) + 256 * log2_of(p->pattern->info.key_tile);
+}
+
 static void take(const vka_device_caps *caps, const vka__attention_problem *p, const vka__path_choice *choice,
                  vka__attention_plan *plan) {
     const vka__attention_path *path = attention_path(choice->path);
@@ -188,11 +198,7 @@ static void take(const vka_device_caps *caps, const vka__attention_problem *p, c
     spec[VKA_SPEC_BC] = tile->bc;
     spec[VKA_SPEC_RM] = tile->rm;
     spec[VKA_SPEC_TC] = tile->tc;
-    spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
-    spec[VKA_SPEC_TYPES] = types_of(caps, p);
-    spec[VKA_SPEC_PAGE] = p->pages.present ? p->k.shape[2] : 0;
-    if (p->pattern)
-        spec[VKA_SPEC_MAP] = log2_of(p->pattern->info.query_tile) + 256 * log2_of(p->pattern->info.key_tile);
+    vka__attention_fill_spec(caps, p, pack, spec);
 }
 
 bool vka__choose_path(const vka_device_caps *caps, const vka__attention_problem *p, vka__attention_plan *plan,

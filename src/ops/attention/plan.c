@@ -334,6 +334,21 @@ static void fill_pattern(const vka_device_caps *caps, const vka__attention_probl
                                      p->splits ? 1 : vka__div_up(least_keys(caps), info->key_tile));
 }
 
+void vka__attention_fill_params(const vka_device_caps *caps, const vka__attention_problem *p,
+                                const vka__attention_plan *plan, vka_attention_params *params) {
+    vka__fill_strides(p, plan, params);
+    params->q_len = p->q_len;
+    params->kv_len = p->kv_len;
+    params->group = vka__group_of(p);
+    params->band_lo = p->band_lo;
+    params->band_hi = p->band_hi;
+    params->diagonal = p->diagonal;
+    fill_scores(p, params);
+    fill_options(caps, p, params);
+    fill_products(p, params);
+    fill_pattern(caps, p, plan, params);
+}
+
 /* Where sums of parts are added up would follow from how large a batch or its cache is. */
 static bool keeps_batch_invariance(const vka__attention_problem *p, const vka__attention_plan *plan,
                                    vka__refusal *refusal) {
@@ -384,8 +399,6 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
         plan->main.spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_PACK;
         plan->rows = vka__grid_rows(p, false, plan->main.spec[VKA_SPEC_BR]);
     }
-    plan->main.spec[VKA_SPEC_D] = p->q.shape[3];
-    plan->main.spec[VKA_SPEC_DV] = p->v.shape[3];
     plan_grids(caps, p, plan, slice_batches, slice_q_heads);
     if (!keeps_batch_invariance(p, plan, refusal))
         return VKA_UNSUPPORTED;
@@ -395,18 +408,7 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     plan_size(caps, p, plan);
     if (p->scores.present && !plan_scores(caps, p, plan, slice_batches, slice_q_heads, refusal))
         return VKA_UNSUPPORTED;
-    vka_attention_params *params = &plan->params;
-    vka__fill_strides(p, plan, params);
-    params->q_len = p->q_len;
-    params->kv_len = p->kv_len;
-    params->group = vka__group_of(p);
-    params->band_lo = p->band_lo;
-    params->band_hi = p->band_hi;
-    params->diagonal = p->diagonal;
-    fill_scores(p, params);
-    fill_options(caps, p, params);
-    fill_products(p, params);
-    fill_pattern(caps, p, plan, params);
+    vka__attention_fill_params(caps, p, plan, &plan->params);
     return VKA_OK;
 }
 
@@ -427,7 +429,7 @@ uint64_t vka__attention_dispatches(const vka__attention_plan *plan) {
 static const uint32_t key_of_stage[4] = {
     [VKA__STAGE_MAIN] = 0, [VKA__STAGE_MERGE] = 1, [VKA__STAGE_SCORES] = 2, [VKA__STAGE_SIZE] = 3};
 
-void vka__attention_keys(const vka__attention_plan *plan, vka__pipeline_key keys[VKA__MAX_KEYS]) {
+void vka__attention_keys(const vka__attention_plan *plan, vka__pipeline_key keys[VKA__ATTENTION_KEYS]) {
     const vka__pipeline_key *of_stage[4] = {[VKA__STAGE_MAIN] = &plan->main,
                                             [VKA__STAGE_MERGE] = &plan->merge,
                                             [VKA__STAGE_SCORES] = &plan->scores,

@@ -99,6 +99,14 @@ uint32_t vka__grid_rows(const vka__attention_problem *problem, bool pack, uint32
 /* Does it need a kernel with options? */
 bool vka__attention_has_options(const vka__attention_problem *problem);
 
+/* What kernels are told, for an attention whose slices, ranges and parts are chosen. */
+void vka__attention_fill_params(const vka_device_caps *caps, const vka__attention_problem *problem,
+                                const vka__attention_plan *plan, vka_attention_params *params);
+/* Specialization constants but for those of a tile: flags, types, dimensions, pages and map. `pack`: query heads share
+ * a tile. */
+void vka__attention_fill_spec(const vka_device_caps *caps, const vka__attention_problem *problem, bool pack,
+                              uint32_t *spec);
+
 /* VKA_OK or VKA_UNSUPPORTED with the refusal filled in. Batch, queries and value dimension are not zero. */
 vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention_problem *problem,
                                vka__attention_plan *plan, vka__refusal *refusal);
@@ -107,7 +115,8 @@ uint64_t vka__attention_dispatches(const vka__attention_plan *plan);
 void vka__attention_dispatch(const vka_device_caps *caps, const vka__attention_problem *problem,
                              const vka__attention_plan *plan, uint64_t index, vka__dispatch *dispatch);
 /* The pipelines that dispatches number; kernel VKA__KERNEL_COUNT: no dispatch has it. */
-void vka__attention_keys(const vka__attention_plan *plan, vka__pipeline_key keys[VKA__MAX_KEYS]);
+#define VKA__ATTENTION_KEYS 4
+void vka__attention_keys(const vka__attention_plan *plan, vka__pipeline_key keys[VKA__ATTENTION_KEYS]);
 void vka__explain_attention(const vka__attention_problem *problem, const vka__attention_plan *plan, vka__text *text);
 
 #endif

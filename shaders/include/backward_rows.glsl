@@ -1,0 +1,156 @@
+// Rows of attention's backward: those that a kernel owns, whose gradients it adds up, and their partners: of queries
+// (VKA_KEYS = 0) keys, of keys (VKA_KEYS = 1) queries. Each has a vector of D channels and one of DV: a query and its
+// output's gradient, a key and its value.
+// SPDX-License-Identifier: MIT
+
+const uint GRAD_SLOT = VKA_BIND_GRAD + VKA_OPTION_BIND * VKA_WITH_OPTIONS;
+VKA_OUTPUT(VKA_BIND_GRAD + VKA_OPTION_BIND * VKA_WITH_OPTIONS, grad)
+VKA_WRITERS(grad, TYPE_OF(VKA_ROLE_GRAD))
+const bool HAS_GRAD = TYPE_OF(VKA_ROLE_GRAD) != 0u; // is it wanted?
+#if VKA_KEYS
+const uint GRAD_V_SLOT = VKA_BIND_GRAD_V + VKA_OPTION_BIND * VKA_WITH_OPTIONS;
+VKA_OUTPUT(VKA_BIND_GRAD_V + VKA_OPTION_BIND * VKA_WITH_OPTIONS, grad_v)
+VKA_WRITERS(grad_v, TYPE_OF(VKA_ROLE_GRAD_V))
+const bool HAS_GRAD_V = TYPE_OF(VKA_ROLE_GRAD_V) != 0u;
+#endif
+
+// ---- rows ------------------------------------------------------------------------------------------------------------
+
+// Vectors of a query and of its output's gradient, or of a key and its value.
+struct Place {
+    uint x, y;
+};
+
+Place query_place(Grid g, uint query) {
+    return Place(query_at(g, uvec2(g.head, query)), d_out_row(g, query));
+}
+
+Place key_place(Grid g, int key) {
+    return Place(key_source(g, key_head_at(g), key).row, value_row(g, key));
+}
+
+vec4 query_x(Place at, uint d) {
+    return q_row4(at.x, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
+}
+
+vec4 query_y(Place at, uint d) {
+    return d_out_row4(at.y, b.d_out.d, d, DV, has(VKA_FLAG_VEC4_OUT));
+}
+
+vec4 key_x(Place at, uint d) {
+    return k_any4(at.x, p.k.d, d, D, has(VKA_FLAG_VEC4_QK));
+}
+
+vec4 key_y(Place at, uint d) {
+    return v_row4(at.y, p.v.d, d, DV, has(VKA_FLAG_VEC4_V));
+}
+
+#if VKA_KEYS
+#define own_place(g, row) key_place(g, int(row))
+#define own_x key_x
+#define own_y key_y
+#define partner_place(g, row) query_place(g, uint(row))
+#define partner_x query_x
+#define partner_y query_y
+#else
+#define own_place(g, row) query_place(g, row)
+#define own_x query_x
+#define own_y query_y
+#define partner_place(g, row) key_place(g, row)
+#define partner_x key_x
+#define partner_y key_y
+#endif
+
+// ---- walk ----------------------------------------------------------------------------------------------------------------
+
+// Adds what partners begin .. end-1 say, of which all rows of the workgroup see full_begin .. full_end-1, but for masks.
+void add_steps(Grid g, int begin, int end, int full_begin, int full_end);
+
+// Masked steps, full ones, and masked ones, as two rounds of the same two loops, so that each body is compiled once.
+#define ADD_STEPS(begin, end, full_begin, full_end, step)                                                              \
+    int at = begin, full_stop = min(full_end, end);                                                                    \
+    for (uint round = 0u; round < 2u; ++round) {                                                                       \
+        int stop = round == 0u ? min(full_begin, end) : end;                                                           \
+        [[dont_unroll]] for (; at < stop; at += int(BC)) step(g, at, stop, false);                                     \
+        at = max(min(at, stop), begin);                                                                                \
+        [[dont_unroll]] for (; at + int(BC) <= full_stop; at += int(BC)) step(g, at, full_stop, true);                 \
+    }
+
+// With masks no step is full.
+void add_range(Grid g, int begin, int end, int full_begin, int full_end) {
+    bool whole = !needs_mask();
+    add_steps(g, begin, end, whole ? full_begin : end, whole ? full_end : begin);
+}
+
+#if VKA_KEYS
+// What the queries of one head and sequence say to keys from `first` on.
+void add_partners(Grid g, uint first) {
+    Queries w = queries_of(g, int(first), int(first + BR) - 1);
+#if VKA_WITH_OPTIONS
+    if (MAPPED) {
+        int low = (w.begin + g.diagonal) >> int(MAP_ROWS_LOG2), high = (w.end - 1 + g.diagonal) >> int(MAP_ROWS_LOG2);
+        for (int i = max(low, 0); i <= min(high, int(p.map_rows) - 1) && w.begin < w.end; ++i) {
+            if (!find_run(g, i, int(first)))
+                continue;
+            int begin = max((i << int(MAP_ROWS_LOG2)) - g.diagonal, w.begin);
+            int end = min(((i + 1) << int(MAP_ROWS_LOG2)) - g.diagonal, w.end);
+            add_range(g, begin, end, max(w.full_begin, begin), min(w.full_end, end));
+        }
+        return;
+    }
+#endif
+    add_range(g, w.begin, w.end, w.full_begin, w.full_end);
+}
+#else
+// What keys say to the queries of a tile.
+void add_partners(Grid g, uint first) {
+    run = walk_keys(g, first);
+    do {
+        add_range(g, run.begin, run.end, run.full_begin, min(run.full_end, run.end));
+    } while (has_next_run(run));
+}
+#endif
+
+// ---- results -------------------------------------------------------------------------------------------------------------
+
+// Vector d of a row's gradient.
+void put_x(Grid g, uint head, uint row, uint d, vec4 x) {
+#if VKA_KEYS
+    uint at = push.base[GRAD_SLOT] + g.batch * b.d_k.b + head * b.d_k.h + (row + g.kv_begin) * b.d_k.n, step = b.d_k.d;
+#else
+    uint at = push.base[GRAD_SLOT] + g.batch * b.d_q.b + head * b.d_q.h + (row + g.q_begin) * b.d_q.n, step = b.d_q.d;
+#endif
+    if (HAS_GRAD)
+        grad_put_row4(at, step, d, D, has(VKA_FLAG_VEC4_GRAD), x * b.grad_scale);
+}
+
+#if VKA_KEYS
+void put_y(Grid g, uint head, uint row, uint d, vec4 x) {
+    uint at = push.base[GRAD_V_SLOT] + g.batch * b.d_v.b + head * b.d_v.h + (row + g.kv_begin) * b.d_v.n;
+    if (HAS_GRAD_V)
+        grad_v_put_row4(at, b.d_v.d, d, DV, has(VKA_FLAG_VEC4_GRAD_V), x);
+}
+#endif
+
+// Rows that are written: those of the sequence and, where no other one can have them, those that none has, which get 0.
+uint written_rows(Grid g) {
+#if VKA_KEYS
+    return has(VKA_FLAG_KV_OFFSETS) ? uint(g.kv_len) : p.kv_rows;
+#else
+    return has(VKA_FLAG_Q_OFFSETS) ? g.q_len : p.q_rows;
+#endif
+}
+
+// What a pair's gradient says about ALiBi's slope.
+float slope_gradient(Grid g, Row row, int key, float gradient) {
+    return -gradient * (float(abs(key - int(row.query) - g.diagonal)) + p.alibi_beyond);
+}
+
+#if !VKA_KEYS
+void put_slope_sum(Grid g, uint row, float sum) {
+#if VKA_WITH_OPTIONS
+    if (has(VKA_FLAG_D_ALIBI))
+        ws_f[b.delta.d + g.batch * b.delta.b + g.head * b.delta.h + (row + g.q_begin) * b.delta.n] = sum;
+#endif
+}
+#endif

@@ -1,0 +1,57 @@
+/* What C and GLSL share of the backward pass of attention. SPDX-License-Identifier: MIT */
+#ifndef VKA_PARAMS_ATTENTION_BACKWARD_H
+#define VKA_PARAMS_ATTENTION_BACKWARD_H
+
+#include "params/attention.h"
+
+/* Comes before vka_attention_params, which says what the forward pass did. */
+VKA_STRUCT(vka_attention_backward_params) {
+    vka_strides d_out;
+    vka_strides d_lse;
+    vka_strides d_q;
+    vka_strides d_k;
+    vka_strides d_v;
+    vka_strides d_mask;
+    vka_strides mask_size;     /* its shape                                                                     */
+    vka_strides d_relative;    /* h of a head, n and d of a row and a column                                    */
+    vka_strides relative_size; /* its shape; b is 1                                                             */
+    vka_strides delta;     /* of a row's number in the workspace; d: where the rows' sums for ALiBi begin              */
+    VKA_UINT_ out_rows;    /* batches, heads and rows of the output, as a tensor                                       */
+    VKA_UINT_ out_heads;
+    VKA_UINT_ out_batches;
+    VKA_UINT_ sequences;
+    VKA_UINT_ sharers;     /* sequences whose keys are the same rows                                                   */
+    VKA_FLOAT_ grad_scale; /* a gradient of a score to that of q . k                                                   */
+    VKA_UINT_ d_sinks_step;
+    VKA_UINT_ d_alibi_step;
+}
+VKA_END(vka_attention_backward_params);
+
+/* Roles of tensors: in VKA_ROLE_OUT is the output's gradient, but for the first pass, which reads both. */
+#define VKA_ROLE_DELTA_D_OUT 5 /* of the first pass                      */
+#define VKA_ROLE_GRAD   5 /* what is written: of q, k, or biases    */
+#define VKA_ROLE_GRAD_V 6
+
+/* Bindings. Those of the gradients differ between kernels with and without options: VKA_OPTION_BIND is added. */
+#define VKA_BIND_D_OUT       VKA_BIND_OUT
+#define VKA_BIND_GRAD        7
+#define VKA_BIND_GRAD_V      8
+#define VKA_OPTION_BIND      7
+/* Of the first pass. */
+#define VKA_BIND_DELTA_OUT   1
+#define VKA_BIND_DELTA_D_OUT 2
+#define VKA_BIND_DELTA_D_LSE 3
+/* Of sums over all rows of a head. */
+#define VKA_BIND_D_SINKS     14
+#define VKA_BIND_D_ALIBI     15
+
+/* Flags, in the places of those of kernels with products. VKA_FLAG_VEC4_OUT is about the output's gradient, but in the first
+ * pass. */
+#define VKA_FLAG_VEC4_GRAD   16777216
+#define VKA_FLAG_VEC4_GRAD_V 33554432
+#define VKA_FLAG_VEC4_D_OUT  33554432 /* of the first pass                      */
+#define VKA_FLAG_D_ALIBI     67108864 /* the slopes' gradients are wanted       */
+#define VKA_FLAG_D_SINKS     134217728
+#define VKA_FLAG_D_LSE       268435456
+
+#endif

@@ -1,0 +1,351 @@
+/* vka_attention_backward: a sum for each row, a pass over queries, one over keys, and those of what is added to scores.
+ * SPDX-License-Identifier: MIT */
+#include "ops/attention_backward/attention_backward.h"
+
+#include <string.h>
+
+#include "ops/attention/paths.h"
+#include "ops/attention/tensors.h"
+
+enum { ARGS = VKA__BACKWARD_ARGS };
+enum { PATH = VKA__ATTENTION_NUMBER_COUNT, NUMBERS };
+
+#define DESC(field) offsetof(vka_attention_backward_desc, field)
+#define FORWARD     DESC(forward)
+#define GRADIENT(name, shape, types, flags_)                                                                           \
+    { #name, shape, DESC(name), VKA__NONE, types, .flags = flags_, .access = VKA__WRITE, .extent = VKA__CUSTOM }
+
+/* Letters as of vka_attention. */
+static const vka__arg args[ARGS] = {
+    VKA__ATTENTION_TENSORS("forward.", FORWARD, VKA__FLOATS, VKA__REQUIRED, VKA__READ),
+    [VKA__BACKWARD_D_OUT] = {"d_out", "B G N V", DESC(d_out), VKA__NONE, VKA__FLOATS, .flags = VKA__REQUIRED,
+                             .access = VKA__READ, .extent = VKA__CUSTOM},
+    [VKA__BACKWARD_D_LSE] = {"d_lse", "B G N", DESC(d_lse), VKA__NONE, VKA__TYPE(VKA_F32), .flags = VKA__PER_ROW,
+                             .access = VKA__READ, .extent = VKA__CUSTOM},
+    [VKA__BACKWARD_D_Q] = GRADIENT(d_q, "B G N D", VKA__FLOATS, 0),
+    [VKA__BACKWARD_D_K] = GRADIENT(d_k, "Y K M D", VKA__FLOATS, 0),
+    [VKA__BACKWARD_D_V] = GRADIENT(d_v, "Z K M V", VKA__FLOATS, 0),
+    [VKA__BACKWARD_D_MASK] = GRADIENT(d_mask, NULL, VKA__FLOATS, 0),
+    [VKA__BACKWARD_D_ALIBI] = GRADIENT(d_alibi_slopes, "G", VKA__TYPE(VKA_F32), 0),
+    [VKA__BACKWARD_D_RELATIVE] = GRADIENT(d_relative_bias, NULL, VKA__TYPE(VKA_F32), 0),
+    [VKA__BACKWARD_D_SINKS] = GRADIENT(d_sinks, "G", VKA__TYPE(VKA_F32), 0),
+};
+static const vka__limit limits[] = {VKA__ATTENTION_LIMITS, {0}};
+static const vka__number numbers[NUMBERS] = {
+    VKA__ATTENTION_NUMBERS("forward.", FORWARD),
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_BACKWARD_PATH_TILE, 0,
+              "vka_attention_backward_path"},
+};
+
+static const vka__backward_state *state_of(const vka__call *c) {
+    return (const vka__backward_state *)(const void *)c->state;
+}
+
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
+
+/* Strides as kernels get them; those that are never taken may exceed 32 bits. */
+static vka_strides strides_of(const vka__view *v) {
+    return vka__box_strides(v, v->shape);
+}
+
+/* Of a table of relative biases: head, row and column; a table of distances has a single row. */
+static void fill_relative(const vka__attention_problem *p, const vka__view *v, vka_attention_backward_params *b) {
+    uint32_t head = p->relative_width ? 1 : 2;
+    b->d_relative = (vka_strides){0, (uint32_t)v->stride[head], p->relative_width ? (uint32_t)v->stride[2] : 0,
+                                  (uint32_t)v->stride[3]};
+    b->relative_size = (vka_strides){1, v->shape[head], p->relative_width ? v->shape[2] : 1, v->shape[3]};
+}
+
+static bool is_shared(const vka__attention_problem *p) {
+    return p->k.shape[0] == 1 && p->batch > 1 && !(p->options & VKA_FLAG_KV_OFFSETS);
+}
+
+static void fill_params(vka__call *c) {
+    vka__backward_state *s = VKA__STATE(c, vka__backward_state);
+    const vka__attention_problem *p = &s->problem;
+    vka__backward_params *params = VKA__PARAMS(c, vka__backward_params);
+    vka_attention_backward_params *b = &params->backward;
+    const vka__view *view = c->view, *mask = &view[VKA__BACKWARD_D_MASK];
+    /* As of an attention that is not cut at all. */
+    const vka__attention_plan whole = {.splits = 1, .part_keys = p->k.shape[2]};
+    vka__attention_fill_params(c->caps, p, &whole, &params->forward);
+    params->forward.splits = params->forward.parts = 1;
+    b->d_out = strides_of(&view[VKA__BACKWARD_D_OUT]);
+    b->d_lse = strides_of(&view[VKA__BACKWARD_D_LSE]);
+    b->d_q = strides_of(&view[VKA__BACKWARD_D_Q]);
+    b->d_k = strides_of(&view[VKA__BACKWARD_D_K]);
+    b->d_v = strides_of(&view[VKA__BACKWARD_D_V]);
+    if (mask->present) {
+        b->d_mask = strides_of(mask);
+        b->mask_size = (vka_strides){mask->shape[0], mask->shape[1], mask->shape[2], mask->shape[3]};
+    }
+    b->out_batches = p->q.shape[0];
+    b->out_heads = p->q.shape[1];
+    b->out_rows = p->q.shape[2];
+    b->delta = (vka_strides){b->out_heads * b->out_rows, b->out_rows, 1, b->out_batches * b->out_heads * b->out_rows};
+    if (b->out_batches < 2)
+        b->delta.b = 0; /* of packed sequences */
+    b->sequences = p->batch;
+    b->sharers = is_shared(p) ? p->batch : 1;
+    b->grad_scale = p->scale;
+    b->d_sinks_step = (uint32_t)view[VKA__BACKWARD_D_SINKS].stride[3];
+    b->d_alibi_step = (uint32_t)view[VKA__BACKWARD_D_ALIBI].stride[3];
+}
+
+/* ---- plan -------------------------------------------------------------------------------------------------------- */
+
+static vka__pipeline_key *key_of(vka__call *c, vka__backward_pass pass, vka__kernel kernel, uint32_t group_size) {
+    c->key[pass].kernel = kernel;
+    c->key[pass].spec[VKA_SPEC_GROUP_SIZE] = group_size;
+    return &c->key[pass];
+}
+
+static void set_type(vka__pipeline_key *key, uint32_t role, const vka__view *v) {
+    key->spec[VKA_SPEC_TYPES] &= ~(15u << 4 * role);
+    if (v->present)
+        key->spec[VKA_SPEC_TYPES] |= (uint32_t)v->dtype << 4 * role;
+}
+
+/* A pass of `x` by `y` by `z` workgroups, each of which does so many multiply-adds. */
+static void add_pass(vka__call *c, vka__backward_pass pass, uint64_t x, uint32_t y, uint32_t z, uint64_t work) {
+    vka__backward_plan *plan = &VKA__STATE(c, vka__backward_state)->plan;
+    if (!x || !y || !z)
+        return;
+    plan->grid[pass] = vka__grid_of(c->caps, (uint32_t)x, y, z);
+    vka__grid_cap(&plan->grid[pass], vka__dispatch_ops(c->caps) / (2 * vka__max_u64(work, 1)));
+    plan->chunks[pass] = vka__grid_chunks(&plan->grid[pass]);
+    c->dispatches += plan->chunks[pass];
+}
+
+static void plan_delta(vka__call *c) {
+    const vka__attention_problem *p = VKA__STATE(c, vka__attention_problem);
+    const vka__view *d_out = &c->view[VKA__BACKWARD_D_OUT];
+    uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64);
+    vka__pipeline_key *key = key_of(c, VKA__PASS_DELTA, VKA__attention_backward_delta, t);
+    key->spec[VKA_SPEC_DV] = p->v.shape[3];
+    key->spec[VKA_SPEC_FLAGS] = (vka__view_vec4(&p->out) ? VKA_FLAG_VEC4_OUT : 0) |
+                                (vka__view_vec4(d_out) ? VKA_FLAG_VEC4_D_OUT : 0) |
+                                (vka__call_has(c, VKA__BACKWARD_D_LSE) ? VKA_FLAG_D_LSE : 0);
+    set_type(key, VKA_ROLE_OUT, &p->out);
+    set_type(key, VKA_ROLE_DELTA_D_OUT, d_out);
+    add_pass(c, VKA__PASS_DELTA, vka__div_up(p->q.shape[2], t), p->q.shape[1], p->q.shape[0],
+             (uint64_t)t * p->v.shape[3]);
+}
+
+/* Constants that all other passes share. */
+static void fill_spec(const vka__call *c, vka__pipeline_key *key) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    const vka__view *d_out = &c->view[VKA__BACKWARD_D_OUT];
+    const uint32_t products =
+        VKA_FLAG_VEC4_GRAD | VKA_FLAG_VEC4_GRAD_V | VKA_FLAG_D_ALIBI | VKA_FLAG_D_SINKS | VKA_FLAG_D_LSE;
+    vka__attention_fill_spec(c->caps, p, false, key->spec);
+    key->spec[VKA_SPEC_FLAGS] &= ~(products | VKA_FLAG_VEC4_OUT | VKA_FLAG_STATS);
+    key->spec[VKA_SPEC_FLAGS] |= vka__view_vec4(d_out) ? VKA_FLAG_VEC4_OUT : 0;
+    set_type(key, VKA_ROLE_OUT, d_out);
+    key->spec[VKA_SPEC_TYPES] &= ~(15u << 4 * VKA_ROLE_GRAD | 15u << 4 * VKA_ROLE_GRAD_V);
+}
+
+static void plan_queries(vka__call *c) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    const vka__view *d_q = &c->view[VKA__BACKWARD_D_Q];
+    vka__pipeline_key *key = &c->key[VKA__PASS_QUERIES];
+    fill_spec(c, key);
+    set_type(key, VKA_ROLE_GRAD, d_q);
+    key->spec[VKA_SPEC_FLAGS] |= d_q->present && vka__view_vec4(d_q) ? VKA_FLAG_VEC4_GRAD : 0;
+    key->spec[VKA_SPEC_FLAGS] |= vka__call_has(c, VKA__BACKWARD_D_ALIBI) ? VKA_FLAG_D_ALIBI : 0;
+    uint32_t rows = p->options & VKA_FLAG_Q_OFFSETS ? p->q_len : p->q.shape[2], tile = key->spec[VKA_SPEC_BR];
+    add_pass(c, VKA__PASS_QUERIES, vka__div_up(rows, tile), p->q.shape[1], p->batch,
+             (uint64_t)tile * p->kv_len * (2 * p->q.shape[3] + p->v.shape[3]));
+}
+
+static void plan_keys(vka__call *c) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    const vka__view *d_k = &c->view[VKA__BACKWARD_D_K], *d_v = &c->view[VKA__BACKWARD_D_V];
+    vka__pipeline_key *key = &c->key[VKA__PASS_KEYS];
+    fill_spec(c, key);
+    set_type(key, VKA_ROLE_GRAD, d_k);
+    set_type(key, VKA_ROLE_GRAD_V, d_v);
+    key->spec[VKA_SPEC_FLAGS] |= d_k->present && vka__view_vec4(d_k) ? VKA_FLAG_VEC4_GRAD : 0;
+    key->spec[VKA_SPEC_FLAGS] |= d_v->present && vka__view_vec4(d_v) ? VKA_FLAG_VEC4_GRAD_V : 0;
+    uint32_t rows = p->options & VKA_FLAG_KV_OFFSETS ? p->kv_len : p->k.shape[2], tile = key->spec[VKA_SPEC_BR];
+    uint32_t sharers = is_shared(p) ? p->batch : 1;
+    add_pass(c, VKA__PASS_KEYS, vka__div_up(rows, tile), p->k.shape[1], is_shared(p) ? 1 : p->batch,
+             (uint64_t)tile * p->q_len * vka__group_of(p) * sharers * 2 * (p->q.shape[3] + p->v.shape[3]));
+}
+
+static void plan_heads(vka__call *c) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 128);
+    vka__pipeline_key *key = key_of(c, VKA__PASS_HEADS, VKA__attention_backward_heads, t);
+    fill_spec(c, key);
+    key->spec[VKA_SPEC_FLAGS] |= (vka__call_has(c, VKA__BACKWARD_D_ALIBI) ? VKA_FLAG_D_ALIBI : 0) |
+                                 (vka__call_has(c, VKA__BACKWARD_D_SINKS) ? VKA_FLAG_D_SINKS : 0);
+    key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
+    add_pass(c, VKA__PASS_HEADS, p->q.shape[1], 1, 1, (uint64_t)p->batch * p->q_len);
+}
+
+/* Elements of which each stands for few pairs have an invocation each, others a workgroup. */
+#define MANY_PAIRS 64
+
+static bool plan_bias(vka__call *c, vka__backward_pass pass) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    bool relative = pass == VKA__PASS_RELATIVE;
+    uint32_t arg = relative ? VKA__BACKWARD_D_RELATIVE : VKA__BACKWARD_D_MASK;
+    vka_attention_backward_params *b = &VKA__PARAMS(c, vka__backward_params)->backward;
+    if (relative)
+        fill_relative(p, &c->view[arg], b);
+    const vka_strides size = relative ? b->relative_size : b->mask_size;
+    uint64_t pairs = (uint64_t)p->batch * p->q.shape[1] * p->q_len * p->kv_len;
+    uint64_t elements = (uint64_t)size.n * size.d, all = elements * size.b * size.h;
+    uint64_t each = vka__max_u64(pairs / vka__max_u64(all, 1), 1);
+    if (elements > UINT32_MAX)
+        return vka__refuse(&c->refusal, c->op->args[arg].name, "has more than 2^32 - 1 elements of a head");
+    uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64), team = each >= MANY_PAIRS ? t : 1;
+    vka__pipeline_key *key =
+        key_of(c, pass, relative ? VKA__attention_backward_relative : VKA__attention_backward_mask, t);
+    fill_spec(c, key);
+    set_type(key, VKA_ROLE_GRAD, &c->view[arg]);
+    key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
+    key->spec[VKA_SPEC_RM] = t / team;
+    key->spec[VKA_SPEC_TC] = team;
+    /* The ends of a table of distances may stand for half of all pairs. */
+    uint64_t most = relative ? pairs / vka__max_u32(size.h, 1) : each;
+    add_pass(c, pass, (elements + t / team - 1) / (t / team), size.h, size.b,
+             most * (p->q.shape[3] + p->v.shape[3]) * (t / team));
+    return true;
+}
+
+static bool sees_all(vka__call *c) {
+    for (uint32_t i = 0; i < ARGS; ++i)
+        if (c->view[i].present && i != VKA__ATTENTION_STATS && i != VKA__ATTENTION_SCORES &&
+            !vka__sees_all(c->caps, &c->view[i], args[i].name, &c->refusal))
+            return false;
+    const vka__attention_problem *p = &state_of(c)->problem;
+    if (p->map.present && !vka__sees_all(c->caps, &p->map, "forward.pattern", &c->refusal))
+        return false;
+    uint64_t rows = vka__volume(p->q.shape);
+    c->workspace_bytes = vka__align_up(4 * rows * (vka__call_has(c, VKA__BACKWARD_D_ALIBI) ? 2 : 1), 256);
+    return c->workspace_bytes <= vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) ||
+           vka__refuse_span(c->caps, "workspace", "the sums of all rows", &c->refusal);
+}
+
+static bool plan(vka__call *c) {
+    vka__backward_state *s = VKA__STATE(c, vka__backward_state);
+    s->plan.options = vka__attention_has_options(&s->problem);
+    if (s->plan.options && c->caps->storage_buffers < VKA_OPTIONS_BUFFERS)
+        return vka__refuse(&c->refusal, "desc", "its options need %u storage buffers, but a kernel has %u here",
+                           VKA_OPTIONS_BUFFERS, c->caps->storage_buffers);
+    if (!sees_all(c) || !vka__backward_choose(c))
+        return false;
+    bool alibi = vka__call_has(c, VKA__BACKWARD_D_ALIBI);
+    for (int i = 0; i < VKA__PASSES; ++i)
+        if (i != VKA__PASS_QUERIES && i != VKA__PASS_KEYS)
+            c->key[i].kernel = VKA__KERNEL_COUNT;
+    c->key_count = VKA__PASSES;
+    fill_params(c);
+    plan_delta(c);
+    if (vka__call_has(c, VKA__BACKWARD_D_Q) || alibi)
+        plan_queries(c);
+    if (vka__call_has(c, VKA__BACKWARD_D_K) || vka__call_has(c, VKA__BACKWARD_D_V))
+        plan_keys(c);
+    if (alibi || vka__call_has(c, VKA__BACKWARD_D_SINKS))
+        plan_heads(c);
+    if (vka__call_has(c, VKA__BACKWARD_D_MASK) && !plan_bias(c, VKA__PASS_MASK))
+        return false;
+    if (vka__call_has(c, VKA__BACKWARD_D_RELATIVE) && !plan_bias(c, VKA__PASS_RELATIVE))
+        return false;
+    for (int i = 0; i < VKA__PASSES; ++i)
+        if (!s->plan.chunks[i])
+            c->key[i].kernel = VKA__KERNEL_COUNT;
+    return true;
+}
+
+/* ---- dispatches -------------------------------------------------------------------------------------------------- */
+
+static void bind(const vka__call *c, const vka__view *v, uint32_t binding, vka__access access, vka__dispatch *out) {
+    if (v->present && vka__view_extent(v, 0))
+        vka__bind_all(c->caps, v, binding, access, out);
+}
+
+static void bind_workspace(const vka__call *c, vka__access access, vka__dispatch *out) {
+    out->binding[VKA_BIND_WORKSPACE] =
+        (vka__binding){.access = access, .source = VKA__SOURCE_WORKSPACE, .range = c->workspace_bytes};
+}
+
+/* What says which keys a query sees, and by what score. */
+static void bind_options(const vka__call *c, vka__dispatch *out) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    bind(c, &p->mask, VKA_BIND_MASK, VKA__READ, out);
+    bind(c, &p->relative, VKA_BIND_RELATIVE, VKA__READ, out);
+    bind(c, &p->alibi, VKA_BIND_ALIBI, VKA__READ, out);
+    bind(c, &p->sinks, VKA_BIND_SINKS, VKA__READ, out);
+    bind(c, &p->q_list, VKA_BIND_Q_LIST, VKA__READ, out);
+    bind(c, &p->kv_list, VKA_BIND_KV_LIST, VKA__READ, out);
+    bind(c, &p->map, VKA_BIND_MAP, VKA__READ, out);
+}
+
+static void bind_pass(const vka__call *c, vka__backward_pass pass, vka__dispatch *out) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    const vka__view *view = c->view;
+    uint32_t grad = VKA_BIND_GRAD + (state_of(c)->plan.options ? VKA_OPTION_BIND : 0);
+    /* Where ALiBi has no gradient the kernel with options still has the instruction that would write. */
+    bool sums = pass == VKA__PASS_QUERIES && state_of(c)->plan.options;
+    bind_workspace(c, pass == VKA__PASS_DELTA ? VKA__WRITE : sums ? VKA__READ_WRITE : VKA__READ, out);
+    if (pass == VKA__PASS_DELTA) {
+        bind(c, &p->out, VKA_BIND_DELTA_OUT, VKA__READ, out);
+        bind(c, &view[VKA__BACKWARD_D_OUT], VKA_BIND_DELTA_D_OUT, VKA__READ, out);
+        bind(c, &view[VKA__BACKWARD_D_LSE], VKA_BIND_DELTA_D_LSE, VKA__READ, out);
+        return;
+    }
+    bind_options(c, out);
+    bind(c, &p->lse, VKA_BIND_LSE, VKA__READ, out);
+    if (pass == VKA__PASS_HEADS) {
+        bind(c, &view[VKA__BACKWARD_D_SINKS], VKA_BIND_D_SINKS, VKA__WRITE, out);
+        bind(c, &view[VKA__BACKWARD_D_ALIBI], VKA_BIND_D_ALIBI, VKA__WRITE, out);
+        return;
+    }
+    bind(c, &p->q, VKA_BIND_Q, VKA__READ, out);
+    bind(c, &p->k, VKA_BIND_K, VKA__READ, out);
+    bind(c, &p->v, VKA_BIND_V, VKA__READ, out);
+    bind(c, &view[VKA__BACKWARD_D_OUT], VKA_BIND_D_OUT, VKA__READ, out);
+    static const uint32_t written[VKA__PASSES] = {[VKA__PASS_QUERIES] = VKA__BACKWARD_D_Q,
+                                                  [VKA__PASS_KEYS] = VKA__BACKWARD_D_K,
+                                                  [VKA__PASS_MASK] = VKA__BACKWARD_D_MASK,
+                                                  [VKA__PASS_RELATIVE] = VKA__BACKWARD_D_RELATIVE};
+    bind(c, &view[written[pass]], grad, VKA__WRITE, out);
+    if (pass == VKA__PASS_KEYS)
+        bind(c, &view[VKA__BACKWARD_D_V], grad + 1, VKA__WRITE, out);
+}
+
+static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
+    const vka__backward_plan *plan = &state_of(c)->plan;
+    vka__backward_pass pass = VKA__PASS_DELTA;
+    while (index >= plan->chunks[pass])
+        index -= plan->chunks[pass++];
+    uint32_t first[3];
+    out->key = pass;
+    bind_pass(c, pass, out);
+    vka__grid_chunk(&plan->grid[pass], index, first, out->groups);
+    out->push.x0 = first[0];
+    out->push.y0 = first[1];
+    out->push.z0 = first[2];
+}
+
+static void explain(const vka__call *c, vka__text *text) {
+    static const char *const paths[] = {"auto", "row", "tile"};
+    const vka__backward_plan *plan = &state_of(c)->plan;
+    const vka__tile *q = &plan->tile[VKA__PASS_QUERIES], *k = &plan->tile[VKA__PASS_KEYS];
+    vka__say(text, "path: %s\noptions: %s\n", paths[plan->path], vka__yes(plan->options));
+    vka__say(text, "queries: %u rows by %u keys, shared_bytes %u\n", q->br, q->bc,
+             plan->shared_bytes[VKA__PASS_QUERIES]);
+    vka__say(text, "keys: %u rows by %u queries, shared_bytes %u\n", k->br, k->bc, plan->shared_bytes[VKA__PASS_KEYS]);
+}
+
+_Static_assert(offsetof(vka__backward_state, problem) == 0, "checks of attention look for it there");
+_Static_assert(sizeof(vka__backward_params) <= VKA__MAX_PARAMS && sizeof(vka_attention_backward_params) % 16 == 0,
+               "both structures lie in one block, by std140");
+
+VKA__OPERATION(attention_backward, .within = "forward.", .within_at = FORWARD,
+               .params_size = sizeof(vka__backward_params), .state_size = sizeof(vka__backward_state),
+               .workspace = DESC(workspace), .limits = limits, .sizes = vka__attention_sizes_of,
+               .check = vka__backward_check, .plan = plan, .dispatch = dispatch, .explain = explain);

@@ -1,0 +1,62 @@
+/* The backward pass of attention: what its files share.
+ * SPDX-License-Identifier: MIT */
+#ifndef VKA_ATTENTION_BACKWARD_H
+#define VKA_ATTENTION_BACKWARD_H
+
+#include <vkattn/attention.h>
+
+#include "op/op.h"
+#include "ops/attention/check.h"
+#include "params/attention_backward.h"
+
+/* The tensors that forward does not have. */
+enum {
+    VKA__BACKWARD_D_OUT = VKA__ATTENTION_ARGS,
+    VKA__BACKWARD_D_LSE,
+    VKA__BACKWARD_D_Q,
+    VKA__BACKWARD_D_K,
+    VKA__BACKWARD_D_V,
+    VKA__BACKWARD_D_MASK,
+    VKA__BACKWARD_D_ALIBI,
+    VKA__BACKWARD_D_RELATIVE,
+    VKA__BACKWARD_D_SINKS,
+    VKA__BACKWARD_ARGS
+};
+
+/* Passes, in the order of execution, each with a pipeline of its own. */
+typedef enum vka__backward_pass {
+    VKA__PASS_DELTA,
+    VKA__PASS_QUERIES,
+    VKA__PASS_KEYS,
+    VKA__PASS_HEADS,
+    VKA__PASS_MASK,
+    VKA__PASS_RELATIVE,
+    VKA__PASSES
+} vka__backward_pass;
+
+typedef struct vka__backward_params {
+    vka_attention_backward_params backward;
+    vka_attention_params forward;
+} vka__backward_params;
+
+typedef struct vka__backward_plan {
+    uint32_t path;
+    bool options; /* kernels with options */
+    vka__tile tile[VKA__PASSES];
+    uint32_t shared_bytes[VKA__PASSES];
+    vka__grid grid[VKA__PASSES];
+    uint64_t chunks[VKA__PASSES]; /* dispatches; 0: the pass is not needed */
+} vka__backward_plan;
+
+typedef struct vka__backward_state {
+    vka__attention_problem problem; /* stats, scores and the choice of a path left out */
+    vka__backward_plan plan;
+} vka__backward_state;
+
+/* What the tables can't say. */
+vka_status vka__backward_check(vka__call *call);
+/* Chooses a path and fills in kernels, tiles and constants of the passes over queries and keys; false with the refusal.
+ */
+bool vka__backward_choose(vka__call *call);
+
+#endif

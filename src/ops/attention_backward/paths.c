@@ -1,0 +1,136 @@
+/* How the passes over queries and keys are cut: by rows of invocations, or by tiles of workgroups.
+ * SPDX-License-Identifier: MIT */
+#include "ops/attention_backward/attention_backward.h"
+
+#include "op/known_drivers.h"
+#include "op/switched_off.h"
+#include "ops/attention/paths.h"
+
+static vka__backward_plan *plan_of(vka__call *c) {
+    return &VKA__STATE(c, vka__backward_state)->plan;
+}
+
+static const vka__attention_problem *problem_of(vka__call *c) {
+    return VKA__STATE(c, vka__attention_problem);
+}
+
+static void take(vka__call *c, vka__backward_pass pass, vka__kernel plain, const vka__tile *tile, uint32_t group_size) {
+    vka__pipeline_key *key = &c->key[pass];
+    plan_of(c)->tile[pass] = *tile;
+    key->kernel = plain + (plan_of(c)->options ? 1 : 0);
+    key->spec[VKA_SPEC_GROUP_SIZE] = group_size;
+    key->spec[VKA_SPEC_BR] = tile->br;
+    key->spec[VKA_SPEC_BC] = tile->bc;
+    key->spec[VKA_SPEC_RM] = tile->rm;
+    key->spec[VKA_SPEC_TC] = tile->tc;
+}
+
+/* Rows of a tile lie in one tile of a map, its partners may lie in several. */
+static bool map_holds(const vka__attention_problem *p, vka__backward_pass pass, const vka__tile *tile) {
+    if (!p->pattern)
+        return true;
+    return pass == VKA__PASS_KEYS ? tile->br <= p->pattern->info.key_tile : vka__map_holds(p, tile);
+}
+
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
+
+static bool broadcasts(const vka_device_caps *caps) {
+    return caps->subgroup_shuffle && vka__subgroup_width(caps) >= 4;
+}
+
+static void take_rows(vka__call *c) {
+    static const vka__kernel kernels[2][2] = {{VKA__attention_backward_queries, VKA__attention_backward_queries_sg},
+                                              {VKA__attention_backward_keys, VKA__attention_backward_keys_sg}};
+    const vka__attention_problem *p = problem_of(c);
+    bool sg = broadcasts(c->caps), small = vka__max_u32(p->q.shape[3], p->v.shape[3]) <= 128;
+    uint32_t t = sg ? vka__subgroup_width(c->caps) : vka__min_u32(8, c->caps->max_invocations);
+    const vka__tile tile = {t, !small ? 1 : vka__is_slow_compiler(c->caps) ? 2 : 4, 1, 1};
+    for (int i = 0; i < 2; ++i) {
+        vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
+        take(c, pass, kernels[i][sg], &tile, t);
+        c->key[pass].spec[VKA_SPEC_SUBGROUP] = sg ? t : 0;
+    }
+}
+
+/* A map's tiles are 32 keys and queries at least, which only a subgroup of 64 exceeds. */
+static bool rows_fit(vka__call *c) {
+    const vka__tile tile = {broadcasts(c->caps) ? vka__subgroup_width(c->caps) : 8, 1, 1, 1};
+    return map_holds(problem_of(c), VKA__PASS_KEYS, &tile) && map_holds(problem_of(c), VKA__PASS_QUERIES, &tile);
+}
+
+/* ---- tiles ------------------------------------------------------------------------------------------------------- */
+
+/* Largest first. */
+static const vka__tile tiles[] = {{32, 32, 2, 8}, {16, 32, 2, 8}, {16, 16, 1, 8}, {8, 32, 1, 8}, {8, 32, 1, 16},
+                                  {8, 16, 1, 16}, {4, 32, 1, 32}, {4, 16, 1, 16}, {4, 8, 1, 8}};
+/* What backward_tile.comp has room for, in vectors of four of an invocation's gradients; and what compilers for devices
+ * with few registers do. */
+#define MOST_VECTORS 18
+#define FEW_VECTORS  8
+#define MOST_CHUNKS  16
+
+static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass pass, const vka__tile *t) {
+    uint32_t d4 = vka__div_up(p->q.shape[3], 4), dv4 = vka__div_up(p->v.shape[3], 4);
+    return 16 * t->br * (d4 + dv4 + 2) + 16 * t->bc * (t->tc + 1) +
+           4 * t->br * (t->bc + 4) * (pass == VKA__PASS_KEYS ? 2 : 1);
+}
+
+static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, uint32_t most) {
+    const vka__attention_problem *p = problem_of(c);
+    uint32_t x = vka__div_up(vka__div_up(p->q.shape[3], 4), t->tc),
+             y = vka__div_up(vka__div_up(p->v.shape[3], 4), t->tc);
+    uint32_t vectors = t->rm * (x + (pass == VKA__PASS_KEYS ? y : 0));
+    return map_holds(p, pass, t) && t->br / t->rm * t->tc <= c->caps->max_invocations &&
+           tile_bytes(p, pass, t) <= c->caps->shared_bytes && vectors <= most && x <= MOST_CHUNKS && y <= MOST_CHUNKS;
+}
+
+static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass) {
+    uint32_t limits[] = {vka__has_few_registers(c->caps) ? FEW_VECTORS : MOST_VECTORS, MOST_VECTORS};
+    for (int n = 0; n < 2; ++n)
+        for (size_t i = 0; i < sizeof tiles / sizeof *tiles; ++i)
+            if (tile_fits(c, pass, &tiles[i], limits[n]))
+                return &tiles[i];
+    return NULL;
+}
+
+static bool take_tiles(vka__call *c) {
+    static const vka__kernel kernels[] = {VKA__attention_backward_queries_tile, VKA__attention_backward_keys_tile};
+    for (int i = 0; i < 2; ++i) {
+        vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
+        const vka__tile *tile = choose_tile(c, pass);
+        if (!tile)
+            return false;
+        take(c, pass, kernels[i], tile, tile->br / tile->rm * tile->tc);
+        plan_of(c)->shared_bytes[pass] = tile_bytes(problem_of(c), pass, tile);
+    }
+    return true;
+}
+
+/* Does a path have a kernel that the self-test switched off? */
+static bool is_off(vka__call *c) {
+    return vka__is_switched_off(c->caps, (vka__kernel)c->key[VKA__PASS_QUERIES].kernel) ||
+           vka__is_switched_off(c->caps, (vka__kernel)c->key[VKA__PASS_KEYS].kernel);
+}
+
+static bool take_path(vka__call *c, vka_attention_backward_path path) {
+    plan_of(c)->path = path;
+    if (path == VKA_ATTENTION_BACKWARD_PATH_TILE)
+        return take_tiles(c) && !is_off(c);
+    if (!rows_fit(c))
+        return false;
+    take_rows(c);
+    return !is_off(c);
+}
+
+bool vka__backward_choose(vka__call *c) {
+    vka_attention_backward_path path = VKA__DESC(c, vka_attention_backward_desc)->path;
+    bool cpu = c->caps->type == VKA_DEVICE_CPU;
+    vka_attention_backward_path first = cpu ? VKA_ATTENTION_BACKWARD_PATH_ROW : VKA_ATTENTION_BACKWARD_PATH_TILE;
+    vka_attention_backward_path second = cpu ? VKA_ATTENTION_BACKWARD_PATH_TILE : VKA_ATTENTION_BACKWARD_PATH_ROW;
+    if (path ? take_path(c, path) : take_path(c, first) || take_path(c, second))
+        return true;
+    return vka__refuse(&c->refusal, "path", "of such dimensions and pattern this device has %s",
+                       path == VKA_ATTENTION_BACKWARD_PATH_TILE  ? "no tile that fits its shared memory and registers"
+                       : path == VKA_ATTENTION_BACKWARD_PATH_ROW ? "wider rows of invocations than the pattern's tiles"
+                                                                 : "no kernel");
+}

@@ -1,0 +1,260 @@
+/* The backward pass of an attention problem, against float64.
+ * SPDX-License-Identifier: MIT */
+#include "backward_case.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const names[BACKWARD_GRADIENTS] = {
+#define X(name) #name,
+    BACKWARD_OUTPUTS(X)
+#undef X
+};
+
+/* ---- references
+ * ------------------------------------------------------------------------------------------------------ */
+
+/* Sums of a row's pairs go to all gradients: `sum` are the double or the naive ones, in which each sum is an f32. */
+typedef struct sums {
+    const backward_problem *p;
+    double **sum;
+    bool naive;
+} sums;
+
+static void add(const sums *s, backward_gradient g, size_t index, double x) {
+    if (s->sum[g]) {
+        double sum = s->sum[g][index] + x;
+        s->sum[g][index] = s->naive ? (double)(float)sum : sum;
+    }
+}
+
+static double rounded_product(const sums *s, double x, float y) {
+    return s->naive ? (double)((float)x * y) : x * (double)y;
+}
+
+static void add_pair(const sums *s, const float *d_out, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                     const ref_pairs *pairs) {
+    const attention_problem *p = &s->p->p;
+    const attention_case *a = &p->a;
+    uint32_t kv_head = h / (a->q_heads / a->kv_heads);
+    size_t q_row = attention_q_row(p, b, h, i), k_row = attention_kv_row(p, &p->k, b, kv_head, j);
+    size_t v_row = attention_kv_row(p, &p->v, b, kv_head, j), kv = ((size_t)b * a->kv_heads + kv_head) * a->kv_len + j;
+    const float *q = p->ref_q + (((size_t)b * a->q_heads + h) * p->ref.q_len + i) * a->head_dim;
+    double product = s->naive ? (double)(float)(pairs->product[j] * p->ref.scale) : pairs->product[j] * p->ref.scale;
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        add(s, BACKWARD_d_q, q_row * a->head_dim + d, rounded_product(s, product, p->ref_k[kv * a->head_dim + d]));
+        add(s, BACKWARD_d_k, k_row * a->head_dim + d, rounded_product(s, product, q[d]));
+    }
+    for (uint32_t d = 0; d < a->value_dim; d++) {
+        add(s, BACKWARD_d_v, v_row * a->value_dim + d, rounded_product(s, pairs->weight[j], d_out[d]));
+    }
+    if (p->ref.mask && s->sum[BACKWARD_d_mask]) {
+        add(s, BACKWARD_d_mask, ref_attention_mask_index(&p->ref, b, h, i, j), pairs->score[j]);
+    }
+    if (p->ref.alibi) {
+        double distance = fabs((double)((int64_t)i + p->sequences.diagonal[b] - (int64_t)j));
+        add(s, BACKWARD_d_alibi_slopes, h, -pairs->score[j] * distance);
+    }
+    if (p->ref.relative) {
+        add(s, BACKWARD_d_relative_bias, ref_attention_relative_index(&p->ref, b, h, i, j), pairs->score[j]);
+    }
+}
+
+static void add_row(const sums *s, uint32_t b, uint32_t h, uint32_t i, ref_pairs *pairs) {
+    const attention_problem *p = &s->p->p;
+    size_t row = attention_q_row(p, b, h, i);
+    const float *d_out = s->p->d_out.values + row * p->a.value_dim;
+    double d_lse = s->p->b.d_lse ? (double)s->p->d_lse.values[row] : 0;
+    if (s->naive) {
+        ref_attention_naive_backward_row(&p->ref, b, h, i, d_out, d_lse, pairs);
+    } else {
+        ref_attention_backward_row(&p->ref, b, h, i, d_out, d_lse, pairs);
+    }
+    add(s, BACKWARD_d_sinks, h, pairs->sink);
+    for (uint32_t j = 0; j < p->ref.kv_len; j++) {
+        if (ref_attention_visible(&p->ref, b, h, i, j)) {
+            add_pair(s, d_out, b, h, i, j, pairs);
+        }
+    }
+}
+
+static void add_rows(const sums *s) {
+    const attention_problem *p = &s->p->p;
+    size_t keys = p->ref.kv_len + 1;
+    ref_pairs pairs = {attention_must(calloc(keys, sizeof(double))), attention_must(calloc(keys, sizeof(double))),
+                       attention_must(calloc(keys, sizeof(double))), 0};
+    for (uint32_t b = 0; b < p->a.batch; b++) {
+        for (uint32_t h = 0; h < p->a.q_heads; h++) {
+            for (uint32_t i = 0; i < p->sequences.q_len[b]; i++) {
+                add_row(s, b, h, i, &pairs);
+            }
+        }
+    }
+    free(pairs.weight);
+    free(pairs.score);
+    free(pairs.product);
+}
+
+/* Of offsets, rows that no sequence has are not written. */
+static void mark_written(backward_problem *p) {
+    attention_problem *f = &p->p;
+    for (int g = BACKWARD_d_q; g <= BACKWARD_d_v; g++) {
+        bool queries = g == BACKWARD_d_q;
+        tensor *t = &p->gradient[g];
+        if (!t->view.buffer || (queries ? f->a.q_list.kind : f->a.kv_list.kind) != LIST_OFFSETS) {
+            continue;
+        }
+        size_t width = t->view.shape[3];
+        p->written[g] = attention_must(calloc(t->count + 1, sizeof(bool)));
+        for (uint32_t b = 0; b < f->a.batch; b++) {
+            uint32_t heads = queries ? f->a.q_heads : f->a.kv_heads;
+            uint32_t rows = queries ? f->sequences.q_len[b] : f->sequences.kv_len[b];
+            for (uint32_t n = 0; n < heads * rows; n++) {
+                size_t row = queries ? attention_q_row(f, b, n / rows, n % rows)
+                                     : attention_kv_row(f, &f->k, b, n / rows, n % rows);
+                memset(p->written[g] + row * width, true, width);
+            }
+        }
+    }
+}
+
+/* ---- problems
+ * -------------------------------------------------------------------------------------------------------- */
+
+static void make_gradient(backward_problem *p, backward_gradient g, const tensor *like, vka_dtype dtype) {
+    const attention_case *a = &p->b.forward;
+    if (!like->view.buffer || (p->b.left_out >> g & 1) || like->view.dtype == VKA_U8) {
+        return;
+    }
+    layout l = g <= BACKWARD_d_v ? a->layout : (layout){.pad = a->layout.pad};
+    p->gradient[g] = tensor_create(p->p.c, dtype, like->view.rank, like->view.shape, l);
+    p->ref[g] = attention_must(calloc(p->gradient[g].count + 1, sizeof(double)));
+    p->naive[g] = attention_must(calloc(p->gradient[g].count + 1, sizeof(double)));
+}
+
+static vka_dtype type_or(vka_dtype dtype, vka_dtype other) {
+    return dtype ? dtype : other;
+}
+
+backward_problem backward_make(context *c, backward_case b, uint64_t seed) {
+    backward_problem p = {.b = b, .p = attention_make(c, b.forward, seed)};
+    attention_problem *f = &p.p;
+    ref_rng rng = ref_rng_seed(seed + 1);
+    p.d_out = tensor_create(c, type_or(b.d_out_dtype, f->out.view.dtype), 4, f->out.view.shape, b.forward.layout);
+    tensor_fill_normal(&p.d_out, &rng, 0, 1);
+    tensor_round(&p.d_out);
+    tensor_upload(&p.d_out);
+    if (b.d_lse) {
+        p.d_lse = tensor_create(c, VKA_F32, 3, f->lse.view.shape, (layout){.pad = b.forward.layout.pad});
+        tensor_fill_normal(&p.d_lse, &rng, 0, 1);
+        tensor_upload(&p.d_lse);
+    }
+    const tensor *like[] = {&f->q, &f->k, &f->v, &f->mask, &f->alibi_slopes, &f->relative_bias, &f->sinks};
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        make_gradient(&p, (backward_gradient)g, like[g],
+                      g <= BACKWARD_d_mask ? type_or(b.d_dtype, like[g]->view.dtype) : VKA_F32);
+    }
+    add_rows(&(sums){&p, p.ref, false});
+    add_rows(&(sums){&p, p.naive, true});
+    mark_written(&p);
+    return p;
+}
+
+void backward_destroy(backward_problem *p) {
+    tensor_destroy(&p->d_out);
+    tensor_destroy(&p->d_lse);
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        tensor_destroy(&p->gradient[g]);
+        free(p->ref[g]);
+        free(p->naive[g]);
+        free(p->written[g]);
+    }
+    attention_destroy(&p->p);
+}
+
+vka_attention_backward_desc backward_desc(const backward_problem *p) {
+    return (vka_attention_backward_desc){.forward = attention_desc(&p->p),
+                                         .d_out = p->d_out.view,
+                                         .d_lse = p->d_lse.view,
+                                         .path = p->b.path,
+#define X(name) .name = p->gradient[BACKWARD_##name].view,
+                                         BACKWARD_OUTPUTS(X)
+#undef X
+    };
+}
+
+/* ---- runs
+ * ------------------------------------------------------------------------------------------------------------ */
+
+static void judge(backward_problem *p, backward_gradient g, const char *how) {
+    tensor *t = &p->gradient[g];
+    ref_error error = {0};
+    if (!t->view.buffer) {
+        return;
+    }
+    cr_assert(tensor_download(t), "%s writes outside of %s", how, names[g]);
+    for (size_t i = 0; i < t->count; i++) {
+        if (p->written[g] && !p->written[g][i]) {
+            cr_assert(tensor_untouched(t, i), "%s %s[%zu] was written, in a row that no sequence has", how, names[g],
+                      i);
+            continue;
+        }
+        ref_error_add(&error, (double)t->values[i], (double)ref_round(t->view.dtype, (float)p->naive[g][i]),
+                      p->ref[g][i]);
+        cr_assert(!error.broken, "%s %s[%zu] is %g, not %g", how, names[g], i, (double)t->values[i], p->ref[g][i]);
+    }
+    cr_assert(ref_error_ok(&error), "%s %s is off by %.3g where the naive computation is off by %.3g", how, names[g],
+              error.out, error.naive);
+}
+
+void backward_run(backward_problem *p) {
+    context *c = p->p.c;
+    vka_attention_backward_desc desc = backward_desc(p);
+    vka_requirements need;
+    tensor workspace = {0};
+    char text[1024], how[1200];
+    snprintf(how, sizeof how, "path %d:%s:", desc.path, attention_describe(&p->p, text, sizeof text));
+    EXPECT_OK(vka_attention_backward_requirements(c->device, &desc, &need));
+    if (need.workspace_bytes > 0) {
+        uint32_t words = (uint32_t)(need.workspace_bytes / 4);
+        workspace = tensor_create(c, VKA_F32, 1, &words, (layout){.shift = 48});
+        desc.workspace.buffer = workspace.view.buffer;
+        desc.workspace.offset = workspace.view.offset;
+    }
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        if (p->gradient[g].view.buffer) {
+            tensor_poison(&p->gradient[g]);
+        }
+    }
+    EXPECT_OK(vka_recorder_begin(c->recorder));
+    EXPECT_OK(vka_attention(c->recorder, &desc.forward));
+    EXPECT_OK(vka_attention_backward(c->recorder, &desc));
+    context_finish(c);
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        judge(p, (backward_gradient)g, how);
+    }
+    if (need.workspace_bytes > 0) {
+        cr_assert(tensor_download(&workspace), "%s writes outside of its workspace", how);
+        tensor_destroy(&workspace);
+    }
+}
+
+void backward_on_paths(context *c, backward_case b) {
+    backward_problem p = backward_make(c, b, test_seed());
+    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_TILE; path++) {
+        p.b.path = (vka_attention_backward_path)path;
+        vka_attention_backward_desc desc = backward_desc(&p);
+        vka_requirements need;
+        log_clear();
+        if (vka_attention_backward_requirements(c->device, &desc, &need) == VKA_UNSUPPORTED) {
+            fprintf(stderr, "SKIP: path %d: %s\n", path, log_last(VKA_LOG_ERROR).message);
+            log_clear();
+        } else if (!context_leaves_out(c, 2)) {
+            backward_run(&p);
+        }
+    }
+    backward_destroy(&p);
+}

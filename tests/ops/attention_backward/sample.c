@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#include "ops/samples.h"
+
+#include <vkattn/attention.h>
+
+static vka_attention_backward_desc describe(void) {
+    return (vka_attention_backward_desc){
+        .forward = {.q = T4(VKA_F16, 2, 4, 5, 24),
+                    .k = T4(VKA_F32, 2, 2, 11, 24),
+                    .v = T4(VKA_BF16, 2, 2, 11, 9),
+                    .out = T4(VKA_F32, 2, 4, 5, 9),
+                    .lse = T3(VKA_F32, 2, 4, 5),
+                    .softcap = 3,
+                    .mask = T4(VKA_F32, 2, 1, 5, 11),
+                    .alibi_slopes = T1(VKA_F32, 4),
+                    .relative_bias = T2(VKA_F32, 4, 7),
+                    .relative_zero = 3,
+                    .sinks = T1(VKA_F32, 4),
+                    .causal = true,
+                    .kv_lengths.tensor = T1(VKA_I32, 2),
+                    .dropout = 0.1f},
+        .d_out = T4(VKA_F16, 2, 4, 5, 9),
+        .d_lse = T3(VKA_F32, 2, 4, 5),
+        .d_q = T4(VKA_F32, 2, 4, 5, 24),
+        .d_k = T4(VKA_F32, 2, 2, 11, 24),
+        .d_v = T4(VKA_BF16, 2, 2, 11, 9),
+        .d_mask = T4(VKA_F16, 2, 1, 5, 11),
+        .d_alibi_slopes = T1(VKA_F32, 4),
+        .d_relative_bias = T2(VKA_F32, 4, 7),
+        .d_sinks = T1(VKA_F32, 4),
+    };
+}
+
+OP_SAMPLE(attention_backward, sample_few)

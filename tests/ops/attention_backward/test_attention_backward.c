@@ -1,0 +1,107 @@
+/* Gradients of attention against float64, by the accuracy rule.
+ * SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+
+#include "backward_case.h"
+
+static void run_all(const device_config *config, const backward_case *cases, size_t count) {
+    context c;
+    context_open(&c, config);
+    for (size_t i = 0; i < count; i++) {
+        backward_on_paths(&c, cases[i]);
+    }
+    context_close(&c);
+}
+#define RUN_ALL(config, cases) run_all(config, cases, sizeof cases / sizeof *(cases))
+
+#define SHAPE(b, hq, hkv, nq, nk, d, dv)                                                                               \
+    .batch = b, .q_heads = hq, .kv_heads = hkv, .q_len = nq, .kv_len = nk, .head_dim = d, .value_dim = dv
+
+Test(attention_backward, plain) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(1, 1, 1, 1, 1, 1, 1)}},
+        {.forward = {SHAPE(2, 2, 2, 19, 45, 16, 24)}},
+        {.forward = {SHAPE(1, 4, 2, 37, 37, 33, 33), .causal = true}},
+        {.forward = {SHAPE(2, 3, 3, 33, 70, 64, 64), .causal = true, .layout = {"0213", 3, 1}}},
+        {.forward = {SHAPE(1, 2, 1, 50, 50, 20, 7), .window = {true, 5, 3}, .scale = 0.3f}},
+        {.forward = {SHAPE(1, 2, 1, 9, 70, 24, 24), .causal = true, .diagonal = VKA_DIAGONAL_EXPLICIT, .offset = -4}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, types) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(1, 2, 2, 21, 35, 32, 32), .dtype = VKA_F16, .causal = true}},
+        {.forward = {SHAPE(1, 2, 1, 21, 35, 31, 17), .dtype = VKA_BF16, .layout = {NULL, 1, 1}}},
+        {.forward = {SHAPE(1, 2, 1, 21, 35, 24, 24), .dtype = VKA_F16, .k_dtype = VKA_F32, .v_dtype = VKA_BF16},
+         .d_out_dtype = VKA_F32,
+         .d_dtype = VKA_F32},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, options) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .mask = VKA_F32, .softcap = 2, .sinks = true}, .d_lse = true},
+        {.forward = {SHAPE(2, 4, 2, 23, 41, 20, 12), .mask = VKA_U8, .mask_broadcast = 2, .alibi = true,
+                     .causal = true}},
+        {.forward = {SHAPE(2, 2, 2, 23, 23, 16, 16), .mask = VKA_F32, .mask_broadcast = 1 | 2 | 4, .dropout = 0.3f,
+                     .random_seed = 77}},
+        {.forward = {SHAPE(2, 2, 2, 23, 31, 16, 16), .relative_len = 13, .relative_zero = 5, .causal = true}},
+        {.forward = {SHAPE(1, 2, 2, 20, 20, 16, 16), .relative_len = 7, .relative_zero = 3, .relative_width = 4,
+                     .relative_rows = 5, .relative_zero_row = 2, .relative_shared = true}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, sequences) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(3, 2, 1, 23, 41, 16, 16), .q_list = {LIST_LENGTHS, true}, .kv_list = {LIST_LENGTHS, true},
+                     .causal = true}},
+        {.forward = {SHAPE(3, 2, 1, 50, 70, 16, 16), .q_list = {LIST_OFFSETS}, .kv_list = {LIST_OFFSETS, true},
+                     .causal = true, .sinks = true, .alibi = true}},
+        {.forward = {SHAPE(3, 2, 2, 17, 30, 16, 16), .k_shared = true, .v_shared = true, .kv_list = {LIST_LENGTHS}}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, patterns) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(1, 2, 2, 150, 150, 16, 16), .pattern_seed = 5, .pattern_query_tile = 32,
+                     .pattern_key_tile = 32, .pattern_heads = true}},
+        {.forward = {SHAPE(2, 2, 1, 100, 130, 16, 16), .pattern_seed = 6, .pattern_query_tile = 64,
+                     .pattern_key_tile = 32, .causal = true, .alibi = true}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+/* What pairs that nobody sees hold must not matter. */
+Test(attention_backward, hidden) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .causal = true, .poison_hidden = true,
+                     .kv_list = {LIST_LENGTHS, true}, .q_list = {LIST_LENGTHS}}},
+        {.forward = {SHAPE(1, 2, 2, 30, 30, 16, 16), .window = {true, 4, -2}, .poison_hidden = true}},
+        {.forward = {SHAPE(2, 2, 2, 23, 41, 16, 16), .mask = VKA_F32, .mask_content = MASK_ALL}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, nothing) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(1, 2, 2, 5, 0, 16, 16), .no_keys = true}},
+        {.forward = {SHAPE(1, 2, 2, 5, 9, 16, 16)}, .left_out = 1u << BACKWARD_d_q},
+        {.forward = {SHAPE(1, 2, 2, 5, 9, 16, 16)}, .left_out = 1u << BACKWARD_d_k},
+        {.forward = {SHAPE(1, 2, 2, 5, 9, 16, 16)}, .left_out = 1u << BACKWARD_d_v},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, small_devices) {
+    const backward_case plain[] = {{.forward = {SHAPE(1, 4, 2, 37, 37, 33, 33), .causal = true}}};
+    const backward_case options[] = {
+        {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .mask = VKA_F32, .softcap = 2, .sinks = true}, .d_lse = true}};
+    RUN_ALL(&config_few_buffers, plain);
+    RUN_ALL(&config_tiny, plain);
+    RUN_ALL(&config_no_sub, options);
+    RUN_ALL(&config_few_groups, options);
+}
