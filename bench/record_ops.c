@@ -16,6 +16,7 @@
 #include <vkattn/lsh.h>
 #include <vkattn/merge.h>
 #include <vkattn/norm.h>
+#include <vkattn/optim.h>
 #include <vkattn/relative.h>
 #include <vkattn/rope.h>
 #include <vkattn/sampling.h>
@@ -282,6 +283,50 @@ static vka_cross_entropy_backward_desc cross_entropy_backward(record_memory *m) 
                                              .d_logits = logits};
 }
 
+static vka_linear_backward_desc linear_backward(record_memory *m) {
+    return (vka_linear_backward_desc){.x = T(VKA_F16, QUERIES, WIDTH),
+                                      .weight = T(VKA_F16, WIDTH, WIDTH),
+                                      .d_y = T(VKA_F16, QUERIES, WIDTH),
+                                      .d_x = T(VKA_F16, QUERIES, WIDTH),
+                                      .d_weight = T(VKA_F32, WIDTH, WIDTH),
+                                      .d_bias = T(VKA_F32, WIDTH)};
+}
+
+static vka_map_backward_desc map_backward(record_memory *m) {
+    vka_tensor d_y = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_map_backward_desc){
+        .x = T(VKA_F16, QUERIES, WIDTH), .d_y = d_y, .d_x = d_y, .activation = VKA_ACTIVATION_GELU};
+}
+
+static vka_glu_backward_desc glu_backward(record_memory *m) {
+    vka_tensor gate = T(VKA_F16, QUERIES, WIDTH), up = T(VKA_F16, QUERIES, WIDTH);
+    return (vka_glu_backward_desc){.gate = gate,
+                                   .up = up,
+                                   .d_y = T(VKA_F16, QUERIES, WIDTH),
+                                   .d_gate = gate,
+                                   .d_up = up,
+                                   .activation = VKA_ACTIVATION_SILU};
+}
+
+static vka_embedding_backward_desc embedding_backward(record_memory *m) {
+    return (vka_embedding_backward_desc){
+        .ids = T(VKA_I32, QUERIES), .d_y = T(VKA_F16, QUERIES, WIDTH), .d_table = T(VKA_F32, 1024, WIDTH)};
+}
+
+static vka_adamw_desc adamw(record_memory *m) {
+    return (vka_adamw_desc){.parameter = T(VKA_F32, WIDTH, WIDTH),
+                            .gradient = T(VKA_F32, WIDTH, WIDTH),
+                            .first_moment = T(VKA_F32, WIDTH, WIDTH),
+                            .second_moment = T(VKA_F32, WIDTH, WIDTH),
+                            .step.tensor = T(VKA_I32, 1),
+                            .learning_rate = 0.001f};
+}
+
+static vka_gradient_norm_desc gradient_norm(record_memory *m) {
+    return (vka_gradient_norm_desc){
+        .gradients = {T(VKA_F32, WIDTH, WIDTH)}, .grad_scale = T(VKA_F32, 1), .max_norm = 1};
+}
+
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
 size_t bench_record_workspace(vka_operation operation) {
@@ -300,6 +345,12 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_group_norm_backward_desc, workspace);
     case VKA_OPERATION_LAYER_NORM_BACKWARD:
         return offsetof(vka_layer_norm_backward_desc, workspace);
+    case VKA_OPERATION_EMBEDDING_BACKWARD:
+        return offsetof(vka_embedding_backward_desc, workspace);
+    case VKA_OPERATION_GRADIENT_NORM:
+        return offsetof(vka_gradient_norm_desc, workspace);
+    case VKA_OPERATION_LINEAR_BACKWARD:
+        return offsetof(vka_linear_backward_desc, workspace);
     case VKA_OPERATION_LINEAR:
         return offsetof(vka_linear_desc, workspace);
     case VKA_OPERATION_LSH_SORT:

@@ -39,9 +39,14 @@ static float *copy(const tensor *t) {
     return values;
 }
 
-void pair_check(context *c, const pair_op *op, const pair_case *p, const void *user) {
+void pair_check(context *c, const pair_op *op, const pair_case *wanted, const void *user) {
+    pair_case own = *wanted;
+    const pair_case *p = &own;
     if (context_leaves_out(c, 7)) {
         return;
+    }
+    if (op->same_shapes) {
+        own.a_ones = own.b_ones = 0;
     }
     ref_rng rng = ref_rng_seed(test_seed());
     tensor a = make(c, p->a_type, p, p->a_ones, p->a, &rng), b = make(c, p->b_type, p, p->b_ones, p->b, &rng);

@@ -24,6 +24,7 @@ typedef struct pair_op {
     pair_record record;
     pair_reference reference;
     pair_naive naive;
+    bool same_shapes; /* a and b broadcast nowhere */
 } pair_op;
 
 /* Runs a case and compares every element, by the accuracy rule. */

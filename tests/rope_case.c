@@ -110,6 +110,7 @@ rope_problem rope_make(context *c, rope_case r, uint64_t seed) {
         .cols = r.cols,
         .dims = r.dims ? r.dims : r.cols,
         .interleaved = r.interleaved,
+        .inverse = r.inverse,
         .theta = r.theta != 0 ? (double)r.theta : 10000,
         .frequency_scale = r.frequency_scale != 0 ? (double)r.frequency_scale : 1,
     };
@@ -144,6 +145,7 @@ vka_rope_desc rope_desc(const rope_problem *p) {
                     .frequency_scale = r->frequency_scale,
                     .position_offset = r->offset},
         .shift = r->shift,
+        .inverse = r->inverse,
     };
     if (r->dtype == VKA_I8) {
         desc.scale = p->scale.view;

@@ -31,7 +31,7 @@ typedef struct rope_case {
     vka_dtype dtype, out_type, table_type;
     uint32_t batch, heads, rows, cols;
     uint32_t dims;
-    bool interleaved, in_place, shift;
+    bool interleaved, in_place, shift, inverse;
     bool nonfinite; /* some scales of i8 are NaN or 0, some blocks of q8_0 and q4_0 */
     float theta, frequency_scale;
     int32_t offset, first; /* lists have numbers around `first` */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "reference.h"
+#include "support/context.h"
 
 Test(reference, f16) {
     static const struct {
@@ -247,4 +248,22 @@ Test(reference, generator) {
         square += (double)n * (double)n / 100000;
     }
     cr_expect(differs && fabs(mean) < 0.02 && fabs(square - 1) < 0.03);
+}
+
+/* Central differences, at random places; those of RELU not across its corner. */
+Test(reference, activation_slopes) {
+    const double h = 1e-5;
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (uint32_t n = 0; n < 2000; n++) {
+        vka_activation a = (vka_activation)(n % (VKA_ACTIVATION_SIGMOID + 1));
+        double x = 3 * (double)ref_rng_normal(&rng), alpha = (double)ref_rng_normal(&rng);
+        double slope = (ref_activation(a, x + h) - ref_activation(a, x - h)) / (2 * h);
+        double swish = (ref_swish(x + h, alpha) - ref_swish(x - h, alpha)) / (2 * h);
+        if (a == VKA_ACTIVATION_RELU && fabs(x) < h) {
+            continue;
+        }
+        cr_expect(fabs(ref_activation_slope(a, x) - slope) < 1e-8, "activation %d at %g", a, x);
+        cr_expect(fabs(ref_swish_slope(x, alpha) - swish) < 1e-8, "swish at %g, alpha %g", x, alpha);
+        cr_expect(fabs((double)ref_naive_activation_slope(a, (float)x) - slope) < 1e-5, "naive %d at %g", a, x);
+    }
 }

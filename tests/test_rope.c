@@ -150,6 +150,26 @@ Test(rope, shift) {
     context_close(&c);
 }
 
+/* The other way: gradients. */
+Test(rope, inverse) {
+    context c;
+    context_open(&c, &config_real);
+    for (int i = 0; i < 2 * DTYPES; i++) {
+        rope_check(&c, (rope_case){.dtype = dtypes[i % DTYPES],
+                                   .batch = 2,
+                                   .heads = 2,
+                                   .rows = 7,
+                                   .cols = i % 2 ? 40 : 64,
+                                   .dims = i % 2 ? 22 : 0,
+                                   .interleaved = i % 2,
+                                   .in_place = i % 3 == 1,
+                                   .inverse = true,
+                                   .positions = (rope_positions)(i % POSITIONS_COUNT),
+                                   .tables = i == 2 ? TABLES_ROWS : TABLES_NONE});
+    }
+    context_close(&c);
+}
+
 /* No row: success, and nothing is written. */
 Test(rope, nothing) {
     context c;

@@ -31,6 +31,17 @@ typedef enum vka_combine_kind {
     VKA_COMBINE_MUL = 2, /* scale * a * b                          */
 } vka_combine_kind;
 
+/* The gradient of vka_map, from a float type to a float type. Tensors have rank 1 to 4 and f32, f16 or bf16, each its
+ * own; all have the same shape. */
+typedef struct vka_map_backward_desc {
+    vka_tensor x;   /* required: [.., C]; forward's                                                                   */
+    vka_tensor d_y; /* required: the gradient of forward's out                                                        */
+    vka_tensor d_x; /* required, written; may be the very same view as x or d_y                                       */
+    vka_activation activation; /* forward's, as the following                                                         */
+    float scale;               /* finite; 0 = 1                                                                       */
+    float offset;
+} vka_map_backward_desc;
+
 /* Two tensors made into one. They have rank 1 to 4 and f32, f16 or bf16, each its own; where a or b has a dimension of
  * 1, or none in front, it broadcasts to out's. */
 typedef struct vka_combine_desc {
@@ -50,6 +61,17 @@ typedef struct vka_glu_desc {
                                /*   the bilinear one                                                                 */
     float alpha; /* of SILU: gate / (1 + exp(-alpha gate)); finite; 0 = 1; others have none                          */
 } vka_glu_desc;
+
+/* The gradients of vka_glu. Tensors have rank 1 to 4 and f32, f16 or bf16, each its own; all have the same shape. */
+typedef struct vka_glu_backward_desc {
+    vka_tensor gate;   /* required: [.., C]; forward's, as the following                                              */
+    vka_tensor up;     /* required                                                                                    */
+    vka_tensor d_y;    /* required: the gradient of forward's out                                                     */
+    vka_tensor d_gate; /* optional, written; may be the very same view as gate, up or d_y                             */
+    vka_tensor d_up;   /* optional, written; likewise                                                                 */
+    vka_activation activation; /* forward's, as the following                                                         */
+    float alpha;               /* of SILU; finite; 0 = 1                                                              */
+} vka_glu_backward_desc;
 
 #ifdef __cplusplus
 }
@@ -73,6 +95,17 @@ typedef struct vka_glu_desc {
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(map, MAP)
 
+/* d_x = d_y * activation'(x * scale + offset) * scale, in f32:
+ *
+ *     vka_map_backward(recorder, &(vka_map_backward_desc){.x = x, .d_y = g, .d_x = g,
+ *                                                         .activation = VKA_ACTIVATION_GELU});
+ *
+ * The slope of RELU at 0 is 0. Where forward's x broadcast, its gradient is the sum of this over what it broadcast to.
+ * Of what forward quantised, or copied as bits, there is none. C = 0, or no rows, records nothing and succeeds. Records
+ * and returns; the rest as vka_map.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(map_backward, MAP_BACKWARD)
+
 /* out = a + scale * b, or scale * a * b, in f32:
  *
  *     vka_combine(recorder, &(vka_combine_desc){.a = x, .b = delta, .out = x, .kind = VKA_COMBINE_ADD});
@@ -93,5 +126,17 @@ VKA_OPERATION_FUNCTIONS(combine, COMBINE)
  * C = 0, or no rows, records nothing and succeeds. Records and returns; the rest as vka_map.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(glu, GLU)
+
+/* The gradients of out = activation(gate) * up, in f32:
+ *
+ *   d_gate = d_y * up * activation'(gate)    d_up = d_y * activation(gate)
+ *
+ *     vka_glu_backward(recorder, &(vka_glu_backward_desc){.gate = g, .up = u, .d_y = d, .d_gate = g, .d_up = u,
+ *                                                         .activation = VKA_ACTIVATION_SILU});
+ *
+ * Gate and up, and likewise their gradients, may be parts of one tensor's rows, as for vka_glu. At least one gradient
+ * is wanted; the other one is not computed where it is absent. C = 0, or no rows, records nothing and succeeds. Records
+ * and returns; the rest as vka_map. Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(glu_backward, GLU_BACKWARD)
 
 #endif

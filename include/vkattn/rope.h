@@ -40,6 +40,7 @@ typedef struct vka_rope_desc {
      * options.position_offset, whatever their number. row_positions are the same with it and without. */
     bool shift;
     vka_tensor scale; /* f32 [B, H, N], written: required with an i8 x, which it scales row by row; refused otherwise */
+    bool inverse;     /* turns back: by the same angles the other way                                                */
 } vka_rope_desc;
 
 #ifdef __cplusplus
@@ -70,6 +71,12 @@ typedef struct vka_rope_desc {
  * scales and are rounded as vka_cache_append does it. So each shift costs such a cache up to half a step: its new
  * scale, of a row (i8) or of a block (q8_0, q4_0), divided by 2; of q4_0 up to one, for what is near +8 steps. A row or
  * block with NaN, and those that share pairs with it, become NaN as a whole.
+ *
+ * Backward is the rotation the other way, of the gradient: all else as forward, and `inverse`.
+ *
+ *     vka_rope(recorder, &(vka_rope_desc){.x = d_q, .out = d_q, .positions.tensor = lengths, .inverse = true});
+ *
+ * With tables that scale it is the gradient all the same, though not the inverse: it scales once more.
  *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.

@@ -532,6 +532,12 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(GROUP_NORM_BACKWARD, 28, group_norm_backward)                                                                    \
     X(SOFTMAX_BACKWARD, 29, softmax_backward)                                                                          \
     X(CROSS_ENTROPY_BACKWARD, 30, cross_entropy_backward)                                                              \
+    X(LINEAR_BACKWARD, 31, linear_backward)                                                                            \
+    X(MAP_BACKWARD, 32, map_backward)                                                                                  \
+    X(GLU_BACKWARD, 33, glu_backward)                                                                                  \
+    X(EMBEDDING_BACKWARD, 34, embedding_backward)                                                                      \
+    X(ADAMW, 35, adamw)                                                                                                \
+    X(GRADIENT_NORM, 36, gradient_norm)                                                                                \
     X(ATTENTION_BACKWARD, 37, attention_backward)
 
 typedef enum vka_operation {

@@ -6,10 +6,15 @@
 // After elements.glsl.
 // SPDX-License-Identifier: MIT
 #include "float_bits.glsl"
+#include "expm1.glsl"
 #include "params/activation.h"
 
 // The activation that the flags ask for.
 #define ACTIVATION (FLAGS >> VKA_ACT_SHIFT & 15u)
+
+bool is_nan(float x) {
+    return (floatBitsToUint(x) & 0x7fffffffu) > EXPONENT;
+}
 
 // exp(-a) of a >= 0; 0 where f32 has denormal numbers, which devices may drop.
 float decay_of(float a) {
@@ -28,31 +33,27 @@ float swish(float x, float alpha) {
     return s == 0.0 ? 0.0 : x * s;
 }
 
-// With e = exp(2 x) - 1 it is e / (e + 2), which loses no digits next to 0: to 2.5 units in the last place, without a branch
-// and without the device's exp. exp(t) = 2^n exp(r) with n = round(t / log 2), |r| <= log(2) / 2; log 2 in two parts, of which
-// the first times n is exact; exp(r) by its series. The sum with 1.5 2^23 rounds to n, and has it in its last bits.
+// With e = exp(2 x) - 1 it is e / (e + 2), which loses no digits next to 0: to 2.5 units in the last place, without a branch.
 float tanh_of(float x) {
-    float t = 2.0 * clamp(x, -10.0, 10.0); // beyond that it is 1
-    precise float rounded = fma(t, 1.44269504, 12582912.0);
-    precise float n = rounded - 12582912.0;
-    float r = fma(n, 2.12194440e-4, fma(n, -0.693359375, t));
-    float y = fma(fma(fma(fma(fma(1.0 / 5040.0, r, 1.0 / 720.0), r, 1.0 / 120.0), r, 1.0 / 24.0), r, 1.0 / 6.0), r, 0.5);
-    float power = uintBitsToFloat((floatBitsToUint(rounded) << 23) + 0x3f800000u);
-    float e = fma(power, fma(y, r * r, r), power - 1.0);
+    float e = expm1_of(2.0 * clamp(x, -10.0, 10.0)); // beyond that it is 1
     return e / (e + 2.0);
 }
 
-// x times the normal distribution's part below x. The part beyond |x| is exp(-z^2) / 2 times erfc(z) exp(z^2),
-// z = |x| / sqrt 2, which is a polynomial in (z - 2) / (z + 2) over 1 + 2 z (Shepherd and Laframboise 1981, who have k = 3.75
-// where 2 is here: for z up to 10, beyond which nothing is left, it takes a degree less). Coefficients by Chebyshev
-// interpolation, good to 2^-25.
-float gelu(float x) {
+// The normal distribution's part beyond a, 0 <= a <= 20, over exp(-a^2 / 2): erfc(z) exp(z^2) / 2 with z = a / sqrt 2, which is
+// a polynomial in (z - 2) / (z + 2) over 1 + 2 z (Shepherd and Laframboise 1981, who have k = 3.75 where 2 is here: for z up to
+// 10, beyond which nothing is left, it takes a degree less). Coefficients by Chebyshev interpolation, good to 2^-25.
+float gelu_tail(float a) {
     const float c[10] = float[](1.27697837, -0.0927639902, -0.166031063, 0.164055482, -0.0542079695, -0.00806145463,
                                 0.00864367746, 0.00132059772, -0.00124245894, -0.000410065608);
-    float a = min(abs(x), 20.0), z = a * 0.70710678, t = (z - 2.0) / (z + 2.0), y = c[9];
+    float z = a * 0.70710678, t = (z - 2.0) / (z + 2.0), y = c[9];
     [[unroll]] for (int i = 8; i >= 0; --i)
         y = fma(y, t, c[i]);
-    float beyond = 0.5 * decay_of(0.5 * a * a) * y / fma(2.0, z, 1.0);
+    return 0.5 * y / fma(2.0, z, 1.0);
+}
+
+// x times the part below x.
+float gelu(float x) {
+    float a = min(abs(x), 20.0), beyond = decay_of(0.5 * a * a) * gelu_tail(a);
     if (beyond == 0.0)
         return x < 0.0 ? 0.0 : x;
     return x < 0.0 ? x * beyond : x - x * beyond;
@@ -74,8 +75,7 @@ float activate(uint kind, float x, float alpha) {
               : kind == VKA_ACT_TANH      ? tanh_of(x)
               : kind == VKA_ACT_SIGMOID   ? sigmoid(x)
                                           : x;
-    bool is_nan = (floatBitsToUint(x) & 0x7fffffffu) > EXPONENT;
-    return is_nan ? x : y;
+    return is_nan(x) ? x : y;
 }
 
 vec4 activate4(uint kind, vec4 x, float alpha) {

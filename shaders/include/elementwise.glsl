@@ -8,12 +8,18 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
+// Other operations on rows have parameters of their own, with cols and units.
+#ifndef ELEMENT_PARAMS
+#define ELEMENT_PARAMS vka_elementwise_params
+#endif
 layout(set = 0, binding = VKA_BIND_PARAMS, std140) uniform Params {
-    vka_elementwise_params p;
+    ELEMENT_PARAMS p;
 };
 
 #define FIRST_TYPE  TYPE_OF(VKA_ROLE_FIRST)
 #define SECOND_TYPE TYPE_OF(VKA_ROLE_SECOND)
+#define THIRD_TYPE  TYPE_OF(VKA_ROLE_THIRD)
+#define FOURTH_TYPE TYPE_OF(VKA_ROLE_FOURTH)
 #define OUT_TYPE    TYPE_OF(VKA_ROLE_OUT)
 
 uint invocation() {

@@ -84,7 +84,8 @@ vec2 rope_cos_sin(uint turn) {
 
 // Cosine and sine of a row's pair.
 vec2 rope_factors(RopeRow row, uint pair) {
-    if (has(VKA_FLAG_TABLES))
-        return vec2(cos_table_at(row.cos_ + pair * p.rope.cos_.d), sin_table_at(row.sin_ + pair * p.rope.sin_.d));
-    return rope_cos_sin(rope_turn(pair, row.position));
+    vec2 f = has(VKA_FLAG_TABLES)
+                 ? vec2(cos_table_at(row.cos_ + pair * p.rope.cos_.d), sin_table_at(row.sin_ + pair * p.rope.sin_.d))
+                 : rope_cos_sin(rope_turn(pair, row.position));
+    return has(VKA_FLAG_INVERSE) ? vec2(f.x, -f.y) : f;
 }

@@ -49,7 +49,8 @@ typedef struct vka__binding {
 } vka__binding;
 
 typedef struct vka__dispatch {
-    uint32_t key; /* which of the operation's pipelines */
+    uint32_t key;    /* which of the operation's pipelines        */
+    uint32_t params; /* which of the operation's parameter blocks */
     vka__binding binding[VKA_MAX_BINDINGS];
     uint32_t groups[3]; /* at most, when the device computes them */
     uint32_t indirect;  /* 1 or 2: as many as the first or second entry of VKA__SOURCE_COUNTS says; 0: as above */
@@ -57,8 +58,8 @@ typedef struct vka__dispatch {
 } vka__dispatch;
 
 /* Pipelines of one operation. */
-#define VKA__MAX_KEYS 6
-/* Bytes of an operation's parameter block. */
+#define VKA__MAX_KEYS 12
+/* Bytes of a parameter block. */
 #define VKA__MAX_PARAMS 640
 /* Bytes of VKA__SOURCE_COUNTS: two entries. */
 #define VKA__COUNTS_BYTES 24
@@ -75,7 +76,8 @@ typedef struct vka__source {
 typedef struct vka__commands {
     const char *item; /* function name, for the log */
     const void *params;
-    size_t params_size;
+    size_t params_size; /* of a block */
+    uint32_t param_blocks;
     const vka__pipeline_key *keys;
     uint32_t key_count;
     uint32_t source_count;

@@ -165,7 +165,7 @@ static vka_status check_kernels(const vka__call *c) {
 vka_status vka__call_init(vka__call *c, const vka__op *op, const vka__context *ctx, vka_device *device,
                           const vka_device_caps *caps, bool describes, const void *desc, size_t size) {
     memset(c, 0, offsetof(vka__call, view));
-    memset(c->params, 0, op->params_size);
+    memset(c->params, 0, op->params_size * vka__max_u32(op->param_blocks, 1));
     memset(c->state, 0, op->state_size);
     c->op = op;
     c->ctx = ctx;

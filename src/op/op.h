@@ -89,7 +89,8 @@ typedef struct vka__op {
     const vka__limit *limits; /* may be NULL */
     uint32_t arg_count, number_count;
     uint16_t desc_size, params_size, state_size;
-    uint16_t workspace; /* where in the description a vka_workspace is; 0: it needs none */
+    uint16_t param_blocks; /* of `params_size` bytes, of which a dispatch says which it has; 0: one        */
+    uint16_t workspace;    /* where in the description a vka_workspace is; 0: it needs none */
     /* For an operation with a choice of paths; otherwise NULL and 0. Its `plan` calls vka__path_choose. */
     const vka__paths *paths;
     uint16_t problem;           /* where in the state is what they are asked about                        */
@@ -111,6 +112,8 @@ typedef struct vka__op {
 #define VKA__MAX_NUMBERS 16
 #define VKA__MAX_DESC    3072
 #define VKA__MAX_STATE   6144
+/* Bytes of all parameter blocks. */
+#define VKA__MAX_ALL_PARAMS 1280
 
 /* Rows cut into boxes, one a dispatch. */
 typedef struct vka__rows {
@@ -142,7 +145,7 @@ struct vka__call {
     vka__view view[VKA__MAX_ARGS];
     vka__source source[VKA__MAX_ARGS];
     /* As much of them as the operation has. */
-    _Alignas(16) unsigned char params[VKA__MAX_PARAMS];
+    _Alignas(16) unsigned char params[VKA__MAX_ALL_PARAMS];
     _Alignas(16) unsigned char state[VKA__MAX_STATE];
     _Alignas(16) unsigned char desc[VKA__MAX_DESC];
 };
@@ -194,7 +197,9 @@ vka_status vka__call_check_mask(const vka__call *call, uint32_t arg, const uint3
 
 #define VKA__DESC(call, type)   ((const type *)(const void *)(call)->desc)
 #define VKA__PARAMS(call, type) ((type *)(void *)(call)->params)
-#define VKA__STATE(call, type)  ((type *)(void *)(call)->state)
+/* Of an operation whose parameter blocks are of this type. */
+#define VKA__PARAMS_AT(call, type, index) (VKA__PARAMS(call, type) + (index))
+#define VKA__STATE(call, type)            ((type *)(void *)(call)->state)
 
 /* Adds a pipeline and returns its key, zeroed. */
 vka__pipeline_key *vka__call_add_key(vka__call *call, vka__kernel kernel, uint32_t group_size);

@@ -36,10 +36,15 @@ static bool has_own_sets(const vka__commands *op) {
     return named && !op->counts && op->dispatches && op->dispatches <= MAX_OWN_DISPATCHES;
 }
 
+/* From one parameter block to the next. */
+static uint64_t block_stride(const vka_plan *p) {
+    return vka__align_up(p->commands.params_size, vka__max_u32(p->device->uniform_align, 16));
+}
+
 /* Parameters first, then the host values of each source, which become tensors like any other. */
 static vka_status create_memory(vka_plan *p) {
     vka__commands *op = &p->commands;
-    uint64_t at = vka__align_up(VKA__MAX_PARAMS, vka__max_u32(p->device->caps.storage_align, 16));
+    uint64_t at = vka__align_up(op->param_blocks * block_stride(p), vka__max_u32(p->device->caps.storage_align, 16));
     uint64_t bytes = at;
     for (uint32_t i = VKA__SOURCE_ARGS; i < op->source_count; ++i)
         bytes += vka__value_room(p->device, op, i);
@@ -48,7 +53,9 @@ static vka_status create_memory(vka_plan *p) {
                            VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT | VK_BUFFER_USAGE_STORAGE_BUFFER_BIT, &p->memory);
     if (status != VKA_OK)
         return status;
-    memcpy(p->memory->mapped, op->params, op->params_size);
+    for (uint32_t i = 0; i < op->param_blocks; ++i)
+        memcpy((char *)p->memory->mapped + i * block_stride(p), (const char *)op->params + i * op->params_size,
+               op->params_size);
     for (uint32_t i = VKA__SOURCE_ARGS; i < op->source_count; ++i) {
         uint64_t room = vka__value_room(p->device, op, i);
         if (!room)
@@ -66,8 +73,9 @@ static void plan_dispatch(vka_plan *p, const vka__place *at, uint64_t index, VkD
     vka__bound bound;
     op->dispatch(op->user, index, &dispatch);
     vka__bind_dispatch(p->device, at,
-                       (VkDescriptorBufferInfo){p->memory->handle, 0, vka__align_up(op->params_size, 16)}, &dispatch,
-                       &bound);
+                       (VkDescriptorBufferInfo){p->memory->handle, dispatch.params * block_stride(p),
+                                                vka__align_up(op->params_size, 16)},
+                       &dispatch, &bound);
     vka__write_set(p->device, set, bound.info);
     memcpy(&p->ranges[range], bound.range, bound.range_count * sizeof *bound.range);
     p->dispatch[index] = (planned){

@@ -79,7 +79,8 @@ static void record_dispatch(vka_recorder *r, const vka__commands *op, const vka_
     uint32_t index;
     vka__page *page = vka__recorder_slot(r, r->dispatches++, &index);
     uint64_t params = (uint64_t)index * r->slot_bytes;
-    memcpy((char *)page->params->mapped + params, op->params, op->params_size);
+    memcpy((char *)page->params->mapped + params, (const char *)op->params + dispatch->params * op->params_size,
+           op->params_size);
     vka__bound bound;
     vka__bind_dispatch(r->device, at,
                        (VkDescriptorBufferInfo){page->params->handle, params, vka__align_up(op->params_size, 16)},

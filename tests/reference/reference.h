@@ -266,7 +266,7 @@ float ref_lsh_rotation(uint64_t seed, uint64_t number);
 
 typedef struct ref_rope {
     uint32_t cols, dims; /* D, R; as applied */
-    bool interleaved;
+    bool interleaved, inverse;
     double theta, frequency_scale; /* as applied */
 } ref_rope;
 
@@ -286,6 +286,11 @@ double ref_swish(double x, double alpha);
 /* In float64, and by the formulas in f32. */
 double ref_activation(vka_activation activation, double x);
 float ref_naive_activation(vka_activation activation, float x);
+
+/* Their derivatives. */
+double ref_swish_slope(double x, double alpha);
+double ref_activation_slope(vka_activation activation, double x);
+float ref_naive_activation_slope(vka_activation activation, float x);
 
 /* A linear layer. */
 typedef struct ref_linear {

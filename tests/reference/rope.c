@@ -11,14 +11,10 @@ static void channels(const ref_rope *r, uint32_t pair, uint32_t *first, uint32_t
 }
 
 static void factors(const ref_rope *r, const ref_rope_row *row, uint32_t pair, double *c, double *s) {
-    if (row->cos) {
-        *c = (double)row->cos[pair];
-        *s = (double)row->sin[pair];
-        return;
-    }
-    double frequency = r->frequency_scale * pow(r->theta, -2.0 * pair / r->dims);
-    *c = cos((double)row->position * frequency);
-    *s = sin((double)row->position * frequency);
+    double angle = (double)row->position * r->frequency_scale * pow(r->theta, -2.0 * pair / r->dims);
+    *c = row->cos ? (double)row->cos[pair] : cos(angle);
+    *s = row->cos ? (double)row->sin[pair] : sin(angle);
+    *s = r->inverse ? -*s : *s;
 }
 
 void ref_rope_rotate(const ref_rope *r, const ref_rope_row *row, double *out) {

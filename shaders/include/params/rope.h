@@ -56,6 +56,7 @@ VKA_END(vka_rotate_params);
 #define VKA_FLAG_OFFSETS       256
 #define VKA_FLAG_POSITIONS     512
 #define VKA_FLAG_SAME_POSITION 1024 /* a row's number is not added to its position                          */
+#define VKA_FLAG_INVERSE       2048 /* sines have the other sign                                            */
 
 /* Bindings; the first ones of the cache's kernels, too. */
 #define VKA_BIND_ROTATED    2

@@ -16,9 +16,8 @@ static const vka__number numbers[NUMBERS] = {
 };
 
 static vka_status check(vka__call *c) {
-    if (c->number[ALPHA] != 1 && c->number[ACTIVATION] != VKA_ACTIVATION_SILU)
-        return vka__call_fail(c, VKA_INVALID, "alpha", "is %g, but only VKA_ACTIVATION_SILU has one", c->number[ALPHA]);
-    return vka__elementwise_check(c, OUT);
+    vka_status status = vka__check_alpha(c, ALPHA, ACTIVATION);
+    return status == VKA_OK ? vka__elementwise_check(c, OUT) : status;
 }
 
 static bool plan(vka__call *c) {

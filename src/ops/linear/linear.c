@@ -39,27 +39,6 @@ static const vka__number numbers[NUMBERS] = {
 
 /* ---- check ------------------------------------------------------------------------------------------------------ */
 
-/* A matrix, or one for each entry of x's leading dimensions. */
-static vka_status check_weight(const vka__call *c) {
-    const vka_linear_desc *d = VKA__DESC(c, vka_linear_desc);
-    const vka_tensor *w = &d->weight, *x = &d->x;
-    const vka__view *view = c->view;
-    if (w->rank < 2 || (w->rank > 2 && w->rank > x->rank))
-        return vka__call_fail(c, VKA_INVALID, "weight", "rank is %u, but must be 2%s", w->rank,
-                              x->rank > 2 ? ", or up to that of x" : "");
-    for (uint32_t dim = 0; dim < 2; ++dim)
-        if (view[WEIGHT].shape[dim] != 1 && view[WEIGHT].shape[dim] != view[X].shape[dim])
-            return vka__call_fail(c, VKA_INVALID, "weight", "shape[%u] is %u, but must be 1 or that of x, %u",
-                                  dim + w->rank - VKA_MAX_RANK, view[WEIGHT].shape[dim], view[X].shape[dim]);
-    if (view[WEIGHT].shape[2] != view[OUT].shape[3])
-        return vka__call_fail(c, VKA_INVALID, "weight", "shape[%u] is %u, but out has N = %u", w->rank - 2,
-                              view[WEIGHT].shape[2], view[OUT].shape[3]);
-    if (view[WEIGHT].shape[3] != view[X].shape[3])
-        return vka__call_fail(c, VKA_INVALID, "weight", "shape[%u] is %u, but x has K = %u", w->rank - 1,
-                              view[WEIGHT].shape[3], view[X].shape[3]);
-    return VKA_OK;
-}
-
 static vka_status check_tile(const vka__call *c) {
     const vka_linear_desc *d = VKA__DESC(c, vka_linear_desc);
     const vka_linear_tile *t = &d->tile;
@@ -68,33 +47,10 @@ static vka_status check_tile(const vka__call *c) {
     return VKA_OK;
 }
 
-/* Entries of dimension `dim` become rows, if rows of all tensors lie as evenly as those of one dimension, and the
- * weights are the same. */
-static void merge_rows(vka__linear_problem *p, uint32_t dim) {
-    if (p->view[WEIGHT].shape[dim] != 1)
-        return;
-    const uint32_t with_rows[] = {X, RESIDUAL, OUT};
-    for (uint32_t i = 0; i < 3; ++i) {
-        const vka__view *v = &p->view[with_rows[i]];
-        if (v->present && v->shape[dim] > 1 && v->shape[2] > 1 && v->stride[dim] != v->shape[2] * v->stride[2])
-            return;
-    }
-    for (uint32_t i = 0; i < 3; ++i) {
-        vka__view *v = &p->view[with_rows[i]];
-        v->stride[2] = v->shape[2] > 1 ? v->stride[2] : v->stride[dim];
-        v->shape[2] *= v->shape[dim];
-        v->shape[dim] = 1;
-        v->stride[dim] = 0;
-    }
-}
-
-/* What all calls take themselves for whose results must not depend on how many rows there are. */
-#define MANY_ROWS (1u << 20)
-
 static vka_status check(vka__call *c) {
     const vka_linear_desc *d = VKA__DESC(c, vka_linear_desc);
     vka__linear_problem *p = &VKA__STATE(c, vka__linear_state)->problem;
-    vka_status status = check_weight(c);
+    vka_status status = vka__linear_check_weight(c, WEIGHT, X, OUT, X);
     if (status == VKA_OK)
         status = check_tile(c);
     if (status == VKA_OK)
@@ -105,16 +61,7 @@ static vka_status check(vka__call *c) {
     p->tile = (vka__tile){d->tile.row_tile, d->tile.output_tile, d->tile.rows_per_invocation, d->tile.team};
     for (uint32_t i = 0; i < ARGS; ++i)
         p->view[i] = c->view[i];
-    merge_rows(p, 1);
-    if (p->view[X].shape[1] == 1)
-        merge_rows(p, 0);
-    p->batch[0] = p->view[X].shape[0];
-    p->batch[1] = p->view[X].shape[1];
-    p->rows = p->view[X].shape[2];
-    p->outputs = p->view[OUT].shape[3];
-    p->columns = p->view[X].shape[3];
-    p->batch_invariant = d->determinism == VKA_DETERMINISM_BATCH;
-    p->choice_rows = p->batch_invariant ? MANY_ROWS : p->rows;
+    vka__linear_measure(p, d->determinism);
     return VKA_OK;
 }
 

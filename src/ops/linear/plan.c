@@ -6,6 +6,69 @@
 
 #include "op/switched_off.h"
 
+/* ---- problems --------------------------------------------------------------------------------------------------- */
+
+vka_status vka__linear_check_weight(const vka__call *c, uint32_t weight, uint32_t lead, uint32_t outputs,
+                                    uint32_t columns) {
+    const vka__arg *args = c->op->args;
+    const char *field = args[weight].name;
+    const vka__view *view = c->view;
+    uint32_t rank = vka__call_tensor(c, weight)->rank, most = vka__call_tensor(c, lead)->rank;
+    if (rank < 2 || (rank > 2 && rank > most))
+        return vka__call_fail(c, VKA_INVALID, field, "rank is %u, but must be 2%s%s", rank,
+                              most > 2 ? ", or up to that of " : "", most > 2 ? args[lead].name : "");
+    for (uint32_t dim = 0; dim < 2; ++dim)
+        if (view[weight].shape[dim] != 1 && view[weight].shape[dim] != view[lead].shape[dim])
+            return vka__call_fail(c, VKA_INVALID, field, "shape[%u] is %u, but must be 1 or that of %s, %u",
+                                  dim + rank - VKA_MAX_RANK, view[weight].shape[dim], args[lead].name,
+                                  view[lead].shape[dim]);
+    if (view[weight].shape[2] != view[outputs].shape[3])
+        return vka__call_fail(c, VKA_INVALID, field, "shape[%u] is %u, but %s has N = %u", rank - 2,
+                              view[weight].shape[2], args[outputs].name, view[outputs].shape[3]);
+    if (view[weight].shape[3] != view[columns].shape[3])
+        return vka__call_fail(c, VKA_INVALID, field, "shape[%u] is %u, but %s has K = %u", rank - 1,
+                              view[weight].shape[3], args[columns].name, view[columns].shape[3]);
+    return VKA_OK;
+}
+
+bool vka__linear_can_merge(const vka__view *v, uint32_t dim) {
+    return !v->present || v->shape[dim] <= 1 || v->shape[2] <= 1 || v->stride[dim] == v->shape[2] * v->stride[2];
+}
+
+void vka__linear_merge(vka__view *v, uint32_t dim) {
+    v->stride[2] = v->shape[2] > 1 ? v->stride[2] : v->stride[dim];
+    v->shape[2] *= v->shape[dim];
+    v->shape[dim] = 1;
+    v->stride[dim] = 0;
+}
+
+/* Entries of dimension `dim` become rows, if rows of all tensors lie as evenly as those of one dimension, and the
+ * weights are the same. */
+static void merge_rows(vka__linear_problem *p, uint32_t dim) {
+    static const uint32_t with_rows[] = {VKA__LINEAR_X, VKA__LINEAR_RESIDUAL, VKA__LINEAR_OUT};
+    bool merges = p->view[VKA__LINEAR_WEIGHT].shape[dim] == 1;
+    for (uint32_t i = 0; i < 3; ++i)
+        merges = merges && vka__linear_can_merge(&p->view[with_rows[i]], dim);
+    for (uint32_t i = 0; i < 3 && merges; ++i)
+        vka__linear_merge(&p->view[with_rows[i]], dim);
+}
+
+/* What all calls take themselves for whose results must not depend on how many rows there are. */
+#define MANY_ROWS (1u << 20)
+
+void vka__linear_measure(vka__linear_problem *p, vka_determinism determinism) {
+    merge_rows(p, 1);
+    if (p->view[VKA__LINEAR_X].shape[1] == 1)
+        merge_rows(p, 0);
+    p->batch[0] = p->view[VKA__LINEAR_X].shape[0];
+    p->batch[1] = p->view[VKA__LINEAR_X].shape[1];
+    p->rows = p->view[VKA__LINEAR_X].shape[2];
+    p->outputs = p->view[VKA__LINEAR_OUT].shape[3];
+    p->columns = p->view[VKA__LINEAR_X].shape[3];
+    p->batch_invariant = determinism == VKA_DETERMINISM_BATCH;
+    p->choice_rows = p->batch_invariant ? MANY_ROWS : p->rows;
+}
+
 /* ---- paths ------------------------------------------------------------------------------------------------------ */
 
 static const vka__path *const table[] = {

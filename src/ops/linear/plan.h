@@ -55,6 +55,16 @@ extern const vka__linear_path vka__linear_path_vector, vka__linear_path_tile, vk
 /* By vka_linear_path. */
 extern const vka__paths vka__linear_paths;
 
+/* Is tensor `weight` a matrix, or one for each entry of the leading dimensions of tensor `lead`, of as many outputs and
+ * columns as these tensors have? */
+vka_status vka__linear_check_weight(const vka__call *call, uint32_t weight, uint32_t lead, uint32_t outputs,
+                                    uint32_t columns);
+/* Do rows lie as evenly when the entries of dimension `dim` are rows, too? */
+bool vka__linear_can_merge(const vka__view *view, uint32_t dim);
+void vka__linear_merge(vka__view *view, uint32_t dim);
+/* From the views, which rows of batches that share weights are merged in: the problem's sizes. */
+void vka__linear_measure(vka__linear_problem *problem, vka_determinism determinism);
+
 /* False with the refusal: no kernel can do it here. */
 bool vka__plan_linear(const vka_device_caps *caps, const vka__linear_problem *problem, vka__linear_plan *plan,
                       vka__refusal *refusal);

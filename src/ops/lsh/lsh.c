@@ -5,7 +5,7 @@
 #include <vkattn/lsh.h>
 
 #include "op/op.h"
-#include "params/lsh.h"
+#include "ops/lsh/blocks.h"
 
 enum { X, ROTATIONS, LENGTHS, PERMUTATION, BUCKETS, KEYS, ARGS };
 enum { EPSILON, NUMBERS };
@@ -72,13 +72,6 @@ static vka_status check(vka__call *c) {
 /* Columns that an invocation of the hash multiplies its tokens by at a time: COLUMNS of hash.comp. */
 #define HASH_COLUMNS 16
 
-/* A block is at least as long as the widest workgroups are, so that these have work. */
-#define BLOCK_TOKENS 256
-/* More blocks than this only make the walk down their counts longer. */
-#define MAX_BLOCKS 1024
-/* A table of counts has at most so many for each token. */
-#define COUNTS_PER_TOKEN 2
-
 static uint32_t flags_of(const vka__call *c) {
     return (vka__call_has(c, KEYS) ? VKA_FLAG_KEYS : 0) | (vka__call_has(c, BUCKETS) ? VKA_FLAG_BUCKETS : 0) |
            (vka__call_has(c, LENGTHS) ? VKA_FLAG_LENGTHS : 0) | (vka__view_vec4(&c->view[X]) ? VKA_FLAG_X_VEC4 : 0) |
@@ -92,8 +85,8 @@ static void choose_kernels(vka__call *c) {
         uint32_t group, flags;
     } kernels[STEPS] = {
         [HASH] = {VKA__lsh_hash, cpu ? 16 : 64, flags_of(c)},
-        [OFFSETS] = {VKA__lsh_offsets, cpu ? 16 : BLOCK_TOKENS, 0},
-        [PLACE] = {VKA__lsh_place, cpu ? 32 : BLOCK_TOKENS, flags_of(c) & VKA_FLAG_LENGTHS},
+        [OFFSETS] = {VKA__lsh_offsets, cpu ? 16 : VKA__BLOCK_TOKENS, 0},
+        [PLACE] = {VKA__lsh_place, cpu ? 32 : VKA__BLOCK_TOKENS, flags_of(c) & VKA_FLAG_LENGTHS},
     };
     for (int i = 0; i < STEPS; ++i)
         vka__call_add_key(c, kernels[i].kernel, vka__group_size(c->caps, kernels[i].group))->spec[VKA_SPEC_FLAGS] =
@@ -106,11 +99,7 @@ static void choose_kernels(vka__call *c) {
 static void choose_blocks(vka__call *c) {
     const uint32_t *count = VKA__DESC(c, vka_lsh_sort_desc)->bucket_count;
     vka_lsh_params *params = VKA__PARAMS(c, vka_lsh_params);
-    uint32_t tokens = vka__call_letter(c, 'N'), buckets = count[0] * (count[1] ? count[1] : 1);
-    uint32_t least = vka__max_u32(vka__div_up(tokens, MAX_BLOCKS), vka__div_up(buckets, COUNTS_PER_TOKEN));
-    params->buckets = buckets;
-    params->block = vka__round_up(least, BLOCK_TOKENS);
-    params->blocks = vka__div_up(tokens, params->block);
+    vka__lsh_choose_blocks(params, vka__call_letter(c, 'N'), count[0] * (count[1] ? count[1] : 1));
 }
 
 /* What of a tensor a box of (rounds, batch entries, heads) needs: x and keys have no rounds, but tokens. `at` is where

@@ -119,7 +119,8 @@ static bool plan(vka__call *c) {
     params->cols = c->view[X].shape[3];
     uint32_t group = is_quantised(c, X) ? choose_teams(c) : choose_units(c), *spec = c->key[0].spec;
     spec[VKA_SPEC_FLAGS] |= vka__rope_flags(rope) | (list->present || rows->present ? VKA_FLAG_POSITIONS : 0) |
-                            (same ? VKA_FLAG_SAME_POSITION : 0);
+                            (same ? VKA_FLAG_SAME_POSITION : 0) |
+                            (VKA__DESC(c, vka_rope_desc)->inverse ? VKA_FLAG_INVERSE : 0);
     spec[VKA_SPEC_TYPES] = vka__call_type(c, X, VKA_ROLE_X) | vka__call_type(c, OUT, VKA_ROLE_CACHE) |
                            vka__call_type(c, COS, VKA_ROLE_TABLE);
     vka__rope_fill(c, rope, &params->rope);
