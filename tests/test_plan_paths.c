@@ -42,6 +42,37 @@ Test(plan_paths, attention_never_without_kernel) {
     }
 }
 
+/* Steps of the row path come in blocks where the driver accesses shared memory by vectors and a step would be long
+ * code. */
+Test(plan_paths, blocks_of_steps) {
+    static const struct {
+        const char *device;
+        uint32_t queries, dim, rm, bc, steps;
+        bool hard;
+    } cases[] = {
+        {"lavapipe 26.1", 64, 64, 4, 4, 1, false},   {"lavapipe 26.1", 64, 65, 4, 1, 32, false},
+        {"lavapipe 26.1", 64, 128, 4, 1, 32, false}, {"lavapipe 26.1", 16, 128, 2, 2, 16, false},
+        {"lavapipe 26.1", 8, 128, 1, 4, 8, false},   {"lavapipe 26.1", 64, 256, 2, 1, 32, false},
+        {"lavapipe 26.1", 64, 576, 1, 1, 32, false}, {"lavapipe 26.1", 64, 128, 4, 4, 1, true},
+        {"lavapipe 25.0", 64, 128, 1, 2, 1, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vka__attention_plan plan;
+        vka__refusal refusal = {0};
+        const device *d = device_named(cases[i].device);
+        vka__attention_problem p = plain(VKA_F32, 8, 8, cases[i].queries, 1024, cases[i].dim);
+        p.options |= cases[i].hard ? VKA_FLAG_HARD : 0;
+        cr_assert_eq(vka__plan_attention(&d->caps, &p, &plan, &refusal), VKA_OK, "%s", refusal.reason);
+        const uint32_t *spec = plan.main.spec, steps = spec[VKA_SPEC_COLS];
+        cr_assert_eq(plan.path, VKA_ATTENTION_PATH_ROW);
+        cr_assert_eq(spec[VKA_SPEC_RM], cases[i].rm, "case %zu: %u", i, spec[VKA_SPEC_RM]);
+        cr_assert_eq(spec[VKA_SPEC_BC], cases[i].bc, "case %zu: %u", i, spec[VKA_SPEC_BC]);
+        cr_assert_eq(steps, cases[i].steps, "case %zu: %u", i, steps);
+        cr_assert_eq(plan.shared_bytes, steps > 1 ? 4 * steps * spec[VKA_SPEC_BC] * spec[VKA_SPEC_BR] : 0);
+        cr_assert_leq(plan.shared_bytes, d->caps.shared_bytes);
+    }
+}
+
 /* Devices with few registers: no kernel that keeps whole keys in them, and one vector of outputs for two rows at most,
  * where others of the same vendor take the largest tile. */
 Test(plan_paths, few_registers_few_outputs) {

@@ -4,8 +4,12 @@
 // Tiling: a workgroup of GROUP_SIZE invocations owns BR = GROUP_SIZE * RM rows; invocation t owns the rows t,
 // t + GROUP_SIZE, .. and keeps their q, out, maximum and sum in registers. Keys and values come BC a step; with subgroups
 // (VKA_SUBGROUP = 1, the workgroup is one subgroup) each invocation loads a part of the row and broadcasts it, otherwise
-// all load the same. No shared memory, no barriers: made for software drivers, where broadcasts are nearly free, loads
-// are not, and barriers least of all.
+// all load the same. No barriers: made for software drivers, where broadcasts are nearly free, loads are not, and barriers
+// least of all.
+//
+// With STEPS > 1 steps come in blocks: first the scores of all steps, then one rescaling of the rows, then all values. So
+// the code of each loop is half as long and stays in a CPU's first-level cache, and results are scaled once a block. Scores
+// wait in shared memory, where each invocation reads what it wrote itself.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #if VKA_SUBGROUP
@@ -19,6 +23,9 @@
 #include "nonfinite.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
+layout(constant_id = VKA_SPEC_COLS) const uint STEPS = 1u;
+
+const bool IN_BLOCKS = STEPS > 1u;
 
 vec4 q_rows[RM * D4];
 vec4 out_rows[RM * DV4];
@@ -72,7 +79,6 @@ vec4 value_vector(uint c, Source at, uint d) {
 
 // Of the values fetched for a step those that are not finite are set aside.
 void set_aside() {
-    exponents = uvec4(0u);
     [[unroll]] for (uint i = 0u; i < BC * V_PARTS; ++i) v_parts[i] = finite_part(v_parts[i]);
 }
 
@@ -103,7 +109,6 @@ vec4 value_vector(uint c, Source at, uint d) {
 }
 
 void set_aside() {
-    exponents = uvec4(0u);
 }
 
 vec4 step_value(uint c, Source at, uint d) {
@@ -230,8 +235,8 @@ vec4 rescaled(vec4 x, uint r) {
     return has_option(VKA_FLAG_HARD) && rescale[r] == 0.0 ? vec4(0.0) : x * rescale[r];
 }
 
-// BC keys of the band. True: values were set aside.
-bool full_step(Grid g, int j, uint k_head, uint v_head) {
+// The scores of BC keys of the band.
+void score_step(Grid g, int j, uint k_head) {
     [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = 0.0;
     Source from[BC];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
@@ -259,12 +264,11 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
     [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = score_of(s[i]);
     if (biased())
         bias_step(g, j);
-    [[unroll]] for (uint r = 0u; r < RM; ++r) {
-        if (has_option(VKA_FLAG_HARD))
-            argmax_step(r, j);
-        else
-            online_softmax_step(g, r, j);
-    }
+}
+
+// Adds the step's values, by their weights. In a block, results were rescaled before.
+void add_values(Grid g, int j, uint v_head) {
+    Source from[BC];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
         from[c] = value_source(g, v_head, j + int(c));
         fetch_value(c, from[c]);
@@ -273,18 +277,86 @@ bool full_step(Grid g, int j, uint k_head, uint v_head) {
         set_aside();
     VKA_UNROLL(d, DV4) {
         vec4 o[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = rescaled(out_rows[r * DV4 + d], r);
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            o[r] = IN_BLOCKS ? out_rows[r * DV4 + d] : rescaled(out_rows[r * DV4 + d], r);
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
             vec4 value = step_value(c, from[c], d);
             [[unroll]] for (uint r = 0u; r < RM; ++r) o[r] = fma(vec4(s[r * BC + c]), value, o[r]);
         }
         [[unroll]] for (uint r = 0u; r < RM; ++r) out_rows[r * DV4 + d] = o[r];
     }
+}
+
+// A step by itself.
+void single_step(Grid g, int j, uint k_head, uint v_head) {
+    score_step(g, j, k_head);
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        if (has_option(VKA_FLAG_HARD))
+            argmax_step(r, j);
+        else
+            online_softmax_step(g, r, j);
+    }
+    add_values(g, j, v_head);
+}
+
+shared float block_scores[IN_BLOCKS ? STEPS * BC * BR : 1u];
+
+uint block_score_at(uint step, uint i) {
+    return step * BC * BR + i * (BR / RM) + gl_LocalInvocationIndex;
+}
+
+// Raises the rows' maxima to the highest scores of a block, and rescales what they have.
+void rescale_rows(float highest[RM]) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        rescale[r] = raise_maximum(r, highest[r]);
+        state[r].sum *= rescale[r];
+        VKA_UNROLL(d, DV4) out_rows[r * DV4 + d] *= rescale[r];
+    }
+}
+
+// The weights of a block's step.
+void weigh_step(Grid g, uint step, int j) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r)
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            float weight = exp_of(block_scores[block_score_at(step, r * BC + c)] - state[r].maximum);
+            state[r].sum += weight;
+            s[r * BC + c] = apply_dropout(g, row_info[r], j + int(c), weight);
+        }
+}
+
+void block_of_steps(Grid g, int j, uint steps, uint k_head, uint v_head) {
+    float highest[RM];
+    [[unroll]] for (uint r = 0u; r < RM; ++r) highest[r] = LOWEST;
+    [[dont_unroll]] for (uint step = 0u; step < steps; ++step) {
+        score_step(g, j + int(step * BC), k_head);
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            [[unroll]] for (uint c = 0u; c < BC; ++c) {
+                highest[r] = max(highest[r], s[r * BC + c]);
+                block_scores[block_score_at(step, r * BC + c)] = s[r * BC + c];
+            }
+    }
+    rescale_rows(highest);
+    [[dont_unroll]] for (uint step = 0u; step < steps; ++step) {
+        weigh_step(g, step, j + int(step * BC));
+        add_values(g, j + int(step * BC), v_head);
+    }
+}
+
+// Steps of which every row sees the keys' place in the band: one, or a block of them as far as `end`. Moves j behind them.
+// True: values were set aside.
+bool full_steps(Grid g, inout int j, int end, uint k_head, uint v_head) {
+    uint steps = IN_BLOCKS ? min(STEPS, uint(end - j) / BC) : 1u;
+    exponents = uvec4(0u);
+    if (IN_BLOCKS)
+        block_of_steps(g, j, steps, k_head, v_head);
+    else
+        single_step(g, j, k_head, v_head);
+    j += int(steps * BC);
     return needs_mask() && any_aside();
 }
 
 #if VKA_WITH_OPTIONS
-// Adds what was set aside of a key's value, the c-th of the step just done, to the rows that see it.
+// Adds what was set aside of a key's value, the c-th of the steps just done, to the rows that see it.
 void add_nonfinite(Grid g, int j, int c, uint v_head) {
     bool seen[RM], keeps[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
@@ -405,10 +477,13 @@ void main() {
         for (; j < stop; ++j)
             masked_step(g, j, k_head, v_head);
         bool aside = false; // leaves the loop, in which a branch would have to merge all rows' registers
-        for (; !aside && j + int(BC) <= full_end; j += int(BC))
-            aside = full_step(g, j, k_head, v_head);
-        for (int c = 0; aside && c < int(BC); ++c)
-            add_nonfinite(g, j - int(BC) + c, c, v_head);
+        int first = j;
+        while (!aside && j + int(BC) <= full_end) {
+            first = j;
+            aside = full_steps(g, j, full_end, k_head, v_head);
+        }
+        for (int key = first; aside && key < j; ++key)
+            add_nonfinite(g, key, key - first, v_head);
         if (HAS_RUNS && j >= run.end) {
             next_run(run);
             j = run.begin;
@@ -420,8 +495,8 @@ void main() {
         int stop = round == 0u ? min(run.full_begin, run.end) : run.end;
         for (; j < stop; ++j)
             masked_step(g, j, k_head, v_head);
-        for (; j + int(BC) <= full_end; j += int(BC))
-            full_step(g, j, k_head, v_head);
+        while (j + int(BC) <= full_end)
+            full_steps(g, j, full_end, k_head, v_head);
     }
 #endif
     store_rows(g, first_row);

@@ -53,7 +53,8 @@ VKA_END(vka_push);
 #define VKA_SPEC_BC         5 /* keys of a step                                                      */
 #define VKA_SPEC_RM         6 /* rows of an invocation                                               */
 #define VKA_SPEC_TC         7 /* invocations that share a row                                        */
-#define VKA_SPEC_COLS       8 /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again */
+#define VKA_SPEC_COLS       8 /* norms: vectors of four that an invocation keeps in registers; 0: rows are read again;
+                                 attention_row: steps of a block                                     */
 #define VKA_SPEC_SUBGROUP   9 /* subgroup size that the kernel is made for; 0: any                   */
 #define VKA_SPEC_M          10 /* matrices: one product is M x K by K x N                             */
 #define VKA_SPEC_N          11
