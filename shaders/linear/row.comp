@@ -5,6 +5,8 @@
 // columns it loads those of its rows, and the subgroup loads those of all outputs' weights together, to broadcast each vector
 // when it is due: there broadcasts are nearly free, and loads are not. Few columns and many outputs a step, as each load of x
 // serves all outputs, and one of weights all rows.
+//
+// A driver that loads only once what all invocations load from one address (VKA_LINEAR_UNIFORM) needs no broadcasts.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
@@ -22,22 +24,32 @@ const uint PARTS = (2u * BC + SG - 1u) / SG;
 
 float sums[RM * BC];
 vec4 weight_parts[PARTS];
-uint x_rows[RM];
+uint x_rows[RM], weight_rows[BC];
+
+uint weight_row(Batch b, uint n) {
+    return b.weight + min(n, push.dim1 - 1u) * p.weight.n;
+}
 
 // Vector i of a step's weights: columns 8 c .. or the four after them; 0 beyond the last one.
 vec4 weight_part(Batch b, uint n0, uint i, uint c) {
-    uint row = b.weight + min(n0 + i / 2u, push.dim1 - 1u) * p.weight.n, d = 2u * c + i % 2u;
+    uint row = weight_row(b, n0 + i / 2u), d = 2u * c + i % 2u;
     return 4u * d < b.end ? weights_any4(row, p.weight.d, d, p.k, has(VKA_LINEAR_WEIGHT_VEC4)) : vec4(0.0);
+}
+
+Eight weights_of(uint n, uint c) {
+    if (has(VKA_LINEAR_UNIFORM))
+        return weight_eight(weight_rows[n], c);
+    return Eight(subgroupShuffle(weight_parts[2u * n / SG], 2u * n % SG),
+                 subgroupShuffle(weight_parts[(2u * n + 1u) / SG], (2u * n + 1u) % SG));
 }
 
 void multiply(uint c) {
     Eight x[RM];
     [[unroll]] for (uint r = 0u; r < RM; ++r) x[r] = x_eight(x_rows[r], c);
     [[unroll]] for (uint n = 0u; n < BC; ++n) {
-        vec4 a = subgroupShuffle(weight_parts[2u * n / SG], 2u * n % SG);
-        vec4 b = subgroupShuffle(weight_parts[(2u * n + 1u) / SG], (2u * n + 1u) % SG);
+        Eight w = weights_of(n, c);
         [[unroll]] for (uint r = 0u; r < RM; ++r)
-            sums[r * BC + n] = dot_add(x[r].b, b, dot_add(x[r].a, a, sums[r * BC + n]));
+            sums[r * BC + n] = dot_add(x[r].b, w.b, dot_add(x[r].a, w.a, sums[r * BC + n]));
     }
 }
 
@@ -46,8 +58,11 @@ void main() {
     uint lane = gl_SubgroupInvocationID, row0 = gl_WorkGroupID.y * SG * RM + lane, n0 = gl_WorkGroupID.x * BC;
     [[unroll]] for (uint i = 0u; i < RM * BC; ++i) sums[i] = 0.0;
     [[unroll]] for (uint r = 0u; r < RM; ++r) x_rows[r] = b.x + min(row0 + r * SG, push.rows - 1u) * p.x.n;
+    if (has(VKA_LINEAR_UNIFORM))
+        [[unroll]] for (uint n = 0u; n < BC; ++n) weight_rows[n] = weight_row(b, n0 + n);
     [[dont_unroll]] for (uint c = b.begin / 8u; 8u * c < b.end; ++c) {
-        [[unroll]] for (uint i = 0u; i < PARTS; ++i) weight_parts[i] = weight_part(b, n0, i * SG + lane, c);
+        if (!has(VKA_LINEAR_UNIFORM))
+            [[unroll]] for (uint i = 0u; i < PARTS; ++i) weight_parts[i] = weight_part(b, n0, i * SG + lane, c);
         multiply(c);
     }
     // Not unrolled: scattered stores are the longest code of all.

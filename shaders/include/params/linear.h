@@ -35,7 +35,8 @@ VKA_END(vka_linear_params);
 #define VKA_LINEAR_BIAS          2048
 #define VKA_LINEAR_RESIDUAL      4096
 #define VKA_LINEAR_SPLIT         8192 /* sums go to the workspace                            */
-#define VKA_LINEAR_INPUTS        240  /* those that sums depend on                           */
+#define VKA_LINEAR_UNIFORM       16384 /* row.comp: weights are loaded once for all lanes    */
+#define VKA_LINEAR_INPUTS        (240 | VKA_LINEAR_UNIFORM) /* those that sums depend on     */
 
 /* Bindings, after VKA_BIND_X. */
 #define VKA_BIND_LINEAR_WEIGHT    2

@@ -125,7 +125,7 @@ const vka__paths vka__linear_paths = {
     .kernel = kernel_of,
 };
 
-static bool is_wide(const vka__view *v) {
+bool vka__linear_is_wide(const vka__view *v) {
     bool ok = vka__view_vec4(v) && v->shape[3] % 8 == 0 && v->offset % 16 == 0;
     for (uint32_t i = 0; i < 3; ++i)
         ok = ok && v->stride[i] * v->size % 16 == 0;
@@ -136,9 +136,9 @@ static uint32_t flags_of(const vka__linear_problem *p) {
     const vka__view *v = p->view;
     uint32_t flags = (uint32_t)p->activation << VKA_ACT_SHIFT;
     flags |= vka__view_vec4(&v[VKA__LINEAR_X]) ? VKA_LINEAR_X_VEC4 : 0;
-    flags |= is_wide(&v[VKA__LINEAR_X]) ? VKA_LINEAR_X_VEC8 : 0;
+    flags |= vka__linear_is_wide(&v[VKA__LINEAR_X]) ? VKA_LINEAR_X_VEC8 : 0;
     flags |= vka__view_vec4(&v[VKA__LINEAR_WEIGHT]) ? VKA_LINEAR_WEIGHT_VEC4 : 0;
-    flags |= is_wide(&v[VKA__LINEAR_WEIGHT]) ? VKA_LINEAR_WEIGHT_VEC8 : 0;
+    flags |= vka__linear_is_wide(&v[VKA__LINEAR_WEIGHT]) ? VKA_LINEAR_WEIGHT_VEC8 : 0;
     flags |= v[VKA__LINEAR_BIAS].present ? VKA_LINEAR_BIAS : 0;
     flags |= v[VKA__LINEAR_RESIDUAL].present ? VKA_LINEAR_RESIDUAL : 0;
     return flags;
@@ -316,7 +316,7 @@ static void fill(const vka_device_caps *caps, const vka__linear_problem *p, vka_
     spec[VKA_SPEC_RM] = t->rm;
     spec[VKA_SPEC_TC] = t->tc;
     spec[VKA_SPEC_TYPES] = types_of(p);
-    spec[VKA_SPEC_FLAGS] = flags_of(p) | output_flags(p, plan->part[VKA__LINEAR_OUTPUTS]);
+    spec[VKA_SPEC_FLAGS] |= flags_of(p) | output_flags(p, plan->part[VKA__LINEAR_OUTPUTS]);
 }
 
 static void fill_params(const vka__linear_problem *p, vka__linear_plan *plan) {

@@ -45,10 +45,13 @@ typedef struct vka__linear_state {
 /* A path, of problems that are vka__linear_problem, with the pipeline of a tile. */
 typedef struct vka__linear_path {
     vka__path path;
-    /* Kernel, shared memory, and specialization constants but for flags, types and the tile. */
+    /* Kernel, shared memory, flags of its own, and specialization constants but for types and the tile. */
     void (*fill)(const vka_device_caps *caps, const vka__linear_problem *problem, const vka__tile *tile,
                  vka__linear_plan *plan);
 } vka__linear_path;
+
+/* Can rows be read eight elements at a time? */
+bool vka__linear_is_wide(const vka__view *view);
 
 extern const vka__linear_path vka__linear_path_vector, vka__linear_path_tile, vka__linear_path_coopmat,
     vka__linear_path_row, vka__linear_path_dot, vka__linear_path_coopmat2;

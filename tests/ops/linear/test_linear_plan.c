@@ -185,6 +185,36 @@ Test(linear_plan, instructions) {
               taken >> VKA_LINEAR_PATH_DOT & 1 && taken >> VKA_LINEAR_PATH_TILE & 1);
 }
 
+/* The row path loads weights once for all lanes where the driver does, and where they are whole vectors of elements. */
+Test(linear_plan, uniform_loads) {
+    static const struct {
+        const char *device;
+        vka_dtype weight;
+        uint32_t columns;
+        bool uniform;
+    } cases[] = {
+        {"lavapipe 26.1", VKA_F32, 512, true},   {"lavapipe 26.1", VKA_F16, 512, true},
+        {"lavapipe 26.1", VKA_BF16, 512, true},  {"lavapipe 26.1", VKA_Q8_0, 512, false},
+        {"lavapipe 26.1", VKA_Q4_0, 512, false}, {"lavapipe 26.1", VKA_F32, 516, false},
+        {"lavapipe 26.1", VKA_F32, 511, false},  {"lavapipe 25.0", VKA_F32, 512, false},
+        {"software with matrices", VKA_F32, 512, false},
+    };
+    static vka__call c;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vka_linear_desc p = {.x = vka_tensor_2d(NULL, VKA_F32, 77, cases[i].columns),
+                             .weight = vka_tensor_2d(NULL, cases[i].weight, 64, cases[i].columns),
+                             .out = vka_tensor_2d(NULL, VKA_F32, 77, 64),
+                             .path = VKA_LINEAR_PATH_ROW};
+        for (uint32_t splits = 1; splits < 4; splits += 2) {
+            p.splits = splits;
+            cr_assert(PLAN(&c, linear, &device_named(cases[i].device)->caps, &p), "case %zu", i);
+            const vka__linear_plan *plan = &((const vka__linear_state *)(const void *)c.state)->plan;
+            bool uniform = plan->main.spec[VKA_SPEC_FLAGS] & VKA_LINEAR_UNIFORM;
+            cr_expect_eq(uniform, cases[i].uniform, "case %zu, %u splits", i, splits);
+        }
+    }
+}
+
 /* What is listed is what runs. */
 Test(linear_plan, candidates) {
     static const vka_dtype types[][2] = {{VKA_F32, VKA_F32},   {VKA_F16, VKA_F16}, {VKA_F16, VKA_Q8_0},
