@@ -193,10 +193,10 @@ Test(linear_plan, uniform_loads) {
         uint32_t columns;
         bool uniform;
     } cases[] = {
-        {"lavapipe 26.1", VKA_F32, 512, true},   {"lavapipe 26.1", VKA_F16, 512, true},
-        {"lavapipe 26.1", VKA_BF16, 512, true},  {"lavapipe 26.1", VKA_Q8_0, 512, false},
-        {"lavapipe 26.1", VKA_Q4_0, 512, false}, {"lavapipe 26.1", VKA_F32, 516, false},
-        {"lavapipe 26.1", VKA_F32, 511, false},  {"lavapipe 25.0", VKA_F32, 512, false},
+        {"lavapipe 26.1", VKA_F32, 512, true},           {"lavapipe 26.1", VKA_F16, 512, true},
+        {"lavapipe 26.1", VKA_BF16, 512, true},          {"lavapipe 26.1", VKA_Q8_0, 512, false},
+        {"lavapipe 26.1", VKA_Q4_0, 512, false},         {"lavapipe 26.1", VKA_F32, 516, false},
+        {"lavapipe 26.1", VKA_F32, 511, false},          {"lavapipe 25.0", VKA_F32, 512, false},
         {"software with matrices", VKA_F32, 512, false},
     };
     static vka__call c;
