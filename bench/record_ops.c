@@ -286,23 +286,23 @@ static vka_cross_entropy_backward_desc cross_entropy_backward(record_memory *m) 
 static vka_linear_backward_desc linear_backward(record_memory *m) {
     return (vka_linear_backward_desc){.x = T(VKA_F16, QUERIES, WIDTH),
                                       .weight = T(VKA_F16, WIDTH, WIDTH),
-                                      .d_y = T(VKA_F16, QUERIES, WIDTH),
+                                      .d_out = T(VKA_F16, QUERIES, WIDTH),
                                       .d_x = T(VKA_F16, QUERIES, WIDTH),
                                       .d_weight = T(VKA_F32, WIDTH, WIDTH),
                                       .d_bias = T(VKA_F32, WIDTH)};
 }
 
 static vka_map_backward_desc map_backward(record_memory *m) {
-    vka_tensor d_y = T(VKA_F16, QUERIES, WIDTH);
+    vka_tensor d_out = T(VKA_F16, QUERIES, WIDTH);
     return (vka_map_backward_desc){
-        .x = T(VKA_F16, QUERIES, WIDTH), .d_y = d_y, .d_x = d_y, .activation = VKA_ACTIVATION_GELU};
+        .x = T(VKA_F16, QUERIES, WIDTH), .d_out = d_out, .d_x = d_out, .activation = VKA_ACTIVATION_GELU};
 }
 
 static vka_glu_backward_desc glu_backward(record_memory *m) {
     vka_tensor gate = T(VKA_F16, QUERIES, WIDTH), up = T(VKA_F16, QUERIES, WIDTH);
     return (vka_glu_backward_desc){.gate = gate,
                                    .up = up,
-                                   .d_y = T(VKA_F16, QUERIES, WIDTH),
+                                   .d_out = T(VKA_F16, QUERIES, WIDTH),
                                    .d_gate = gate,
                                    .d_up = up,
                                    .activation = VKA_ACTIVATION_SILU};
@@ -310,7 +310,7 @@ static vka_glu_backward_desc glu_backward(record_memory *m) {
 
 static vka_embedding_backward_desc embedding_backward(record_memory *m) {
     return (vka_embedding_backward_desc){
-        .ids = T(VKA_I32, QUERIES), .d_y = T(VKA_F16, QUERIES, WIDTH), .d_table = T(VKA_F32, 1024, WIDTH)};
+        .ids = T(VKA_I32, QUERIES), .d_out = T(VKA_F16, QUERIES, WIDTH), .d_table = T(VKA_F32, 1024, WIDTH)};
 }
 
 static vka_adamw_desc adamw(record_memory *m) {

@@ -35,8 +35,8 @@ typedef enum vka_combine_kind {
  * own; all have the same shape. */
 typedef struct vka_map_backward_desc {
     vka_tensor x;   /* required: [.., C]; forward's                                                                   */
-    vka_tensor d_y; /* required: the gradient of forward's out                                                        */
-    vka_tensor d_x; /* required, written; may be the very same view as x or d_y                                       */
+    vka_tensor d_out; /* required: the gradient of forward's out                                                        */
+    vka_tensor d_x; /* required, written; may be the very same view as x or d_out                                       */
     vka_activation activation; /* forward's, as the following                                                         */
     float scale;               /* finite; 0 = 1                                                                       */
     float offset;
@@ -66,8 +66,8 @@ typedef struct vka_glu_desc {
 typedef struct vka_glu_backward_desc {
     vka_tensor gate;   /* required: [.., C]; forward's, as the following                                              */
     vka_tensor up;     /* required                                                                                    */
-    vka_tensor d_y;    /* required: the gradient of forward's out                                                     */
-    vka_tensor d_gate; /* optional, written; may be the very same view as gate, up or d_y                             */
+    vka_tensor d_out;    /* required: the gradient of forward's out                                                     */
+    vka_tensor d_gate; /* optional, written; may be the very same view as gate, up or d_out                             */
     vka_tensor d_up;   /* optional, written; likewise                                                                 */
     vka_activation activation; /* forward's, as the following                                                         */
     float alpha;               /* of SILU; finite; 0 = 1                                                              */
@@ -95,9 +95,9 @@ typedef struct vka_glu_backward_desc {
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(map, MAP)
 
-/* d_x = d_y * activation'(x * scale + offset) * scale, in f32:
+/* d_x = d_out * activation'(x * scale + offset) * scale, in f32:
  *
- *     vka_map_backward(recorder, &(vka_map_backward_desc){.x = x, .d_y = g, .d_x = g,
+ *     vka_map_backward(recorder, &(vka_map_backward_desc){.x = x, .d_out = g, .d_x = g,
  *                                                         .activation = VKA_ACTIVATION_GELU});
  *
  * The slope of RELU at 0 is 0. Where forward's x broadcast, its gradient is the sum of this over what it broadcast to.
@@ -129,9 +129,9 @@ VKA_OPERATION_FUNCTIONS(glu, GLU)
 
 /* The gradients of out = activation(gate) * up, in f32:
  *
- *   d_gate = d_y * up * activation'(gate)    d_up = d_y * activation(gate)
+ *   d_gate = d_out * up * activation'(gate)    d_up = d_out * activation(gate)
  *
- *     vka_glu_backward(recorder, &(vka_glu_backward_desc){.gate = g, .up = u, .d_y = d, .d_gate = g, .d_up = u,
+ *     vka_glu_backward(recorder, &(vka_glu_backward_desc){.gate = g, .up = u, .d_out = d, .d_gate = g, .d_up = u,
  *                                                         .activation = VKA_ACTIVATION_SILU});
  *
  * Gate and up, and likewise their gradients, may be parts of one tensor's rows, as for vka_glu. At least one gradient

@@ -23,7 +23,7 @@ typedef struct vka_embedding_desc {
 /* The gradients of an embedding. */
 typedef struct vka_embedding_backward_desc {
     vka_tensor ids;        /* required: forward's                                                                    */
-    vka_tensor d_y;        /* required: [.., C], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4         */
+    vka_tensor d_out;        /* required: [.., C], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4         */
     vka_tensor d_table;    /* optional, written: [V, C]; f32, f16 or bf16                                             */
     vka_tensor d_position; /* optional, written: position's shape; f32, f16 or bf16. It is summed over what broadcast */
     uint32_t table_rows;   /* V, where d_table is absent; 0: d_table's                                               */
@@ -57,16 +57,16 @@ VKA_OPERATION_FUNCTIONS(embedding, EMBEDDING)
 
 /* The gradients of out[i] = table[ids[i]] * scale + position[i]:
  *
- *   d_table[v] = scale * sum of d_y[i] where ids[i] = v    d_position = sum of d_y
+ *   d_table[v] = scale * sum of d_out[i] where ids[i] = v    d_position = sum of d_out
  *
- *     vka_embedding_backward(recorder, &(vka_embedding_backward_desc){.ids = tokens, .d_y = g, .d_table = d_w});
+ *     vka_embedding_backward(recorder, &(vka_embedding_backward_desc){.ids = tokens, .d_out = g, .d_table = d_w});
  *
  * Rows whose id is not 0 .. V - 1 contribute to neither. All rows of the table are written, those that no id names with
  * 0 unless `accumulate` keeps them. Ids are sorted by counting, and each row of the table sums its own in their order,
  * in f32: the same bits every time. That takes time for ids and rows of the table, not for their product; the sums of
  * one row wait for each other, so ids of which most are the same take longer.
  *
- * d_y must fit a binding, and d_position. C = 0 records nothing and succeeds. Records and returns; the rest as
+ * d_out must fit a binding, and d_position. C = 0 records nothing and succeeds. Records and returns; the rest as
  * vka_embedding.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(embedding_backward, EMBEDDING_BACKWARD)

@@ -75,8 +75,8 @@ typedef struct vka_linear_backward_desc {
                      /*   q8_0 or q4_0                                                                              */
     vka_tensor bias; /* [N]: forward's, if it had one, for z likewise; f32, f16 or bf16                             */
     vka_tensor z;    /* optional, with an activation: [.., N], x W^T + bias; f32, f16 or bf16. Without it z is      */
-                     /*   computed anew, in d_y's type                                                              */
-    vka_tensor d_y;  /* required: [.., N], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4. It is also */
+                     /*   computed anew, in d_out's type                                                              */
+    vka_tensor d_out;  /* required: [.., N], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4. It is also */
                      /*   that of the residual                                                                      */
     vka_tensor d_x;  /* optional, written: x's shape; f32, f16 or bf16                                              */
     vka_tensor d_weight; /* optional, written: weight's shape; f32, f16 or bf16; not of quantised weights. Where a */
@@ -120,17 +120,17 @@ VKA_OPERATION_CANDIDATES(linear, LINEAR)
 
 /* The gradients of out = activation(x W^T + bias) + residual:
  *
- *   g = d_y * activation'(z)    d_x = g W    d_weight = g^T x    d_bias = sum of g over rows
+ *   g = d_out * activation'(z)    d_x = g W    d_weight = g^T x    d_bias = sum of g over rows
  *
  * each of which is computed if its tensor is there. The products are linear layers of tensors with other strides, by
- * vka_linear's kernels and tuning. g is rounded to d_y's type, and quantised weights are for d_x.
+ * vka_linear's kernels and tuning. g is rounded to d_out's type, and quantised weights are for d_x.
  *
- *     vka_linear_backward(recorder, &(vka_linear_backward_desc){.x = x, .weight = w, .d_y = g, .d_x = d_x,
+ *     vka_linear_backward(recorder, &(vka_linear_backward_desc){.x = x, .weight = w, .d_out = g, .d_x = d_x,
  *                                                               .d_weight = d_w, .d_bias = d_b});
  *
  * Edges: without rows d_weight and d_bias are 0, or with `accumulate` what they were. Sums have the same order every
- * time. The workspace has g and z, with an activation; quantised weights as floats; and copies of x and d_y where
- * leading dimensions that d_weight sums over do not lie as evenly as one. For d_weight all of x and d_y must fit a
+ * time. The workspace has g and z, with an activation; quantised weights as floats; and copies of x and d_out where
+ * leading dimensions that d_weight sums over do not lie as evenly as one. For d_weight all of x and d_out must fit a
  * binding, for d_x a matrix of weights.
  *
  * Records and returns; the rest as vka_linear.

@@ -1,5 +1,5 @@
 #version 450
-// The gradient of a table: each of its rows sums the rows of d_y whose id names it, in their order.
+// The gradient of a table: each of its rows sums the rows of d_out whose id names it, in their order.
 //
 // An invocation owns vectors of a row of the table. The tokens of row v lie in the sorted order where bucket v does: from where
 // the one before it ends to its own end, as the sort left them in its table.
@@ -10,7 +10,7 @@
 #define ELEMENT_PARAMS vka_embedding_backward_params
 #include "elementwise.glsl"
 
-VKA_ELEMENTS(VKA_BIND_FIRST, d_y, FIRST_TYPE)
+VKA_ELEMENTS(VKA_BIND_FIRST, d_out, FIRST_TYPE)
 VKA_INOUT(VKA_BIND_RESULT, out)
 VKA_READERS(out, VKA_BIND_RESULT, OUT_TYPE)
 VKA_WRITERS(out, OUT_TYPE)
@@ -24,9 +24,9 @@ layout(set = 0, binding = VKA_BIND_ORDER, std430) readonly buffer Order {
 
 const uint BLOCK = 64u;
 
-uint d_y_row(uint token) {
+uint d_out_row(uint token) {
     uint outer = token / p.dim2;
-    return d_y_row_at(p.d_y, uvec3(outer / p.dim1, outer % p.dim1, token % p.dim2));
+    return d_out_row_at(p.d_out, uvec3(outer / p.dim1, outer % p.dim1, token % p.dim2));
 }
 
 // In blocks: one long sum would lose digits.
@@ -35,7 +35,7 @@ vec4 sum_of(uint begin, uint end, uint v) {
     for (uint i = begin; i < end;) {
         vec4 block = vec4(0.0);
         for (uint n = 0u; n < BLOCK && i < end; ++n, ++i)
-            block += d_y_vector4(d_y_row(uint(order[i])), p.d_y.d, v, p.cols, has(VKA_FLAG_X_VEC4));
+            block += d_out_vector4(d_out_row(uint(order[i])), p.d_out.d, v, p.cols, has(VKA_FLAG_X_VEC4));
         sum += block;
     }
     return p.scale * sum;

@@ -6,11 +6,11 @@
 
 /* The gradient of a table. */
 VKA_STRUCT(vka_embedding_backward_params) {
-    vka_strides d_y;
+    vka_strides d_out;
     vka_strides out_;
     VKA_UINT_ cols;
     VKA_UINT_ units;
-    VKA_UINT_ dim1; /* of d_y's rows */
+    VKA_UINT_ dim1; /* of d_out's rows */
     VKA_UINT_ dim2;
     VKA_UINT_ ends; /* where in the scratch memory it says where each bucket ends        */
     VKA_FLOAT_ scale;

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/elementwise/elementwise.h"
 
-enum { X, D_Y, D_X, ARGS };
+enum { X, D_OUT, D_X, ARGS };
 enum { ACTIVATION, MULTIPLIER, OFFSET, NUMBERS };
 
 #define DESC(field)    offsetof(vka_map_backward_desc, field)
@@ -11,9 +11,9 @@ enum { ACTIVATION, MULTIPLIER, OFFSET, NUMBERS };
 static const vka__arg args[ARGS] = {
     [X] = {"x", "... C", DESC(x), STRIDES(first), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
            .binding = VKA_BIND_FIRST},
-    [D_Y] = {"d_y", "... C", DESC(d_y), STRIDES(second), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
+    [D_OUT] = {"d_out", "... C", DESC(d_out), STRIDES(second), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
              .binding = VKA_BIND_SECOND},
-    [D_X] = {"d_x", "... C", DESC(d_x), STRIDES(out_), VKA__FLOATS, 1u << X | 1u << D_Y, .flags = VKA__REQUIRED,
+    [D_X] = {"d_x", "... C", DESC(d_x), STRIDES(out_), VKA__FLOATS, 1u << X | 1u << D_OUT, .flags = VKA__REQUIRED,
              .access = VKA__WRITE, .binding = VKA_BIND_RESULT},
 };
 static const vka__number numbers[NUMBERS] = {

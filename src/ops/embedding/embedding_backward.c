@@ -7,14 +7,14 @@
 #include "ops/lsh/blocks.h"
 #include "params/embedding_backward.h"
 
-enum { D_Y, IDS, D_TABLE, D_POSITION, ARGS };
+enum { D_OUT, IDS, D_TABLE, D_POSITION, ARGS };
 enum { MULTIPLIER, TABLE_ROWS, NUMBERS };
 enum { BUCKETS, OFFSETS, PLACE, GATHER, SUM, STEPS };
 
 #define DESC(field) offsetof(vka_embedding_backward_desc, field)
 
 static const vka__arg args[ARGS] = {
-    [D_Y] = {"d_y", "... C", DESC(d_y), VKA__NONE, VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
+    [D_OUT] = {"d_out", "... C", DESC(d_out), VKA__NONE, VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
              .binding = VKA_BIND_FIRST, .extent = VKA__ALL},
     [IDS] = {"ids", "...", DESC(ids), VKA__NONE, VKA__TYPE(VKA_I32), .flags = VKA__REQUIRED | VKA__PER_ROW,
              .access = VKA__READ, .binding = VKA_BIND_X, .extent = VKA__ALL},
@@ -59,8 +59,8 @@ static vka_status check(vka__call *c) {
                               c->view[D_TABLE].shape[2]);
     if (vka__call_has(c, D_TABLE) && c->view[D_TABLE].shape[2] == UINT32_MAX)
         return vka__call_fail(c, VKA_UNSUPPORTED, "d_table", "has more than 2^32 - 2 rows");
-    vka_status status = vka__check_broadcast(c, D_POSITION, D_Y);
-    return status == VKA_OK ? vka__call_check_rows(c, D_Y, c->view[D_Y].shape) : status;
+    vka_status status = vka__check_broadcast(c, D_POSITION, D_OUT);
+    return status == VKA_OK ? vka__call_check_rows(c, D_OUT, c->view[D_OUT].shape) : status;
 }
 
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
@@ -97,27 +97,27 @@ static bool plan_sort(vka__call *c) {
 
 static bool plan_gather(vka__call *c) {
     state *s = VKA__STATE(c, state);
-    const vka__view *table = &c->view[D_TABLE], *d_y = &c->view[D_Y];
+    const vka__view *table = &c->view[D_TABLE], *d_out = &c->view[D_OUT];
     const vka_lsh_params *sort = &VKA__PARAMS_AT(c, block, SORT_BLOCK)->sort;
     vka_embedding_backward_params *p = &VKA__PARAMS_AT(c, block, GATHER_BLOCK)->gather;
     uint32_t group = vka__elementwise_group(c->caps);
-    p->cols = d_y->shape[3];
+    p->cols = d_out->shape[3];
     p->units = vka__elementwise_units(c->caps, vka__div_up(p->cols, 4));
-    p->dim1 = d_y->shape[1];
-    p->dim2 = d_y->shape[2];
+    p->dim1 = d_out->shape[1];
+    p->dim2 = d_out->shape[2];
     p->ends = (sort->blocks - 1) * sort->buckets;
     p->scale = (float)c->number[MULTIPLIER];
     s->rows = vka__rows_of(table->shape, p->units, group);
     if (!vka__cut_to_binding(c->caps, table, VKA__DIMS_ALL, s->rows.part))
         return vka__refuse_span(c->caps, "d_table", "one row", &c->refusal);
     vka__rows_cut(c->caps, &s->rows);
-    p->d_y = vka__box_strides(d_y, d_y->shape);
+    p->d_out = vka__box_strides(d_out, d_out->shape);
     p->out_ = vka__box_strides(table, s->rows.part);
     s->key[GATHER] = c->key_count;
     s->dispatches[GATHER] = vka__volume(s->rows.parts);
     vka__pipeline_key *key = vka__call_add_key(c, VKA__embedding_backward, group);
-    key->spec[VKA_SPEC_TYPES] = vka__call_type(c, D_Y, VKA_ROLE_FIRST) | vka__call_type(c, D_TABLE, VKA_ROLE_OUT);
-    key->spec[VKA_SPEC_FLAGS] = (vka__view_vec4(d_y) ? VKA_FLAG_X_VEC4 : 0) |
+    key->spec[VKA_SPEC_TYPES] = vka__call_type(c, D_OUT, VKA_ROLE_FIRST) | vka__call_type(c, D_TABLE, VKA_ROLE_OUT);
+    key->spec[VKA_SPEC_FLAGS] = (vka__view_vec4(d_out) ? VKA_FLAG_X_VEC4 : 0) |
                                 (vka__view_vec4(table) ? VKA_FLAG_VEC4 : 0) |
                                 (VKA__DESC(c, vka_embedding_backward_desc)->accumulate ? VKA_FLAG_ADD_TABLE : 0);
     return true;
@@ -126,9 +126,9 @@ static bool plan_gather(vka__call *c) {
 static bool plan_sum(vka__call *c) {
     state *s = VKA__STATE(c, state);
     s->sum = (vka__sum){
-        .field = "d_y",
+        .field = "d_out",
         .out_field = "d_position",
-        .x = c->view[D_Y],
+        .x = c->view[D_OUT],
         .out = c->view[D_POSITION],
         .ids = c->view[IDS],
         .table = vka__call_has(c, D_TABLE) ? c->view[D_TABLE].shape[2] : (uint32_t)c->number[TABLE_ROWS],
@@ -145,7 +145,7 @@ static bool plan_sum(vka__call *c) {
 
 static bool plan(vka__call *c) {
     state *s = VKA__STATE(c, state);
-    if (!vka__sees_all(c->caps, &c->view[D_Y], "d_y", &c->refusal) ||
+    if (!vka__sees_all(c->caps, &c->view[D_OUT], "d_out", &c->refusal) ||
         !vka__sees_all(c->caps, &c->view[IDS], "ids", &c->refusal))
         return false;
     if (vka__volume(c->view[D_TABLE].shape) && c->view[D_TABLE].shape[3] && (!plan_sort(c) || !plan_gather(c)))
@@ -181,7 +181,7 @@ static void dispatch_gather(const vka__call *c, uint64_t index, vka__dispatch *o
     uint32_t begin[3], size[3];
     vka__rows_at(&s->rows, index, begin, size, out);
     vka__call_bind_box(c, D_TABLE, begin, size, out);
-    vka__bind_all(c->caps, &c->view[D_Y], VKA_BIND_FIRST, VKA__READ, out);
+    vka__bind_all(c->caps, &c->view[D_OUT], VKA_BIND_FIRST, VKA__READ, out);
     out->binding[VKA_BIND_ENDS] =
         (vka__binding){.access = VKA__READ, .source = VKA__SOURCE_WORKSPACE, .range = s->order};
     if (s->order_bytes)

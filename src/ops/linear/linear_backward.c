@@ -7,7 +7,7 @@
 #include "ops/elementwise/sum.h"
 #include "ops/linear/plan.h"
 
-enum { X, WEIGHT, BIAS, Z, D_Y, D_X, D_WEIGHT, D_BIAS, ARGS };
+enum { X, WEIGHT, BIAS, Z, D_OUT, D_X, D_WEIGHT, D_BIAS, ARGS };
 enum { ACTIVATION, PATH, DETERMINISM, NUMBERS };
 
 #define DESC(field) offsetof(vka_linear_backward_desc, field)
@@ -19,7 +19,7 @@ static const vka__arg args[ARGS] = {
     [WEIGHT] = TENSOR(weight, NULL, VKA__WEIGHTS, 0, VKA__READ),
     [BIAS] = TENSOR(bias, "N", VKA__FLOATS, 0, VKA__READ),
     [Z] = TENSOR(z, "... N", VKA__FLOATS, 0, VKA__READ),
-    [D_Y] = TENSOR(d_y, "... N", VKA__FLOATS, VKA__REQUIRED, VKA__READ),
+    [D_OUT] = TENSOR(d_out, "... N", VKA__FLOATS, VKA__REQUIRED, VKA__READ),
     [D_X] = TENSOR(d_x, "... K", VKA__FLOATS, 0, VKA__WRITE),
     [D_WEIGHT] = TENSOR(d_weight, NULL, VKA__FLOATS, 0, VKA__READ_WRITE),
     [D_BIAS] = TENSOR(d_bias, "N", VKA__FLOATS, 0, VKA__READ_WRITE),
@@ -96,9 +96,9 @@ static vka_status check_weights(const vka__call *c) {
     uint32_t columns = vka__call_has(c, X) ? X : D_X;
     vka_status status = VKA_OK;
     if (vka__call_has(c, WEIGHT) && (vka__call_has(c, X) || vka__call_has(c, D_X)))
-        status = vka__linear_check_weight(c, WEIGHT, D_Y, D_Y, columns);
+        status = vka__linear_check_weight(c, WEIGHT, D_OUT, D_OUT, columns);
     if (status == VKA_OK && vka__call_has(c, D_WEIGHT))
-        status = vka__linear_check_weight(c, D_WEIGHT, D_Y, D_Y, columns);
+        status = vka__linear_check_weight(c, D_WEIGHT, D_OUT, D_OUT, columns);
     if (status != VKA_OK || !vka__call_has(c, WEIGHT) || !vka__call_has(c, D_WEIGHT))
         return status;
     if (vka_dtype_block(c->view[WEIGHT].dtype) > 1)
@@ -115,7 +115,7 @@ static vka_status check(vka__call *c) {
     vka_status status = check_needs(c);
     if (status == VKA_OK)
         status = check_weights(c);
-    return status == VKA_OK ? vka__call_check_rows(c, D_Y, c->view[D_Y].shape) : status;
+    return status == VKA_OK ? vka__call_check_rows(c, D_OUT, c->view[D_OUT].shape) : status;
 }
 
 /* ---- views ------------------------------------------------------------------------------------------------------ */
@@ -183,7 +183,7 @@ static bool plan_elements(vka__call *c, int step, vka__kernel kernel, uint32_t f
 /* Tensors of the problem have names of their own. */
 static bool rename_refusal(vka__call *c, int index) {
     static const char *const names[PRODUCTS][3] = {
-        {"x", "weight", "workspace"}, {"d_y", "weight", "d_x"}, {"d_y", "x", "d_weight"}};
+        {"x", "weight", "workspace"}, {"d_out", "weight", "d_x"}, {"d_out", "x", "d_weight"}};
     static const char *const fields[3] = {"x", "weight", "out"};
     for (int i = 0; i < 3; ++i)
         if (c->refusal.field && !strcmp(c->refusal.field, fields[i])) {
@@ -234,7 +234,7 @@ static bool plan_g(vka__call *c, vka__view *g) {
             return false;
     }
     s->g = (vka__element_step){
-        .field = "d_y",
+        .field = "d_out",
         .view = {[VKA_BIND_FIRST] = needs_g(c) ? z : *g, [VKA_BIND_SECOND] = *g, [VKA_BIND_RESULT] = made}};
     *g = made;
     return plan_elements(c, TO_G, VKA__map_backward,
@@ -281,7 +281,7 @@ static bool plan_d_weight(vka__call *c, vka__view g) {
 
 static bool plan_d_bias(vka__call *c, const vka__view *g) {
     state *s = VKA__STATE(c, state);
-    s->bias = (vka__sum){.field = "d_y",
+    s->bias = (vka__sum){.field = "d_out",
                          .out_field = "d_bias",
                          .x = *g,
                          .out = c->view[D_BIAS],
@@ -297,7 +297,7 @@ static bool plan_d_bias(vka__call *c, const vka__view *g) {
 
 static bool plan(vka__call *c) {
     const state *s = state_of(c);
-    vka__view g = c->view[D_Y];
+    vka__view g = c->view[D_OUT];
     if (!plan_g(c, &g) || (vka__call_has(c, D_X) && !plan_d_x(c, &g)) ||
         (vka__call_has(c, D_WEIGHT) && !plan_d_weight(c, g)) || (vka__call_has(c, D_BIAS) && !plan_d_bias(c, &g)))
         return false;

@@ -1,4 +1,5 @@
-/* Functions of single elements, of ONNX and PyTorch, as one vka_map over all of them. SPDX-License-Identifier: MIT */
+/* Functions of single elements, of ONNX and PyTorch, as one vka_map over all of them; of PyTorch's the gradients, too.
+ * SPDX-License-Identifier: MIT */
 #include <vkattn/elementwise.h>
 
 #include <string.h>
@@ -32,6 +33,21 @@ static bool choose(const op_case *c, vka_activation *activation, result *r) {
     return true;
 }
 
+static void run_backward(gpu *g, const op_case *c, const vka_map_desc *forward, result *r) {
+    const case_tensor *x = &c->inputs[0];
+    if (!case_has_shape(case_input_gradient(c, "d_y"), x->rank, x->dims, r) ||
+        !case_has_shape(case_output_gradient(c, "d_x"), x->rank, x->dims, r) || !gpu_begin_backward(g, c, r)) {
+        return;
+    }
+    vka_map_backward_desc d = {.x = forward->x,
+                               .d_out = gpu_input_gradient(g, c, "d_y"),
+                               .d_x = gpu_output_gradient(g, c, "d_x", forward->x.dtype),
+                               .activation = forward->activation};
+    if (gpu_run(g, vka_map_backward(g->recorder, &d), r)) {
+        gpu_check_gradient(g, c, "d_x", &d.d_x, r);
+    }
+}
+
 static void run(gpu *g, const op_case *c, result *r) {
     const case_tensor *x = &c->inputs[0], *y = &c->outputs[0];
     vka_map_desc d = {0};
@@ -46,8 +62,8 @@ static void run(gpu *g, const op_case *c, result *r) {
     gpu_begin(g);
     d.x = gpu_tensor(g, x);
     d.out = gpu_result(g, y, x->type->dtype);
-    if (gpu_run(g, vka_map(g->recorder, &d), r)) {
-        gpu_check(g, d.out.buffer, d.out.dtype, y, r);
+    if (gpu_run(g, vka_map(g->recorder, &d), r) && gpu_check(g, d.out.buffer, d.out.dtype, y, r)) {
+        run_backward(g, c, &d, r);
     }
     gpu_end(g);
 }

@@ -1,4 +1,4 @@
-/* PyTorch's linear as one vka_linear.
+/* PyTorch's linear as one vka_linear, and its gradients.
  * SPDX-License-Identifier: MIT */
 #include <vkattn/linear.h>
 
@@ -19,6 +19,26 @@ static bool check(const op_case *c, result *r) {
            case_is_result(want, r) && case_has_shape(want, x->rank, out, r);
 }
 
+static void run_backward(gpu *g, const op_case *c, const vka_linear_desc *forward, result *r) {
+    const case_tensor *x = &c->inputs[IN_X], *weight = &c->inputs[IN_WEIGHT], *y = c->outputs;
+    if (!case_has_shape(case_input_gradient(c, "d_y"), y->rank, y->dims, r) ||
+        !case_has_shape(case_output_gradient(c, "d_x"), x->rank, x->dims, r) ||
+        !case_has_shape(case_output_gradient(c, "d_weight"), 2, weight->dims, r) ||
+        !case_has_shape(case_output_gradient(c, "d_bias"), 1, weight->dims, r) || !gpu_begin_backward(g, c, r)) {
+        return;
+    }
+    vka_linear_backward_desc d = {.x = forward->x,
+                                  .weight = forward->weight,
+                                  .d_out = gpu_input_gradient(g, c, "d_y"),
+                                  .d_x = gpu_output_gradient(g, c, "d_x", forward->x.dtype),
+                                  .d_weight = gpu_output_gradient(g, c, "d_weight", forward->weight.dtype),
+                                  .d_bias = gpu_output_gradient(g, c, "d_bias", forward->bias.dtype)};
+    if (gpu_run(g, vka_linear_backward(g->recorder, &d), r) && gpu_check_gradient(g, c, "d_x", &d.d_x, r) &&
+        gpu_check_gradient(g, c, "d_weight", &d.d_weight, r)) {
+        gpu_check_gradient(g, c, "d_bias", &d.d_bias, r);
+    }
+}
+
 static void run(gpu *g, const op_case *c, result *r) {
     if (!check(c, r)) {
         return;
@@ -30,8 +50,8 @@ static void run(gpu *g, const op_case *c, result *r) {
         .bias = gpu_tensor(g, &c->inputs[IN_BIAS]),
         .out = gpu_result(g, c->outputs, c->inputs[IN_X].type->dtype),
     };
-    if (gpu_run(g, vka_linear(g->recorder, &d), r)) {
-        gpu_check(g, d.out.buffer, d.out.dtype, c->outputs, r);
+    if (gpu_run(g, vka_linear(g->recorder, &d), r) && gpu_check(g, d.out.buffer, d.out.dtype, c->outputs, r)) {
+        run_backward(g, c, &d, r);
     }
     gpu_end(g);
 }

@@ -10,12 +10,12 @@
 #include "support/context.h"
 #include "support/tensor.h"
 
-enum { IDS, D_Y, D_TABLE, D_POSITION, TENSORS };
+enum { IDS, D_OUT, D_TABLE, D_POSITION, TENSORS };
 
 typedef struct problem {
-    uint32_t rank, size[VKA_MAX_RANK]; /* of d_y                                              */
+    uint32_t rank, size[VKA_MAX_RANK]; /* of d_out                                              */
     uint32_t table, most;              /* rows of it; ids are below `most`, 0: anywhere around the table */
-    uint32_t position_rank, ones;      /* of d_position, and dimensions of d_y that it has 1 of, as bits; 0: absent */
+    uint32_t position_rank, ones;      /* of d_position, and dimensions of d_out that it has 1 of, as bits; 0: absent */
     vka_dtype type[TENSORS];           /* 0: f32 */
     layout lie[TENSORS];
     float scale; /* 0: 1 */
@@ -48,12 +48,12 @@ static void make(context *c, problem *p) {
         position[i] = p->ones >> (i + skip) & 1 ? 1 : p->size[i + skip];
     }
     make_tensor(p, IDS, p->rank > 1 ? p->rank - 1 : 1, p->rank > 1 ? p->size : &one, &rng);
-    make_tensor(p, D_Y, p->rank, p->size, &rng);
+    make_tensor(p, D_OUT, p->rank, p->size, &rng);
     make_tensor(p, D_TABLE, 2, (uint32_t[]){p->table, p->cols}, &rng);
     make_tensor(p, D_POSITION, p->position_rank ? p->position_rank : 1, position, &rng);
 }
 
-/* Dense index of d_position's element for one of d_y. */
+/* Dense index of d_position's element for one of d_out. */
 static size_t position_of(const problem *p, size_t index) {
     uint32_t at[VKA_MAX_RANK], skip = p->rank - p->position_rank;
     size_t number = 0;
@@ -72,14 +72,14 @@ static void compare(const problem *p, int i) {
     double *ref = calloc(t->count + 1, sizeof *ref), scale = p->scale != 0 ? (double)p->scale : 1;
     float *naive = calloc(t->count + 1, sizeof *naive);
     cr_assert(ref && naive);
-    for (size_t n = 0; n < p->t[D_Y].count; n++) {
-        float id = p->t[IDS].values[n / p->cols], d_y = p->t[D_Y].values[n];
+    for (size_t n = 0; n < p->t[D_OUT].count; n++) {
+        float id = p->t[IDS].values[n / p->cols], d_out = p->t[D_OUT].values[n];
         if (id < 0 || id >= (float)p->table) {
             continue;
         }
         size_t to = i == D_TABLE ? (size_t)id * p->cols + n % p->cols : position_of(p, n);
-        ref[to] += (double)d_y;
-        naive[to] += d_y;
+        ref[to] += (double)d_out;
+        naive[to] += d_out;
     }
     ref_error e = {0};
     for (size_t n = 0; n < t->count; n++) {
@@ -88,9 +88,9 @@ static void compare(const problem *p, int i) {
                       ref[n] * factor + old);
     }
     cr_assert(ref_error_ok(&e),
-              "%s: %s of %s, d_y %s, rank %u, table %u x %u, ones %u, accumulate %d: off by %g, naive by %g",
+              "%s: %s of %s, d_out %s, rank %u, table %u x %u, ones %u, accumulate %d: off by %g, naive by %g",
               p->c->config->name, i == D_TABLE ? "d_table" : "d_position", dtype_name(t->view.dtype),
-              dtype_name(p->t[D_Y].view.dtype), p->rank, p->table, p->cols, p->ones, p->accumulate, e.out, e.naive);
+              dtype_name(p->t[D_OUT].view.dtype), p->rank, p->table, p->cols, p->ones, p->accumulate, e.out, e.naive);
     free(ref);
     free(naive);
 }
@@ -108,7 +108,7 @@ static void check(context *c, problem p) {
     EXPECT_OK(vka_embedding_backward(
         c->recorder,
         &(vka_embedding_backward_desc){.ids = p.t[IDS].view,
-                                       .d_y = p.t[D_Y].view,
+                                       .d_out = p.t[D_OUT].view,
                                        .d_table = want[D_TABLE] ? p.t[D_TABLE].view : (vka_tensor){0},
                                        .d_position = want[D_POSITION] ? p.t[D_POSITION].view : (vka_tensor){0},
                                        .table_rows = want[D_TABLE] ? 0 : p.table,
@@ -153,7 +153,7 @@ Test(embedding_backward, accuracy) {
         context_open(&c, configs[n]);
         for (uint32_t i = 0; i < sizeof list / sizeof *list; i++) {
             problem p = list[i];
-            for (uint32_t k = D_Y; k < TENSORS; k++) {
+            for (uint32_t k = D_OUT; k < TENSORS; k++) {
                 p.type[k] = dtypes[(i + k * n) % DTYPES];
             }
             p.accumulate = (i + n) % 2;
@@ -169,7 +169,7 @@ Test(embedding_backward, many) {
     context c;
     context_open(&c, &config_real);
     check(&c, (problem){.rank = 2, .size = {5000, 8}, .table = 100, .position_rank = 1});
-    check(&c, (problem){.rank = 2, .size = {5000, 3}, .table = 5000, .type = {[D_Y] = VKA_F16}});
+    check(&c, (problem){.rank = 2, .size = {5000, 3}, .table = 5000, .type = {[D_OUT] = VKA_F16}});
     context_close(&c);
     context_open(&c, &config_short);
     check(&c, (problem){.rank = 2, .size = {100, 40}, .table = 900});
@@ -189,7 +189,7 @@ Test(embedding_backward, empty) {
 Test(embedding_backward, refusals) {
     context c;
     context_open(&c, &config_real);
-    vka_embedding_backward_desc d = {.ids = vka_tensor_1d(NULL, VKA_I32, 3), .d_y = vka_tensor_2d(NULL, VKA_F32, 3, 8)};
+    vka_embedding_backward_desc d = {.ids = vka_tensor_1d(NULL, VKA_I32, 3), .d_out = vka_tensor_2d(NULL, VKA_F32, 3, 8)};
     EXPECT_FAILURE(vka_embedding_backward_prepare(c.device, &d), VKA_INVALID, "vka_embedding_backward.d_table");
     d.d_position = vka_tensor_1d(NULL, VKA_F32, 8);
     EXPECT_FAILURE(vka_embedding_backward_prepare(c.device, &d), VKA_INVALID, "vka_embedding_backward.table_rows");

@@ -7,7 +7,7 @@ static vka_glu_backward_desc describe(void) {
     return (vka_glu_backward_desc){
         .gate = T3(VKA_BF16, 3, 5, 23),
         .up = T3(VKA_F16, 3, 5, 23),
-        .d_y = T3(VKA_F32, 3, 5, 23),
+        .d_out = T3(VKA_F32, 3, 5, 23),
         .d_gate = T3(VKA_BF16, 3, 5, 23),
         .d_up = T3(VKA_F16, 3, 5, 23),
         .activation = VKA_ACTIVATION_SILU,

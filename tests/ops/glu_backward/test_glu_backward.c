@@ -15,7 +15,7 @@ static void as_gpu(void *user, vka_device_caps *caps) {
 }
 static const device_config config_gpu = {"gpu", as_gpu};
 
-enum { GATE, UP, D_Y, D_GATE, D_UP, TENSORS };
+enum { GATE, UP, D_OUT, D_GATE, D_UP, TENSORS };
 
 typedef struct problem {
     vka_dtype type[TENSORS];
@@ -27,17 +27,17 @@ typedef struct problem {
 } problem;
 
 /* float64, or the formula in f32, which rounds. */
-static void reference(const problem *p, float gate, float up, float d_y, double ref[2], float naive[2]) {
+static void reference(const problem *p, float gate, float up, float d_out, double ref[2], float naive[2]) {
     bool swish = p->activation == VKA_ACTIVATION_SILU && p->alpha != 0;
     float s = 1 / (1 + expf(-p->alpha * gate));
     double alpha = (double)p->alpha,
            y = swish ? ref_swish((double)gate, alpha) : ref_activation(p->activation, (double)gate);
     double slope = swish ? ref_swish_slope((double)gate, alpha) : ref_activation_slope(p->activation, (double)gate);
-    ref[0] = (double)d_y * (double)up * slope;
-    ref[1] = (double)d_y * y;
+    ref[0] = (double)d_out * (double)up * slope;
+    ref[1] = (double)d_out * y;
     naive[0] =
-        d_y * up * (swish ? s * (1 + p->alpha * gate * (1 - s)) : ref_naive_activation_slope(p->activation, gate));
-    naive[1] = d_y * (swish ? gate * s : ref_naive_activation(p->activation, gate));
+        d_out * up * (swish ? s * (1 + p->alpha * gate * (1 - s)) : ref_naive_activation_slope(p->activation, gate));
+    naive[1] = d_out * (swish ? gate * s : ref_naive_activation(p->activation, gate));
 }
 
 static void check(context *c, problem p) {
@@ -61,7 +61,7 @@ static void check(context *c, problem p) {
     EXPECT_OK(vka_glu_backward(c->recorder, &(vka_glu_backward_desc){
                                                 .gate = t[GATE].view,
                                                 .up = t[UP].view,
-                                                .d_y = t[D_Y].view,
+                                                .d_out = t[D_OUT].view,
                                                 .d_gate = p.gate_in < 0 ? (vka_tensor){0} : out[0]->view,
                                                 .d_up = p.up_in < 0 ? (vka_tensor){0} : out[1]->view,
                                                 .activation = p.activation,
@@ -73,7 +73,7 @@ static void check(context *c, problem p) {
     for (size_t i = 0; i < t[GATE].count; i++) {
         double ref[2];
         float naive[2];
-        reference(&p, inputs[GATE][i], inputs[UP][i], inputs[D_Y][i], ref, naive);
+        reference(&p, inputs[GATE][i], inputs[UP][i], inputs[D_OUT][i], ref, naive);
         for (int g = 0; g < 2; g++) {
             bool absent = (g ? p.up_in : p.gate_in) < 0;
             cr_assert(!absent || tensor_untouched(out[g], i));
@@ -127,7 +127,7 @@ Test(glu_backward, accuracy) {
 
 Test(glu_backward, in_place_and_absent) {
     static const int places[][2] = {
-        {1 + GATE, 1 + UP}, {1 + UP, 1 + GATE}, {1 + D_Y, 0}, {0, 1 + D_Y}, {-1, 0}, {0, -1}, {-1, 1 + D_Y}};
+        {1 + GATE, 1 + UP}, {1 + UP, 1 + GATE}, {1 + D_OUT, 0}, {0, 1 + D_OUT}, {-1, 0}, {0, -1}, {-1, 1 + D_OUT}};
     context c;
     context_open(&c, &config_real);
     for (uint32_t i = 0; i < sizeof places / sizeof *places; i++) {
@@ -161,11 +161,11 @@ Test(glu_backward, halves) {
     ref_rng rng = ref_rng_seed(test_seed());
     tensor both = tensor_create(&c, VKA_F16, 2, (uint32_t[]){ROWS, 2 * COLS}, (layout){0});
     tensor d_both = tensor_create(&c, VKA_F16, 2, (uint32_t[]){ROWS, 2 * COLS}, (layout){0});
-    tensor d_y = tensor_create(&c, VKA_F16, 2, (uint32_t[]){ROWS, COLS}, (layout){0});
+    tensor d_out = tensor_create(&c, VKA_F16, 2, (uint32_t[]){ROWS, COLS}, (layout){0});
     tensor_fill_normal(&both, &rng, 0, 2);
-    tensor_fill_normal(&d_y, &rng, 0, 2);
+    tensor_fill_normal(&d_out, &rng, 0, 2);
     tensor_upload(&both);
-    tensor_upload(&d_y);
+    tensor_upload(&d_out);
     vka_tensor half[2][2] = {{both.view, both.view}, {d_both.view, d_both.view}};
     for (int i = 0; i < 4; i++) {
         vka_tensor *h = &half[i / 2][i % 2];
@@ -177,7 +177,7 @@ Test(glu_backward, halves) {
     EXPECT_OK(vka_recorder_begin(c.recorder));
     EXPECT_OK(vka_glu_backward(c.recorder, &(vka_glu_backward_desc){.gate = half[0][0],
                                                                     .up = half[0][1],
-                                                                    .d_y = d_y.view,
+                                                                    .d_out = d_out.view,
                                                                     .d_gate = half[1][0],
                                                                     .d_up = half[1][1],
                                                                     .activation = VKA_ACTIVATION_SILU}));
@@ -188,7 +188,7 @@ Test(glu_backward, halves) {
         uint32_t at = i / COLS * 2 * COLS + i % COLS;
         double ref[2];
         float naive[2];
-        reference(&(problem){.activation = VKA_ACTIVATION_SILU}, both.values[at], both.values[at + COLS], d_y.values[i],
+        reference(&(problem){.activation = VKA_ACTIVATION_SILU}, both.values[at], both.values[at + COLS], d_out.values[i],
                   ref, naive);
         for (uint32_t g = 0; g < 2; g++) {
             ref_error_add(&e, (double)d_both.values[at + g * COLS], (double)ref_round(VKA_F16, naive[g]), ref[g]);
@@ -197,7 +197,7 @@ Test(glu_backward, halves) {
     cr_assert(ref_error_ok(&e), "off by %g, naive by %g", e.out, e.naive);
     tensor_destroy(&both);
     tensor_destroy(&d_both);
-    tensor_destroy(&d_y);
+    tensor_destroy(&d_out);
     context_close(&c);
 }
 
@@ -205,7 +205,7 @@ Test(glu_backward, refusals) {
     context c;
     context_open(&c, &config_real);
     vka_tensor x = vka_tensor_2d(NULL, VKA_F32, 3, 8);
-    vka_glu_backward_desc d = {.gate = x, .up = x, .d_y = x, .activation = VKA_ACTIVATION_GELU};
+    vka_glu_backward_desc d = {.gate = x, .up = x, .d_out = x, .activation = VKA_ACTIVATION_GELU};
     EXPECT_FAILURE(vka_glu_backward_prepare(c.device, &d), VKA_INVALID, "vka_glu_backward.d_gate");
     d.d_up = x;
     EXPECT_OK(vka_glu_backward_prepare(c.device, &d));

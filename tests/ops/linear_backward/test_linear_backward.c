@@ -11,7 +11,7 @@
 #include "support/context.h"
 #include "support/tensor.h"
 
-enum { X, WEIGHT, BIAS, Z, D_Y, D_X, D_WEIGHT, D_BIAS, TENSORS };
+enum { X, WEIGHT, BIAS, Z, D_OUT, D_X, D_WEIGHT, D_BIAS, TENSORS };
 #define BIT(i)  (1u << (i))
 #define RESULTS (BIT(D_X) | BIT(D_WEIGHT) | BIT(D_BIAS))
 
@@ -83,9 +83,9 @@ static void *room(size_t count, size_t size) {
     return memory;
 }
 
-/* z as the layer has it: of a tensor, or of sums, which the naive twin rounds to d_y's type. */
+/* z as the layer has it: of a tensor, or of sums, which the naive twin rounds to d_out's type. */
 static void make_g(problem *p) {
-    vka_dtype type = p->t[D_Y].view.dtype;
+    vka_dtype type = p->t[D_OUT].view.dtype;
     for (size_t row = 0; row < all_rows(p); row++) {
         for (uint32_t n = 0; n < p->outputs; n++) {
             size_t at = row * p->outputs + n;
@@ -101,11 +101,11 @@ static void make_g(problem *p) {
                 naive = p->t[Z].values[at] = ref_round(p->t[Z].view.dtype, (float)z);
                 z = (double)naive;
             }
-            float d_y = p->t[D_Y].values[at];
+            float d_out = p->t[D_OUT].values[at];
             bool none = p->activation == VKA_ACTIVATION_NONE;
             p->z[at] = z;
-            p->g[at] = (double)d_y * (none ? 1 : ref_activation_slope(p->activation, z));
-            p->naive_g[at] = none ? d_y : ref_round(type, d_y * ref_naive_activation_slope(p->activation, naive));
+            p->g[at] = (double)d_out * (none ? 1 : ref_activation_slope(p->activation, z));
+            p->naive_g[at] = none ? d_out : ref_round(type, d_out * ref_naive_activation_slope(p->activation, naive));
         }
     }
 }
@@ -155,7 +155,7 @@ static sum d_x_at(const problem *p, size_t row, uint32_t k) {
     for (uint32_t n = 0; n < p->outputs; n++) {
         float w = weight_at(p, row, n, k);
         s.ref += p->g[row * p->outputs + n] * (double)w;
-        s.naive += p->naive_g[row * p->outputs + n] * (blocks ? ref_round(p->t[D_Y].view.dtype, w) : w);
+        s.naive += p->naive_g[row * p->outputs + n] * (blocks ? ref_round(p->t[D_OUT].view.dtype, w) : w);
     }
     return s;
 }
@@ -198,10 +198,10 @@ static void compare(problem *p, int i, const char *what) {
         ref_error_add(&e, (double)t->values[at], (double)ref_round(t->view.dtype, s.naive + old), s.ref + (double)old);
     }
     cr_assert(ref_error_ok(&e),
-              "%s: %s of %s, x %s, weight %s, d_y %s, rank %u, %u rows, %u outputs, %u columns, batched %u, activation "
+              "%s: %s of %s, x %s, weight %s, d_out %s, rank %u, %u rows, %u outputs, %u columns, batched %u, activation "
               "%d, %s z, accumulate %d, path %d: off by %g, naive by %g%s; VKATTN_SEED=%llu",
               what, names[i], dtype_name(t->view.dtype), dtype_name(p->t[X].view.dtype),
-              dtype_name(p->t[WEIGHT].view.dtype), dtype_name(p->t[D_Y].view.dtype), p->rank, p->rows, p->outputs,
+              dtype_name(p->t[WEIGHT].view.dtype), dtype_name(p->t[D_OUT].view.dtype), p->rank, p->rows, p->outputs,
               p->columns, p->batched, p->activation, p->with_z ? "with" : "without", p->accumulate, p->path, e.out,
               e.naive, e.broken ? ", nonfinite" : "", (unsigned long long)test_seed());
 }
@@ -209,7 +209,7 @@ static void compare(problem *p, int i, const char *what) {
 static vka_linear_backward_desc describe(const problem *p) {
     bool made = p->activation != VKA_ACTIVATION_NONE && !p->with_z;
     vka_linear_backward_desc d = {
-        .d_y = p->t[D_Y].view, .activation = p->activation, .accumulate = p->accumulate, .path = p->path};
+        .d_out = p->t[D_OUT].view, .activation = p->activation, .accumulate = p->accumulate, .path = p->path};
     if (made || (p->want & BIT(D_WEIGHT))) {
         d.x = p->t[X].view;
     }
@@ -263,7 +263,7 @@ static void check(context *c, problem p) {
 
 /* ---- tests ------------------------------------------------------------------------------------------------------ */
 
-/* The reference's own: central differences of sum(d_y activation(x W^T + bias)) in float64. */
+/* The reference's own: central differences of sum(d_out activation(x W^T + bias)) in float64. */
 static double loss(problem *p) {
     double total = 0;
     for (size_t row = 0; row < all_rows(p); row++) {
@@ -272,7 +272,7 @@ static double loss(problem *p) {
             for (uint32_t k = 0; k < p->columns; k++) {
                 z += (double)p->t[X].values[row * p->columns + k] * (double)weight_at(p, row, n, k);
             }
-            total += (double)p->t[D_Y].values[row * p->outputs + n] * ref_activation(p->activation, z);
+            total += (double)p->t[D_OUT].values[row * p->outputs + n] * ref_activation(p->activation, z);
         }
     }
     return total;
@@ -323,7 +323,7 @@ Test(linear_backward, sizes) {
                      .activation = (vka_activation)(n % 3 ? 0 : 1 + n / 3 % VKA_ACTIVATION_SIGMOID),
                      .accumulate = n % 4 > 1};
         for (uint32_t i = 0; i < TENSORS; i++) {
-            p.type[i] = dtypes[(n + (i > D_Y ? i : 0)) % DTYPES];
+            p.type[i] = dtypes[(n + (i > D_OUT ? i : 0)) % DTYPES];
         }
         check(&c, p);
     }
@@ -383,13 +383,13 @@ Test(linear_backward, layouts) {
     static const problem list[] = {
         {.rank = 1, .outputs = 33, .columns = 40},
         {.rank = 3, .lead = {3}, .rows = 7, .outputs = 20, .columns = 48},
-        {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 20, .columns = 24, .lie = {[X] = {"1203"}, [D_Y] = {"0213"}}},
+        {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 20, .columns = 24, .lie = {[X] = {"1203"}, [D_OUT] = {"0213"}}},
         {.rank = 3,
          .lead = {3},
          .rows = 7,
          .outputs = 20,
          .columns = 48,
-         .lie = {[X] = {"102"}, [D_Y] = {"210", 1, 1}}},
+         .lie = {[X] = {"102"}, [D_OUT] = {"210", 1, 1}}},
         {.rank = 2,
          .rows = 12,
          .outputs = 21,
@@ -400,7 +400,7 @@ Test(linear_backward, layouts) {
         {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 21, .columns = 40, .batched = 3},
         {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 16, .columns = 31, .batched = 1},
         {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 16, .columns = 31, .batched = 2},
-        {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 16, .columns = 32, .batched = 2, .lie = {[D_Y] = {"1023"}}},
+        {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 16, .columns = 32, .batched = 2, .lie = {[D_OUT] = {"1023"}}},
         {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 16, .columns = 32, .batched = 1, .lie = {[X] = {"2013", 1}}},
     };
     context c;
@@ -427,7 +427,7 @@ Test(linear_backward, quantised) {
                             .outputs = 37,
                             .columns = 64,
                             .want = BIT(D_X),
-                            .type = {[X] = type, [WEIGHT] = n / 2 ? VKA_Q4_0 : VKA_Q8_0, [D_Y] = type, [D_X] = type},
+                            .type = {[X] = type, [WEIGHT] = n / 2 ? VKA_Q4_0 : VKA_Q8_0, [D_OUT] = type, [D_X] = type},
                             .activation = n % 2 ? VKA_ACTIVATION_SILU : VKA_ACTIVATION_NONE});
     }
     context_close(&c);
@@ -486,7 +486,7 @@ Test(linear_backward, refusals) {
     context_open(&c, &config_real);
     vka_tensor x = vka_tensor_2d(NULL, VKA_F32, 3, 8), w = vka_tensor_2d(NULL, VKA_F32, 5, 8),
                y = vka_tensor_2d(NULL, VKA_F32, 3, 5);
-    const vka_linear_backward_desc good = {.x = x, .weight = w, .d_y = y, .d_x = x, .d_weight = w};
+    const vka_linear_backward_desc good = {.x = x, .weight = w, .d_out = y, .d_x = x, .d_weight = w};
     vka_linear_backward_desc d = good;
     EXPECT_OK(vka_linear_backward_prepare(c.device, &d));
     d.x = (vka_tensor){0};

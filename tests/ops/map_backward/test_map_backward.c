@@ -12,24 +12,24 @@ typedef struct parameters {
     float scale, offset; /* scale 0: 1 */
 } parameters;
 
-static vka_status record(vka_recorder *recorder, vka_tensor x, vka_tensor d_y, vka_tensor d_x, const void *user) {
+static vka_status record(vka_recorder *recorder, vka_tensor x, vka_tensor d_out, vka_tensor d_x, const void *user) {
     const parameters *p = user;
     return vka_map_backward(
         recorder,
         &(vka_map_backward_desc){
-            .x = x, .d_y = d_y, .d_x = d_x, .activation = p->activation, .scale = p->scale, .offset = p->offset});
+            .x = x, .d_out = d_out, .d_x = d_x, .activation = p->activation, .scale = p->scale, .offset = p->offset});
 }
 
-static double reference(double x, double d_y, const void *user) {
+static double reference(double x, double d_out, const void *user) {
     const parameters *p = user;
     double scale = p->scale != 0 ? (double)p->scale : 1;
-    return d_y * scale * ref_activation_slope(p->activation, x * scale + (double)p->offset);
+    return d_out * scale * ref_activation_slope(p->activation, x * scale + (double)p->offset);
 }
 
-static float naive(float x, float d_y, const void *user) {
+static float naive(float x, float d_out, const void *user) {
     const parameters *p = user;
     float scale = p->scale != 0 ? p->scale : 1;
-    return d_y * scale * ref_naive_activation_slope(p->activation, x * scale + p->offset);
+    return d_out * scale * ref_naive_activation_slope(p->activation, x * scale + p->offset);
 }
 
 static const pair_op op = {record, reference, naive, .same_shapes = true};
@@ -61,18 +61,18 @@ Test(map_backward, far_away) {
     context c;
     context_open(&c, &config_real);
     tensor x = tensor_create(&c, VKA_F32, 1, (uint32_t[]){PLACES}, (layout){0}),
-           d_y = tensor_create(&c, VKA_F32, 1, (uint32_t[]){PLACES}, (layout){0}),
+           d_out = tensor_create(&c, VKA_F32, 1, (uint32_t[]){PLACES}, (layout){0}),
            d_x = tensor_create(&c, VKA_F32, 1, (uint32_t[]){PLACES}, (layout){0});
     for (uint32_t i = 0; i < PLACES; i++) {
         x.values[i] = places[i];
-        d_y.values[i] = 1;
+        d_out.values[i] = 1;
     }
     tensor_upload(&x);
-    tensor_upload(&d_y);
+    tensor_upload(&d_out);
     for (int a = 0; a <= VKA_ACTIVATION_SIGMOID; a++) {
         parameters p = {(vka_activation)a, 0, 0};
         EXPECT_OK(vka_recorder_begin(c.recorder));
-        EXPECT_OK(record(c.recorder, x.view, d_y.view, d_x.view, &p));
+        EXPECT_OK(record(c.recorder, x.view, d_out.view, d_x.view, &p));
         context_finish(&c);
         cr_assert(tensor_download(&d_x));
         for (uint32_t i = 0; i < PLACES; i++) {
@@ -82,7 +82,7 @@ Test(map_backward, far_away) {
         }
     }
     tensor_destroy(&x);
-    tensor_destroy(&d_y);
+    tensor_destroy(&d_out);
     tensor_destroy(&d_x);
     context_close(&c);
 }
@@ -91,10 +91,10 @@ Test(map_backward, refusals) {
     context c;
     context_open(&c, &config_real);
     vka_tensor x = vka_tensor_2d(NULL, VKA_F32, 3, 8);
-    vka_map_backward_desc d = {.x = x, .d_y = x, .d_x = x, .activation = VKA_ACTIVATION_GELU};
+    vka_map_backward_desc d = {.x = x, .d_out = x, .d_x = x, .activation = VKA_ACTIVATION_GELU};
     EXPECT_OK(vka_map_backward_prepare(c.device, &d));
     d.x = vka_tensor_2d(NULL, VKA_F32, 1, 8);
-    EXPECT_FAILURE(vka_map_backward_prepare(c.device, &d), VKA_INVALID, "vka_map_backward.d_y");
+    EXPECT_FAILURE(vka_map_backward_prepare(c.device, &d), VKA_INVALID, "vka_map_backward.d_out");
     d.x = vka_tensor_2d(NULL, VKA_Q8_0, 3, 32);
     EXPECT_FAILURE(vka_map_backward_prepare(c.device, &d), VKA_INVALID, "vka_map_backward.x");
     d.x = x;
