@@ -252,7 +252,7 @@ void backward_on_paths(context *c, backward_case b) {
         if (vka_attention_backward_requirements(c->device, &desc, &need) == VKA_UNSUPPORTED) {
             fprintf(stderr, "SKIP: path %d: %s\n", path, log_last(VKA_LOG_ERROR).message);
             log_clear();
-        } else if (!context_leaves_out(c, 2)) {
+        } else if (!context_leaves_out(c, 5)) {
             backward_run(&p);
         }
     }

@@ -34,9 +34,9 @@ typedef enum vka_combine_kind {
 /* The gradient of vka_map, from a float type to a float type. Tensors have rank 1 to 4 and f32, f16 or bf16, each its
  * own; all have the same shape. */
 typedef struct vka_map_backward_desc {
-    vka_tensor x;   /* required: [.., C]; forward's                                                                   */
-    vka_tensor d_out; /* required: the gradient of forward's out                                                        */
-    vka_tensor d_x; /* required, written; may be the very same view as x or d_out                                       */
+    vka_tensor x; /* required: [.., C]; forward's                                                                   */
+    vka_tensor d_out;          /* required: the gradient of forward's out          */
+    vka_tensor d_x;            /* required, written; may be the very same view as x or d_out            */
     vka_activation activation; /* forward's, as the following                                                         */
     float scale;               /* finite; 0 = 1                                                                       */
     float offset;
@@ -66,8 +66,8 @@ typedef struct vka_glu_desc {
 typedef struct vka_glu_backward_desc {
     vka_tensor gate;   /* required: [.., C]; forward's, as the following                                              */
     vka_tensor up;     /* required                                                                                    */
-    vka_tensor d_out;    /* required: the gradient of forward's out                                                     */
-    vka_tensor d_gate; /* optional, written; may be the very same view as gate, up or d_out                             */
+    vka_tensor d_out;  /* required: the gradient of forward's out                                                     */
+    vka_tensor d_gate; /* optional, written; may be the very same view as gate, up or d_out */
     vka_tensor d_up;   /* optional, written; likewise                                                                 */
     vka_activation activation; /* forward's, as the following                                                         */
     float alpha;               /* of SILU; finite; 0 = 1                                                              */

@@ -23,7 +23,7 @@ typedef struct vka_embedding_desc {
 /* The gradients of an embedding. */
 typedef struct vka_embedding_backward_desc {
     vka_tensor ids;        /* required: forward's                                                                    */
-    vka_tensor d_out;        /* required: [.., C], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4         */
+    vka_tensor d_out;      /* required: [.., C], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4         */
     vka_tensor d_table;    /* optional, written: [V, C]; f32, f16 or bf16                                             */
     vka_tensor d_position; /* optional, written: position's shape; f32, f16 or bf16. It is summed over what broadcast */
     uint32_t table_rows;   /* V, where d_table is absent; 0: d_table's                                               */

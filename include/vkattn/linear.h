@@ -76,9 +76,9 @@ typedef struct vka_linear_backward_desc {
     vka_tensor bias; /* [N]: forward's, if it had one, for z likewise; f32, f16 or bf16                             */
     vka_tensor z;    /* optional, with an activation: [.., N], x W^T + bias; f32, f16 or bf16. Without it z is      */
                      /*   computed anew, in d_out's type                                                              */
-    vka_tensor d_out;  /* required: [.., N], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4. It is also */
-                     /*   that of the residual                                                                      */
-    vka_tensor d_x;  /* optional, written: x's shape; f32, f16 or bf16                                              */
+    vka_tensor d_out; /* required: [.., N], the gradient of forward's out; f32, f16 or bf16; rank 1 to 4. It is also */
+                      /*   that of the residual                                                                      */
+    vka_tensor d_x;   /* optional, written: x's shape; f32, f16 or bf16                                              */
     vka_tensor d_weight; /* optional, written: weight's shape; f32, f16 or bf16; not of quantised weights. Where a */
     /*   leading dimension is 1, it is summed over                                               */
     vka_tensor d_bias; /* optional, written: [N]; f32, f16 or bf16                                                  */

@@ -57,10 +57,10 @@ void context_require_device(void);
  * dozens of them leave cases out there, or take other ones, and say so; VKATTN_TEST_ALL=1 runs them all the same. */
 bool context_compiles_slowly(const context *c);
 /* Is the next case left out? Where drivers compile slowly all but every `share`th that asks in a test, on other
- * software drivers three of five. With a share that is no multiple of 2 or 3, cases that go through types and the like
+ * software drivers five of seven. With a share that is no multiple of 2 or 3, cases that go through types and the like
  * in turn are left out evenly. A line is printed for each; tools/run-test counts them. */
 bool context_leaves_out(const context *c, uint32_t share);
-/* A software driver: of the kernels that would do for a case, every second one runs, in turn. */
+/* A software driver: of the kernels that would do for a case, every third one runs, in turn. */
 bool context_takes_turns(const context *c);
 /* Is the device a processor, whose driver compiles everything in software? */
 bool context_is_software(const context *c);

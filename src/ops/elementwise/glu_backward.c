@@ -14,13 +14,13 @@ enum { ACTIVATION, ALPHA, NUMBERS };
     }
 #define GRADIENT(field, to, binding_)                                                                                  \
     {                                                                                                                  \
-#        field, "... C", DESC(field), STRIDES(to), VKA__FLOATS, 1u << GATE | 1u << UP | 1u << D_OUT,                     \
+#        field, "... C", DESC(field), STRIDES(to), VKA__FLOATS, 1u << GATE | 1u << UP | 1u << D_OUT,                   \
             .access = VKA__WRITE, .binding = binding_                                                                  \
     }
 
 static const vka__arg args[ARGS] = {
     [GATE] = INPUT(gate, first, VKA_BIND_FIRST),      [UP] = INPUT(up, second, VKA_BIND_SECOND),
-    [D_OUT] = INPUT(d_out, third, VKA_BIND_THIRD),        [D_GATE] = GRADIENT(d_gate, out_, VKA_BIND_RESULT),
+    [D_OUT] = INPUT(d_out, third, VKA_BIND_THIRD),    [D_GATE] = GRADIENT(d_gate, out_, VKA_BIND_RESULT),
     [D_UP] = GRADIENT(d_up, fourth, VKA_BIND_FOURTH),
 };
 static const vka__number numbers[NUMBERS] = {

@@ -12,7 +12,7 @@ static const vka__arg args[ARGS] = {
     [X] = {"x", "... C", DESC(x), STRIDES(first), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
            .binding = VKA_BIND_FIRST},
     [D_OUT] = {"d_out", "... C", DESC(d_out), STRIDES(second), VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
-             .binding = VKA_BIND_SECOND},
+               .binding = VKA_BIND_SECOND},
     [D_X] = {"d_x", "... C", DESC(d_x), STRIDES(out_), VKA__FLOATS, 1u << X | 1u << D_OUT, .flags = VKA__REQUIRED,
              .access = VKA__WRITE, .binding = VKA_BIND_RESULT},
 };

@@ -15,7 +15,7 @@ enum { BUCKETS, OFFSETS, PLACE, GATHER, SUM, STEPS };
 
 static const vka__arg args[ARGS] = {
     [D_OUT] = {"d_out", "... C", DESC(d_out), VKA__NONE, VKA__FLOATS, .flags = VKA__REQUIRED, .access = VKA__READ,
-             .binding = VKA_BIND_FIRST, .extent = VKA__ALL},
+               .binding = VKA_BIND_FIRST, .extent = VKA__ALL},
     [IDS] = {"ids", "...", DESC(ids), VKA__NONE, VKA__TYPE(VKA_I32), .flags = VKA__REQUIRED | VKA__PER_ROW,
              .access = VKA__READ, .binding = VKA_BIND_X, .extent = VKA__ALL},
     [D_TABLE] = {"d_table", "V C", DESC(d_table), VKA__NONE, VKA__FLOATS, .access = VKA__READ_WRITE,

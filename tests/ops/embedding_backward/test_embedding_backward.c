@@ -189,7 +189,8 @@ Test(embedding_backward, empty) {
 Test(embedding_backward, refusals) {
     context c;
     context_open(&c, &config_real);
-    vka_embedding_backward_desc d = {.ids = vka_tensor_1d(NULL, VKA_I32, 3), .d_out = vka_tensor_2d(NULL, VKA_F32, 3, 8)};
+    vka_embedding_backward_desc d = {.ids = vka_tensor_1d(NULL, VKA_I32, 3),
+                                     .d_out = vka_tensor_2d(NULL, VKA_F32, 3, 8)};
     EXPECT_FAILURE(vka_embedding_backward_prepare(c.device, &d), VKA_INVALID, "vka_embedding_backward.d_table");
     d.d_position = vka_tensor_1d(NULL, VKA_F32, 8);
     EXPECT_FAILURE(vka_embedding_backward_prepare(c.device, &d), VKA_INVALID, "vka_embedding_backward.table_rows");

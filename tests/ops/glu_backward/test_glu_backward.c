@@ -188,8 +188,8 @@ Test(glu_backward, halves) {
         uint32_t at = i / COLS * 2 * COLS + i % COLS;
         double ref[2];
         float naive[2];
-        reference(&(problem){.activation = VKA_ACTIVATION_SILU}, both.values[at], both.values[at + COLS], d_out.values[i],
-                  ref, naive);
+        reference(&(problem){.activation = VKA_ACTIVATION_SILU}, both.values[at], both.values[at + COLS],
+                  d_out.values[i], ref, naive);
         for (uint32_t g = 0; g < 2; g++) {
             ref_error_add(&e, (double)d_both.values[at + g * COLS], (double)ref_round(VKA_F16, naive[g]), ref[g]);
         }

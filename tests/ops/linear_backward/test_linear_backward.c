@@ -197,13 +197,14 @@ static void compare(problem *p, int i, const char *what) {
         float old = p->accumulate && i != D_X ? p->before[i][at] : 0;
         ref_error_add(&e, (double)t->values[at], (double)ref_round(t->view.dtype, s.naive + old), s.ref + (double)old);
     }
-    cr_assert(ref_error_ok(&e),
-              "%s: %s of %s, x %s, weight %s, d_out %s, rank %u, %u rows, %u outputs, %u columns, batched %u, activation "
-              "%d, %s z, accumulate %d, path %d: off by %g, naive by %g%s; VKATTN_SEED=%llu",
-              what, names[i], dtype_name(t->view.dtype), dtype_name(p->t[X].view.dtype),
-              dtype_name(p->t[WEIGHT].view.dtype), dtype_name(p->t[D_OUT].view.dtype), p->rank, p->rows, p->outputs,
-              p->columns, p->batched, p->activation, p->with_z ? "with" : "without", p->accumulate, p->path, e.out,
-              e.naive, e.broken ? ", nonfinite" : "", (unsigned long long)test_seed());
+    cr_assert(
+        ref_error_ok(&e),
+        "%s: %s of %s, x %s, weight %s, d_out %s, rank %u, %u rows, %u outputs, %u columns, batched %u, activation "
+        "%d, %s z, accumulate %d, path %d: off by %g, naive by %g%s; VKATTN_SEED=%llu",
+        what, names[i], dtype_name(t->view.dtype), dtype_name(p->t[X].view.dtype), dtype_name(p->t[WEIGHT].view.dtype),
+        dtype_name(p->t[D_OUT].view.dtype), p->rank, p->rows, p->outputs, p->columns, p->batched, p->activation,
+        p->with_z ? "with" : "without", p->accumulate, p->path, e.out, e.naive, e.broken ? ", nonfinite" : "",
+        (unsigned long long)test_seed());
 }
 
 static vka_linear_backward_desc describe(const problem *p) {
@@ -383,7 +384,12 @@ Test(linear_backward, layouts) {
     static const problem list[] = {
         {.rank = 1, .outputs = 33, .columns = 40},
         {.rank = 3, .lead = {3}, .rows = 7, .outputs = 20, .columns = 48},
-        {.rank = 4, .lead = {2, 3}, .rows = 5, .outputs = 20, .columns = 24, .lie = {[X] = {"1203"}, [D_OUT] = {"0213"}}},
+        {.rank = 4,
+         .lead = {2, 3},
+         .rows = 5,
+         .outputs = 20,
+         .columns = 24,
+         .lie = {[X] = {"1203"}, [D_OUT] = {"0213"}}},
         {.rank = 3,
          .lead = {3},
          .rows = 7,
