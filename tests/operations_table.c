@@ -64,7 +64,7 @@ static void print_arg_types(const vka__op *op, const vka__arg *a) {
 static void print_in_place(const vka__op *op, const vka__arg *a) {
     const char *join = "; may be ";
     for (uint32_t i = 0; i < op->arg_count; ++i)
-        if (a->in_place & (1u << i)) {
+        if (a->in_place & (UINT64_C(1) << i)) {
             printf("%s`%s`", join, op->args[i].name);
             join = " or ";
         }
