@@ -30,9 +30,9 @@ float gelu_tanh_slope(float x) {
     return fma(a * dv, sigmoid_slope(v), sigmoid(v));
 }
 
-// alpha is of VKA_ACT_SILU.
+// alpha is of VKA_ACT_SILU. Whether x is positive the bits say: a device may take numbers next to 0 for 0.
 float activation_slope(uint kind, float x, float alpha) {
-    float y = kind == VKA_ACT_RELU        ? (x > 0.0 ? 1.0 : 0.0)
+    float y = kind == VKA_ACT_RELU        ? (floatBitsToInt(x) > 0 ? 1.0 : 0.0)
               : kind == VKA_ACT_GELU      ? gelu_slope(x)
               : kind == VKA_ACT_GELU_TANH ? gelu_tanh_slope(x)
               : kind == VKA_ACT_SILU      ? swish_slope(x, alpha)
