@@ -2,8 +2,8 @@
 // Gradients of tensors that are added to scores: of a mask, VKA_RELATIVE = 0, or of relative biases, VKA_RELATIVE = 1. Each of
 // their elements gets the sum over all pairs that it was added to.
 //
-// A workgroup owns RM elements, and TC invocations each of them: they take turns at its pairs, and their sums are added in
-// order. Products are computed from memory: nothing that is as large as all pairs is ever kept.
+// A workgroup owns an element, whose pairs its TC invocations take turns at, or each of its RM invocations one (TC = 1).
+// Products are computed from memory: nothing that is as large as all pairs is ever kept.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #define VKA_WITH_OPTIONS 1
@@ -27,7 +27,9 @@ layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
 VKA_OUTPUT(VKA_BIND_GRAD + VKA_OPTION_BIND, grad)
 VKA_WRITERS(grad, TYPE_OF(VKA_ROLE_GRAD))
 
-shared float partial[GROUP_SIZE];
+#define VKA_SUBGROUP 0
+#define VKA_PARTS float
+#include "group_reduction.glsl"
 
 float gradient_of(Grid g, uint query, int key) {
     if (query >= g.q_len || key < 0 || key >= g.kv_len)
@@ -99,16 +101,8 @@ void main() {
     bool mine = at < columns * rows;
     uvec4 element = uvec4(gl_WorkGroupID.z + push.z0, gl_WorkGroupID.y + push.y0, at / columns, at % columns);
     float sum = mine ? sum_of(element, t) : 0.0;
-    if (TC > 1u) {
-        partial[gl_LocalInvocationIndex] = sum;
-        barrier();
-        for (uint step = TC / 2u; step > 0u; step /= 2u) {
-            if (t < step)
-                partial[gl_LocalInvocationIndex] += partial[gl_LocalInvocationIndex + step];
-            barrier();
-        }
-        sum = partial[gl_LocalInvocationIndex];
-    }
+    if (TC > 1u)
+        sum = group_sum(sum);
     if (t == 0u && mine)
         grad_put(push.base[VKA_BIND_GRAD + VKA_OPTION_BIND] + element.x * STRIDES.b + element.y * STRIDES.h +
                      element.z * STRIDES.n + element.w * STRIDES.d,

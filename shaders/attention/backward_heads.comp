@@ -22,7 +22,9 @@ layout(set = 0, binding = VKA_BIND_D_ALIBI, std430) writeonly buffer d_alibi_flo
     float d_alibi[];
 };
 
-shared vec2 partial[GROUP_SIZE];
+#define VKA_SUBGROUP 0
+#define VKA_PARTS vec2
+#include "group_reduction.glsl"
 
 void main() {
     uint head = gl_WorkGroupID.x + push.x0, t = gl_LocalInvocationIndex;
@@ -37,17 +39,11 @@ void main() {
                 sum.y += ws_f[b.delta.d + g.batch * b.delta.b + head * b.delta.h + (query + g.q_begin) * b.delta.n];
         }
     }
-    partial[t] = sum;
-    barrier();
-    for (uint step = GROUP_SIZE / 2u; step > 0u; step /= 2u) {
-        if (t < step)
-            partial[t] += partial[t + step];
-        barrier();
-    }
+    sum = group_sum(sum);
     if (t != 0u)
         return;
     if (has(VKA_FLAG_D_SINKS))
-        d_sinks[push.base[VKA_BIND_D_SINKS] + head * b.d_sinks_step] = partial[0].x;
+        d_sinks[push.base[VKA_BIND_D_SINKS] + head * b.d_sinks_step] = sum.x;
     if (has(VKA_FLAG_D_ALIBI))
-        d_alibi[push.base[VKA_BIND_D_ALIBI] + head * b.d_alibi_step] = partial[0].y;
+        d_alibi[push.base[VKA_BIND_D_ALIBI] + head * b.d_alibi_step] = sum.y;
 }

@@ -150,8 +150,7 @@ void clear_sums() {
 }
 
 #if VKA_KEYS
-// Grid heads are key heads. Queries of all heads that share one, and of all sequences that share their keys, follow one
-// another.
+// Grid heads are key heads.
 void main() {
     uint head = gl_WorkGroupID.y + push.y0, batch = gl_WorkGroupID.z + push.z0;
     uint first = (gl_WorkGroupID.x + push.x0) * BR;
@@ -162,11 +161,7 @@ void main() {
     own = first + gl_LocalInvocationIndex;
     load_rows(own_place(g, min(own, rows - 1u)));
     clear_sums();
-    for (uint i = 0u; i < p.group * b.sharers; ++i) {
-        Grid q = sequence_of(head * p.group + i % p.group, batch + i / p.group);
-        if (first < uint(q.kv_len) && q.q_len > 0u)
-            add_partners(q, first);
-    }
+    add_sharers(head, batch, first);
     if (own >= rows)
         return;
     VKA_UNROLL(d, D4) put_x(g, head, own, d, x_grads[d]);

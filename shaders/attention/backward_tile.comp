@@ -179,21 +179,11 @@ void add_step(Grid g, int first, int end, bool full) {
         stage_partners(g, first, end, chunk, true);
         multiply_y(chunk);
     }
-    if (full)
-        find_factors(g, first, end, true);
-    else
-        find_factors(g, first, end, false);
-    if (full) {
-        ALL_CHUNKS(X_CHUNKS, add_x);
+    find_factors(g, first, end, full);
+    ALL_CHUNKS(X_CHUNKS, add_x);
 #if VKA_KEYS
-        ALL_CHUNKS(Y_CHUNKS, add_y);
+    ALL_CHUNKS(Y_CHUNKS, add_y);
 #endif
-    } else {
-        ALL_CHUNKS(X_CHUNKS, add_x);
-#if VKA_KEYS
-        ALL_CHUNKS(Y_CHUNKS, add_y);
-#endif
-    }
 }
 
 void add_steps(Grid g, int begin, int end, int full_begin, int full_end) {
@@ -236,11 +226,7 @@ void main() {
         return;
     clear_sums();
     stage_rows(g, rows);
-    for (uint i = 0u; i < p.group * b.sharers; ++i) {
-        Grid q = sequence_of(head * p.group + i % p.group, batch + i / p.group);
-        if (first_row < uint(q.kv_len) && q.q_len > 0u)
-            add_partners(q, first_row);
-    }
+    add_sharers(head, batch, first_row);
     store_rows(g, head, rows);
 }
 #else

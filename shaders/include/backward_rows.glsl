@@ -101,6 +101,15 @@ void add_partners(Grid g, uint first) {
 #endif
     add_range(g, w.begin, w.end, w.full_begin, w.full_end);
 }
+
+// The same of the queries of all heads that share a key head, and of all sequences that share their keys, one after another.
+void add_sharers(uint head, uint batch, uint first) {
+    for (uint i = 0u; i < p.group * b.sharers; ++i) {
+        Grid q = sequence_of(head * p.group + i % p.group, batch + i / p.group);
+        if (first < uint(q.kv_len) && q.q_len > 0u)
+            add_partners(q, first);
+    }
+}
 #else
 // What keys say to the queries of a tile.
 void add_partners(Grid g, uint first) {

@@ -31,7 +31,9 @@ layout(set = 0, binding = VKA_BIND_NORM_STEP, std430) buffer Step {
     int steps[];
 };
 
-shared float sums[GROUP_SIZE];
+#define VKA_SUBGROUP 0
+#define VKA_PARTS float
+#include "group_reduction.glsl"
 
 void update_loss_scale(bool finite, float scale) {
     uint at = push.base[VKA_BIND_NORM_LOSS_SCALE], count = push.base[VKA_BIND_NORM_FINITE_STEPS];
@@ -66,13 +68,7 @@ void main() {
     float sum = 0.0;
     for (uint i = t; i < p.partials; i += GROUP_SIZE)
         sum += partials[i];
-    sums[t] = sum;
-    for (uint width = 1u; width < GROUP_SIZE; width *= 2u) {
-        barrier();
-        uint at = t * width * 2u;
-        if (at + width < GROUP_SIZE)
-            sums[at] += sums[at + width];
-    }
+    sum = group_sum(sum);
     if (t == 0u)
-        finish(sums[0]);
+        finish(sum);
 }

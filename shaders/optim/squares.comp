@@ -24,7 +24,9 @@ layout(set = 0, binding = VKA_BIND_NORM_PARTIALS, std430) writeonly buffer Parti
 
 const uint BLOCK = 64u;
 
-shared float sums[GROUP_SIZE];
+#define VKA_SUBGROUP 0
+#define VKA_PARTS float
+#include "group_reduction.glsl"
 
 void main() {
     vka_strides s = p.gradient[push.y0];
@@ -43,13 +45,7 @@ void main() {
         }
         sum += block;
     }
-    sums[gl_LocalInvocationIndex] = sum;
-    for (uint width = 1u; width < GROUP_SIZE; width *= 2u) {
-        barrier();
-        uint at = gl_LocalInvocationIndex * width * 2u;
-        if (at + width < GROUP_SIZE)
-            sums[at] += sums[at + width];
-    }
+    sum = group_sum(sum);
     if (gl_LocalInvocationIndex == 0u)
-        partials[push.z0 + gl_WorkGroupID.x] = sums[0];
+        partials[push.z0 + gl_WorkGroupID.x] = sum;
 }

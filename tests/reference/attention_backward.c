@@ -63,24 +63,9 @@ static float naive_value_product(const ref_attention *a, size_t row, const float
     return sum;
 }
 
-static ref_softmax naive_softmax(const ref_attention *a, uint32_t h, const float *score) {
-    float sink = a->sinks ? a->sinks[h] : -INFINITY, max = sink, sum = 0;
-    for (uint32_t j = 0; j < a->kv_len; j++) {
-        max = score[j] > max ? score[j] : max;
-    }
-    sum += sink != -INFINITY ? expf(sink - max) : 0;
-    for (uint32_t j = 0; j < a->kv_len; j++) {
-        sum += score[j] == -INFINITY ? 0 : expf(score[j] - max);
-    }
-    return (ref_softmax){max, sum, sum == 0 ? -INFINITY : max + logf(sum)};
-}
-
 /* By the output as it was stored. */
-static float naive_delta(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const float *d_out, double d_lse,
-                         float *out, float *scratch) {
-    ref_softmax softmax;
+static float naive_delta(const ref_attention *a, const float *out, const float *d_out, double d_lse) {
     float sum = (float)-d_lse;
-    ref_attention_naive_row(a, b, h, i, out, &softmax, scratch);
     for (uint32_t c = 0; c < a->value_dim; c++) {
         sum += d_out[c] * out[c];
     }
@@ -91,11 +76,13 @@ void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32
                                       double d_lse, ref_pairs *p) {
     vka_dtype type = a->q_type == a->k_type && a->k_type == a->v_type ? a->q_type : VKA_F32;
     float *score = calloc(a->kv_len + 1, sizeof *score), *capped = calloc(a->kv_len + 1, sizeof *capped);
-    float out[512], delta = naive_delta(a, b, h, i, d_out, d_lse, out, score);
+    ref_softmax softmax;
+    float out[512];
     clear(a, p);
+    ref_attention_naive_row(a, b, h, i, out, &softmax, score);
     ref_attention_naive_scores(a, VKA_SCORES_MASKED, b, h, i, score);
     ref_attention_naive_scores(a, VKA_SCORES_CAPPED, b, h, i, capped);
-    ref_softmax softmax = naive_softmax(a, h, score);
+    float delta = naive_delta(a, out, d_out, d_lse);
     bool dead = softmax.lse == -INFINITY;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         bool seen = !dead && score[j] != -INFINITY;

@@ -9,19 +9,19 @@ static const uint32_t shapes[][2] = {{4, 4}, {2, 4}, {1, 4}, {8, 4}, {4, 2}, {2,
 /* Keys of a block of steps. */
 #define BLOCK_KEYS 32
 
-static bool broadcasts(const vka_device_caps *caps) {
+bool vka__row_broadcasts(const vka_device_caps *caps) {
     return caps->subgroup_shuffle && vka__subgroup_width(caps) >= 4;
 }
 
-static uint32_t threads(const vka_device_caps *caps) {
-    return broadcasts(caps) ? vka__subgroup_width(caps) : vka__min_u32(8, caps->max_invocations);
+uint32_t vka__row_threads(const vka_device_caps *caps) {
+    return vka__row_broadcasts(caps) ? vka__subgroup_width(caps) : vka__min_u32(8, caps->max_invocations);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
     (void)problem;
     if (index >= sizeof shapes / sizeof *shapes)
         return false;
-    *tile = (vka__tile){shapes[index][0] * threads(caps), shapes[index][1], shapes[index][0], 1};
+    *tile = (vka__tile){shapes[index][0] * vka__row_threads(caps), shapes[index][1], shapes[index][0], 1};
     return true;
 }
 
@@ -40,7 +40,7 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
  * and over values by themselves do; of drivers that access shared memory by whole vectors. Relative keys make long code
  * of their own. */
 static bool has_blocks(const vka_device_caps *caps, const vka__attention_problem *p) {
-    return caps->driver_id == VKA__DRIVER_LLVMPIPE && !vka__is_slow_compiler(caps) && broadcasts(caps) &&
+    return caps->driver_id == VKA__DRIVER_LLVMPIPE && !vka__is_slow_compiler(caps) && vka__row_broadcasts(caps) &&
            wider_dim(p) > 64 && !(p->options & VKA_FLAG_HARD) && !vka__has_products(p);
 }
 
@@ -77,14 +77,15 @@ static uint32_t block_steps(const vka_device_caps *caps, const vka__attention_pr
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__attention_problem *p = problem;
     uint32_t dim = wider_dim(p);
-    bool slow = vka__is_slow_compiler(caps) || !broadcasts(caps), small = dim <= 128, one = p->relative_keys.present;
+    bool slow = vka__is_slow_compiler(caps) || !vka__row_broadcasts(caps), small = dim <= 128,
+         one = p->relative_keys.present;
     uint32_t rm = slow || one || dim > 256 ? 1
                   : small                  ? 4
                                            : 2,
              bc = slow    ? (small ? 2 : 1)
                   : small ? 4
                           : 2,
-             t = threads(caps);
+             t = vka__row_threads(caps);
     uint32_t rows = vka__rows_with_keys(p, t * rm);
     while (rm > 1 && rows <= t * rm / 2)
         rm /= 2;
@@ -98,7 +99,7 @@ static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
     (void)p, (void)tile;
-    return threads(caps) * 4;
+    return vka__row_threads(caps) * 4;
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
@@ -106,9 +107,10 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     uint32_t steps = block_steps(caps, p, tile);
     plan->shared_bytes = steps > 1 ? steps * block_step_bytes(tile) : 0;
     plan->main.spec[VKA_SPEC_COLS] = steps;
-    plan->main.kernel = vka__attention_kernel(broadcasts(caps) ? VKA__attention_row_sg : VKA__attention_row, p);
-    plan->main.spec[VKA_SPEC_GROUP_SIZE] = threads(caps);
-    plan->main.spec[VKA_SPEC_SUBGROUP] = broadcasts(caps) ? threads(caps) : 0;
+    plan->main.kernel =
+        vka__attention_kernel(vka__row_broadcasts(caps) ? VKA__attention_row_sg : VKA__attention_row, p);
+    plan->main.spec[VKA_SPEC_GROUP_SIZE] = vka__row_threads(caps);
+    plan->main.spec[VKA_SPEC_SUBGROUP] = vka__row_broadcasts(caps) ? vka__row_threads(caps) : 0;
 }
 
 const vka__attention_path vka__path_row = {

@@ -44,6 +44,11 @@ uint32_t vka__rows_with_keys(const vka__attention_problem *problem, uint32_t pac
 /* Shared memory that kernels with options declare where invocations share rows (key_lists.glsl). */
 uint32_t vka__list_bytes(const vka__attention_problem *problem);
 
+/* What the row path shares with the backward pass: do subgroups broadcast what their invocations load in parts, and how
+ * many invocations a workgroup has. */
+bool vka__row_broadcasts(const vka_device_caps *caps);
+uint32_t vka__row_threads(const vka_device_caps *caps);
+
 /* What the dot path shares with the tile path. */
 
 const char *vka__tile_why_not(const vka_device_caps *caps, const void *problem);

@@ -79,6 +79,8 @@ static void fill_params(vka__call *c) {
         b->d_mask = strides_of(mask);
         b->mask_size = (vka_strides){mask->shape[0], mask->shape[1], mask->shape[2], mask->shape[3]};
     }
+    if (view[VKA__BACKWARD_D_RELATIVE].present)
+        fill_relative(p, &view[VKA__BACKWARD_D_RELATIVE], b);
     b->out_batches = p->q.shape[0];
     b->out_heads = p->q.shape[1];
     b->out_rows = p->q.shape[2];
@@ -136,13 +138,10 @@ static void plan_delta(vka__call *c) {
 static void fill_spec(const vka__call *c, vka__pipeline_key *key) {
     const vka__attention_problem *p = &state_of(c)->problem;
     const vka__view *d_out = &c->view[VKA__BACKWARD_D_OUT];
-    const uint32_t products =
-        VKA_FLAG_VEC4_GRAD | VKA_FLAG_VEC4_GRAD_V | VKA_FLAG_D_ALIBI | VKA_FLAG_D_SINKS | VKA_FLAG_D_LSE;
     vka__attention_fill_spec(c->caps, p, false, key->spec);
-    key->spec[VKA_SPEC_FLAGS] &= ~(products | VKA_FLAG_VEC4_OUT | VKA_FLAG_STATS);
+    key->spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_VEC4_OUT;
     key->spec[VKA_SPEC_FLAGS] |= vka__view_vec4(d_out) ? VKA_FLAG_VEC4_OUT : 0;
     set_type(key, VKA_ROLE_OUT, d_out);
-    key->spec[VKA_SPEC_TYPES] &= ~(15u << 4 * VKA_ROLE_GRAD | 15u << 4 * VKA_ROLE_GRAD_V);
 }
 
 static void plan_queries(vka__call *c) {
@@ -168,8 +167,8 @@ static void plan_keys(vka__call *c) {
     key->spec[VKA_SPEC_FLAGS] |= d_k->present && vka__view_vec4(d_k) ? VKA_FLAG_VEC4_GRAD : 0;
     key->spec[VKA_SPEC_FLAGS] |= d_v->present && vka__view_vec4(d_v) ? VKA_FLAG_VEC4_GRAD_V : 0;
     uint32_t rows = p->options & VKA_FLAG_KV_OFFSETS ? p->kv_len : p->k.shape[2], tile = key->spec[VKA_SPEC_BR];
-    uint32_t sharers = is_shared(p) ? p->batch : 1;
-    add_pass(c, VKA__PASS_KEYS, vka__div_up(rows, tile), p->k.shape[1], is_shared(p) ? 1 : p->batch,
+    uint32_t sharers = VKA__PARAMS(c, vka__backward_params)->backward.sharers;
+    add_pass(c, VKA__PASS_KEYS, vka__div_up(rows, tile), p->k.shape[1], p->batch / sharers,
              (uint64_t)tile * p->q_len * vka__group_of(p) * sharers * 2 * (p->q.shape[3] + p->v.shape[3]));
 }
 
@@ -191,9 +190,7 @@ static bool plan_bias(vka__call *c, vka__backward_pass pass) {
     const vka__attention_problem *p = &state_of(c)->problem;
     bool relative = pass == VKA__PASS_RELATIVE;
     uint32_t arg = relative ? VKA__BACKWARD_D_RELATIVE : VKA__BACKWARD_D_MASK;
-    vka_attention_backward_params *b = &VKA__PARAMS(c, vka__backward_params)->backward;
-    if (relative)
-        fill_relative(p, &c->view[arg], b);
+    const vka_attention_backward_params *b = &VKA__PARAMS(c, vka__backward_params)->backward;
     const vka_strides size = relative ? b->relative_size : b->mask_size;
     uint64_t pairs = (uint64_t)p->batch * p->q.shape[1] * p->q_len * p->kv_len;
     uint64_t elements = (uint64_t)size.n * size.d, all = elements * size.b * size.h;
@@ -238,9 +235,6 @@ static bool plan(vka__call *c) {
     if (!sees_all(c) || !vka__backward_choose(c))
         return false;
     bool alibi = vka__call_has(c, VKA__BACKWARD_D_ALIBI);
-    for (int i = 0; i < VKA__PASSES; ++i)
-        if (i != VKA__PASS_QUERIES && i != VKA__PASS_KEYS)
-            c->key[i].kernel = VKA__KERNEL_COUNT;
     c->key_count = VKA__PASSES;
     fill_params(c);
     plan_delta(c);
@@ -262,11 +256,6 @@ static bool plan(vka__call *c) {
 
 /* ---- dispatches -------------------------------------------------------------------------------------------------- */
 
-static void bind(const vka__call *c, const vka__view *v, uint32_t binding, vka__access access, vka__dispatch *out) {
-    if (v->present && vka__view_extent(v, 0))
-        vka__bind_all(c->caps, v, binding, access, out);
-}
-
 static void bind_workspace(const vka__call *c, vka__access access, vka__dispatch *out) {
     out->binding[VKA_BIND_WORKSPACE] =
         (vka__binding){.access = access, .source = VKA__SOURCE_WORKSPACE, .range = c->workspace_bytes};
@@ -275,13 +264,13 @@ static void bind_workspace(const vka__call *c, vka__access access, vka__dispatch
 /* What says which keys a query sees, and by what score. */
 static void bind_options(const vka__call *c, vka__dispatch *out) {
     const vka__attention_problem *p = &state_of(c)->problem;
-    bind(c, &p->mask, VKA_BIND_MASK, VKA__READ, out);
-    bind(c, &p->relative, VKA_BIND_RELATIVE, VKA__READ, out);
-    bind(c, &p->alibi, VKA_BIND_ALIBI, VKA__READ, out);
-    bind(c, &p->sinks, VKA_BIND_SINKS, VKA__READ, out);
-    bind(c, &p->q_list, VKA_BIND_Q_LIST, VKA__READ, out);
-    bind(c, &p->kv_list, VKA_BIND_KV_LIST, VKA__READ, out);
-    bind(c, &p->map, VKA_BIND_MAP, VKA__READ, out);
+    vka__bind_all(c->caps, &p->mask, VKA_BIND_MASK, VKA__READ, out);
+    vka__bind_all(c->caps, &p->relative, VKA_BIND_RELATIVE, VKA__READ, out);
+    vka__bind_all(c->caps, &p->alibi, VKA_BIND_ALIBI, VKA__READ, out);
+    vka__bind_all(c->caps, &p->sinks, VKA_BIND_SINKS, VKA__READ, out);
+    vka__bind_all(c->caps, &p->q_list, VKA_BIND_Q_LIST, VKA__READ, out);
+    vka__bind_all(c->caps, &p->kv_list, VKA_BIND_KV_LIST, VKA__READ, out);
+    vka__bind_all(c->caps, &p->map, VKA_BIND_MAP, VKA__READ, out);
 }
 
 static void bind_pass(const vka__call *c, vka__backward_pass pass, vka__dispatch *out) {
@@ -292,29 +281,29 @@ static void bind_pass(const vka__call *c, vka__backward_pass pass, vka__dispatch
     bool sums = pass == VKA__PASS_QUERIES && state_of(c)->plan.options;
     bind_workspace(c, pass == VKA__PASS_DELTA ? VKA__WRITE : sums ? VKA__READ_WRITE : VKA__READ, out);
     if (pass == VKA__PASS_DELTA) {
-        bind(c, &p->out, VKA_BIND_DELTA_OUT, VKA__READ, out);
-        bind(c, &view[VKA__BACKWARD_D_OUT], VKA_BIND_DELTA_D_OUT, VKA__READ, out);
-        bind(c, &view[VKA__BACKWARD_D_LSE], VKA_BIND_DELTA_D_LSE, VKA__READ, out);
+        vka__bind_all(c->caps, &p->out, VKA_BIND_DELTA_OUT, VKA__READ, out);
+        vka__bind_all(c->caps, &view[VKA__BACKWARD_D_OUT], VKA_BIND_DELTA_D_OUT, VKA__READ, out);
+        vka__bind_all(c->caps, &view[VKA__BACKWARD_D_LSE], VKA_BIND_DELTA_D_LSE, VKA__READ, out);
         return;
     }
     bind_options(c, out);
-    bind(c, &p->lse, VKA_BIND_LSE, VKA__READ, out);
+    vka__bind_all(c->caps, &p->lse, VKA_BIND_LSE, VKA__READ, out);
     if (pass == VKA__PASS_HEADS) {
-        bind(c, &view[VKA__BACKWARD_D_SINKS], VKA_BIND_D_SINKS, VKA__WRITE, out);
-        bind(c, &view[VKA__BACKWARD_D_ALIBI], VKA_BIND_D_ALIBI, VKA__WRITE, out);
+        vka__bind_all(c->caps, &view[VKA__BACKWARD_D_SINKS], VKA_BIND_D_SINKS, VKA__WRITE, out);
+        vka__bind_all(c->caps, &view[VKA__BACKWARD_D_ALIBI], VKA_BIND_D_ALIBI, VKA__WRITE, out);
         return;
     }
-    bind(c, &p->q, VKA_BIND_Q, VKA__READ, out);
-    bind(c, &p->k, VKA_BIND_K, VKA__READ, out);
-    bind(c, &p->v, VKA_BIND_V, VKA__READ, out);
-    bind(c, &view[VKA__BACKWARD_D_OUT], VKA_BIND_D_OUT, VKA__READ, out);
+    vka__bind_all(c->caps, &p->q, VKA_BIND_Q, VKA__READ, out);
+    vka__bind_all(c->caps, &p->k, VKA_BIND_K, VKA__READ, out);
+    vka__bind_all(c->caps, &p->v, VKA_BIND_V, VKA__READ, out);
+    vka__bind_all(c->caps, &view[VKA__BACKWARD_D_OUT], VKA_BIND_D_OUT, VKA__READ, out);
     static const uint32_t written[VKA__PASSES] = {[VKA__PASS_QUERIES] = VKA__BACKWARD_D_Q,
                                                   [VKA__PASS_KEYS] = VKA__BACKWARD_D_K,
                                                   [VKA__PASS_MASK] = VKA__BACKWARD_D_MASK,
                                                   [VKA__PASS_RELATIVE] = VKA__BACKWARD_D_RELATIVE};
-    bind(c, &view[written[pass]], grad, VKA__WRITE, out);
+    vka__bind_all(c->caps, &view[written[pass]], grad, VKA__WRITE, out);
     if (pass == VKA__PASS_KEYS)
-        bind(c, &view[VKA__BACKWARD_D_V], grad + 1, VKA__WRITE, out);
+        vka__bind_all(c->caps, &view[VKA__BACKWARD_D_V], grad + 1, VKA__WRITE, out);
 }
 
 static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {

@@ -34,16 +34,12 @@ static bool map_holds(const vka__attention_problem *p, vka__backward_pass pass, 
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-static bool broadcasts(const vka_device_caps *caps) {
-    return caps->subgroup_shuffle && vka__subgroup_width(caps) >= 4;
-}
-
 static void take_rows(vka__call *c) {
     static const vka__kernel kernels[2][2] = {{VKA__attention_backward_queries, VKA__attention_backward_queries_sg},
                                               {VKA__attention_backward_keys, VKA__attention_backward_keys_sg}};
     const vka__attention_problem *p = problem_of(c);
-    bool sg = broadcasts(c->caps), small = vka__max_u32(p->q.shape[3], p->v.shape[3]) <= 128;
-    uint32_t t = sg ? vka__subgroup_width(c->caps) : vka__min_u32(8, c->caps->max_invocations);
+    bool sg = vka__row_broadcasts(c->caps), small = vka__max_u32(p->q.shape[3], p->v.shape[3]) <= 128;
+    uint32_t t = vka__row_threads(c->caps);
     const vka__tile tile = {t, !small ? 1 : vka__is_slow_compiler(c->caps) ? 2 : 4, 1, 1};
     for (int i = 0; i < 2; ++i) {
         vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
@@ -54,7 +50,7 @@ static void take_rows(vka__call *c) {
 
 /* A map's tiles are 32 keys and queries at least, which only a subgroup of 64 exceeds. */
 static bool rows_fit(vka__call *c) {
-    const vka__tile tile = {broadcasts(c->caps) ? vka__subgroup_width(c->caps) : 8, 1, 1, 1};
+    const vka__tile tile = {vka__row_threads(c->caps), 1, 1, 1};
     return map_holds(problem_of(c), VKA__PASS_KEYS, &tile) && map_holds(problem_of(c), VKA__PASS_QUERIES, &tile);
 }
 

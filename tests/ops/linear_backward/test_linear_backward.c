@@ -486,7 +486,8 @@ Test(linear_backward, empty) {
     context c;
     context_open(&c, &config_real);
     check_always(&c, (problem){.rows = 0, .outputs = 8, .columns = 12});
-    check_always(&c, (problem){.rows = 0, .outputs = 8, .columns = 12, .accumulate = true, .activation = VKA_ACTIVATION_SILU});
+    check_always(
+        &c, (problem){.rows = 0, .outputs = 8, .columns = 12, .accumulate = true, .activation = VKA_ACTIVATION_SILU});
     check_always(&c, (problem){.rows = 5, .outputs = 0, .columns = 12, .want = BIT(D_X)});
     check_always(&c, (problem){.rows = 5, .outputs = 8, .columns = 0, .want = BIT(D_BIAS)});
     context_close(&c);
