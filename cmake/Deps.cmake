@@ -34,7 +34,7 @@ vka_header_library(vka::jsmn jsmn.h)
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
-find_program(VKATTN_GLSLANG NAMES glslang glslangValidator HINTS ${deps_root}/bin NO_CACHE REQUIRED)
+find_program(VKATTN_GLSLANG NAMES glslang glslangValidator HINTS ${deps_root}/bin NO_CACHE) # Shaders.cmake asks for it
 find_program(VKATTN_SPIRV_VAL spirv-val HINTS ${deps_root}/bin NO_CACHE)
 if(NOT VKATTN_SPIRV_VAL)
     set(VKATTN_SPIRV_VAL "")

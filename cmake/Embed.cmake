@@ -1,4 +1,4 @@
-# cmake -DIN=x.spv -DOUT=x.inc -DNAME=x -P Embed.cmake: SPIR-V as an array of words.
+# cmake -DIN=x.spv -DOUT=x.inc -DVARIABLE=x -P Embed.cmake: SPIR-V as an array of words.
 
 file(READ ${IN} hex HEX)
 if(NOT hex MATCHES "^03022307")
@@ -7,4 +7,4 @@ endif()
 string(REGEX REPLACE "(..)(..)(..)(..)" "0x\\4\\3\\2\\1," words "${hex}")
 string(REGEX REPLACE "(0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,0x[0-9a-f]+,)"
        "\\1\n" words "${words}")
-file(WRITE ${OUT} "static const uint32_t vka__spirv_${NAME}[] = {\n${words}\n};\n")
+file(WRITE ${OUT} "static const uint32_t ${VARIABLE}[] = {\n${words}\n};\n")

@@ -4,12 +4,39 @@
 #
 #   VKA_KERNEL(name, "file under shaders/", "-DX=1 ...", needs)
 #
-# to spirv/<name>.spv in the build directory, for Vulkan 1.1 or what a token VULKAN_<x>_<y> in `needs` says, validates it, and adds spirv.h and a table of all kernels, in the order of
-# the lines, to the target. A token GLSLC_<X> in `needs` asks for a compiler that can compile cmake/probes/<x>.comp; where
-# it can't, the kernel stays in the table without code.
+# to spirv/<name>.spv in the build directory, for Vulkan 1.1 or what a token VULKAN_<x>_<y> in `needs` says, validates it, and
+# adds spirv.h and a table of all kernels, in the order of the lines, to the target. A token GLSLC_<X> in `needs` asks for a
+# compiler that can compile cmake/probes/<x>.comp; where it can't, the kernel stays in the table without code.
 #
 # With VKATTN_SPIRV_DIR the SPIR-V lies there, from another build of the same sources: nothing is compiled, and a kernel
-# without a file stays without code.
+# without a file stays without code. Releases carry it in spirv/ (tools/make-release), which is taken as long as the shaders are
+# the release's.
+
+include(ShaderSources)
+set(VKATTN_SPIRV_DIR "" CACHE PATH "Folder with the SPIR-V of all kernels, from another build of the same sources; empty: a release's own, or compile it")
+option(VKATTN_COMPILE_KERNELS "Compile the kernels although the sources carry their SPIR-V" OFF)
+
+if(NOT VKATTN_SPIRV_DIR AND NOT VKATTN_COMPILE_KERNELS AND EXISTS ${PROJECT_SOURCE_DIR}/spirv/SOURCES)
+    file(READ ${PROJECT_SOURCE_DIR}/spirv/SOURCES released_sources)
+    vka_hash_shader_sources(${PROJECT_SOURCE_DIR} present_sources)
+    if(released_sources STREQUAL present_sources)
+        set(VKATTN_SPIRV_DIR ${PROJECT_SOURCE_DIR}/spirv)
+    else()
+        message(STATUS "The shaders are not those of the release any more: they are compiled, instead of taking spirv/")
+    endif()
+endif()
+if(NOT VKATTN_SPIRV_DIR AND NOT VKATTN_GLSLANG)
+    message(FATAL_ERROR "glslang is missing: run setup.sh, install it, or take a release, which carries the kernels' SPIR-V")
+endif()
+
+# A compiler without --depfile: glslang before 11.12.
+set(VKATTN_GLSLANG_HAS_DEPFILE FALSE)
+if(VKATTN_GLSLANG)
+    execute_process(COMMAND ${VKATTN_GLSLANG} --help OUTPUT_VARIABLE help ERROR_QUIET)
+    if(help MATCHES "--depfile")
+        set(VKATTN_GLSLANG_HAS_DEPFILE TRUE)
+    endif()
+endif()
 
 set(shader_flags --quiet -I${PROJECT_SOURCE_DIR}/shaders/include -I${PROJECT_SOURCE_DIR}/shaders
                  -I${PROJECT_SOURCE_DIR}/src)
@@ -38,20 +65,48 @@ function(vka_probe_compiler token target result)
     set(${result} ${works} PARENT_SCOPE)
 endfunction()
 
+# vka_embed_shader(name source header variable target_env define..): the SPIR-V of a shader as an array of words in a C header:
+# compiled to spirv/<name>.spv in the build directory, or taken from VKATTN_SPIRV_DIR.
+function(vka_embed_shader name source header variable target_env)
+    set(embed ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake)
+    set(compile "")
+    set(depfile "")
+    if(VKATTN_SPIRV_DIR AND EXISTS ${VKATTN_SPIRV_DIR}/${name}.spv)
+        set(binary ${VKATTN_SPIRV_DIR}/${name}.spv)
+        set(outputs ${header})
+        set(inputs ${binary})
+    else()
+        set(binary ${PROJECT_BINARY_DIR}/spirv/${name}.spv)
+        set(outputs ${binary} ${header})
+        set(inputs ${source})
+        set(depfile_flags "")
+        if(VKATTN_GLSLANG_HAS_DEPFILE)
+            set(depfile DEPFILE ${PROJECT_BINARY_DIR}/spirv/${name}.d)
+            set(depfile_flags --depfile ${PROJECT_BINARY_DIR}/spirv/${name}.d)
+        else() # any shader file may be included by any other
+            file(GLOB_RECURSE all_shaders CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*)
+            list(APPEND inputs ${all_shaders})
+        endif()
+        set(compile COMMAND ${VKATTN_GLSLANG} ${shader_flags} --target-env ${target_env} ${ARGN} ${depfile_flags} -o ${binary} ${source})
+        if(VKATTN_SPIRV_VAL)
+            list(APPEND compile COMMAND ${VKATTN_SPIRV_VAL} --target-env ${target_env} ${binary})
+        endif()
+    endif()
+    add_custom_command(
+        OUTPUT ${outputs}
+        ${compile}
+        COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DVARIABLE=${variable} -P ${embed}
+        DEPENDS ${inputs} ${embed}
+        ${depfile}
+        COMMENT "Shader ${name}" VERBATIM)
+endfunction()
+
 function(vka_add_kernels target)
     set(table ${PROJECT_SOURCE_DIR}/src/kernels.def)
     set(spirv ${PROJECT_BINARY_DIR}/spirv)
     set(generated ${PROJECT_BINARY_DIR}/generated)
-    set(embed ${PROJECT_SOURCE_DIR}/cmake/Embed.cmake)
     file(MAKE_DIRECTORY ${spirv} ${generated})
     set_property(DIRECTORY ${PROJECT_SOURCE_DIR} APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${table})
-
-    # A compiler without --depfile (glslang before 11.12): any shader file may be included by any other.
-    execute_process(COMMAND ${VKATTN_GLSLANG} --help OUTPUT_VARIABLE help ERROR_QUIET)
-    string(FIND "${help}" "--depfile" has_depfile)
-    if(has_depfile EQUAL -1)
-        file(GLOB_RECURSE all_shaders CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/shaders/*)
-    endif()
 
     set(includes "")
     set(entries "")
@@ -100,35 +155,7 @@ function(vka_add_kernels target)
         endif()
 
         set(header ${generated}/spirv_${name}.inc)
-        if(VKATTN_SPIRV_DIR)
-            set(binary ${VKATTN_SPIRV_DIR}/${name}.spv)
-            set(outputs ${header})
-            set(inputs ${binary})
-            set(compile "")
-            set(depfile "")
-        else()
-            set(binary ${spirv}/${name}.spv)
-            set(outputs ${binary} ${header})
-            set(inputs ${source} ${all_shaders})
-            set(depfile "")
-            set(depfile_flags "")
-            if(NOT has_depfile EQUAL -1)
-                set(depfile DEPFILE ${spirv}/${name}.d)
-                set(depfile_flags --depfile ${spirv}/${name}.d)
-            endif()
-            set(compile COMMAND ${VKATTN_GLSLANG} ${shader_flags} --target-env ${target_env} ${defines} ${depfile_flags}
-                                -o ${binary} ${source})
-            if(VKATTN_SPIRV_VAL)
-                list(APPEND compile COMMAND ${VKATTN_SPIRV_VAL} --target-env ${target_env} ${binary})
-            endif()
-        endif()
-        add_custom_command(
-            OUTPUT ${outputs}
-            ${compile}
-            COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DNAME=${name} -P ${embed}
-            DEPENDS ${inputs} ${embed}
-            ${depfile}
-            COMMENT "Kernel ${name}" VERBATIM)
+        vka_embed_shader(${name} ${source} ${header} vka__spirv_${name} ${target_env} ${defines})
         list(APPEND headers ${header})
         string(APPEND includes "#include \"spirv_${name}.inc\"\n")
         string(APPEND entries "    {\"${name}\", vka__spirv_${name}, sizeof vka__spirv_${name}},\n")
