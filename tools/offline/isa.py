@@ -1,4 +1,4 @@
-"""isa.py: the listings of Mesa's compilers (AMD's ACO, NVIDIA's NAK, Adreno's ir3) as blocks of classified instructions.
+"""isa.py: the listings of Mesa's compilers (AMD's ACO, NVIDIA's NAK, Intel's brw, Adreno's ir3) as blocks of classified instructions.
 
 Classes: matrix, fma (one that multiplies and adds, dot products too), convert, exp (and other transcendental functions), move,
 integer, alu (the rest of what lanes compute), lds (shared memory, and what lanes exchange through it), global, scalar, wait,
@@ -11,16 +11,18 @@ CLASSES = ["matrix", "fma", "convert", "exp", "move", "integer", "alu", "lds", "
 
 
 class Instruction:
-    """madds: multiply-adds of a lane, of a subgroup for matrices. bytes: of a lane. count: an instruction may repeat."""
+    """madds: multiply-adds of a lane, of a subgroup for matrices. size: bytes of a lane. count: an instruction may repeat.
+    lanes: that it computes, where a subgroup may take several instructions for the same (Intel)."""
 
-    def __init__(self, kind, madds=0, size=0, count=1, store=False):
-        self.kind, self.madds, self.size, self.count, self.store = kind, madds, size, count, store
+    def __init__(self, kind, madds=0, size=0, count=1, store=False, lanes=0):
+        self.kind, self.madds, self.size, self.count, self.store, self.lanes = kind, madds, size, count, store, lanes
 
 
 class Block:
     def __init__(self):
         self.code = []
         self.next = []  # of blocks, by their numbers
+        self.final = False  # a jump is always taken at its end (Intel)
 
 
 def first_match(table, name):
@@ -157,6 +159,87 @@ def nvidia_blocks(text):
     return blocks
 
 
+# ---- Intel ---------------------------------------------------------------------------------------------------------
+
+INTEL_KINDS = [
+    (r"dpas", "matrix"),
+    (r"mad|dp4a", "fma"),
+    (r"math", "exp"),
+    (r"mov", "move"),
+    (r"sync bar", "barrier"),
+    (r"sync", "wait"),
+    (r"if|else|endif|while|break|cont|halt|jmpi|brd|brc|call|ret", "branch"),
+]
+
+
+def intel_message(text, lanes, width):
+    """Class, and bytes of a lane, of what is sent to shared memory (slm), to global memory (ugm) or for a barrier."""
+    if "gateway" in text:
+        return "barrier", 0
+    if "fence" in text:
+        return "wait", 0
+    element = re.search(r", d(\d+)(?:u32)?, V(\d+)(, transpose)?", text)
+    size = int(element.group(1)) // 8 * int(element.group(2)) if element else 4
+    size = size / width if element and element.group(3) else size * lanes / width  # transposed: for one lane, of all
+    return "lds" if "slm" in text else "global", size
+
+
+def intel_kind(name, text):
+    kind, halves, floats = first_match(INTEL_KINDS, name), ">HF" in text, re.search(r">(H|B|D)?F ", text)
+    if kind == "move":
+        return "convert" if halves or floats and re.search(r">U?[DWBQ] ", text) else kind
+    return "integer" if kind in ("fma", "alu") and not floats else kind
+
+
+def intel_instruction(name, text, lanes, width):
+    kind, madds, size = intel_kind(name, text), 0, 0
+    if name.startswith("send"):
+        kind, size = intel_message(text, lanes, width)
+    elif kind == "matrix":
+        depth, rows = map(int, re.search(r"(\d+)x(\d+)", name).groups())
+        madds = rows * lanes * 2 * depth
+    elif kind == "fma":
+        madds = lanes / width
+    return Instruction(kind, madds, size, store="store" in text, lanes=lanes)
+
+
+def intel_blocks(text):
+    """Branches name labels, which stand before the instruction that channels meet at; a loop is left behind its `while`."""
+    lines = re.sub(r"\n +(?=\S+ MsgDesc)", " ", text).splitlines()
+    sends = [int(n) for n in re.findall(r"^(?:\([^)]*\) )?send\((\d+)\)", text, re.MULTILINE)]
+    width = max(sends, default=8) * (2 if max(sends, default=8) == 16 and re.search(r"send\(16\).* 2H ", text) else 1)
+    blocks, labels, jumps = [Block()], {}, []
+    for line in lines:
+        label = re.match(r"(LABEL\d+):", line)
+        if label:
+            blocks.append(Block())
+            labels[label.group(1)] = len(blocks) - 1
+            continue
+        match = re.match(r"(\([^)]*\) )?((?:sync |math )?[a-z][\w.]*?)(?:\.f\d\.\d)?\((\d+)\)", line)
+        if not match:
+            continue
+        name = match.group(2)
+        blocks[-1].code.append(intel_instruction(name, line, int(match.group(3)), width))
+        target = re.search(r"UIP: +(LABEL\d+)" if name == "break" else r"JIP: +(LABEL\d+)", line)
+        if target and name != "endif":
+            jumps.append((len(blocks) - 1, target.group(1), name))
+            blocks.append(Block())
+            if name == "else" or name == "while" and not match.group(1):
+                blocks[-2].final = True
+    behind = {at: at + 1 for at, _, name in jumps if name == "while"}
+    for at, block in enumerate(blocks[:-1]):
+        if not block.final:
+            block.next.append(at + 1)
+    for at, target, name in jumps:
+        to = labels[target]
+        if name == "break":
+            while to not in behind:
+                to += 1
+            to = behind[to]
+        blocks[at].next.append(to)
+    return blocks
+
+
 # ---- Adreno --------------------------------------------------------------------------------------------------------
 
 ADRENO_KINDS = [
@@ -214,7 +297,7 @@ def adreno_blocks(text):
 
 
 # What a file of vkattn-offline --code has of each compiler: the name of its last stage, and what reads it.
-LISTINGS = {"Assembly": amd_blocks, "NAK assembly": nvidia_blocks, "IR3 Assembly": adreno_blocks}
+LISTINGS = {"Assembly": amd_blocks, "NAK assembly": nvidia_blocks, "GEN Assembly": intel_blocks, "IR3 Assembly": adreno_blocks}
 
 
 def read(path):

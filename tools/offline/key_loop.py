@@ -13,16 +13,19 @@ ENOUGH = 0.7
 
 
 class Step:
-    """Instructions of a step, by their class; bytes that a lane moves; multiply-adds, of a subgroup for matrices."""
+    """Instructions of a step, by their class, and by class and lanes; bytes that a lane moves; multiply-adds, of a subgroup for
+    matrices."""
 
     def __init__(self):
         self.count = collections.Counter()
+        self.count_of_lanes = collections.Counter()
         self.size = collections.Counter()
         self.madds = collections.Counter()
 
     def add(self, block, times):
         for i in block.code:
             self.count[i.kind] += i.count * times
+            self.count_of_lanes[i.kind, i.lanes] += i.count * times
             self.size[i.kind] += i.size * i.count * times
             self.madds[i.kind] += i.madds * i.count * times
 
