@@ -5,9 +5,13 @@
 // them scores its share of a step's BC keys, turns its share of the rows into weights, and keeps its share of the
 // output channels. Keys and values pass through shared memory, zero beyond the last key and channel; while a step's
 // scores are computed its values are on their way, and during its outputs the next step's keys (not with LOW_REGISTER). Scores
-// leave the matrices through shared memory, since which lane holds which element is nobody's business: there every row
+// leave the matrices through shared memory, since the extension does not say which lane holds which element: there every row
 // belongs to LANES lanes, which turn its scores into probabilities of the storage type. Outputs stay in accumulators; a
 // row's factor reaches them as a matrix loaded with a stride of 0.
+//
+// Where registers are few (VKA_LEAN_*) no step is on its way while another is computed, and scores lie key by key, so that lanes
+// that hold columns (Intel) store four at once; a lane then has two or four rows of some keys. Queries lie in shared memory as
+// what each lane holds of an operand, which it loads by 16 bytes instead of row by row.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -34,8 +38,11 @@ layout(constant_id = VKA_SPEC_SUBGROUP) const uint SG = 32u;
 layout(constant_id = VKA_SPEC_M) const uint MM = 16u;
 layout(constant_id = VKA_SPEC_N) const uint NN = 16u;
 layout(constant_id = VKA_SPEC_K) const uint KK = 16u;
-// Registers are few: queries stay in shared memory, and no step is on its way while another is computed.
 layout(constant_id = VKA_SPEC_LOW_REGISTER) const uint LOW_REGISTER = 0u;
+
+const bool LEAN_STEPS = (LOW_REGISTER & VKA_LEAN_STEPS) != 0u;
+const bool QUERY_ROWS = (LOW_REGISTER & VKA_LEAN_QUERY_ROWS) != 0u;
+const bool BY_KEY = (LOW_REGISTER & VKA_LEAN_BY_KEY) != 0u;
 
 const uint ROWS = RM * MM;
 const uint BLOCKS = BR / ROWS;
@@ -49,15 +56,26 @@ const uint Q_WIDTH = BC / 4u;      // vectors of eight elements
 const uint Q_TILES = 8u * Q_WIDTH / KK;
 const uint K_WIDTH = D_TILES * KK / 4u;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
-// Vectors of four floats; rows are padded by one against bank conflicts.
+// Vectors of four floats; rows, or keys of more than two vectors and each NN keys, are padded by one against bank conflicts.
 const uint S_STRIDE = BC / 4u + 1u;
-// Rows of which a subgroup computes the softmax; lanes that share a row's scores, or rows that share a lane.
+const uint KEY_STRIDE = ROWS / 4u + (ROWS > 8u ? 1u : 0u);
+const uint S_KEYS = BY_KEY ? BC * KEY_STRIDE + BC / NN : 0u;
+const uint S_BLOCK = S_KEYS > ROWS * S_STRIDE ? S_KEYS : ROWS * S_STRIDE;
+const uint W_STRIDE = BC / 2u; // words
+// Rows of which a subgroup computes the softmax; lanes that share a row's scores and how far apart they are, or rows that share a
+// lane, which has two or four of them by key; vectors that a lane has, of a row's keys or of a key's rows.
 const uint SOFT_ROWS = ROWS / TC;
-const uint LANES = SOFT_ROWS < SG ? SG / SOFT_ROWS : 1u;
-const uint LANE_ROWS = SOFT_ROWS > SG ? SOFT_ROWS / SG : 1u;
-const uint LANE_VECTORS = BC / 4u / LANES;
+const uint KEY_ROWS = SOFT_ROWS < 4u ? SOFT_ROWS : 4u;
+const uint ROW_STEP = BY_KEY ? SOFT_ROWS / KEY_ROWS : SOFT_ROWS;
+const uint LANES = ROW_STEP < SG ? SG / ROW_STEP : 1u;
+const uint LANE_ROWS = BY_KEY ? KEY_ROWS : SOFT_ROWS > SG ? SOFT_ROWS / SG : 1u;
+const uint LANE_VECTORS = BY_KEY ? BC / LANES : BC / 4u / LANES;
+// Words of an operand that a lane holds, where each element has one lane.
+const uint PART_WORDS = MM * KK / 2u / SG;
 
-shared vec4 s_tile[BR * S_STRIDE]; // scores, then the weights that they become, as 16-bit elements
+// Scores; unless they lie by key, then the weights that they become, as 16-bit elements.
+shared vec4 s_tile[BLOCKS * S_BLOCK];
+shared uint w_tile[BY_KEY ? BR * W_STRIDE : 4u];
 shared float row_factor[BR];
 shared ivec4 rescale_step[BLOCKS]; // .x: the last step that raised some row's maximum; 16 bytes: see nonfinite_matrix.glsl
 
@@ -72,7 +90,8 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "matrix_tiles.glsl"
 
 MATRIX_A q_rows[RM * D_TILES];
-shared uvec4 q_tile[LOW_REGISTER != 0u ? BR * K_STRIDE : 1u];
+shared uvec4 q_tile[QUERY_ROWS ? BR * K_STRIDE : 1u];
+shared uint q_parts[BY_KEY ? BLOCKS * RM * D_TILES * SG * PART_WORDS : 4u];
 MATRIX_C out_rows[RM * DV_TILES];
 State state[LANE_ROWS]; // sums are of this lane's part of the row
 
@@ -89,6 +108,36 @@ void block_sync() {
         subgroup_sync();
 }
 
+// A row of the workgroup in the scores' tile, where each has BC columns when rows pass through it.
+uint s_row(uint row) {
+    return block * S_BLOCK + (row - first) * S_STRIDE;
+}
+
+// A key's scores, by key.
+uint key_at(uint key) {
+    return block * S_BLOCK + key * KEY_STRIDE + key / NN;
+}
+
+uint part_at(uint r, uint x) {
+    return (((block * RM + r) * D_TILES + x) * SG + lane) * PART_WORDS;
+}
+
+void put_query_part(uint r, uint x, MATRIX_A q) {
+    uint at = part_at(r, x);
+    [[unroll]] for (uint i = 0u; i < PART_WORDS; ++i) q_parts[at + i] = ELEMENT_PAIR(q[2u * i], q[2u * i + 1u]);
+}
+
+MATRIX_A query_part(uint r, uint x) {
+    MATRIX_A q = MATRIX_A(ELEMENT(0.0));
+    uint at = part_at(r, x);
+    [[unroll]] for (uint i = 0u; i < PART_WORDS; ++i) {
+        uint word = q_parts[at + i];
+        q[2u * i] = FIRST_ELEMENT(word);
+        q[2u * i + 1u] = SECOND_ELEMENT(word);
+    }
+    return q;
+}
+
 // A block's queries pass through its part of the scores' tile, as many channels at a time as rows hold there; all of a
 // subgroup's are loaded where nothing branches, as compilers would copy at every step what was loaded in a branch.
 void load_query_tiles(Grid g, uint first_row) {
@@ -96,18 +145,24 @@ void load_query_tiles(Grid g, uint first_row) {
         block_sync();
         for (uint i = member * SG + lane; i < ROWS * Q_WIDTH; i += TC * SG) {
             uint row = first + i / Q_WIDTH, d = i % Q_WIDTH;
-            s_tile[row * S_STRIDE + d] = uintBitsToFloat(query_words(g, first_row + row, x0 * (KK / 8u) + d));
+            s_tile[s_row(row) + d] = uintBitsToFloat(query_words(g, first_row + row, x0 * (KK / 8u) + d));
         }
         block_sync();
         [[unroll]] for (uint r = 0u; r < RM; ++r)
-            [[unroll]] for (uint x = x0; x < min(x0 + Q_TILES, D_TILES); ++x)
-                coopMatLoad(q_rows[r * D_TILES + x], s_tile, (first + r * MM) * S_STRIDE + (x - x0) * (KK / 8u), S_STRIDE,
+            [[unroll]] for (uint x = x0; x < min(x0 + Q_TILES, D_TILES); ++x) {
+                MATRIX_A q;
+                coopMatLoad(q, s_tile, s_row(first + r * MM) + (x - x0) * (KK / 8u), S_STRIDE,
                             gl_CooperativeMatrixLayoutRowMajor);
+                if (BY_KEY)
+                    put_query_part(r, x, q);
+                else
+                    q_rows[r * D_TILES + x] = q;
+            }
     }
 }
 
 void load_queries(Grid g, uint first_row) {
-    if (LOW_REGISTER != 0u)
+    if (QUERY_ROWS)
         [[dont_unroll]] for (uint i = thread; i < BR * K_EIGHTS; i += THREADS)
             q_tile[i / K_EIGHTS * K_STRIDE + i % K_EIGHTS] = query_words(g, first_row + i / K_EIGHTS, i % K_EIGHTS);
     else
@@ -120,11 +175,19 @@ void load_queries(Grid g, uint first_row) {
 // ---- a step -----------------------------------------------------------------------------------------------------------
 
 MATRIX_A query_tile(uint r, uint x) {
+    if (BY_KEY)
+        return query_part(r, x);
     MATRIX_A q = q_rows[r * D_TILES + x];
-    if (LOW_REGISTER != 0u)
+    if (QUERY_ROWS)
         coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 8u), K_STRIDE,
                     gl_CooperativeMatrixLayoutRowMajor);
     return q;
+}
+
+MATRIX_B key_tile(uint n, uint x) {
+    MATRIX_B keys;
+    coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 8u), K_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+    return keys;
 }
 
 void multiply_keys() {
@@ -133,9 +196,7 @@ void multiply_keys() {
         MATRIX_C s[RM];
         [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = MATRIX_C(0.0);
         [[unroll]] for (uint x = 0u; x < D_TILES; ++x) {
-            MATRIX_B keys;
-            coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 8u), K_STRIDE,
-                        gl_CooperativeMatrixLayoutColumnMajor);
+            MATRIX_B keys = key_tile(n, x);
             [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = coopMatMulAdd(query_tile(r, x), keys, s[r]);
         }
         [[unroll]] for (uint r = 0u; r < RM; ++r)
@@ -144,26 +205,45 @@ void multiply_keys() {
     }
 }
 
+// Scores by key; every operand of queries is loaded once a step.
+void multiply_keys_by_key() {
+    MATRIX_C s[RM * KEY_TILES];
+    [[unroll]] for (uint i = 0u; i < RM * KEY_TILES; ++i) s[i] = MATRIX_C(0.0);
+    [[unroll]] for (uint x = 0u; x < D_TILES; ++x) {
+        MATRIX_A q[RM];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) q[r] = query_tile(r, x);
+        [[unroll]] for (uint i = 0u; i < KEY_TILES; ++i) {
+            MATRIX_B keys = key_tile(member * KEY_TILES + i, x);
+            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * KEY_TILES + i] = coopMatMulAdd(q[r], keys, s[r * KEY_TILES + i]);
+        }
+    }
+    [[unroll]] for (uint r = 0u; r < RM; ++r)
+        [[unroll]] for (uint i = 0u; i < KEY_TILES; ++i)
+            coopMatStore(s[r * KEY_TILES + i], s_tile, key_at((member * KEY_TILES + i) * NN) + r * (MM / 4u), KEY_STRIDE,
+                         gl_CooperativeMatrixLayoutColumnMajor);
+}
+
 // The row, within the workgroup, of a lane's n-th row, and the part of it that the lane has.
 uint lane_row(uint n) {
-    return first + member * SOFT_ROWS + (lane + n * SG) % SOFT_ROWS;
+    return first + member * SOFT_ROWS + (BY_KEY ? lane % ROW_STEP * KEY_ROWS + n : (lane + n * SG) % SOFT_ROWS);
 }
 
 uint part_of() {
-    return SOFT_ROWS < SG ? lane / SOFT_ROWS : 0u;
+    return ROW_STEP < SG ? lane / ROW_STEP : 0u;
 }
 
 float over_row_max(float x) {
-    [[unroll]] for (uint step = 1u; step < LANES; step *= 2u) x = max(x, subgroupShuffleXor(x, step * SOFT_ROWS));
+    [[unroll]] for (uint step = 1u; step < LANES; step *= 2u) x = max(x, subgroupShuffleXor(x, step * ROW_STEP));
     return x;
 }
 
 float over_row_sum(float x) {
-    [[unroll]] for (uint step = 1u; step < LANES; step *= 2u) x += subgroupShuffleXor(x, step * SOFT_ROWS);
+    [[unroll]] for (uint step = 1u; step < LANES; step *= 2u) x += subgroupShuffleXor(x, step * ROW_STEP);
     return x;
 }
 
-// Four weights of a row. Of an even number of vectors the lane's first has an even place, as compilers shall know.
+// Four weights of a row. Where a lane has an even number of vectors, its first one is at an even place: said here, since compilers
+// don't find out.
 void put_weights(uint row, uint i, vec4 weights) {
     uint vector = part_of() * LANE_VECTORS + i, at = row * S_STRIDE + vector / 2u;
     vec2 words = uintBitsToFloat(weight_words(weights));
@@ -171,6 +251,16 @@ void put_weights(uint row, uint i, vec4 weights) {
         s_tile[at].xy = words;
     else
         s_tile[at].zw = words;
+}
+
+// The score of a pair, -inf if the row may not see the key; the highest of those that it sees.
+float masked_score(Grid g, Row r, int j, int end, bool full, float product, inout float highest) {
+    bool visible = full || (j < end && in_band(g, r.query, j));
+    float score = score_of(product);
+    if (biased() && visible)
+        visible = bias_score(g, r, j, score);
+    highest = visible ? max(highest, score) : highest;
+    return visible ? score : negative_infinity();
 }
 
 // Scores to probabilities; returns what the row's old results are worth.
@@ -181,15 +271,8 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
     float highest = LOWEST;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
         s[i] = s_tile[row * S_STRIDE + part * LANE_VECTORS + i];
-        [[unroll]] for (uint e = 0u; e < 4u; ++e) {
-            int j = j0 + int((part * LANE_VECTORS + i) * 4u + e);
-            bool visible = full || (j < end && in_band(g, r.query, j));
-            float score = score_of(s[i][e]);
-            if (biased() && visible)
-                visible = bias_score(g, r, j, score);
-            s[i][e] = visible ? score : negative_infinity();
-            highest = visible ? max(highest, s[i][e]) : highest;
-        }
+        [[unroll]] for (uint e = 0u; e < 4u; ++e)
+            s[i][e] = masked_score(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), end, full, s[i][e], highest);
     }
     if (LANES > 1u)
         subgroup_sync(); // all scores of the row are read: weights may take their place
@@ -215,14 +298,53 @@ void scale_outputs() {
     }
 }
 
+// The same of two or four rows, whose scores lie by key.
+vec4 online_softmax_step_by_key(Grid g, uint first_row, int j0, int end, bool full) {
+    uint key = part_of() * LANE_VECTORS, at = key_at(key) + (lane_row(0u) - first) / 4u;
+    vec4 s[LANE_VECTORS], rescale;
+    [[unroll]] for (uint k = 0u; k < LANE_VECTORS; ++k) {
+        s[k] = s_tile[at + k * KEY_STRIDE + k / NN];
+        if (KEY_ROWS == 2u && lane_row(0u) % 4u != 0u)
+            s[k].xy = s[k].zw;
+    }
+    [[unroll]] for (uint n = 0u; n < KEY_ROWS; ++n) {
+        uint row = lane_row(n), w_at = row * W_STRIDE + key / 2u;
+        Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
+        float highest = LOWEST;
+        [[unroll]] for (uint k = 0u; k < LANE_VECTORS; ++k)
+            s[k][n] = masked_score(g, r, j0 + int(key + k), end, full, s[k][n], highest);
+        float maximum = max(state[n].maximum, over_row_max(highest));
+        rescale[n] = exp_of(state[n].maximum - maximum);
+        float sum = state[n].sum * rescale[n];
+        [[unroll]] for (uint k = 0u; k < LANE_VECTORS; k += 2u) {
+            vec2 weights = exp2((vec2(s[k][n], s[k + 1u][n]) - maximum) * p.exp_scale);
+            sum += weights.x + weights.y;
+            [[unroll]] for (uint e = 0u; e < 2u; ++e) weights[e] = apply_dropout(g, r, j0 + int(key + k + e), weights[e]);
+            w_tile[w_at + k / 2u] = weight_words(vec4(weights, 0.0, 0.0)).x;
+        }
+        state[n] = State(maximum, sum);
+    }
+    return rescale;
+}
+
 void softmax_rows(Grid g, uint first_row, int j0, int end, bool full) {
+    vec4 rescales;
+    if (BY_KEY)
+        rescales = online_softmax_step_by_key(g, first_row, j0, end, full);
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
-        float rescale = online_softmax_step(g, first_row, n, j0, end, full);
+        float rescale = BY_KEY ? rescales[n % 4u] : online_softmax_step(g, first_row, n, j0, end, full);
         if (part_of() == 0u)
             row_factor[lane_row(n)] = rescale;
         if (rescale != 1.0)
             rescale_step[block].x = j0;
     }
+}
+
+MATRIX_B value_tile(uint c, uint x) {
+    MATRIX_B values;
+    coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE,
+                gl_CooperativeMatrixLayoutColumnMajor);
+    return values;
 }
 
 void multiply_values() {
@@ -232,13 +354,28 @@ void multiply_values() {
             coopMatLoad(weights[r], s_tile, (first + r * MM) * S_STRIDE + c * (KK / 8u), S_STRIDE,
                         gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
-            MATRIX_B values;
-            coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE,
-                        gl_CooperativeMatrixLayoutColumnMajor);
+            MATRIX_B values = value_tile(c, x);
             [[unroll]] for (uint r = 0u; r < RM; ++r)
                 out_rows[r * DV_TILES + x] = coopMatMulAdd(weights[r], values, out_rows[r * DV_TILES + x]);
         }
     }
+}
+
+// Scores by key; all weights are loaded first, and each tile of outputs is finished before the next: Intel's compiler gives a product
+// other registers than the sum that it adds to.
+void multiply_values_by_key() {
+    MATRIX_A weights[RM * WEIGHT_TILES];
+    [[unroll]] for (uint r = 0u; r < RM; ++r)
+        [[unroll]] for (uint c = 0u; c < WEIGHT_TILES; ++c)
+            coopMatLoad(weights[r * WEIGHT_TILES + c], w_tile, (first + r * MM) * W_STRIDE + c * (KK / 2u), W_STRIDE,
+                        gl_CooperativeMatrixLayoutRowMajor);
+    [[unroll]] for (uint x = 0u; x < DV_TILES; ++x)
+        [[unroll]] for (uint c = 0u; c < WEIGHT_TILES; ++c) {
+            MATRIX_B values = value_tile(c, x);
+            [[unroll]] for (uint r = 0u; r < RM; ++r)
+                out_rows[r * DV_TILES + x] =
+                    coopMatMulAdd(weights[r * WEIGHT_TILES + c], values, out_rows[r * DV_TILES + x]);
+        }
 }
 
 // A loop over tiles of outputs that holds the long code once, and what touches accumulators once a tile: they can only be
@@ -247,9 +384,26 @@ void multiply_values() {
     [[unroll]] for (uint x##_tile = 0u; x##_tile < DV_TILES; ++x##_tile) if (x##_tile == x)                            \
         [[unroll]] for (uint r = 0u; r < RM; ++r)
 
-// Tiles of outputs pass through the scores' tile, where each subgroup of a block has NN columns to itself.
-uint pass_at(uint r) {
-    return (first + r * MM) * S_STRIDE + member * (NN / 4u);
+// Tiles of outputs pass through the scores' tile, where each subgroup of a block has NN columns, or keys, to itself.
+void load_pass(out MATRIX_C tile, uint r) {
+    if (BY_KEY)
+        coopMatLoad(tile, s_tile, key_at(member * NN) + r * (MM / 4u), KEY_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+    else
+        coopMatLoad(tile, s_tile, s_row(first + r * MM) + member * (NN / 4u), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+}
+
+void store_pass(MATRIX_C tile, uint r) {
+    if (BY_KEY)
+        coopMatStore(tile, s_tile, key_at(member * NN) + r * (MM / 4u), KEY_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+    else
+        coopMatStore(tile, s_tile, s_row(first + r * MM) + member * (NN / 4u), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+}
+
+void put_pass(uint row, uint column, float x) {
+    if (BY_KEY)
+        s_tile[key_at(member * NN + column) + row / 4u][row % 4u] = x;
+    else
+        s_tile[s_row(first + row) + member * (NN / 4u) + column / 4u][column % 4u] = x;
 }
 
 void add_nonfinite_values(Grid g, uint first_row, uint v_head, int j0, int end) {
@@ -257,21 +411,43 @@ void add_nonfinite_values(Grid g, uint first_row, uint v_head, int j0, int end) 
     [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
         subgroup_sync();
         for (uint i = lane; i < ROWS * NN; i += SG) {
-            uint row = first + i / NN, n = i % NN, column = member * NN + n;
-            Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
-            s_tile[row * S_STRIDE + column / 4u][column % 4u] =
-                nonfinite_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end);
+            uint row = i / NN, n = i % NN;
+            Row r = row_of(g, min(first_row + first + row, row_count(g) - 1u));
+            put_pass(row, n, nonfinite_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end));
         }
         subgroup_sync();
         FOR_TILE(x) {
             MATRIX_C part;
-            coopMatLoad(part, s_tile, pass_at(r), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+            load_pass(part, r);
             out_rows[r * DV_TILES + x_tile] += part;
         }
     }
 }
 
 // ---- results ----------------------------------------------------------------------------------------------------------
+
+// A tile of outputs whose first vector of four channels is `vector`, a vector at a time.
+void store_vectors(Grid g, uint first_row, uint vector) {
+    for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
+        uint row = first + i / (NN / 4u), d = i % (NN / 4u);
+        if (is_row(g, first_row + row) && vector + d < DV4)
+            store_vector(g, row_query(g, first_row + row), vector + d, s_tile[s_row(row) + member * (NN / 4u) + d]);
+    }
+}
+
+// The same where columns lie one after the other: four channels of four rows at a time.
+void store_columns(Grid g, uint first_row, uint vector) {
+    for (uint i = lane; i < ROWS / 4u * (NN / 4u); i += SG) {
+        uint d = i / (ROWS / 4u), at = key_at(member * NN + d * 4u) + i % (ROWS / 4u);
+        mat4 rows = transpose(
+            mat4(s_tile[at], s_tile[at + KEY_STRIDE], s_tile[at + 2u * KEY_STRIDE], s_tile[at + 3u * KEY_STRIDE]));
+        [[unroll]] for (uint n = 0u; n < 4u; ++n) {
+            uint row = first_row + first + i % (ROWS / 4u) * 4u + n;
+            if (is_row(g, row) && vector + d < DV4)
+                store_vector(g, row_query(g, row), vector + d, rows[n]);
+        }
+    }
+}
 
 void store_rows(Grid g, uint first_row) {
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
@@ -287,25 +463,29 @@ void store_rows(Grid g, uint first_row) {
     block_sync();
     scale_outputs();
     [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
-        FOR_TILE(x)
-            coopMatStore(out_rows[r * DV_TILES + x_tile], s_tile, pass_at(r), S_STRIDE,
-                         gl_CooperativeMatrixLayoutRowMajor);
+        FOR_TILE(x) store_pass(out_rows[r * DV_TILES + x_tile], r);
         subgroup_sync();
-        for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
-            uint row = first + i / (NN / 4u), d = i % (NN / 4u), vector = (member * DV_TILES + x) * (NN / 4u) + d;
-            if (is_row(g, first_row + row) && vector < DV4)
-                store_vector(g, row_query(g, first_row + row), vector, s_tile[row * S_STRIDE + member * (NN / 4u) + d]);
-        }
+        if (BY_KEY)
+            store_columns(g, first_row, (member * DV_TILES + x) * (NN / 4u));
+        else
+            store_vectors(g, first_row, (member * DV_TILES + x) * (NN / 4u));
         subgroup_sync();
     }
 }
 
-void main() {
-    lane = gl_SubgroupInvocationID;
-    thread = gl_SubgroupID * SG + lane;
-    block = gl_SubgroupID / TC;
-    member = gl_SubgroupID % TC;
+// `zero` is 0, which compilers can't know: addresses that depend on it are computed again in each step. Otherwise they would be
+// computed once before the loop and take registers in all of it.
+void find_place(uint zero) {
+    uint subgroup = gl_SubgroupID + zero;
+    lane = gl_SubgroupInvocationID + zero;
+    thread = subgroup * SG + lane;
+    block = subgroup / TC;
+    member = subgroup % TC;
     first = block * ROWS;
+}
+
+void main() {
+    find_place(0u);
     nonfinite_step = -1;
     rescale_step[block].x = -1;
     Grid g = grid_position();
@@ -316,41 +496,56 @@ void main() {
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk ahead = walk_keys(g, first_row);
     int next = ahead.begin;
-    if (LOW_REGISTER == 0u)
+    if (!LEAN_STEPS)
         fetch_keys(g, k_head, next, ahead.end);
     while (next < ahead.end) {
         run = ahead;
         int j0 = next;
         bool full = is_full(j0);
-        if (LOW_REGISTER != 0u)
-            copy_keys(g, k_head, j0, run.end);
-        else
+        if (BY_KEY)
+            find_place(uint(j0) >> 31);
+        if (!LEAN_STEPS)
             stage_keys();
+        else if (full) // as constants: what masks, and what asks for each key, costs as much as the rest
+            copy_keys(g, k_head, j0, run.end, true);
+        else
+            copy_keys(g, k_head, j0, run.end, false);
         barrier();
-        if (LOW_REGISTER == 0u)
+        if (!LEAN_STEPS)
             fetch_values(g, v_head, j0, run.end);
-        multiply_keys();
+        if (BY_KEY)
+            multiply_keys_by_key();
+        else
+            multiply_keys();
         block_sync();
-        if (full) // as constants: what masks costs as much as the rest
+        if (full) {
             softmax_rows(g, first_row, j0, run.end, true);
-        else
+            if (LEAN_STEPS)
+                copy_values(g, v_head, j0, run.end, true);
+            else
+                stage_values(true, j0);
+        } else {
             softmax_rows(g, first_row, j0, run.end, false);
-        if (LOW_REGISTER != 0u)
-            copy_values(g, v_head, j0, run.end, full);
-        else if (full)
-            stage_values(true, j0);
-        else
-            stage_values(false, j0);
+            if (LEAN_STEPS)
+                copy_values(g, v_head, j0, run.end, false);
+            else
+                stage_values(false, j0);
+        }
         barrier();
         advance(ahead, next);
-        if (LOW_REGISTER == 0u)
+        if (!LEAN_STEPS)
             fetch_keys(g, k_head, next, ahead.end);
         if (rescale_step[block].x == j0)
             scale_outputs();
-        multiply_values();
+        if (BY_KEY)
+            multiply_values_by_key();
+        else
+            multiply_values();
         if (!full && nonfinite_step == j0)
             add_nonfinite_values(g, first_row, v_head, j0, run.end);
     }
+    if (BY_KEY)
+        find_place(uint(next) >> 31);
     // All of a block's subgroups are done with the scores' tile and the factors.
     barrier();
     store_rows(g, first_row);

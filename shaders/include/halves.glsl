@@ -9,12 +9,18 @@
 uvec2 element_words(vec4 x) {
     return uvec2(pack_pair(VKA_TYPE_BF16, x.xy), pack_pair(VKA_TYPE_BF16, x.zw));
 }
+#define ELEMENT_PAIR(x, y) (floatBitsToUint(float(x)) >> 16 | floatBitsToUint(float(y)) & 0xffff0000u)
+#define FIRST_ELEMENT(word) bfloat16_t(uintBitsToFloat((word) << 16))
+#define SECOND_ELEMENT(word) bfloat16_t(uintBitsToFloat((word) & 0xffff0000u))
 #else
 #define ELEMENT float16_t
 #define ELEMENT_TYPE VKA_TYPE_F16
 uvec2 element_words(vec4 x) {
     return uvec2(packHalf2x16(x.xy), packHalf2x16(x.zw));
 }
+#define ELEMENT_PAIR(x, y) packFloat2x16(f16vec2(x, y))
+#define FIRST_ELEMENT(word) unpackFloat2x16(word).x
+#define SECOND_ELEMENT(word) unpackFloat2x16(word).y
 #endif
 
 #if VKA_NEAREST_F16

@@ -46,13 +46,16 @@ uvec2 value_words(Grid g, uint head, int j, int end, uint d, bool inside) {
     return (inside || j < end) && has_vector(d, DV4, V_WIDTH) ? value_element_words(value_source(g, head, j), d) : uvec2(0u);
 }
 
-// Four channels of two values, one after the other. Neighbours have neighbouring keys, which is where they write.
+// Four channels of two values, one after the other.
+uvec4 pair_words(Grid g, uint head, int j, int end, uint d, bool inside) {
+    return uvec4(value_words(g, head, j, end, d, inside), value_words(g, head, j + 1, end, d, inside));
+}
+
+// Neighbours have neighbouring keys, which is where they write.
 uvec4 value_pair(Grid g, uint head, int j0, int end, uint i, bool inside) {
-    int j = j0 + int(i % V_PAIRS) * 2;
-    uint d = i / V_PAIRS;
     if (V_PAIRS * V_WIDTH % THREADS != 0u && i >= V_PAIRS * V_WIDTH)
         return uvec4(0u);
-    return uvec4(value_words(g, head, j, end, d, inside), value_words(g, head, j + 1, end, d, inside));
+    return pair_words(g, head, j0 + int(i % V_PAIRS) * 2, end, i / V_PAIRS, inside);
 }
 
 void put_key(uint i, uvec4 words) {
@@ -62,20 +65,22 @@ void put_key(uint i, uvec4 words) {
 
 // In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
 // them to rows that may not see them.
-void put_values(bool full, int j0, uint i, uvec4 words) {
+void put_pair(bool full, int j0, uint at, uvec4 words) {
     if (!full) {
         uvec4 kept = uvec4(drop_nonfinite(words.x), drop_nonfinite(words.y), drop_nonfinite(words.z), drop_nonfinite(words.w));
         if (kept != words)
             nonfinite_step = j0;
         words = kept;
     }
-    uint at = i / V_PAIRS * 4u * V_STRIDE + i % V_PAIRS;
-    if (V_PAIRS * V_WIDTH % THREADS == 0u || i < V_PAIRS * V_WIDTH) {
-        v_tile[at] = words.x & 0xffffu | words.z << 16;
-        v_tile[at + V_STRIDE] = words.x >> 16 | words.z & 0xffff0000u;
-        v_tile[at + 2u * V_STRIDE] = words.y & 0xffffu | words.w << 16;
-        v_tile[at + 3u * V_STRIDE] = words.y >> 16 | words.w & 0xffff0000u;
-    }
+    v_tile[at] = words.x & 0xffffu | words.z << 16;
+    v_tile[at + V_STRIDE] = words.x >> 16 | words.z & 0xffff0000u;
+    v_tile[at + 2u * V_STRIDE] = words.y & 0xffffu | words.w << 16;
+    v_tile[at + 3u * V_STRIDE] = words.y >> 16 | words.w & 0xffff0000u;
+}
+
+void put_values(bool full, int j0, uint i, uvec4 words) {
+    if (V_PAIRS * V_WIDTH % THREADS == 0u || i < V_PAIRS * V_WIDTH)
+        put_pair(full, j0, i / V_PAIRS * 4u * V_STRIDE + i % V_PAIRS, words);
 }
 
 // A step passes through registers, so that it is on its way while the one before is computed ...
@@ -105,15 +110,41 @@ void stage_values(bool full, int j0) {
     [[unroll]] for (uint n = 0u; n < V_PARTS; ++n) put_values(full, j0, n * THREADS + thread, v_ahead[n]);
 }
 
-// ... or goes straight to shared memory, where registers are few.
-void copy_keys(Grid g, uint head, int j0, int end) {
-    [[dont_unroll]] for (uint i = thread; i < BC * K_EIGHTS; i += THREADS)
-        put_key(i, key_words(g, head, j0, end, i, false));
+// ... or goes straight to shared memory, where registers are few. Full steps ask for no key whether it is there, and each
+// invocation keeps its channels, or its keys, where that comes out even: what differs from part to part is a multiple of a stride.
+void copy_keys(Grid g, uint head, int j0, int end, bool full) {
+    if (full && THREADS % K_EIGHTS == 0u && BC * K_EIGHTS % THREADS == 0u) {
+        uint row = thread / K_EIGHTS, at = row * K_STRIDE + thread % K_EIGHTS;
+        [[unroll]] for (uint n = 0u; n < K_PARTS; ++n)
+            k_tile[at + n * (THREADS / K_EIGHTS) * K_STRIDE] =
+                key_words(g, head, j0 + int(n * (THREADS / K_EIGHTS)), end, thread, true);
+    } else {
+        [[dont_unroll]] for (uint i = thread; i < BC * K_EIGHTS; i += THREADS)
+            put_key(i, key_words(g, head, j0, end, i, full));
+    }
+}
+
+// Four channels of four values: two words each of a channel's row.
+const uint V_QUADS = V_PAIRS / 2u;
+const uint V_QUAD_PARTS = (V_QUADS * V_WIDTH + THREADS - 1u) / THREADS;
+
+void copy_value_quad(Grid g, uint head, int j0, int end, uint quad, uint d, bool full) {
+    uint at = d * 4u * V_STRIDE + quad * 2u;
+    int j = j0 + int(quad) * 4;
+    uvec4 first_pair = pair_words(g, head, j, end, d, full), second_pair = pair_words(g, head, j + 2, end, d, full);
+    put_pair(full, j0, at, first_pair);
+    put_pair(full, j0, at + 1u, second_pair);
 }
 
 void copy_values(Grid g, uint head, int j0, int end, bool full) {
-    [[dont_unroll]] for (uint i = thread; i < V_PAIRS * V_WIDTH; i += THREADS)
-        put_values(full, j0, i, value_pair(g, head, j0, end, i, false));
+    if (full && THREADS % V_QUADS == 0u) {
+        [[unroll]] for (uint n = 0u; n < V_QUAD_PARTS; ++n)
+            if (V_QUADS * V_WIDTH % THREADS == 0u || n * THREADS + thread < V_QUADS * V_WIDTH)
+                copy_value_quad(g, head, j0, end, thread % V_QUADS, thread / V_QUADS + n * (THREADS / V_QUADS), true);
+    } else {
+        [[dont_unroll]] for (uint i = thread; i < V_QUADS * V_WIDTH; i += THREADS)
+            copy_value_quad(g, head, j0, end, i % V_QUADS, i / V_QUADS, full);
+    }
 }
 
 #endif

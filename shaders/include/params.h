@@ -62,8 +62,13 @@ VKA_END(vka_push);
 #define VKA_SPEC_TYPES      13 /* types of tensors, a field of four bits each: VKA_TYPE_* << 4 * VKA_ROLE_*       */
 #define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */
 #define VKA_SPEC_MAP        15 /* block map: log2 of its query tile + 256 * log2 of its key tile; 0: there is none */
-#define VKA_SPEC_LOW_REGISTER 16 /* matrices: 1 keeps in shared memory what else would wait in registers          */
+#define VKA_SPEC_LOW_REGISTER 16 /* matrices: what else would wait in registers, VKA_LEAN_*                    */
 #define VKA_SPEC_COUNT      17
+
+/* How kernels with matrices go about few registers: flags. */
+#define VKA_LEAN_STEPS         1u /* steps are copied to shared memory and do not wait in registers             */
+#define VKA_LEAN_QUERY_ROWS    2u /* attention: queries stay in shared memory, row by row                       */
+#define VKA_LEAN_BY_KEY        4u /*   .. as what each lane holds of an operand, and scores key by key           */
 
 /* Types as in vka_dtype; 0: absent. */
 #define VKA_TYPE_F32  1

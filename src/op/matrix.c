@@ -74,12 +74,11 @@ bool vka__matrix_compiles(const vka_device_caps *caps, uint32_t rows, uint32_t c
     return caps->type != VKA_DEVICE_CPU || rows * columns <= MAX_SOFTWARE_BLOCK;
 }
 
-/* Up to this much in a lane Intel's compiler was seen not to spill: a register holds 32 bytes for eight lanes, and 64
- * for sixteen. */
-bool vka__matrix_fits_few_registers(const vka_device_caps *caps, const vka_matrix_shape *shape,
-                                    const vka__matrix_block *block, uint32_t columns) {
-    uint32_t width = vka__matrix_width(caps), subgroups = block->subgroups;
-    return block->rows * vka__round_up(columns, shape->n * subgroups) <= 2 * width * width * subgroups;
+/* A subgroup of dg2's has 4 KiB of registers, one of Xe2's twice as much, and there loads add constants to addresses, which else wait in
+ * registers of their own. Beside these sums there are operands, and products have other registers than the sums they begin with. */
+bool vka__matrix_fits_few_registers(const vka_device_caps *caps, uint32_t floats) {
+    uint32_t width = vka__matrix_width(caps);
+    return floats <= (width < 16 ? 40 : 48) * width;
 }
 
 /* ---- matrices of any size --------------------------------------------------------------------------------------- */

@@ -3,11 +3,12 @@
 #include "ops/attention/paths.h"
 #include "op/matrix.h"
 
-/* Workgroups, best first: blocks of rows, keys of a step. Four blocks share what is staged; 32 keys keep a workgroup's
+/* Workgroups, best first: blocks of rows, keys of a step. Up to 64 rows share what is staged; 32 keys keep a workgroup's
  * shared memory small enough for several of them on one core. The last ones are only measured. */
-static const uint32_t groups[][2] = {{4, 32}, {2, 32}, {1, 32}, {4, 16}, {2, 16}, {1, 16}, {8, 32}, {4, 64}, {2, 64}};
+static const uint32_t groups[][2] = {{8, 32}, {4, 32}, {2, 32}, {1, 32}, {8, 16}, {4, 16}, {2, 16}, {1, 16}, {4, 64}, {2, 64}};
 #define GROUPS   (sizeof groups / sizeof *groups)
-#define DEFAULTS 6
+#define DEFAULTS 8
+#define MAX_ROWS 64
 
 /* Blocks that are measured: rows, subgroups that share them. */
 static const uint32_t blocks[][2] = {{16, 1}, {16, 2}, {32, 1}, {32, 2}, {8, 1}, {8, 2},
@@ -35,19 +36,38 @@ static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_pro
     return t->rm * shape_of(caps, p)->m;
 }
 
-/* Do queries stay in shared memory, and steps wait there? Looking keys of lists up takes registers, too: NVK would
- * spill. */
-static bool is_lean(const vka_device_caps *caps, const vka__attention_problem *p) {
-    return vka__has_few_registers(caps) || (p->key_lists.present && p->q.shape[3] > 64);
+/* Can scores lie key by key? A lane takes two or four rows of some pairs of keys. */
+static bool can_lie_by_key(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    uint32_t width = vka__matrix_width(caps), soft_rows = block_rows(caps, p, t) / t->tc; /* of a subgroup */
+    uint32_t step = soft_rows < 4 ? 1 : soft_rows / 4;                                    /* lanes that have other rows */
+    return soft_rows >= 2 && step <= width && t->bc >= 2 * (width / step);
+}
+
+/* VKA_LEAN_*. Software drivers go the way of devices with few registers where subgroups share rows, so that tests run it. Looking
+ * keys of lists up takes registers, too: NVK would spill. */
+static uint32_t lean_flags(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
+    bool software = caps->type == VKA_DEVICE_CPU && t->tc > 1;
+    if ((vka__has_few_registers(caps) || software) && can_lie_by_key(caps, p, t))
+        return VKA_LEAN_STEPS | VKA_LEAN_BY_KEY;
+    return p->key_lists.present && p->q.shape[3] > 64 ? VKA_LEAN_STEPS | VKA_LEAN_QUERY_ROWS : 0;
 }
 
 /* Bytes of shared memory that coopmat.comp declares. */
 static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     const vka_matrix_shape *s = shape_of(caps, p);
-    uint32_t k_bytes = 2 * vka__round_up(p->q.shape[3], s->k) + 16; /* of a row */
-    uint32_t v_bytes = 2 * t->bc + 16, channels = vka__round_up(p->v.shape[3], s->n * t->tc);
-    return t->bc * k_bytes + channels * v_bytes + t->br * (4 * t->bc + 16 + 4) + 16 * (t->br / block_rows(caps, p, t)) +
-           16 + vka__list_bytes(p) + (is_lean(caps, p) ? t->br * k_bytes : 16);
+    uint32_t lean = lean_flags(caps, p, t), rows = block_rows(caps, p, t), block_count = t->br / rows;
+    uint32_t channels = vka__round_up(p->q.shape[3], s->k), k_bytes = 2 * channels + 16; /* of a row */
+    uint32_t v_bytes = 2 * t->bc + 16, columns = vka__round_up(p->v.shape[3], s->n * t->tc);
+    uint32_t scores = t->br * (4 * t->bc + 16), weights = 16, queries = 16;
+    if (lean & VKA_LEAN_BY_KEY) {
+        uint32_t by_key = block_count * (t->bc * (4 * rows + (rows > 8 ? 16 : 0)) + 16 * (t->bc / s->n));
+        scores = by_key > scores ? by_key : scores;
+        weights = t->br * 2 * t->bc;
+        queries = t->br * 2 * channels;
+    }
+    uint32_t query_rows = lean & VKA_LEAN_QUERY_ROWS ? t->br * k_bytes : 16;
+    return t->bc * k_bytes + columns * v_bytes + scores + weights + 4 * t->br + 16 * block_count + 16 + queries + query_rows +
+           vka__list_bytes(p);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
@@ -73,18 +93,19 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
         return false;
     uint32_t soft_rows = rows / t->tc; /* of a subgroup, whose lanes take four scores at least each */
     uint32_t lanes = soft_rows < width ? width / soft_rows : 1;
+    if (vka__has_few_registers(caps) ? !can_lie_by_key(caps, p, t) : t->bc < 4 * lanes)
+        return false;
     return t->br / rows * t->tc * width <= caps->max_invocations && t->bc % (s->n * t->tc) == 0 && t->bc % s->k == 0 &&
-           t->bc >= rows && t->bc >= 4 * lanes && shared_bytes(caps, p, t) <= caps->shared_bytes;
+           t->bc >= rows && shared_bytes(caps, p, t) <= caps->shared_bytes;
 }
 
-/* Where registers are few, q stays in shared memory, and more subgroups share a block. Up to this head dimension
- * Intel's compiler was seen not to spill. */
-#define MAX_LOW_REGISTER_DIM       128
-#define MAX_LOW_REGISTER_SUBGROUPS 8
+/* Up to this head dimension Intel's compiler was seen not to spill. */
+#define MAX_LOW_REGISTER_DIM 128
 
+/* Accumulators are a subgroup's part of the outputs, and of a step's scores. */
 static bool is_low_register(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
-    const vka__matrix_block block = {block_rows(caps, p, t), t->tc};
-    return vka__matrix_fits_few_registers(caps, shape_of(caps, p), &block, p->v.shape[3]) &&
+    uint32_t columns = vka__round_up(p->v.shape[3], shape_of(caps, p)->n * t->tc) + t->bc;
+    return vka__matrix_fits_few_registers(caps, block_rows(caps, p, t) * columns / t->tc) &&
            p->q.shape[3] <= MAX_LOW_REGISTER_DIM;
 }
 
@@ -100,6 +121,8 @@ static bool choose_group(const vka_device_caps *caps, const vka__attention_probl
     bool found = false;
     for (uint32_t i = 0; i < count; ++i) {
         vka__tile t = {groups[i][0] * block.rows, groups[i][1], block.rows / shape_of(caps, p)->m, block.subgroups};
+        if (t.br > MAX_ROWS)
+            continue;
         bool smaller = found && t.bc == tile->bc && t.br >= all && t.br < tile->br;
         if ((!found || smaller) && fits(caps, p, &t)) {
             *tile = t;
@@ -109,17 +132,15 @@ static bool choose_group(const vka_device_caps *caps, const vka__attention_probl
     return found;
 }
 
-/* One product's rows a block; the fewest subgroups that need few registers, or if none do, the most. */
+/* The first block whose sums fit few registers: two products' rows, which share what they load, or one's and more subgroups. */
 static bool choose_low_register(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
-    bool found = false;
-    vka__tile t;
-    for (uint32_t subgroups = 1; subgroups <= MAX_LOW_REGISTER_SUBGROUPS; subgroups *= 2)
-        if (!(found && is_low_register(caps, p, tile)) &&
-            choose_group(caps, p, GROUPS, (vka__matrix_block){shape_of(caps, p)->m, subgroups}, &t)) {
-            *tile = t;
-            found = true;
-        }
-    return found;
+    static const uint32_t lean_blocks[][2] = {{2, 1}, {2, 2}, {1, 1}, {1, 2}, {1, 4}};
+    for (uint32_t i = 0; i < sizeof lean_blocks / sizeof *lean_blocks; ++i) {
+        vka__matrix_block block = {lean_blocks[i][0] * shape_of(caps, p)->m, lean_blocks[i][1]};
+        if (choose_group(caps, p, DEFAULTS, block, tile) && is_low_register(caps, p, tile))
+            return true;
+    }
+    return false;
 }
 
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
@@ -147,7 +168,7 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     spec[VKA_SPEC_M] = s->m;
     spec[VKA_SPEC_N] = s->n;
     spec[VKA_SPEC_K] = s->k;
-    spec[VKA_SPEC_LOW_REGISTER] = is_lean(caps, p);
+    spec[VKA_SPEC_LOW_REGISTER] = lean_flags(caps, p, tile);
 }
 
 const vka__attention_path vka__path_coopmat = {
