@@ -28,7 +28,8 @@ vka__matrix_block vka__matrix_choose_block(const vka_device_caps *caps, const vk
 /* Does the code of such a block fit the memory of the driver that compiles it? `columns`: accumulators' and operands'
  * of one subgroup. */
 bool vka__matrix_compiles(const vka_device_caps *caps, uint32_t rows, uint32_t columns);
-/* Where registers are few: do a subgroup's accumulators, of so many floats, fit them, with operands in shared memory? */
+/* Where registers are few: do a subgroup's accumulators, of so many floats, fit them, with operands in shared memory?
+ */
 bool vka__matrix_fits_few_registers(const vka_device_caps *caps, uint32_t floats);
 
 /* ---- matrices of any size (VK_NV_cooperative_matrix2) ---------------------------------------------------------- */

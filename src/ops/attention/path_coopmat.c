@@ -3,9 +3,10 @@
 #include "ops/attention/paths.h"
 #include "op/matrix.h"
 
-/* Workgroups, best first: blocks of rows, keys of a step. Up to 64 rows share what is staged; 32 keys keep a workgroup's
- * shared memory small enough for several of them on one core. The last ones are only measured. */
-static const uint32_t groups[][2] = {{8, 32}, {4, 32}, {2, 32}, {1, 32}, {8, 16}, {4, 16}, {2, 16}, {1, 16}, {4, 64}, {2, 64}};
+/* Workgroups, best first: blocks of rows, keys of a step. Up to 64 rows share what is staged; 32 keys keep a
+ * workgroup's shared memory small enough for several of them on one core. The last ones are only measured. */
+static const uint32_t groups[][2] = {{8, 32}, {4, 32}, {2, 32}, {1, 32}, {8, 16},
+                                     {4, 16}, {2, 16}, {1, 16}, {4, 64}, {2, 64}};
 #define GROUPS   (sizeof groups / sizeof *groups)
 #define DEFAULTS 8
 #define MAX_ROWS 64
@@ -39,12 +40,12 @@ static uint32_t block_rows(const vka_device_caps *caps, const vka__attention_pro
 /* Can scores lie key by key? A lane takes two or four rows of some pairs of keys. */
 static bool can_lie_by_key(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     uint32_t width = vka__matrix_width(caps), soft_rows = block_rows(caps, p, t) / t->tc; /* of a subgroup */
-    uint32_t step = soft_rows < 4 ? 1 : soft_rows / 4;                                    /* lanes that have other rows */
+    uint32_t step = soft_rows < 4 ? 1 : soft_rows / 4; /* lanes that have other rows */
     return soft_rows >= 2 && step <= width && t->bc >= 2 * (width / step);
 }
 
-/* VKA_LEAN_*. Software drivers go the way of devices with few registers where subgroups share rows, so that tests run it. Looking
- * keys of lists up takes registers, too: NVK would spill. */
+/* VKA_LEAN_*. Software drivers go the way of devices with few registers where subgroups share rows, so that tests run
+ * it. Looking keys of lists up takes registers, too: NVK would spill. */
 static uint32_t lean_flags(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     bool software = caps->type == VKA_DEVICE_CPU && t->tc > 1;
     if ((vka__has_few_registers(caps) || software) && can_lie_by_key(caps, p, t))
@@ -66,8 +67,8 @@ static uint32_t shared_bytes(const vka_device_caps *caps, const vka__attention_p
         queries = t->br * 2 * channels;
     }
     uint32_t query_rows = lean & VKA_LEAN_QUERY_ROWS ? t->br * k_bytes : 16;
-    return t->bc * k_bytes + columns * v_bytes + scores + weights + 4 * t->br + 16 * block_count + 16 + queries + query_rows +
-           vka__list_bytes(p);
+    return t->bc * k_bytes + columns * v_bytes + scores + weights + 4 * t->br + 16 * block_count + 16 + queries +
+           query_rows + vka__list_bytes(p);
 }
 
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
@@ -132,7 +133,8 @@ static bool choose_group(const vka_device_caps *caps, const vka__attention_probl
     return found;
 }
 
-/* The first block whose sums fit few registers: two products' rows, which share what they load, or one's and more subgroups. */
+/* The first block whose sums fit few registers: two products' rows, which share what they load, or one's and more
+ * subgroups. */
 static bool choose_low_register(const vka_device_caps *caps, const vka__attention_problem *p, vka__tile *tile) {
     static const uint32_t lean_blocks[][2] = {{2, 1}, {2, 2}, {1, 1}, {1, 2}, {1, 4}};
     for (uint32_t i = 0; i < sizeof lean_blocks / sizeof *lean_blocks; ++i) {
