@@ -26,6 +26,7 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
+const uint THREADS = BR / RM * TC;
 const uint CN = BC / TC;
 const uint DV_CHUNKS = (DV4 + TC - 1u) / TC;
 const uint KV_STRIDE = TC + 1u;
@@ -39,6 +40,16 @@ float row_max[RM], row_sum[RM];
 Row row_info[RM];
 
 uint tr, tc; // row group, and place within it
+
+// The workgroup's invocations share `count` items: number n of this invocation is item i. Nothing is asked where they come out even.
+#define FOR_EACH_SHARED(i, count)                                                                                      \
+    for (uint i = gl_LocalInvocationIndex, n = 0u; n < ((count) + THREADS - 1u) / THREADS; i += THREADS, ++n)          \
+        if ((count) % THREADS == 0u || i < (count))
+
+// Is there a vector d of a row of `size`, whose chunks have `width` each? Most often that is known beforehand.
+bool has_vector(uint d, uint size, uint width) {
+    return size % width == 0u || d < size;
+}
 
 const float UNSEEN = -1.0; // the weight of a key that its row may not see
 
@@ -84,8 +95,11 @@ void find_maxima(Grid g, int j0, int end, bool full) {
     }
 }
 
-// Scores to probabilities in shared memory; state and outputs move to the new maximum.
+// Scores to probabilities in shared memory; state and outputs move to the new maximum. Outputs do so last and all together: one
+// branch around that many multiplications stays a branch, which steps without a new maximum do not enter.
 void weigh_scores(Grid g, int j0, bool full) {
+    float rescales[RM];
+    bool raised = false;
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = tr * RM + r;
         float maximum = row_max[r];
@@ -103,9 +117,12 @@ void weigh_scores(Grid g, int j0, bool full) {
             weights[n] = seen ? weight : UNSEEN;
         }
         put_weights(row, weights, full);
-        if (rescale != 1.0)
-            [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescale;
+        rescales[r] = rescale;
+        raised = raised || rescale != 1.0;
     }
+    if (raised)
+        [[unroll]] for (uint r = 0u; r < RM; ++r)
+            [[unroll]] for (uint x = 0u; x < DV_CHUNKS; ++x) out_rows[r * DV_CHUNKS + x] *= rescales[r];
 }
 
 void online_softmax_step(Grid g, int j0, int end, bool full) {

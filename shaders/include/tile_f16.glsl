@@ -29,13 +29,13 @@ void stage_queries(Grid g, uint first_row) {
 }
 
 void stage_keys(Grid g, uint head, int j0, int end, uint chunk) {
-    for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
+    FOR_EACH_SHARED(i, BC * TC) {
         uint c = i / TC, d = (chunk * TC + i % TC) * 2u;
         uvec4 x = uvec4(0u);
-        if (j0 + int(c) < end && d < D4) {
+        if (j0 + int(c) < end && has_vector(d, D4, 2u * TC)) {
             Source from = key_source(g, head, j0 + int(c));
             x.xy = key_element_words(from, d);
-            if (d + 1u < D4)
+            if (has_vector(d + 1u, D4, 2u * TC))
                 x.zw = key_element_words(from, d + 1u);
         }
         kv_tile[c * KV_STRIDE + i % TC] = x;
@@ -68,11 +68,11 @@ void put_weights(uint row, float weights[CN], bool full) {
 }
 
 uvec2 staged_value(Grid g, uint head, int j, int end, uint d) {
-    return j < end && d < DV4 ? value_element_words(value_source(g, head, j), d) : uvec2(0u);
+    return j < end && has_vector(d, DV4, TC) ? value_element_words(value_source(g, head, j), d) : uvec2(0u);
 }
 
 void stage_values(Grid g, uint head, int j0, int end, uint chunk) {
-    for (uint i = gl_LocalInvocationIndex; i < BC / 2u * TC; i += gl_WorkGroupSize.x) {
+    FOR_EACH_SHARED(i, BC / 2u * TC) {
         uint pair = i / TC, d = chunk * TC + i % TC;
         int j = j0 + int(pair / TC * 2u * TC + pair % TC);
         uvec2 a = staged_value(g, head, j, end, d), b = staged_value(g, head, j + int(TC), end, d);

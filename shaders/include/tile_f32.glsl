@@ -23,10 +23,10 @@ void stage_queries(Grid g, uint first_row) {
 
 // Keys j0 .. of a step, channels of a chunk; 0 beyond the last key and the last channel.
 void stage_keys(Grid g, uint head, int j0, int end, uint chunk) {
-    for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
+    FOR_EACH_SHARED(i, BC * TC) {
         uint c = i / TC, d = chunk * TC + i % TC;
         vec4 x = vec4(0.0);
-        if (j0 + int(c) < end && d < D4)
+        if (j0 + int(c) < end && has_vector(d, D4, TC))
             x = key_vector4(key_source(g, head, j0 + int(c)), d);
         kv_tile[c * KV_STRIDE + i % TC] = x;
     }
@@ -53,10 +53,10 @@ void put_weights(uint row, float weights[CN], bool full) {
 }
 
 void stage_values(Grid g, uint head, int j0, int end, uint chunk) {
-    for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
+    FOR_EACH_SHARED(i, BC * TC) {
         uint c = i / TC, d = chunk * TC + i % TC;
         vec4 x = vec4(0.0);
-        if (j0 + int(c) < end && d < DV4)
+        if (j0 + int(c) < end && has_vector(d, DV4, TC))
             x = value_vector4(value_source(g, head, j0 + int(c)), d);
         kv_tile[c * KV_STRIDE + i % TC] = x;
     }
