@@ -76,10 +76,10 @@ bool vka__matrix_compiles(const vka_device_caps *caps, uint32_t rows, uint32_t c
 
 /* A subgroup of dg2's has 4 KiB of registers, one of Xe2's twice as much, and there loads add constants to addresses,
  * which else wait in registers of their own. Beside these sums there are operands, and products have other registers
- * than the sums they begin with. */
-bool vka__matrix_fits_few_registers(const vka_device_caps *caps, uint32_t floats) {
+ * than the sums they begin with; on dg2 what masks scores was seen to take the rest. */
+bool vka__matrix_fits_few_registers(const vka_device_caps *caps, uint32_t floats, bool plain) {
     uint32_t width = vka__matrix_width(caps);
-    return floats <= (width < 16 ? 40 : 48) * width;
+    return floats <= (width < 16 && !plain ? 40 : 48) * width;
 }
 
 /* ---- matrices of any size --------------------------------------------------------------------------------------- */

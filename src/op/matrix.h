@@ -29,8 +29,8 @@ vka__matrix_block vka__matrix_choose_block(const vka_device_caps *caps, const vk
  * of one subgroup. */
 bool vka__matrix_compiles(const vka_device_caps *caps, uint32_t rows, uint32_t columns);
 /* Where registers are few: do a subgroup's accumulators, of so many floats, fit them, with operands in shared memory?
- */
-bool vka__matrix_fits_few_registers(const vka_device_caps *caps, uint32_t floats);
+ * `plain`: nothing masks, adds to or looks up what is multiplied. */
+bool vka__matrix_fits_few_registers(const vka_device_caps *caps, uint32_t floats, bool plain);
 
 /* ---- matrices of any size (VK_NV_cooperative_matrix2) ---------------------------------------------------------- */
 

@@ -103,10 +103,17 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
 /* Up to this head dimension Intel's compiler was seen not to spill. */
 #define MAX_LOW_REGISTER_DIM 128
 
+/* Do all queries see all keys, with nothing added to scores and nothing converted or looked up? */
+static bool is_plain(const vka__attention_problem *p) {
+    bool biased = p->mask.present || p->relative.present || p->alibi.present || p->map.present;
+    bool looked_up = p->permutation.present || p->pages.present || p->key_lists.present || p->device_lengths;
+    return !p->options && !p->band && !biased && !looked_up && p->k.dtype == p->q.dtype && p->v.dtype == p->q.dtype;
+}
+
 /* Accumulators are a subgroup's part of the outputs, and of a step's scores. */
 static bool is_low_register(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *t) {
     uint32_t columns = vka__round_up(p->v.shape[3], shape_of(caps, p)->n * t->tc) + t->bc;
-    return vka__matrix_fits_few_registers(caps, block_rows(caps, p, t) * columns / t->tc) &&
+    return vka__matrix_fits_few_registers(caps, block_rows(caps, p, t) * columns / t->tc, is_plain(p)) &&
            p->q.shape[3] <= MAX_LOW_REGISTER_DIM;
 }
 
