@@ -1,8 +1,8 @@
 #version 450
 // Attention of few query rows over many keys (Flash-Decoding, Dao 2023), in the registers of one subgroup.
 //
-// Tiling: a workgroup is one subgroup and owns BR = RM rows. TC lanes share a key: lane l owns the vectors l % TC + TC i
-// of q, k, v and out, so that memory is read in whole lines and each element once, for all rows. The SG / TC teams of TC
+// Tiling: a workgroup is one subgroup and owns BR = RM rows. TC lanes share a key: lane l owns every TC-th vector, or
+// pair of vectors, of q, k, v and out, so that memory is read in whole lines and each element once, for all rows. The SG / TC teams of TC
 // lanes take neighbouring keys, each with a softmax state of its own; they are merged at the end. No shared memory, no
 // barriers.
 // SPDX-License-Identifier: MIT
@@ -29,13 +29,27 @@ Row row_info[RM];
 int winner[RM]; // of hard attention: the key that has all
 uint lane, team; // place among the lanes of a key; which of the keys
 
+// The vector that is a lane's part i of `parts`. Narrower elements than floats go by two vectors side by side where that comes out
+// even: halves are then loaded by 16 bytes.
+uint place_of(uint i, uint parts, uint type) {
+    return type != VKA_TYPE_F32 && parts % 2u == 0u ? (i / 2u * TC + lane) * 2u + i % 2u : i * TC + lane;
+}
+
+uint key_place(uint i) {
+    return place_of(i, D_PARTS, K_TYPE);
+}
+
+uint value_place(uint i) {
+    return place_of(i, DV_PARTS, V_TYPE);
+}
+
 vec4 key_part(Source from, uint i) {
-    uint d = i * TC + lane;
+    uint d = key_place(i);
     return D4 % TC == 0u || d < D4 ? key_vector4(from, d) : vec4(0.0);
 }
 
 vec4 value_part(Source from, uint i) {
-    uint d = i * TC + lane;
+    uint d = value_place(i);
     return DV4 % TC == 0u || d < DV4 ? value_vector4(from, d) : vec4(0.0);
 }
 
@@ -52,7 +66,7 @@ void prepare_row(uint r) {
         squares = dot_add(q_rows[r * D_PARTS + i], q_rows[r * D_PARTS + i], squares);
     float factor = COSINE ? inverse_norm(team_sum(squares)) * cosine_scale(head) : 1.0;
     [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) {
-        uint d = i * TC + lane;
+        uint d = key_place(i);
         if (COSINE)
             q_rows[r * D_PARTS + i] *= factor;
         if (RELATIVE_KEYS && d < D4) {
@@ -66,8 +80,8 @@ void prepare_row(uint r) {
 float relative_part(Grid g, uint r, int key, float sum) {
     uint at = relative_key_at(g, row_info[r], key);
     [[unroll]] for (uint i = 0u; i < D_PARTS; ++i)
-        if (i * TC + lane < D4)
-            sum = dot_add(position_rows[r * D_PARTS + i], relative_key4(at, i * TC + lane), sum);
+        if (key_place(i) < D4)
+            sum = dot_add(position_rows[r * D_PARTS + i], relative_key4(at, key_place(i)), sum);
     return sum;
 }
 #endif
@@ -76,7 +90,7 @@ void load_queries(Grid g, uint first_row) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = min(first_row + r, row_count(g) - 1u), at = query_at(g, row_query(g, row));
         [[unroll]] for (uint i = 0u; i < D_PARTS; ++i) {
-            uint d = i * TC + lane;
+            uint d = key_place(i);
             q_rows[r * D_PARTS + i] = vec4(0.0);
             if (d < D4)
                 q_rows[r * D_PARTS + i] = q_row4(at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
@@ -237,8 +251,8 @@ void store_rows(Grid g, uint first_row) {
             continue;
         uvec2 query = row_query(g, first_row + r);
         [[dont_unroll]] for (uint i = 0u; i < DV_PARTS; ++i)
-            if (i * TC + lane < DV4)
-                store_vector(g, query, i * TC + lane, final_rows[r * DV_PARTS + i]);
+            if (value_place(i) < DV4)
+                store_vector(g, query, value_place(i), final_rows[r * DV_PARTS + i]);
         if (lane == 0u)
             store_state(g, query, final_state[r]);
     }

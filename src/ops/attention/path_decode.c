@@ -5,6 +5,9 @@
 /* Keys of a step, for each team of lanes. */
 static const uint32_t steps[] = {4, 2, 8, 1};
 
+/* Rows of heads that share keys are packed up to so many. */
+#define PACK_ROWS 32
+
 /* Rows of a subgroup at most: each costs every lane the arithmetic of its whole key. */
 #define MAX_ROWS 8
 
@@ -15,9 +18,15 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
     return NULL;
 }
 
+/* Of few rows, lanes take two vectors of each key where elements are narrower than floats: halves are loaded by 16
+ * bytes, and a sum over half as many lanes serves twice the keys. More rows have no registers for that. */
+#define MAX_PAIRED_ROWS 6
+
 static uint32_t lanes_of_a_key(const vka_device_caps *caps, const vka__attention_problem *p) {
+    bool paired =
+        p->k.dtype != VKA_F32 && p->v.dtype != VKA_F32 && vka__rows_with_keys(p, PACK_ROWS) <= MAX_PAIRED_ROWS;
     uint32_t lanes = 1, dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), width = vka__subgroup_width(caps);
-    while (lanes < width && lanes * 4 < dim)
+    while (lanes < width && lanes * (paired ? 8 : 4) < dim)
         lanes *= 2;
     return lanes;
 }
@@ -29,14 +38,14 @@ static uint32_t row_vectors(const vka__attention_problem *p, uint32_t lanes) {
 
 static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile) {
     (void)caps, (void)p, (void)tile;
-    return 32;
+    return PACK_ROWS;
 }
 
 /* As many rows as there are, or equal parts of them that leave room for the keys and values of a step. */
 static uint32_t rows_of(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t lanes) {
     uint32_t room = caps->type == VKA_DEVICE_CPU ? 64 : 24;
     uint32_t most = vka__min_u32(MAX_ROWS, vka__max_u32(1, room / row_vectors(p, lanes)));
-    uint32_t rows = vka__rows_with_keys(p, pack_rows(caps, p, NULL));
+    uint32_t rows = vka__rows_with_keys(p, PACK_ROWS);
     return vka__div_up(rows, vka__div_up(rows, most));
 }
 
