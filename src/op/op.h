@@ -131,6 +131,7 @@ struct vka__call {
     bool describes; /* tensors need no buffers: their shapes are enough for what is asked */
     uint32_t bound; /* letters that have a size, as bits */
     uint32_t letter[26];
+    const vka__arg *letter_from[26];        /* the tensor that gave it its size; NULL: none did */
     uint32_t lead_rank, lead[VKA_MAX_RANK]; /* what "..." stands for; rank VKA__NONE: nothing yet */
     double number[VKA__MAX_NUMBERS];        /* as applied: `fallback` for 0 */
 

@@ -64,11 +64,16 @@ static vka_status fail_rank(const vka__call *c, const vka__arg *a, uint32_t rank
 
 static vka_status fail_size(const vka__call *c, const vka__arg *a, uint32_t dim, uint32_t have, const dimension *d,
                             uint32_t want) {
-    char text[48], name[16] = "";
-    if (d && d->letter)
+    char text[48], name[16] = "", like[48] = "";
+    if (d && d->letter) {
+        const vka__arg *from = c->letter_from[d->letter - 'A'];
         snprintf(name, sizeof name, "%c = ", d->letter);
-    return vka__call_fail(c, VKA_INVALID, a->name, "shape[%u] is %u, but must be %s%s%u: its shape is [%s]", dim, have,
-                          d && d->or_one ? "1 or " : "", name, want, with_commas(a->shape, text, sizeof text));
+        if (from)
+            snprintf(like, sizeof like, ", as in %s", from->name);
+    }
+    return vka__call_fail(c, VKA_INVALID, a->name, "shape[%u] is %u, but must be %s%s%u%s: its shape is [%s]", dim,
+                          have, d && d->or_one ? "1 or " : "", name, want, like,
+                          with_commas(a->shape, text, sizeof text));
 }
 
 /* Dimensions of "...": `count` of them. */
@@ -98,6 +103,7 @@ static vka_status match_dimension(vka__call *c, const vka__arg *a, uint32_t dim,
                 return vka__call_fail(c, VKA_INVALID, a->name, "shape[%u] is %u, but must be %u .. %u", dim, size,
                                       l->least, l->most);
         vka__call_bind_letter(c, d->letter, size);
+        c->letter_from[d->letter - 'A'] = a;
     }
     uint32_t want = vka__call_letter(c, d->letter);
     return size == want ? VKA_OK : fail_size(c, a, dim, size, d, want);

@@ -249,9 +249,11 @@ static vka_status check_key_lists(const vka__call *c) {
 static vka_status check_scales(const vka__call *c) {
     for (uint32_t i = 0; i < 2; ++i) {
         uint32_t scale = VKA__ATTENTION_K_SCALE + i;
-        if ((c->view[VKA__ATTENTION_K + i].dtype == VKA_I8) != vka__call_has(c, scale))
-            return vka__call_fail(c, VKA_INVALID, c->op->args[scale].name,
-                                  "goes with a tensor of VKA_I8, and only with one");
+        bool scaled = c->view[VKA__ATTENTION_K + i].dtype == VKA_I8;
+        if (scaled != vka__call_has(c, scale))
+            return vka__call_fail(c, VKA_INVALID, c->op->args[scale].name, "%s, as %s %s VKA_I8",
+                                  scaled ? "is required" : "must be absent", c->op->args[VKA__ATTENTION_K + i].name,
+                                  scaled ? "is" : "is not");
     }
     return VKA_OK;
 }
