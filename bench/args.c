@@ -247,6 +247,9 @@ static void add_owner(char *rule, size_t size, const char *name) {
 }
 
 static bool foreign(const args_given *g, args_id id) {
+    if (id == ARG_SUITE && g->text[ARG_OP]) {
+        return bench_args_refuse(g, id, "excludes --op, which measures one shape");
+    }
     static const struct {
         uint32_t where;
         const char *name;

@@ -146,8 +146,10 @@ void bench_args_join_paths(const bench_operation *op, const char *last, char *te
 }
 
 /* What follows a help text that ends with operations, in static memory. */
+#define OPERATIONS_SIZE 2048
+
 static const char *operations_text(args_id id) {
-    static char text[BENCH_SUGGEST_SIZE];
+    static char text[OPERATIONS_SIZE];
     char paths[128];
     text[0] = '\0';
     if (id == ARG_OP) {
@@ -165,7 +167,7 @@ static const char *operations_text(args_id id) {
 
 /* Where an option means something else to some commands, or names operations. */
 static const char *help_text(const args_option *o, uint32_t command) {
-    static char text[BENCH_SUGGEST_SIZE + 80];
+    static char text[OPERATIONS_SIZE + 80];
     bool tune = command == ARGS_TUNE;
     if (o == &bench_args_options[ARG_SECONDS] && !(command & ARGS_RUN)) {
         return tune                    ? "time for everything [120]"
@@ -206,10 +208,10 @@ static void print_options(FILE *file, const char *heading, uint32_t mask, uint32
 /* The options under "the shape of one layer norm, with --op layer_norm:". */
 static void print_shape(FILE *file, bench_shape shape) {
     const char *titles[BENCH_OPS], *names[BENCH_OPS];
-    char heading[2 * BENCH_SUGGEST_SIZE + 40], title[BENCH_SUGGEST_SIZE], name[BENCH_SUGGEST_SIZE];
+    char heading[2 * OPERATIONS_SIZE + 40], title[OPERATIONS_SIZE], name[OPERATIONS_SIZE];
     size_t count = 0;
     for (bench_op op = 1; op < BENCH_OPS; op++) {
-        if (bench_operation_of(op)->shape == shape) {
+        if (bench_operation_of(op)->shape & shape) {
             titles[count] = bench_operation_of(op)->title;
             names[count++] = bench_operation_of(op)->name;
         }

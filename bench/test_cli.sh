@@ -118,7 +118,9 @@ refuse '\-\-residual: is only for --op layer_norm' run --op attention --residual
 refuse '\-\-causal: is only for --op attention' run --op layer_norm --causal
 refuse '\-\-splits 2: is only for suites, --op attention' run --op layer_norm --splits 2
 refuse '\-\-heads 2: is only for --op attention' run --heads 2
-refuse '\-\-suite quick: is only for suites' run --op attention --suite quick
+refuse '\-\-suite quick: excludes --op' run --op attention --suite quick
+refuse '\-\-residual: is only for --op layer_norm, --op rms_norm' run --op map --residual
+refuse 'head dimensions are at most 576' run --op attention --head-dim 577
 refuse '\-\-all: is only for suites' run --op attention --all
 refuse '\-\-n 5: is only for patterns' run --n 5
 refuse '\-\-pattern causal: is only for patterns' tune --pattern causal
@@ -204,8 +206,8 @@ expect 0 '^bf16 H2 Nq33 Nk65 D8 causal' run $tiny --dtype bf16
 expect 0 'geometric mean of A / B 1.000' compare "$work/a.json" "$work/a.json"
 expect 1 "can't be written" run $tiny --json "$work/no/such/folder.json"
 expect 1 '^0 measured, 0 failed, 8 skipped' --limit 0.001
-expect 1 'error\|1 .. 576' run --op attention --head-dim 1000
-grep -q FAIL "$work/log" || fail "a head dimension of 1000 doesn't fail"
+expect 1 'only f16 and bf16 tensors have' run --op attention --q-len 64 --path coopmat --dtype f32
+grep -q FAIL "$work/log" || fail "a path that the library refuses doesn't fail"
 
 # Ctrl-C: once with the suite `quick` before something is measured, and once without a file, when something is.
 # interrupt PATTERN ARGUMENT ..: sends it when the output matches; the exit status is in $status. timeout passes the signal

@@ -8,8 +8,14 @@
 
 /* ---- the case ---------------------------------------------------------------------------------------------------- */
 
+/* As attention.h says. */
+#define MAX_HEAD_DIM 576
+
 static const char *check(const bench_case *c) {
-    return c->heads % c->kv_heads ? "--heads must be a multiple of --kv-heads" : NULL;
+    bool wide = c->head_dim > MAX_HEAD_DIM || c->value_dim > MAX_HEAD_DIM;
+    return c->heads % c->kv_heads ? "--heads must be a multiple of --kv-heads"
+           : wide                 ? "head dimensions are at most 576"
+                                  : NULL;
 }
 
 static void put_bound(bench_line *line, int32_t bound) {

@@ -111,14 +111,17 @@ void bench_rows_label(const bench_case *c, bool brief, bench_line *line);
 /* weight and bias are [cols]; residual and sum as x, if the case has a residual. */
 vka_tensor bench_rows_tensor(const bench_case *c, bench_slot slot);
 bench_effort bench_rows_effort(const bench_case *c);
-#define BENCH_ROWS                                                                                                     \
-    .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_rows_tensor, .effort = bench_rows_effort
+#define BENCH_ROWS_OF(shapes)                                                                                          \
+    .shape = (shapes), .label = bench_rows_label, .tensor = bench_rows_tensor, .effort = bench_rows_effort
+#define BENCH_ROWS BENCH_ROWS_OF(BENCH_SHAPE_ROWS)
 
 /* Of norms. */
 vka_norm_path bench_norm_path(const bench_case *c);
 void bench_layer_norm_reference(const bench_problem *p, uint64_t row, bench_row *out);
 void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *out);
-#define BENCH_NORM BENCH_ROWS, .suite = "norms", .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP)
+#define BENCH_NORM                                                                                                     \
+    BENCH_ROWS_OF(BENCH_SHAPE_ROWS | BENCH_SHAPE_RESIDUAL),                                                            \
+        .suite = "norms", .paths = BENCH_BIT(BENCH_PATH_LANE) | BENCH_BIT(BENCH_PATH_GROUP)
 
 /* Of gradients of norms: d_out is BENCH_RESIDUAL; gradients of weights and biases lie in BENCH_BIAS, [2, cols], and are
  * not compared, as they are no rows. */
