@@ -125,7 +125,7 @@ static void print_numbers(const vka__op *op) {
         printf("| `%s` | ", n->name);
         print_range(n);
         if (n->type == VKA__NUMBER_ENUM)
-            printf(" | the default |\n");
+            printf(" | %s |\n", n->least > 0 && !n->zero ? "refused" : "the default");
         else if (n->zero && n->fallback == 0)
             printf(" | see the header |\n");
         else if (n->zero)

@@ -29,10 +29,10 @@ typedef struct vka_hadamard_desc {
  * 2024), without attention knowing of it: keys and queries by the same blocks, values by their own, and the same once
  * more of attention's output.
  *
- *     vka_hadamard(recorder, &(vka_hadamard_desc){.x = k, .out = k});      after vka_rope, before vka_cache_append
+ *     vka_hadamard(recorder, &(vka_hadamard_desc){.x = k, .out = k}); // after vka_rope, before vka_cache_append
  *     vka_hadamard(recorder, &(vka_hadamard_desc){.x = v, .out = v});
  *     vka_hadamard(recorder, &(vka_hadamard_desc){.x = q, .out = q});
- *     ..                                                                    vka_cache_append, vka_attention
+ *     ..                                                         // vka_cache_append, vka_attention
  *     vka_hadamard(recorder, &(vka_hadamard_desc){.x = out, .out = out});
  *
  * It is an operation of its own, and no option of those two, as it touches new tokens only, and so costs next to

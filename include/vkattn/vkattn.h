@@ -1,4 +1,4 @@
-/* vkattn: attention and norms on any Vulkan device.
+/* vkattn: attention and the operations of transformers on any Vulkan device.
  * SPDX-License-Identifier: MIT
  *
  * THE LIBRARY IN ONE PAGE
