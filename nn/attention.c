@@ -8,13 +8,7 @@
 #define MAX_HEADS    32768u
 #define MAX_CHANNELS 32768u
 
-typedef struct shapes {
-    uint32_t batch, queries, keys, width; /* B, N, M, E */
-    uint32_t heads, kv_heads, dim, value_dim;
-} shapes;
-
-/* Of a projected tensor [B, rows, columns]: so many heads of `dim` channels, from column `first` on, as [B, H, N, D]. */
-static vka_tensor heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, uint32_t dim) {
+vka_tensor nn_heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, uint32_t dim) {
     uint64_t columns = t->shape[2], rows = t->shape[1] ? t->shape[1] : 1;
     vka_tensor h = {.buffer = t->buffer,
                     .offset = t->offset + (uint64_t)first * vka_dtype_size(t->dtype),
@@ -25,13 +19,15 @@ static vka_tensor heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, 
     return h;
 }
 
-/* Rows `first` .. of a projection. */
+/* Rows `first` .. of a projection, or of what there is of its gradient. */
 static vka_nn_linear rows_of(const vka_nn_linear *l, uint32_t first, uint32_t rows) {
     vka_nn_linear r = *l;
     uint64_t row = l->weight.stride[0] ? l->weight.stride[0] : l->weight.shape[1];
     uint64_t step = l->bias.stride[0] ? l->bias.stride[0] : 1;
-    r.weight.shape[0] = rows;
-    r.weight.offset += first * row / vka_dtype_block(l->weight.dtype) * vka_dtype_size(l->weight.dtype);
+    if (r.weight.dtype) {
+        r.weight.shape[0] = rows;
+        r.weight.offset += first * row / vka_dtype_block(l->weight.dtype) * vka_dtype_size(l->weight.dtype);
+    }
     if (r.bias.dtype) {
         r.bias.shape[0] = rows;
         r.bias.offset += first * step * vka_dtype_size(l->bias.dtype);
@@ -66,7 +62,7 @@ static uint32_t dim_of(vka_nn_sequence *s, const char *field, const char *name, 
     return s->status == VKA_OK ? weight->shape[0] / heads : 0;
 }
 
-static bool find_dims(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, shapes *n) {
+static bool find_dims(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, nn_attention_sizes *n) {
     char item[96];
     snprintf(item, sizeof item, "%sheads", field);
     n->heads = d->heads;
@@ -96,7 +92,7 @@ static const vka_tensor *values_of(const vka_nn_attention_desc *d) {
     return d->values.dtype ? &d->values : keys_of(d);
 }
 
-static bool check_inputs(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, shapes *n) {
+static bool check_inputs(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, nn_attention_sizes *n) {
     const vka_tensor *inputs[] = {&d->x, keys_of(d), values_of(d)};
     const char *const names[] = {"x", "memory", "values"};
     char item[96];
@@ -118,7 +114,7 @@ static bool check_inputs(vka_nn_sequence *s, const char *field, const vka_nn_att
     return s->status == VKA_OK;
 }
 
-static bool check_weights(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, const shapes *n) {
+static bool check_weights(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, const nn_attention_sizes *n) {
     uint32_t keys = n->kv_heads * n->dim, values = n->kv_heads * n->value_dim;
     uint32_t key_width = keys_of(d)->shape[2], value_width = values_of(d)->shape[2];
     bool packed = d->qkv.weight.dtype;
@@ -158,58 +154,41 @@ static bool check_cache(vka_nn_sequence *s, const char *field, const vka_nn_atte
            nn_is_absent(s, field, "attention.v_scale", &a->v_scale);
 }
 
+/* ---- projections ------------------------------------------------------------------------------------------------------ */
+
+uint32_t nn_list_projections(const vka_nn_attention_desc *d, const vka_nn_attention_desc *g,
+                             const nn_attention_sizes *n, nn_projection p[3]) {
+    static const vka_nn_linear none;
+    const uint32_t columns[] = {n->heads * n->dim, n->kv_heads * n->dim, n->kv_heads * n->value_dim};
+    const vka_tensor *const inputs[] = {&d->x, keys_of(d), values_of(d)};
+    const vka_nn_linear *const linears[] = {&d->q, &d->k, &d->v};
+    const vka_nn_linear *const gradients[] = {g ? &g->q : &none, g ? &g->k : &none, g ? &g->v : &none};
+    bool packed = d->qkv.weight.dtype;
+    if (packed && inputs[2] == &d->x && inputs[1] == &d->x) {
+        p[0] = (nn_projection){
+            d->qkv, g ? g->qkv : none, &d->x, n->queries, columns[0] + columns[1] + columns[2], {0}};
+        return 1;
+    }
+    for (uint32_t i = 0, first = 0; i < 3; first += columns[i++]) {
+        p[i] = (nn_projection){*linears[i], *gradients[i], inputs[i], i ? n->keys : n->queries, columns[i], {0}};
+        if (packed) {
+            p[i].linear = rows_of(&d->qkv, first, columns[i]);
+            p[i].gradient = rows_of(g ? &g->qkv : &none, first, columns[i]);
+        }
+    }
+    return 3;
+}
+
+void nn_find_heads(const nn_projection *p, uint32_t count, const nn_attention_sizes *n, vka_tensor heads[3]) {
+    const uint32_t dims[] = {n->dim, n->dim, n->value_dim};
+    for (uint32_t i = 0, first = 0; i < 3; ++i) {
+        uint32_t of = i ? n->kv_heads : n->heads;
+        heads[i] = nn_heads_of(&p[count == 1 ? 0 : i].out, count == 1 ? first : 0, of, dims[i]);
+        first += of * dims[i];
+    }
+}
+
 /* ---- the layer --------------------------------------------------------------------------------------------------------- */
-
-/* Projected queries, keys and values as heads, and the memory that they lie in. */
-typedef struct projected {
-    vka_tensor memory[3];
-    int count;
-    vka_tensor q, k, v;
-} projected;
-
-static vka_tensor take_rows(vka_nn_sequence *s, projected *p, const vka_nn_attention_desc *d, uint32_t rows,
-                            uint32_t columns) {
-    p->memory[p->count] = nn_take(s, d->x.dtype, 3, (uint32_t[]){d->x.shape[0], rows, columns});
-    return p->memory[p->count++];
-}
-
-/* One product where queries, keys and values come of the same tensor, two where keys and values do. */
-static void project_packed(vka_nn_sequence *s, const vka_nn_attention_desc *d, const shapes *n, projected *p) {
-    uint32_t q = n->heads * n->dim, kv = n->kv_heads * n->dim;
-    if (!d->memory.dtype && !d->values.dtype) {
-        vka_tensor all = take_rows(s, p, d, n->queries, q + 2 * kv);
-        nn_project(s, &d->qkv, &d->x, VKA_ACTIVATION_NONE, NULL, &all);
-        p->q = heads_of(&all, 0, n->heads, n->dim);
-        p->k = heads_of(&all, q, n->kv_heads, n->dim);
-        p->v = heads_of(&all, q + kv, n->kv_heads, n->dim);
-        return;
-    }
-    const vka_nn_linear parts[] = {rows_of(&d->qkv, 0, q), rows_of(&d->qkv, q, kv), rows_of(&d->qkv, q + kv, kv)};
-    vka_tensor of[] = {take_rows(s, p, d, n->queries, q), take_rows(s, p, d, n->keys, kv),
-                       take_rows(s, p, d, n->keys, kv)};
-    nn_project(s, &parts[0], &d->x, VKA_ACTIVATION_NONE, NULL, &of[0]);
-    nn_project(s, &parts[1], keys_of(d), VKA_ACTIVATION_NONE, NULL, &of[1]);
-    nn_project(s, &parts[2], values_of(d), VKA_ACTIVATION_NONE, NULL, &of[2]);
-    p->q = heads_of(&of[0], 0, n->heads, n->dim);
-    p->k = heads_of(&of[1], 0, n->kv_heads, n->dim);
-    p->v = heads_of(&of[2], 0, n->kv_heads, n->dim);
-}
-
-static void project_inputs(vka_nn_sequence *s, const vka_nn_attention_desc *d, const shapes *n, projected *p) {
-    if (d->qkv.weight.dtype) {
-        project_packed(s, d, n, p);
-        return;
-    }
-    vka_tensor q = take_rows(s, p, d, n->queries, n->heads * n->dim);
-    vka_tensor k = take_rows(s, p, d, n->keys, n->kv_heads * n->dim);
-    vka_tensor v = take_rows(s, p, d, n->keys, n->kv_heads * n->value_dim);
-    nn_project(s, &d->q, &d->x, VKA_ACTIVATION_NONE, NULL, &q);
-    nn_project(s, &d->k, keys_of(d), VKA_ACTIVATION_NONE, NULL, &k);
-    nn_project(s, &d->v, values_of(d), VKA_ACTIVATION_NONE, NULL, &v);
-    p->q = heads_of(&q, 0, n->heads, n->dim);
-    p->k = heads_of(&k, 0, n->kv_heads, n->dim);
-    p->v = heads_of(&v, 0, n->kv_heads, n->value_dim);
-}
 
 static void rotate(vka_nn_sequence *s, const vka_nn_attention_desc *d, const vka_tensor *x) {
     vka_rope_desc r = {.x = *x, .out = *x, .options = d->rope};
@@ -219,9 +198,9 @@ static void rotate(vka_nn_sequence *s, const vka_nn_attention_desc *d, const vka
 }
 
 /* Appends, and lets attention read the cache. */
-static void use_cache(vka_nn_sequence *s, const vka_nn_attention_desc *d, projected *p, vka_attention_desc *a) {
-    const vka_cache_append_desc append = {.k = p->k,
-                                          .v = p->v,
+static void use_cache(vka_nn_sequence *s, const vka_nn_attention_desc *d, vka_attention_desc *a) {
+    const vka_cache_append_desc append = {.k = a->k,
+                                          .v = a->v,
                                           .k_cache = d->k_cache,
                                           .v_cache = d->v_cache,
                                           .k_scale = d->k_scale,
@@ -232,49 +211,84 @@ static void use_cache(vka_nn_sequence *s, const vka_nn_attention_desc *d, projec
                                           .rotate = d->rotate,
                                           .rope = d->rope};
     nn_operation(s, VKA_OPERATION_CACHE_APPEND, &append, sizeof append);
-    p->k = d->k_cache;
-    p->v = d->v_cache;
+    a->k = d->k_cache;
+    a->v = d->v_cache;
     a->k_scale = d->k_scale;
     a->v_scale = d->v_scale;
     a->page_table = d->page_table;
     a->kv_lengths.tensor = d->new_lengths;
 }
 
-void nn_build_attention(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d) {
-    shapes n = {0};
-    projected p = {.count = 0};
-    if (!check_inputs(s, field, d, &n) || !find_dims(s, field, d, &n) || !check_weights(s, field, d, &n) ||
-        !check_cache(s, field, d) || !nn_has_shape(s, field, "out", &d->out, 3, d->x.shape) ||
-        (d->residual.dtype && !nn_has_shape(s, field, "residual", &d->residual, 3, d->x.shape)))
-        return;
-    vka_attention_desc a = d->attention;
-    project_inputs(s, d, &n, &p);
+static bool check(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d, nn_attention_sizes *n) {
+    return check_inputs(s, field, d, n) && find_dims(s, field, d, n) && check_weights(s, field, d, n) &&
+           check_cache(s, field, d) && (!s->keep || nn_is_absent(s, field, "k_cache", &d->k_cache)) &&
+           (s->backward || nn_has_shape(s, field, "out", &d->out, 3, d->x.shape)) &&
+           (!d->residual.dtype || nn_has_shape(s, field, "residual", &d->residual, 3, d->x.shape)) &&
+           nn_is_not_x(s, field, &d->x, &d->out);
+}
+
+/* Queries, keys and values, and attention of them. */
+static void attend(vka_nn_sequence *s, const vka_nn_attention_desc *d, const nn_attention_sizes *n,
+                   nn_attention_results *r) {
+    nn_projection p[3];
+    vka_tensor heads[3];
+    vka_attention_desc *a = &r->attention;
+    uint32_t count = nn_list_projections(d, NULL, n, p);
+    for (uint32_t i = 0; i < count; ++i) {
+        p[i].out = nn_take_kept(s, d->x.dtype, 3, (uint32_t[]){n->batch, p[i].rows, p[i].columns});
+        nn_project(s, &p[i].linear, p[i].input, VKA_ACTIVATION_NONE, NULL, &p[i].out);
+    }
+    nn_find_heads(p, count, n, heads);
+    a->q = heads[0], a->k = heads[1], a->v = heads[2];
     if (d->rotate)
-        rotate(s, d, &p.q);
+        rotate(s, d, &a->q);
     if (d->k_cache.dtype)
-        use_cache(s, d, &p, &a);
+        use_cache(s, d, a);
     else if (d->rotate)
-        rotate(s, d, &p.k);
-    vka_tensor merged = nn_take(s, d->x.dtype, 3, (uint32_t[]){n.batch, n.queries, n.heads * n.value_dim});
-    a.q = p.q;
-    a.k = p.k;
-    a.v = p.v;
-    a.out = heads_of(&merged, 0, n.heads, n.value_dim);
-    nn_run_attention(s, a);
-    for (int i = 0; i < p.count; ++i)
-        nn_give_back(s, &p.memory[i]);
-    nn_project(s, &d->projection, &merged, VKA_ACTIVATION_NONE, d->residual.dtype ? &d->residual : NULL, &d->out);
-    nn_give_back(s, &merged);
+        rotate(s, d, &a->k);
+    r->merged = nn_take_kept(s, d->x.dtype, 3, (uint32_t[]){n->batch, n->queries, n->heads * n->value_dim});
+    a->out = nn_heads_of(&r->merged, 0, n->heads, n->value_dim);
+    if (s->keep && !a->lse.dtype)
+        a->lse = nn_take_kept(s, VKA_F32, 3, (uint32_t[]){n->batch, n->heads, n->queries});
+    nn_run(s, VKA_OPERATION_ATTENTION, a, sizeof *a, &a->workspace);
+    for (uint32_t i = 0; i < count; ++i)
+        nn_give_back_kept(s, &p[i].out);
+}
+
+void nn_build_attention(vka_nn_sequence *s, const char *field, const vka_nn_attention_desc *d,
+                        nn_attention_results *r) {
+    *r = (nn_attention_results){.attention = d->attention};
+    if (!check(s, field, d, &r->sizes))
+        return;
+    attend(s, d, &r->sizes, r);
+    if (d->out.dtype)
+        nn_project(s, &d->projection, &r->merged, VKA_ACTIVATION_NONE, d->residual.dtype ? &d->residual : NULL,
+                   &d->out);
+    if (s->keep && !d->attention.lse.dtype)
+        nn_give_back_kept(s, &r->attention.lse);
+    nn_give_back_kept(s, &r->merged);
 }
 
 static void build(vka_nn_sequence *s, const void *desc) {
-    nn_build_attention(s, "", desc);
+    const vka_nn_attention_desc *d = desc;
+    nn_attention_results r;
+    if (nn_begin_forward(s, d->keep, &d->kept))
+        nn_build_attention(s, "", d, &r);
 }
 
 vka_status vka_nn_attention_sized(vka_nn_sequence *s, const vka_nn_attention_desc *desc, size_t desc_size) {
+    static const char function[] = "vka_nn_attention";
     vka_nn_attention_desc d;
     if (!s)
         return nn_missing(NULL, "vka_nn_attention.sequence");
-    return nn_read(s, "vka_nn_attention", &d, sizeof d, desc, desc_size) ? nn_add(s, "vka_nn_attention", build, &d)
-                                                                         : s->status;
+    return nn_read(s, function, &d, sizeof d, desc, desc_size) ? nn_add(s, function, build, &d) : s->status;
+}
+
+vka_status vka_nn_attention_kept_bytes_sized(vka_nn_sequence *s, const vka_nn_attention_desc *desc, size_t desc_size,
+                                             uint64_t *bytes) {
+    static const char function[] = "vka_nn_attention_kept_bytes";
+    vka_nn_attention_desc d;
+    if (!s)
+        return nn_missing(NULL, "vka_nn_attention_kept_bytes.sequence");
+    return nn_read(s, function, &d, sizeof d, desc, desc_size) ? nn_measure(s, function, build, &d, bytes) : s->status;
 }

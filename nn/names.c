@@ -59,8 +59,9 @@ static const parameter *table_of(vka_nn_names names, bool decoder) {
     return NULL;
 }
 
+/* Of gradients none is required. */
 static void find_all(vka_nn_sequence *s, const parameter *table, const char *prefix, vka_nn_find_fn find, void *user,
-                     vka_nn_layer_desc *d) {
+                     bool gradients, vka_nn_layer_desc *d) {
     char name[256];
     for (const parameter *p = table; p->name; ++p) {
         vka_tensor t = {0};
@@ -71,29 +72,45 @@ static void find_all(vka_nn_sequence *s, const parameter *table, const char *pre
         }
         if (find(user, name, &t)) {
             memcpy((char *)d + p->field, &t, sizeof t);
-        } else if (p->required) {
+        } else if (p->required && !gradients) {
             nn_refuse(s, "names", "there is no parameter %s", name);
             return;
         }
     }
 }
 
-vka_status vka_nn_layer_find_sized(vka_nn_sequence *s, vka_nn_names names, const char *prefix, vka_nn_find_fn find,
-                                   void *user, vka_nn_layer_desc *desc, size_t desc_size) {
-    static const char function[] = "vka_nn_layer_find";
-    vka_nn_layer_desc d;
-    if (!s)
-        return nn_missing(NULL, "vka_nn_layer_find.sequence");
-    if (!nn_read(s, function, &d, sizeof d, desc, desc_size))
-        return s->status;
-    const parameter *table = table_of(names, d.memory.dtype != VKA_DTYPE_INVALID);
+/* `decoder`: of which of PyTorch's layers the names are. */
+static vka_status find_into(vka_nn_sequence *s, vka_nn_names names, const char *prefix, vka_nn_find_fn find, void *user,
+                            bool decoder, bool gradients, vka_nn_layer_desc *d) {
+    const parameter *table = table_of(names, decoder);
     if (!table)
         nn_refuse(s, "names", "%d is not a vka_nn_names", (int)names);
     else if (!find)
         nn_refuse(s, "find", "must not be NULL");
     else
-        find_all(s, table, prefix ? prefix : "", find, user, &d);
-    if (s->status == VKA_OK)
+        find_all(s, table, prefix ? prefix : "", find, user, gradients, d);
+    return s->status;
+}
+
+vka_status vka_nn_layer_find_sized(vka_nn_sequence *s, vka_nn_names names, const char *prefix, vka_nn_find_fn find,
+                                   void *user, vka_nn_layer_desc *desc, size_t desc_size) {
+    vka_nn_layer_desc d;
+    if (!s)
+        return nn_missing(NULL, "vka_nn_layer_find.sequence");
+    if (nn_read(s, "vka_nn_layer_find", &d, sizeof d, desc, desc_size) &&
+        find_into(s, names, prefix, find, user, d.memory.dtype, false, &d) == VKA_OK)
+        memcpy(desc, &d, desc_size < sizeof d ? desc_size : sizeof d);
+    return s->status;
+}
+
+vka_status vka_nn_layer_backward_find_sized(vka_nn_sequence *s, vka_nn_names names, const char *prefix,
+                                            vka_nn_find_fn find, void *user, vka_nn_layer_backward_desc *desc,
+                                            size_t desc_size) {
+    vka_nn_layer_backward_desc d;
+    if (!s)
+        return nn_missing(NULL, "vka_nn_layer_backward_find.sequence");
+    if (nn_read(s, "vka_nn_layer_backward_find", &d, sizeof d, desc, desc_size) &&
+        find_into(s, names, prefix, find, user, d.forward.memory.dtype, true, &d.gradients) == VKA_OK)
         memcpy(desc, &d, desc_size < sizeof d ? desc_size : sizeof d);
     return s->status;
 }

@@ -6,11 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vkattn/elementwise.h>
+
 /* A multiple of what any device may ask of a storage buffer's offset. */
 #define ALIGNMENT 256u
 
-static uint64_t align(uint64_t n) {
-    return (n + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+/* Tensors without elements lie somewhere, too. */
+static uint64_t room_of(uint64_t bytes) {
+    return bytes ? (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT : ALIGNMENT;
 }
 
 static uint64_t larger(uint64_t a, uint64_t b) {
@@ -27,7 +30,7 @@ void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...) {
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    snprintf(item, sizeof item, "%s.%s", s->function, field);
+    snprintf(item, sizeof item, "%s.%s%s", s->function, s->scope, field);
     vka_log_error(&s->log, item, message);
     s->status = VKA_INVALID;
 }
@@ -44,6 +47,7 @@ static void no_memory(vka_nn_sequence *s) {
 
 bool nn_read(vka_nn_sequence *s, const char *function, void *desc, size_t size, const void *from, size_t from_size) {
     s->function = function;
+    s->scope = "";
     s->status = VKA_OK;
     if (!from) {
         nn_refuse(s, "desc", "must not be NULL");
@@ -102,6 +106,7 @@ bool nn_has_shape(vka_nn_sequence *s, const char *field, const char *name, const
 static uint64_t place(vka_nn_sequence *s, uint64_t bytes) {
     uint32_t i = 0;
     uint64_t at = 0;
+    bytes = room_of(bytes);
     if (s->live_count == NN_MAX_LIVE) {
         no_memory(s);
         return 0;
@@ -109,11 +114,10 @@ static uint64_t place(vka_nn_sequence *s, uint64_t bytes) {
     for (; i < s->live_count && at + bytes > s->live[i].begin; ++i)
         at = s->live[i].end;
     memmove(&s->live[i + 1], &s->live[i], (s->live_count - i) * sizeof *s->live);
-    s->live[i] = (nn_range){at, at + align(bytes)};
+    s->live[i] = (nn_range){at, at + bytes};
     ++s->live_count;
-    s->placed = true;
     s->peak = larger(s->peak, s->live[i].end);
-    s->live_bytes += align(bytes);
+    s->live_bytes += bytes;
     s->live_peak = larger(s->live_peak, s->live_bytes);
     return at;
 }
@@ -128,14 +132,20 @@ static void drop(vka_nn_sequence *s, uint64_t at) {
         }
 }
 
-/* Buffers exist in the second pass only; before, shapes are all that operations look at. */
-vka_tensor nn_take(vka_nn_sequence *s, vka_dtype dtype, uint32_t rank, const uint32_t *shape) {
+static vka_tensor shaped(vka_dtype dtype, uint32_t rank, const uint32_t *shape, uint64_t *bytes) {
     vka_tensor t = {.dtype = dtype, .rank = rank};
-    uint64_t bytes = vka_dtype_size(dtype);
+    *bytes = vka_dtype_size(dtype);
     for (uint32_t i = 0; i < rank; ++i) {
         t.shape[i] = shape[i];
-        bytes *= shape[i];
+        *bytes *= shape[i];
     }
+    return t;
+}
+
+/* Buffers exist in the second pass only; before, shapes are all that operations look at. */
+vka_tensor nn_take(vka_nn_sequence *s, vka_dtype dtype, uint32_t rank, const uint32_t *shape) {
+    uint64_t bytes;
+    vka_tensor t = shaped(dtype, rank, shape, &bytes);
     if (s->status != VKA_OK)
         return t;
     t.offset = s->arena.offset + place(s, bytes);
@@ -146,6 +156,65 @@ vka_tensor nn_take(vka_nn_sequence *s, vka_dtype dtype, uint32_t rank, const uin
 void nn_give_back(vka_nn_sequence *s, const vka_tensor *t) {
     if (s->status == VKA_OK)
         drop(s, t->offset - s->arena.offset);
+}
+
+/* ---- what backward passes read ----------------------------------------------------------------------------------------- */
+
+bool nn_begin_forward(vka_nn_sequence *s, vka_nn_keep keep, const vka_workspace *kept) {
+    if (keep != VKA_NN_KEEP_NOTHING && keep != VKA_NN_KEEP_RESULTS && keep != VKA_NN_KEEP_INPUTS)
+        nn_refuse(s, "keep", "%d is not a vka_nn_keep", (int)keep);
+    else if (keep != VKA_NN_KEEP_RESULTS && kept->buffer)
+        nn_refuse(s, "kept", "must be absent without VKA_NN_KEEP_RESULTS");
+    else if (kept->offset % ALIGNMENT)
+        nn_refuse(s, "kept", "has the offset %llu, but it must be a multiple of %u", (unsigned long long)kept->offset,
+                  ALIGNMENT);
+    s->keep = keep;
+    s->kept = *kept;
+    return s->status == VKA_OK;
+}
+
+bool nn_begin_backward(vka_nn_sequence *s, vka_nn_keep keep, const vka_workspace *kept, bool accumulate) {
+    s->scope = "forward.";
+    if (keep == VKA_NN_KEEP_NOTHING)
+        nn_refuse(s, "keep", "is 0, but backward needs results or inputs");
+    s->backward = true;
+    s->recalling = keep == VKA_NN_KEEP_RESULTS;
+    s->accumulate = accumulate;
+    return s->status == VKA_OK && nn_begin_forward(s, keep, kept);
+}
+
+void nn_end_forward(vka_nn_sequence *s) {
+    s->scope = "gradients.";
+    s->recalling = false;
+}
+
+vka_tensor nn_take_kept(vka_nn_sequence *s, vka_dtype dtype, uint32_t rank, const uint32_t *shape) {
+    uint64_t bytes;
+    if (s->keep != VKA_NN_KEEP_RESULTS)
+        return nn_take(s, dtype, rank, shape);
+    vka_tensor t = shaped(dtype, rank, shape, &bytes);
+    t.offset = s->kept.offset + s->kept_bytes;
+    t.buffer = s->measuring ? NULL : s->kept.buffer;
+    s->kept_bytes += room_of(bytes);
+    return t;
+}
+
+void nn_give_back_kept(vka_nn_sequence *s, const vka_tensor *t) {
+    if (s->keep != VKA_NN_KEEP_RESULTS && !s->backward)
+        nn_give_back(s, t);
+}
+
+static void check_kept(vka_nn_sequence *s) {
+    uint64_t there = s->kept.buffer ? vka_buffer_size(s->kept.buffer) : 0;
+    const char *field = s->backward ? "forward.kept" : "kept";
+    if (!s->kept_bytes)
+        return;
+    if (!s->kept.buffer)
+        nn_refuse(s, field, "is required: %llu bytes", (unsigned long long)s->kept_bytes);
+    else if (s->kept.offset > there || s->kept_bytes > there - s->kept.offset)
+        nn_refuse(s, field, "has %llu bytes behind its offset, but the layer keeps %llu",
+                  (unsigned long long)(s->kept.offset > there ? 0 : there - s->kept.offset),
+                  (unsigned long long)s->kept_bytes);
 }
 
 /* ---- operations ------------------------------------------------------------------------------------------------------ */
@@ -162,7 +231,7 @@ static bool grow(vka_nn_sequence *s) {
 
 void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size) {
     vka_requirements need;
-    if (s->status != VKA_OK)
+    if (s->status != VKA_OK || s->recalling)
         return;
     if (s->measuring) {
         s->status = vka_operation_requirements(s->device, operation, desc, size, &need, sizeof need);
@@ -177,11 +246,11 @@ void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc,
     s->count += s->status == VKA_OK;
 }
 
-/* `workspace` is a field of `desc`. */
-static void run(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size, vka_workspace *workspace) {
+void nn_run(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size, vka_workspace *workspace) {
     vka_requirements need = {0};
-    if (s->status == VKA_OK)
-        s->status = vka_operation_requirements(s->device, operation, desc, size, &need, sizeof need);
+    if (s->status != VKA_OK || s->recalling)
+        return;
+    s->status = vka_operation_requirements(s->device, operation, desc, size, &need, sizeof need);
     if (s->status != VKA_OK)
         return;
     uint64_t at = need.workspace_bytes ? place(s, need.workspace_bytes) : 0;
@@ -193,16 +262,56 @@ static void run(vka_nn_sequence *s, vka_operation operation, const void *desc, s
         drop(s, at);
 }
 
-void nn_run_attention(vka_nn_sequence *s, vka_attention_desc desc) {
-    run(s, VKA_OPERATION_ATTENTION, &desc, sizeof desc, &desc.workspace);
-}
-
 void nn_project(vka_nn_sequence *s, const vka_nn_linear *l, const vka_tensor *x, vka_activation activation,
                 const vka_tensor *residual, const vka_tensor *out) {
     vka_linear_desc d = {.x = *x, .weight = l->weight, .bias = l->bias, .out = *out, .activation = activation};
     if (residual)
         d.residual = *residual;
-    run(s, VKA_OPERATION_LINEAR, &d, sizeof d, &d.workspace);
+    nn_run(s, VKA_OPERATION_LINEAR, &d, sizeof d, &d.workspace);
+}
+
+void nn_project_backward(vka_nn_sequence *s, const vka_nn_linear *l, const vka_nn_linear *gradient, const vka_tensor *x,
+                         vka_activation activation, const vka_tensor *z, const vka_tensor *d_out,
+                         const vka_tensor *d_x) {
+    vka_linear_backward_desc d = {.x = *x,
+                                  .weight = l->weight,
+                                  .d_out = *d_out,
+                                  .d_x = *d_x,
+                                  .d_weight = gradient->weight,
+                                  .d_bias = gradient->bias,
+                                  .activation = activation,
+                                  .accumulate = s->accumulate};
+    if (activation)
+        d.z = *z;
+    if (d.d_x.dtype || d.d_weight.dtype || d.d_bias.dtype)
+        nn_run(s, VKA_OPERATION_LINEAR_BACKWARD, &d, sizeof d, &d.workspace);
+}
+
+void nn_add_to(vka_nn_sequence *s, const vka_tensor *to, const vka_tensor *from) {
+    const vka_combine_desc d = {.a = *to, .b = *from, .out = *to, .kind = VKA_COMBINE_ADD};
+    nn_operation(s, VKA_OPERATION_COMBINE, &d, sizeof d);
+}
+
+bool nn_has_gradients(vka_nn_sequence *s, const vka_tensor *x, const vka_tensor *d_x, const vka_tensor *d_out) {
+    const vka_tensor *const gradients[] = {d_out, d_x};
+    static const char *const names[] = {"out", "x"};
+    for (int i = 0; i < 2; ++i) {
+        if (i == 1 && !d_x->dtype)
+            return true;
+        if (!nn_has_shape(s, "", names[i], gradients[i], x->rank, x->shape))
+            return false;
+        if (gradients[i]->dtype != x->dtype)
+            nn_refuse(s, names[i], "must have x's type");
+    }
+    return s->status == VKA_OK;
+}
+
+bool nn_is_not_x(vka_nn_sequence *s, const char *field, const vka_tensor *x, const vka_tensor *out) {
+    char item[96];
+    snprintf(item, sizeof item, "%sout", field);
+    if (s->keep && out->dtype && x->buffer && x->buffer == out->buffer && x->offset == out->offset)
+        nn_refuse(s, item, "must not be x, which backward reads");
+    return s->status == VKA_OK;
 }
 
 /* ---- layers ---------------------------------------------------------------------------------------------------------- */
@@ -220,10 +329,8 @@ static bool retire(vka_nn_sequence *s) {
     return true;
 }
 
-/* Plans so far keep what they have. Tensors without elements lie in a buffer, too. */
+/* Plans so far keep what they have. */
 static void reserve(vka_nn_sequence *s, uint64_t bytes) {
-    if (s->own && s->placed && !bytes)
-        bytes = ALIGNMENT;
     if (bytes <= s->arena_bytes)
         return;
     if (!s->own) {
@@ -243,7 +350,10 @@ static void reserve(vka_nn_sequence *s, uint64_t bytes) {
 static void pass(vka_nn_sequence *s, bool measuring, void (*build)(vka_nn_sequence *, const void *), const void *desc) {
     s->measuring = measuring;
     s->live_count = 0;
-    s->placed = false;
+    s->scope = "";
+    s->keep = VKA_NN_KEEP_NOTHING;
+    s->kept_bytes = 0;
+    s->backward = s->recalling = s->accumulate = s->accumulate_memory = false;
     s->peak = s->live_bytes = s->live_peak = 0;
     build(s, desc);
 }
@@ -255,6 +365,9 @@ vka_status nn_add(vka_nn_sequence *s, const char *function, void (*build)(vka_nn
     s->status = VKA_OK;
     pass(s, true, build, desc);
     uint64_t need = s->peak;
+    s->scope = "";
+    if (s->status == VKA_OK)
+        check_kept(s);
     if (s->status == VKA_OK)
         reserve(s, need);
     if (s->status == VKA_OK)
@@ -265,6 +378,20 @@ vka_status nn_add(vka_nn_sequence *s, const char *function, void (*build)(vka_nn
         s->used = larger(s->used, need);
         s->most_live = larger(s->most_live, s->live_peak);
     }
+    return s->status;
+}
+
+vka_status nn_measure(vka_nn_sequence *s, const char *function, void (*build)(vka_nn_sequence *, const void *),
+                      const void *desc, uint64_t *kept_bytes) {
+    s->function = function;
+    s->status = VKA_OK;
+    if (!kept_bytes) {
+        s->scope = "";
+        nn_refuse(s, "bytes", "must not be NULL");
+        return s->status;
+    }
+    pass(s, true, build, desc);
+    *kept_bytes = s->status == VKA_OK ? s->kept_bytes : 0;
     return s->status;
 }
 

@@ -12,6 +12,17 @@
  * Intermediate results lie in one arena, in which their memory is given out by their lifetimes: a model of many layers
  * needs as much as its largest layer. Operations that do not depend on each other overlap, as everywhere in vkattn.
  *
+ * Training: see below, and a step of a model of layers is a sequence, too, in which gradients have the names of what
+ * they are of:
+ *
+ *   vka_nn_layer_desc layer = { .x = x, .out = y, .keep = VKA_NN_KEEP_INPUTS, .. };
+ *   vka_nn_layer(seq, &layer);
+ *   .. the loss, and d_y, the gradient of y, by vka_nn_operation
+ *   vka_nn_layer_backward_desc back = { .forward = layer, .gradients = { .out = d_y, .x = d_x } };
+ *   vka_nn_layer_backward_find(seq, VKA_NN_NAMES_TORCH, "layers.0.", find_gradient, grads, &back);
+ *   vka_nn_layer_backward(seq, &back);
+ *   .. vka_gradient_norm and vka_adamw by vka_nn_operation; and then each step is one recording, submitted again
+ *
  * All rules of vkattn.h hold. Errors: VKA_OK; VKA_INVALID; VKA_UNSUPPORTED; VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST. What a
  * layer refuses is told to the log of the sequence, what an operation refuses to that of the device; a layer that is
  * refused adds nothing.
@@ -92,6 +103,16 @@ typedef struct vka_nn_norm {
     bool zero_centred;       /* RMS: multiplies by 1 + weight                                                      */
 } vka_nn_norm;
 
+/* What a layer leaves for its backward pass. Inputs (x, memory, values) must hold what they held until that has run, so
+ * out is none of them; and gradients have the same bits either way. */
+typedef enum vka_nn_keep {
+    VKA_NN_KEEP_NOTHING = 0, /* there is no backward pass                                                          */
+    VKA_NN_KEEP_RESULTS = 1, /* intermediate results, in `kept`, which is required: a multiple of 256 as offset, and  */
+                             /*   as many bytes as vka_nn_<layer>_kept_bytes says                                  */
+    VKA_NN_KEEP_INPUTS = 2,  /* inputs alone: backward computes intermediate results once more (checkpointing, Chen */
+                             /*   2016), in the sequence's arena, one layer's at a time                            */
+} vka_nn_keep;
+
 /* Multi-head attention (Vaswani 2017): of queries from x, and of keys and values from x, too, or from `memory`. */
 typedef struct vka_nn_attention_desc {
     vka_tensor x;        /* required: [B, N, E]; f32, f16 or bf16, and of this type is every intermediate result    */
@@ -118,6 +139,9 @@ typedef struct vka_nn_attention_desc {
     /* Options: scale, masks, biases, causal, window, lengths, ..; q, k, v, out and what the cache has are the layer's,
      * and must be absent. */
     vka_attention_desc attention;
+
+    vka_nn_keep keep; /* for training: see vka_nn_keep. No caches then                                              */
+    vka_workspace kept;
 } vka_nn_attention_desc;
 
 /* down(activation(up(x))), or with a gate down(activation(gate(x)) * up(x)) (Shazeer 2020), and the residual. */
@@ -128,6 +152,8 @@ typedef struct vka_nn_feed_forward_desc {
     vka_nn_linear up, down; /* required: [F, E] and [E, F]                                                         */
     vka_nn_linear gate;     /* optional: [F, E]                                                                    */
     vka_activation activation;
+    vka_nn_keep keep; /* for training: see vka_nn_keep                                                              */
+    vka_workspace kept;
 } vka_nn_feed_forward_desc;
 
 /* A layer of an encoder or of a decoder. With norm_first (GPT-2 and most since)
@@ -141,9 +167,11 @@ typedef struct vka_nn_layer_desc {
     vka_tensor out;    /* required: [B, N, E]; may be the very same view as x                                      */
     bool norm_first;
     vka_nn_norm norm_self, norm_cross, norm_feed_forward;
-    /* Without their x, memory, values, residual and out. */
+    /* Without their x, memory, values, residual, out, keep and kept. */
     vka_nn_attention_desc self, cross;
     vka_nn_feed_forward_desc feed_forward;
+    vka_nn_keep keep; /* for training: see vka_nn_keep                                                              */
+    vka_workspace kept;
 } vka_nn_layer_desc;
 
 VKA_NN_API vka_status vka_nn_attention_sized(vka_nn_sequence *sequence, const vka_nn_attention_desc *desc,
@@ -154,6 +182,69 @@ VKA_NN_API vka_status vka_nn_feed_forward_sized(vka_nn_sequence *sequence, const
 VKA_NN_API vka_status vka_nn_normalise_sized(vka_nn_sequence *sequence, const vka_nn_norm *norm, size_t norm_size,
                                              const vka_tensor *x, const vka_tensor *out);
 VKA_NN_API vka_status vka_nn_layer_sized(vka_nn_sequence *sequence, const vka_nn_layer_desc *desc, size_t desc_size);
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+/* Bytes of `kept` that a layer needs: with VKA_NN_KEEP_RESULTS, from shapes alone; otherwise 0. Nothing is added. */
+VKA_NN_API vka_status vka_nn_attention_kept_bytes_sized(vka_nn_sequence *sequence, const vka_nn_attention_desc *desc,
+                                                        size_t desc_size, uint64_t *bytes);
+VKA_NN_API vka_status vka_nn_feed_forward_kept_bytes_sized(vka_nn_sequence *sequence,
+                                                           const vka_nn_feed_forward_desc *desc, size_t desc_size,
+                                                           uint64_t *bytes);
+VKA_NN_API vka_status vka_nn_layer_kept_bytes_sized(vka_nn_sequence *sequence, const vka_nn_layer_desc *desc,
+                                                    size_t desc_size, uint64_t *bytes);
+
+/* The gradients of layers. `forward` is what the layer was given, whose out is not read; in `gradients` each tensor is
+ * the gradient of the one that stands there in `forward`:
+ *
+ *   out                          required, of x's shape and type: the gradient that comes in, also that of residual
+ *   x, memory, values            written; x has x's type, and may be the very same view as out
+ *   weights and biases           written, or with `accumulate` added to; any float type; of quantised weights there are
+ *                                none
+ *   attention.mask, .alibi_slopes, .relative_bias, .sinks    likewise, of vka_attention_backward's types
+ *
+ * Whatever is absent there is not computed, and its other fields are not looked at. What vka_attention_backward refuses
+ * is refused. Sums have one order, so the same inputs give the same bits; dropout's are those of `seed` each time.
+ * Intermediate gradients have x's type: f16 wants a loss scale. */
+typedef struct vka_nn_attention_backward_desc {
+    vka_nn_attention_desc forward;
+    vka_nn_attention_desc gradients;
+    bool accumulate;        /* adds to gradients of parameters                                                     */
+    bool accumulate_memory; /* adds to those of memory and values: of an encoder's result, which layers share      */
+} vka_nn_attention_backward_desc;
+
+typedef struct vka_nn_feed_forward_backward_desc {
+    vka_nn_feed_forward_desc forward;
+    vka_nn_feed_forward_desc gradients;
+    bool accumulate;
+} vka_nn_feed_forward_backward_desc;
+
+typedef struct vka_nn_layer_backward_desc {
+    vka_nn_layer_desc forward;
+    vka_nn_layer_desc gradients;
+    bool accumulate, accumulate_memory;
+} vka_nn_layer_backward_desc;
+
+/* Of vka_nn_normalise; one of d_x and the gradients must be there. */
+typedef struct vka_nn_normalise_backward_desc {
+    vka_nn_norm norm;
+    vka_nn_norm gradient; /* of weight and bias: optional, written; f32, f16 or bf16                               */
+    vka_tensor x;         /* required: what it read                                                                */
+    vka_tensor d_out;     /* required: x's shape and type                                                          */
+    vka_tensor d_sum;     /* optional: likewise, added to d_x: what comes around the norm                          */
+    vka_tensor d_x;       /* optional, written: likewise; may be the very same view as x, d_out or d_sum           */
+    bool accumulate;      /* adds to what `gradient` holds                                                         */
+} vka_nn_normalise_backward_desc;
+
+VKA_NN_API vka_status vka_nn_attention_backward_sized(vka_nn_sequence *sequence,
+                                                      const vka_nn_attention_backward_desc *desc, size_t desc_size);
+VKA_NN_API vka_status vka_nn_feed_forward_backward_sized(vka_nn_sequence *sequence,
+                                                         const vka_nn_feed_forward_backward_desc *desc,
+                                                         size_t desc_size);
+VKA_NN_API vka_status vka_nn_normalise_backward_sized(vka_nn_sequence *sequence,
+                                                      const vka_nn_normalise_backward_desc *desc, size_t desc_size);
+VKA_NN_API vka_status vka_nn_layer_backward_sized(vka_nn_sequence *sequence, const vka_nn_layer_backward_desc *desc,
+                                                  size_t desc_size);
 
 /* ---- parameters by name ------------------------------------------------------------------------------------------ */
 
@@ -174,6 +265,11 @@ typedef enum vka_nn_names {
 VKA_NN_API vka_status vka_nn_layer_find_sized(vka_nn_sequence *sequence, vka_nn_names names, const char *prefix,
                                               vka_nn_find_fn find, void *user, vka_nn_layer_desc *desc,
                                               size_t desc_size);
+
+/* The same of gradients: `gradients` has those that `find` has. */
+VKA_NN_API vka_status vka_nn_layer_backward_find_sized(vka_nn_sequence *sequence, vka_nn_names names,
+                                                       const char *prefix, vka_nn_find_fn find, void *user,
+                                                       vka_nn_layer_backward_desc *desc, size_t desc_size);
 
 /* ---- functions that know the size of a description --------------------------------------------------------------- */
 
@@ -197,6 +293,38 @@ static inline vka_status vka_nn_layer(vka_nn_sequence *sequence_, const vka_nn_l
 static inline vka_status vka_nn_layer_find(vka_nn_sequence *sequence_, vka_nn_names names_, const char *prefix_,
                                            vka_nn_find_fn find_, void *user_, vka_nn_layer_desc *desc_) {
     return vka_nn_layer_find_sized(sequence_, names_, prefix_, find_, user_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_attention_kept_bytes(vka_nn_sequence *sequence_, const vka_nn_attention_desc *desc_,
+                                                     uint64_t *bytes_) {
+    return vka_nn_attention_kept_bytes_sized(sequence_, desc_, sizeof *desc_, bytes_);
+}
+static inline vka_status vka_nn_feed_forward_kept_bytes(vka_nn_sequence *sequence_,
+                                                        const vka_nn_feed_forward_desc *desc_, uint64_t *bytes_) {
+    return vka_nn_feed_forward_kept_bytes_sized(sequence_, desc_, sizeof *desc_, bytes_);
+}
+static inline vka_status vka_nn_layer_kept_bytes(vka_nn_sequence *sequence_, const vka_nn_layer_desc *desc_,
+                                                 uint64_t *bytes_) {
+    return vka_nn_layer_kept_bytes_sized(sequence_, desc_, sizeof *desc_, bytes_);
+}
+static inline vka_status vka_nn_attention_backward(vka_nn_sequence *sequence_,
+                                                   const vka_nn_attention_backward_desc *desc_) {
+    return vka_nn_attention_backward_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_feed_forward_backward(vka_nn_sequence *sequence_,
+                                                      const vka_nn_feed_forward_backward_desc *desc_) {
+    return vka_nn_feed_forward_backward_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_normalise_backward(vka_nn_sequence *sequence_,
+                                                   const vka_nn_normalise_backward_desc *desc_) {
+    return vka_nn_normalise_backward_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_layer_backward(vka_nn_sequence *sequence_, const vka_nn_layer_backward_desc *desc_) {
+    return vka_nn_layer_backward_sized(sequence_, desc_, sizeof *desc_);
+}
+static inline vka_status vka_nn_layer_backward_find(vka_nn_sequence *sequence_, vka_nn_names names_,
+                                                    const char *prefix_, vka_nn_find_fn find_, void *user_,
+                                                    vka_nn_layer_backward_desc *desc_) {
+    return vka_nn_layer_backward_find_sized(sequence_, names_, prefix_, find_, user_, desc_, sizeof *desc_);
 }
 
 #ifdef __cplusplus

@@ -6,7 +6,8 @@
  *   model.layer(vkattn::nn::layer().x(x).out(out).norm_first().self(vkattn::nn::attention().heads(8)). ..);
  *   each time: model.record(recorder);
  *
- * What has no word here is called in C: vka_nn_layer_find, vka_safetensors_write. Needs the library vkattn_nn. */
+ * What has no word here is called in C: vka_nn_layer_find and _backward_find, vka_nn_layer_kept_bytes,
+ * vka_safetensors_write. Needs the library vkattn_nn. */
 #ifndef VKATTN_NN_HPP
 #define VKATTN_NN_HPP
 
@@ -34,6 +35,10 @@ namespace nn {
 using attention = describe<vka_nn_attention_desc>;
 using feed_forward = describe<vka_nn_feed_forward_desc>;
 using layer = describe<vka_nn_layer_desc>;
+using attention_backward = describe<vka_nn_attention_backward_desc>;
+using feed_forward_backward = describe<vka_nn_feed_forward_backward_desc>;
+using normalise_backward = describe<vka_nn_normalise_backward_desc>;
+using layer_backward = describe<vka_nn_layer_backward_desc>;
 using linear = describe<vka_nn_linear>;
 using norm = describe<vka_nn_norm>;
 using sequence_desc = describe<vka_nn_sequence_desc>;
@@ -65,6 +70,18 @@ class sequence : public owner<vka_nn_sequence> {
     }
     status layer(const vka_nn_layer_desc &desc) VKATTN_NOEXCEPT {
         return check(vka_nn_layer(get(), &desc));
+    }
+    status attention_backward(const vka_nn_attention_backward_desc &desc) VKATTN_NOEXCEPT {
+        return check(vka_nn_attention_backward(get(), &desc));
+    }
+    status feed_forward_backward(const vka_nn_feed_forward_backward_desc &desc) VKATTN_NOEXCEPT {
+        return check(vka_nn_feed_forward_backward(get(), &desc));
+    }
+    status normalise_backward(const vka_nn_normalise_backward_desc &desc) VKATTN_NOEXCEPT {
+        return check(vka_nn_normalise_backward(get(), &desc));
+    }
+    status layer_backward(const vka_nn_layer_backward_desc &desc) VKATTN_NOEXCEPT {
+        return check(vka_nn_layer_backward(get(), &desc));
     }
     template <class Desc> status operation(const Desc &desc) VKATTN_NOEXCEPT {
         using of = operation_of<Desc>;

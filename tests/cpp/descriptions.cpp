@@ -63,6 +63,8 @@ static_assert(described<vka_import_desc>() && described<vka_submit_desc>() && de
 static_assert(described<vka_log>() && described<vka_allocator>() && described<vka_self_test_desc>());
 static_assert(described<vka_nn_attention_desc>() && described<vka_nn_feed_forward_desc>());
 static_assert(described<vka_nn_layer_desc>() && described<vka_nn_sequence_desc>());
+static_assert(described<vka_nn_attention_backward_desc>() && described<vka_nn_feed_forward_backward_desc>());
+static_assert(described<vka_nn_normalise_backward_desc>() && described<vka_nn_layer_backward_desc>());
 static_assert(described<vka_nn_linear>() && described<vka_nn_norm>());
 
 // ---- owners
