@@ -292,6 +292,24 @@ static vka_linear_backward_desc linear_backward(record_memory *m) {
                                       .d_bias = T(VKA_F32, WIDTH)};
 }
 
+static vka_causal_conv_backward_desc causal_conv_backward(record_memory *m) {
+    return (vka_causal_conv_backward_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                           .weight = T(VKA_F16, WIDTH, 4),
+                                           .d_out = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                           .d_x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                           .d_weight = T(VKA_F32, WIDTH, 4),
+                                           .d_bias = T(VKA_F32, WIDTH),
+                                           .activation = VKA_ACTIVATION_SILU};
+}
+
+static vka_dynamic_conv_backward_desc dynamic_conv_backward(record_memory *m) {
+    return (vka_dynamic_conv_backward_desc){.x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                            .weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7),
+                                            .d_out = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                            .d_x = T(VKA_F16, BATCH, QUERIES, WIDTH),
+                                            .d_weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7)};
+}
+
 static vka_map_backward_desc map_backward(record_memory *m) {
     vka_tensor d_out = T(VKA_F16, QUERIES, WIDTH);
     return (vka_map_backward_desc){
@@ -337,10 +355,14 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_attention_backward_desc, workspace);
     case VKA_OPERATION_CAPSULE_ROUTING:
         return offsetof(vka_capsule_routing_desc, workspace);
+    case VKA_OPERATION_CAUSAL_CONV_BACKWARD:
+        return offsetof(vka_causal_conv_backward_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY:
         return offsetof(vka_cross_entropy_desc, workspace);
     case VKA_OPERATION_CROSS_ENTROPY_BACKWARD:
         return offsetof(vka_cross_entropy_backward_desc, workspace);
+    case VKA_OPERATION_DYNAMIC_CONV_BACKWARD:
+        return offsetof(vka_dynamic_conv_backward_desc, workspace);
     case VKA_OPERATION_GROUP_NORM_BACKWARD:
         return offsetof(vka_group_norm_backward_desc, workspace);
     case VKA_OPERATION_LAYER_NORM_BACKWARD:

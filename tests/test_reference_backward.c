@@ -152,3 +152,118 @@ Test(reference_backward, cross_entropy) {
         }
     }
 }
+
+/* ---- causal convolution ------------------------------------------------------------------------------------------ */
+
+#define CONV_TOKENS   5
+#define CONV_CHANNELS 2
+#define CONV_TAPS     4
+
+typedef struct conv {
+    float x[CONV_TOKENS * CONV_CHANNELS], state[(CONV_TAPS - 1) * CONV_CHANNELS], weight[CONV_CHANNELS * CONV_TAPS];
+    float bias[CONV_CHANNELS], d_out[CONV_TOKENS * CONV_CHANNELS], d_state_out[(CONV_TAPS - 1) * CONV_CHANNELS];
+    ref_causal_conv_backward b;
+} conv;
+
+static double conv_loss(const void *user) {
+    const conv *p = user;
+    double loss = 0;
+    for (uint32_t c = 0; c < CONV_CHANNELS; c++) {
+        for (uint32_t t = 0; t < p->b.tokens; t++) {
+            loss += (double)p->d_out[t * CONV_CHANNELS + c] * ref_causal_conv_at(&p->b.forward, t, c);
+        }
+        for (uint32_t j = 0; j + 1 < CONV_TAPS; j++) {
+            float x = ref_causal_conv_input(&p->b.forward, (int64_t)p->b.tokens - CONV_TAPS + 1 + j, c);
+            loss += (double)p->d_state_out[j * CONV_CHANNELS + c] * (double)x;
+        }
+    }
+    return loss;
+}
+
+/* With fewer tokens than taps, too. */
+Test(reference_backward, causal_conv) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (uint32_t tokens = 0; tokens <= CONV_TOKENS; tokens++) {
+        conv p;
+        double d_x[CONV_TOKENS * CONV_CHANNELS] = {0}, d_state_in[(CONV_TAPS - 1) * CONV_CHANNELS] = {0};
+        double d_weight[CONV_CHANNELS * CONV_TAPS] = {0}, d_bias[CONV_CHANNELS] = {0};
+        fill(&rng, p.x, CONV_TOKENS * CONV_CHANNELS, 0);
+        fill(&rng, p.state, (CONV_TAPS - 1) * CONV_CHANNELS, 0);
+        fill(&rng, p.weight, CONV_CHANNELS * CONV_TAPS, 0);
+        fill(&rng, p.bias, CONV_CHANNELS, 0);
+        fill(&rng, p.d_out, CONV_TOKENS * CONV_CHANNELS, 0);
+        fill(&rng, p.d_state_out, (CONV_TAPS - 1) * CONV_CHANNELS, 0);
+        p.b = (ref_causal_conv_backward){
+            .forward = {CONV_CHANNELS, CONV_TAPS, p.x, p.weight, p.bias, p.state,
+                        tokens % 2 ? VKA_ACTIVATION_SILU : VKA_ACTIVATION_TANH},
+            .tokens = tokens,
+            .d_out = p.d_out,
+            .d_state_out = p.d_state_out,
+            .d_x = d_x,
+            .d_state_in = d_state_in,
+            .d_weight = d_weight,
+            .d_bias = d_bias,
+        };
+        ref_causal_conv_gradients(&p.b);
+        for (uint32_t i = 0; i < tokens * CONV_CHANNELS; i++) {
+            expect_slope("d_x", &p.x[i], conv_loss, &p, d_x[i]);
+        }
+        for (uint32_t i = 0; i < (CONV_TAPS - 1) * CONV_CHANNELS; i++) {
+            expect_slope("d_state_in", &p.state[i], conv_loss, &p, d_state_in[i]);
+        }
+        for (uint32_t i = 0; i < CONV_CHANNELS * CONV_TAPS; i++) {
+            expect_slope("d_weight", &p.weight[i], conv_loss, &p, d_weight[i]);
+        }
+        for (uint32_t i = 0; i < CONV_CHANNELS; i++) {
+            expect_slope("d_bias", &p.bias[i], conv_loss, &p, d_bias[i]);
+        }
+    }
+}
+
+/* ---- dynamic convolution ----------------------------------------------------------------------------------------- */
+
+typedef struct shares {
+    float x[5 * 4], weight[5 * 2 * 3], d_out[5 * 4];
+    ref_dynamic_conv_backward b;
+} shares;
+
+static double shares_loss(const void *user) {
+    const shares *p = user;
+    const ref_dynamic_conv *c = &p->b.forward;
+    double loss = 0;
+    for (uint32_t i = 0; i < c->tokens * c->channels; i++) {
+        loss += (double)p->d_out[i] * ref_dynamic_conv_at(c, i / c->channels, i % c->channels);
+    }
+    return loss;
+}
+
+Test(reference_backward, dynamic_conv) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (uint32_t n = 0; n < 12; n++) {
+        shares p;
+        double d_x[5 * 4] = {0}, d_weight[5 * 2 * 3] = {0};
+        fill(&rng, p.x, 5 * 4, 0);
+        fill(&rng, p.weight, 5 * 2 * 3, 0);
+        fill(&rng, p.d_out, 5 * 4, 0);
+        p.b = (ref_dynamic_conv_backward){.forward = {.tokens = 5,
+                                                      .channels = 4,
+                                                      .heads = 2,
+                                                      .taps = 3,
+                                                      .ahead = n % 3,
+                                                      .length = n % 5 == 4 ? 3 : 5,
+                                                      .renormalise = n % 2,
+                                                      .same = n / 6,
+                                                      .x = p.x,
+                                                      .weight = p.weight},
+                                          .d_out = p.d_out,
+                                          .d_x = d_x,
+                                          .d_weight = d_weight};
+        ref_dynamic_conv_gradients(&p.b);
+        for (uint32_t i = 0; i < 5 * 4; i++) {
+            expect_slope("d_x", &p.x[i], shares_loss, &p, d_x[i]);
+        }
+        for (uint32_t i = 0; i < 5 * 2 * 3; i++) {
+            expect_slope("d_weight", &p.weight[i], shares_loss, &p, d_weight[i]);
+        }
+    }
+}

@@ -538,7 +538,9 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(EMBEDDING_BACKWARD, 34, embedding_backward)                                                                      \
     X(ADAMW, 35, adamw)                                                                                                \
     X(GRADIENT_NORM, 36, gradient_norm)                                                                                \
-    X(ATTENTION_BACKWARD, 37, attention_backward)
+    X(ATTENTION_BACKWARD, 37, attention_backward)                                                                      \
+    X(CAUSAL_CONV_BACKWARD, 38, causal_conv_backward)                                                                  \
+    X(DYNAMIC_CONV_BACKWARD, 39, dynamic_conv_backward)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

@@ -7,10 +7,17 @@
 //
 // The state that comes out may be the memory of the one that comes in: only an entry's first run reads it (the plan makes it
 // long enough), and whoever owns that writes it afterwards, in the order in which it shifts.
+//
+// VKA_SLOPES = 1: the result is d_out activation'(y), in float: what gradients begin with. There is no state that comes out;
+// d_out has its binding.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #include "elements.glsl"
-#include "activation.glsl"
+#if VKA_SLOPES
+#    include "activation_slope.glsl"
+#else
+#    include "activation.glsl"
+#endif
 #include "params/causal_conv.h"
 
 // Of the dispatch: push.dim2 entries, rows tokens, row0 channels, the first of which is h0.
@@ -37,8 +44,13 @@ VKA_INPUT(VKA_BIND_CONV_BIAS, bias)
 VKA_READERS(bias, VKA_BIND_CONV_BIAS, BIAS_TYPE)
 VKA_INPUT(VKA_BIND_CONV_STATE_IN, state_in)
 VKA_READERS(state_in, VKA_BIND_CONV_STATE_IN, STATE_IN_TYPE)
+#if VKA_SLOPES
+VKA_INPUT(VKA_BIND_CONV_STATE_OUT, d_out)
+VKA_READERS(d_out, VKA_BIND_CONV_STATE_OUT, STATE_OUT_TYPE)
+#else
 VKA_OUTPUT(VKA_BIND_CONV_STATE_OUT, state_out)
 VKA_WRITERS(state_out, STATE_OUT_TYPE)
+#endif
 VKA_OUTPUT(VKA_BIND_CONV_OUT, out)
 VKA_WRITERS(out, OUT_TYPE)
 
@@ -64,8 +76,17 @@ vec4 weight_of(Unit u, uint tap) {
     return weight_row4(at, p.weight.n, u.quad, push.row0, false);
 }
 
+vec4 result_of(Unit u, int t, vec4 y) {
+#if VKA_SLOPES
+    vec4 d = d_out_row4(u.state_out + uint(t) * p.state_out.h, p.state_out.n, u.quad, push.row0, VEC4);
+    return d * slopes4(ACTIVATION, y, 1.0);
+#else
+    return activate4(ACTIVATION, y);
+#endif
+}
+
 void store(Unit u, int t, vec4 y) {
-    out_put_row4(u.out_ + uint(t) * p.out_.h, p.out_.n, u.quad, push.row0, VEC4, activate4(ACTIVATION, y));
+    out_put_row4(u.out_ + uint(t) * p.out_.h, p.out_.n, u.quad, push.row0, VEC4, result_of(u, t, y));
 }
 
 // Sums in registers: sum[j] is that of the output j tokens after the next one.
@@ -94,6 +115,7 @@ void walk(Unit u, int first, int end, vec4 origin) {
     }
 }
 
+#if !VKA_SLOPES
 // The last inputs of the sequence. A place of the state that comes in is read before it is written: t goes up.
 void store_state(Unit u) {
     [[dont_unroll]] for (uint j = 0u; j + 1u < p.taps; ++j) {
@@ -101,6 +123,7 @@ void store_state(Unit u) {
         state_out_put_row4(u.state_out + j * p.state_out.h, p.state_out.n, u.quad, push.row0, VEC4, x);
     }
 }
+#endif
 
 void main() {
     uint index = (gl_WorkGroupID.x + push.x0) * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
@@ -123,6 +146,8 @@ void main() {
         walk_held(u, first, end, origin);
     else
         walk(u, first, end, origin);
+#if !VKA_SLOPES
     if (has(VKA_FLAG_CONV_STATE_OUT) && push.z0 != 0u && run == 0u)
         store_state(u);
+#endif
 }

@@ -41,41 +41,12 @@ const bool VEC4 = (FLAGS & VKA_FLAG_VEC4) != 0u;
 const bool PER_TOKEN = (FLAGS & VKA_FLAG_SHARE_TOKENS) != 0u;
 const uint RUNS = GROUP_SIZE / QUADS;
 const uint TILE_ROWS = PER_TOKEN ? HEADS * RUN * RUNS : HEADS;
-// Odd, so that neighbouring rows lie in different banks.
-const uint PITCH = TAPS | 1u;
-
-shared float shares[TILE_ROWS * PITCH];
 
 // ---- shares -----------------------------------------------------------------------------------------------------------
 
-// exp(-a) of a >= 0, whatever a driver makes of large ones.
-float decay(float a) {
-    return a < 87.0 ? exp(-a) : 0.0;
-}
-
-// The softmax of the weights that begin at element `at`, over the taps from `first` on below `end`; others have no share.
-void compute_shares(uint row, uint at, uint first, uint end) {
-    uint to = row * PITCH;
-    float maximum = -3.4028234663852886e38, sum = 0.0;
-    bool spoilt = false;
-    for (uint k = first; k < end; ++k) {
-        float w = weight_at(at + k * p.weight.d);
-        bool hidden = floatBitsToUint(w) == 0xff800000u;
-        spoilt = spoilt || (is_nonfinite(w) && !hidden);
-        maximum = is_nonfinite(w) ? maximum : max(maximum, w);
-        shares[to + k] = w;
-    }
-    for (uint k = 0u; k < TAPS; ++k) {
-        float share = 0.0;
-        if (k >= first && k < end && floatBitsToUint(shares[to + k]) != 0xff800000u)
-            share = decay(maximum - shares[to + k]);
-        shares[to + k] = share;
-        sum += share;
-    }
-    float factor = spoilt ? uintBitsToFloat(0x7fc00000u) : sum > 0.0 ? 1.0 / sum : 0.0;
-    for (uint k = 0u; k < TAPS; ++k)
-        shares[to + k] *= factor;
-}
+#define SHARE_ROWS TILE_ROWS
+#define SHARE_STEP p.weight.d
+#include "shares.glsl"
 
 // Those of the tile; tokens that are beyond the sequence have none.
 void stage_shares(uint entry, uint first_head, uint first_token, uint length) {

@@ -268,6 +268,12 @@ vka__pipeline_key *vka__call_add_key(vka__call *c, vka__kernel kernel, uint32_t 
     return key;
 }
 
+vka__view vka__call_place(vka__call *c, const uint32_t shape[VKA_MAX_RANK]) {
+    vka__view v = vka__workspace_view(shape, c->workspace_bytes);
+    c->workspace_bytes += vka__align_up(4 * vka__view_extent(&v, 0), 256);
+    return v;
+}
+
 bool vka__call_vec4(const vka__call *c, uint32_t args) {
     for (uint32_t i = 0; i < vka__min_u32(c->op->arg_count, 32); ++i)
         if ((args >> i & 1) && !vka__view_vec4(&c->view[i]))

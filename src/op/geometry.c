@@ -173,6 +173,17 @@ bool vka__sees_all(const vka_device_caps *caps, const vka__view *view, const cha
     return vka__refuse_span(caps, field, "it", refusal);
 }
 
+vka__view vka__workspace_view(const uint32_t shape[VKA_MAX_RANK], uint64_t offset) {
+    vka__view v = {.present = true, .source = VKA__SOURCE_WORKSPACE, .dtype = VKA_F32, .size = 4, .block = 1};
+    uint64_t stride = 1;
+    v.offset = offset;
+    for (uint32_t i = VKA_MAX_RANK; i-- > 0; stride *= v.shape[i]) {
+        v.shape[i] = shape[i];
+        v.stride[i] = shape[i] == 1 ? 0 : stride;
+    }
+    return v;
+}
+
 void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t binding, vka__access access,
                    vka__dispatch *out) {
     if (view->present)

@@ -67,6 +67,8 @@ vka_strides vka__box_strides(const vka__view *view, const uint32_t part[3]);
 bool vka__refuse_span(const vka_device_caps *caps, const char *field, const char *what, vka__refusal *refusal);
 /* Does one binding see all of a tensor? Otherwise the refusal says which it is. */
 bool vka__sees_all(const vka_device_caps *caps, const vka__view *view, const char *field, vka__refusal *refusal);
+/* f32 in the workspace from byte `offset` on, dense. */
+vka__view vka__workspace_view(const uint32_t shape[VKA_MAX_RANK], uint64_t offset);
 /* Binds all of a tensor, which may be absent. */
 void vka__bind_all(const vka_device_caps *caps, const vka__view *view, uint32_t binding, vka__access access,
                    vka__dispatch *out);

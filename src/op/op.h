@@ -205,6 +205,9 @@ vka_status vka__call_check_mask(const vka__call *call, uint32_t arg, const uint3
 /* Adds a pipeline and returns its key, zeroed. */
 vka__pipeline_key *vka__call_add_key(vka__call *call, vka__kernel kernel, uint32_t group_size);
 
+/* The next place in the workspace, for f32, dense. */
+vka__view vka__call_place(vka__call *call, const uint32_t shape[VKA_MAX_RANK]);
+
 /* Can rows of all tensors of the set be read and written four elements at a time? Sets are of the first 32 tensors. */
 bool vka__call_vec4(const vka__call *call, uint32_t args);
 /* The type of a tensor, as VKA_SPEC_TYPES has it. */

@@ -61,3 +61,57 @@ float ref_dynamic_conv_naive_at(const ref_dynamic_conv *c, vka_dtype dtype, uint
     }
     return ref_round(dtype, y);
 }
+
+/* The shares of a token's taps, of which those that there are not are 0. */
+static void shares_of(const ref_dynamic_conv *c, bool naive, uint32_t token, const float *w, double *share) {
+    double most = -INFINITY, sum = 0;
+    for (uint32_t k = 0; k < c->taps; k++) {
+        bool counts = !c->renormalise || is_there(c, place_of(c, token, k));
+        most = !counts ? most : isnan(w[k]) || isnan(most) ? NAN : fmax(most, (double)w[k]);
+    }
+    for (uint32_t k = 0; k < c->taps; k++) {
+        bool counts = !c->renormalise || is_there(c, place_of(c, token, k));
+        share[k] = !counts || most == -INFINITY ? 0 : ref_step(naive, exp(ref_step(naive, (double)w[k] - most)));
+        sum = ref_step(naive, sum + share[k]);
+    }
+    for (uint32_t k = 0; k < c->taps; k++) {
+        share[k] = sum == 0 ? 0 : ref_step(naive, share[k] / sum);
+    }
+}
+
+static void add_product(bool naive, double *to, double a, double b) {
+    *to = ref_step(naive, *to + ref_step(naive, a * b));
+}
+
+static void add_head(const ref_dynamic_conv_backward *b, uint32_t token, uint32_t head, double *share, double *slope) {
+    const ref_dynamic_conv *c = &b->forward;
+    uint32_t channels = c->channels / c->heads, first = head * channels;
+    double mean = 0, *to = b->d_weight + ((c->same ? 0 : (size_t)token * c->heads) + head) * c->taps;
+    shares_of(c, b->naive, token, weights_of(c, token, first), share);
+    for (uint32_t k = 0; k < c->taps; k++) {
+        int64_t place = place_of(c, token, k);
+        slope[k] = 0;
+        for (uint32_t i = first; i < first + channels && is_there(c, place); i++) {
+            double d_out = (double)b->d_out[(size_t)token * c->channels + i];
+            add_product(b->naive, &b->d_x[(size_t)place * c->channels + i], share[k], d_out);
+            add_product(b->naive, &slope[k], d_out, (double)input(c, place, i));
+        }
+        if (!c->renormalise || is_there(c, place)) {
+            add_product(b->naive, &mean, share[k], slope[k]);
+        }
+    }
+    for (uint32_t k = 0; k < c->taps; k++) {
+        if (!c->renormalise || is_there(c, place_of(c, token, k))) {
+            add_product(b->naive, &to[k], share[k], ref_step(b->naive, slope[k] - mean));
+        }
+    }
+}
+
+void ref_dynamic_conv_gradients(const ref_dynamic_conv_backward *b) {
+    double share[256], slope[256];
+    for (uint32_t token = 0; token < b->forward.length; token++) {
+        for (uint32_t head = 0; head < b->forward.heads; head++) {
+            add_head(b, token, head, share, slope);
+        }
+    }
+}

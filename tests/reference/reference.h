@@ -166,6 +166,12 @@ void ref_norm_backward_row(const ref_norm *n, vka_dtype dtype, uint32_t row, con
 void ref_norm_naive_backward_row(const ref_norm *n, vka_dtype dtype, uint32_t row, const float *d_out,
                                  const float *d_sum, float *d_x, float *d_weight, float *d_bias);
 
+/* A step of a computation in float64, or with f32 arithmetic: what a sum, product or quotient of floats is as a float.
+ */
+static inline double ref_step(bool naive, double x) {
+    return naive ? (double)(float)x : x;
+}
+
 /* By how much `value` changes with *at: a central difference. */
 double ref_slope(float *at, double (*value)(const void *user), const void *user);
 
@@ -322,6 +328,21 @@ float ref_causal_conv_input(const ref_causal_conv *c, int64_t token, uint32_t ch
 double ref_causal_conv_at(const ref_causal_conv *c, uint32_t token, uint32_t channel);
 float ref_causal_conv_naive_at(const ref_causal_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
 
+/* Its gradients, added to what is there. */
+typedef struct ref_causal_conv_backward {
+    ref_causal_conv forward;
+    uint32_t tokens;
+    const float *d_out;       /* [tokens, channels]              */
+    const float *d_state_out; /* [taps - 1, channels] or NULL    */
+    bool naive;               /* with f32 arithmetic             */
+    vka_dtype g_type;         /* the naive twin's, of the gradient before the activation */
+    double *d_x;              /* [tokens, channels]              */
+    double *d_state_in;       /* [taps - 1, channels]            */
+    double *d_weight;         /* [channels, taps]                */
+    double *d_bias;           /* [channels]                      */
+} ref_causal_conv_backward;
+void ref_causal_conv_gradients(const ref_causal_conv_backward *b);
+
 /* A convolution of one sequence whose weights are a softmax. */
 typedef struct ref_dynamic_conv {
     uint32_t tokens, channels, heads, taps, ahead;
@@ -335,6 +356,16 @@ typedef struct ref_dynamic_conv {
 /* An output in float64, and with f32 arithmetic, rounded to storage. */
 double ref_dynamic_conv_at(const ref_dynamic_conv *c, uint32_t token, uint32_t channel);
 float ref_dynamic_conv_naive_at(const ref_dynamic_conv *c, vka_dtype dtype, uint32_t token, uint32_t channel);
+
+/* Its gradients, added to what is there. At most 256 taps. */
+typedef struct ref_dynamic_conv_backward {
+    ref_dynamic_conv forward;
+    const float *d_out; /* [tokens, channels]                      */
+    bool naive;         /* with f32 arithmetic                     */
+    double *d_x;        /* [tokens, channels]                      */
+    double *d_weight;   /* as forward.weight                       */
+} ref_dynamic_conv_backward;
+void ref_dynamic_conv_gradients(const ref_dynamic_conv_backward *b);
 
 /* Routing between capsules, of one entry. */
 typedef struct ref_capsule_routing {

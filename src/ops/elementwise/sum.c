@@ -46,14 +46,17 @@ static void fill_params(const vka__sum *s, vka_sum_params *p) {
     p->table = s->table;
 }
 
-/* As many as keep a device busy, by class; where results are many one does. */
-static uint32_t choose_parts(const vka_device_caps *caps, const vka__sum *s, uint32_t total) {
+uint32_t vka__sum_choose_parts(const vka_device_caps *caps, uint64_t invocations, uint64_t sums, uint32_t terms) {
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 64 : caps->type == VKA_DEVICE_DISCRETE ? 32768 : 4096;
-    uint64_t wanted = target / vka__max_u64(vka__volume(s->rows) * units_of(s), 1);
-    wanted = vka__min_u64(wanted, vka__min_u32(total / LEAST_TERMS, MOST_PARTS));
-    return vka__align_up(4 * results(s) * wanted, 256) <= caps->storage_range
-               ? (uint32_t)vka__min_u64(vka__max_u64(wanted, 1), caps->max_groups[1])
-               : 1;
+    uint64_t wanted = target / vka__max_u64(invocations, 1);
+    wanted = vka__min_u64(wanted, vka__min_u32(terms / LEAST_TERMS, MOST_PARTS));
+    return vka__align_up(4 * sums * wanted, 256) <= caps->storage_range ? (uint32_t)vka__max_u64(wanted, 1) : 1;
+}
+
+/* As many as keep a device busy; where results are many one does. */
+static uint32_t choose_parts(const vka_device_caps *caps, const vka__sum *s, uint32_t total) {
+    uint32_t parts = vka__sum_choose_parts(caps, vka__volume(s->rows) * units_of(s), results(s), total);
+    return vka__min_u32(parts, caps->max_groups[1]);
 }
 
 static vka__pipeline_key *add_key(vka__call *c, const vka__view *x, const vka__view *out) {
@@ -65,20 +68,9 @@ static vka__pipeline_key *add_key(vka__call *c, const vka__view *x, const vka__v
     return key;
 }
 
-/* Partial sums, as x of the second dispatch: [parts, results], as which the result's rows are one. */
-static vka__view partial(const vka__sum *s) {
-    vka__view v = {.present = true, .source = VKA__SOURCE_WORKSPACE, .dtype = VKA_F32, .size = 4, .block = 1};
-    v.offset = s->workspace;
-    uint64_t stride = 1;
-    for (uint32_t i = VKA_MAX_RANK; i-- > 0; stride *= v.shape[i]) {
-        v.shape[i] = i == 3 ? s->out.shape[3] : s->rows[i];
-        v.stride[i] = stride;
-    }
-    return v;
-}
-
 static void plan_parts(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum_params *second) {
-    vka__view parts = partial(s);
+    const uint32_t shape[VKA_MAX_RANK] = {s->rows[0], s->rows[1], s->rows[2], s->out.shape[3]};
+    vka__view parts = vka__workspace_view(shape, s->workspace); /* of the first part */
     uint32_t flags = c->key[s->key].spec[VKA_SPEC_FLAGS];
     vka__pipeline_key *key = &c->key[s->key];
     key->spec[VKA_SPEC_TYPES] = (uint32_t)s->x.dtype << 4 * VKA_ROLE_FIRST | (uint32_t)VKA_F32 << 4 * VKA_ROLE_OUT;

@@ -22,6 +22,9 @@ typedef struct vka__sum {
     uint32_t parts, key, rows[3];
 } vka__sum;
 
+/* In how many parts sums of so many terms keep a device busy, by class, of which one has `invocations`. */
+uint32_t vka__sum_choose_parts(const vka_device_caps *caps, uint64_t invocations, uint64_t sums, uint32_t terms);
+
 /* Adds keys, one or two, and fills in as many parameter blocks. */
 bool vka__sum_plan(vka__call *call, vka__sum *sum, vka_sum_params *first, vka_sum_params *second);
 uint64_t vka__sum_dispatches(const vka__sum *sum);
