@@ -310,6 +310,19 @@ static vka_dynamic_conv_backward_desc dynamic_conv_backward(record_memory *m) {
                                             .d_weight = T(VKA_F16, BATCH, QUERIES, HEADS, 7)};
 }
 
+static vka_additive_attention_backward_desc additive_attention_backward(record_memory *m) {
+    return (vka_additive_attention_backward_desc){.q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                  .k = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                                  .v = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                                  .score_vector = T(VKA_F16, HEADS, DIM),
+                                                  .out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                  .lse = T(VKA_F32, BATCH, HEADS, QUERIES),
+                                                  .d_out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                  .d_q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                  .d_k = T(VKA_F16, BATCH, HEADS, KEYS, DIM),
+                                                  .d_v = T(VKA_F16, BATCH, HEADS, KEYS, DIM)};
+}
+
 static vka_map_backward_desc map_backward(record_memory *m) {
     vka_tensor d_out = T(VKA_F16, QUERIES, WIDTH);
     return (vka_map_backward_desc){
@@ -349,6 +362,8 @@ static vka_gradient_norm_desc gradient_norm(record_memory *m) {
 
 size_t bench_record_workspace(vka_operation operation) {
     switch (operation) {
+    case VKA_OPERATION_ADDITIVE_ATTENTION_BACKWARD:
+        return offsetof(vka_additive_attention_backward_desc, workspace);
     case VKA_OPERATION_ATTENTION:
         return offsetof(vka_attention_desc, workspace);
     case VKA_OPERATION_ATTENTION_BACKWARD:

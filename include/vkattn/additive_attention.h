@@ -37,6 +37,29 @@ typedef struct vka_additive_attention_desc {
     vka_additive_attention_path path; /* measurements and tests; leave at zero                                       */
 } vka_additive_attention_desc;
 
+/* The gradients of one additive attention. Each is that of a loss with respect to the tensor in its name, whose shape
+ * it has; any may be absent, and is not computed then. Types are f32, f16 or bf16, each of its own, unless said
+ * otherwise. */
+typedef struct vka_additive_attention_backward_desc {
+    /* Required: what forward was given, and out and lse as it wrote them. */
+    vka_tensor q, k, v, score_vector, out, lse;
+    vka_tensor mask;         /* forward's, if it had one                                                             */
+    vka_integers kv_lengths; /* likewise                                                                             */
+    vka_tensor d_out;        /* required: [B, Hq, Nq, Dv], the gradient of out                                       */
+    vka_tensor d_lse;        /* optional: f32 [B, Hq, Nq], of lse, where the loss depends on it                      */
+    vka_tensor d_q;          /* optional, written: [B, Hq, Nq, A]                                                    */
+    vka_tensor d_k;          /* optional, written: [B, Hkv, Nk, A]: the sum over the query heads that share a row    */
+    vka_tensor d_v;          /* optional, written: [B, Hkv, Nk, Dv]                                                  */
+    vka_tensor d_score_vector; /* optional, written: score_vector's shape: summed over heads that have it in common  */
+    vka_tensor d_mask;         /* optional, written: mask's shape, which is not u8: summed where it broadcasts       */
+    bool causal;               /* as forward's, with what follows                                                    */
+    vka_diagonal diagonal;
+    int32_t diagonal_offset;
+    bool accumulate;                  /* d_score_vector and d_mask are added to what is there                        */
+    vka_additive_attention_path path; /* measurements and tests; leave at zero                                       */
+    vka_workspace workspace;          /* scratch memory; all zero: the recorder's own                                */
+} vka_additive_attention_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -72,5 +95,37 @@ typedef struct vka_additive_attention_desc {
  *         VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(additive_attention, ADDITIVE_ATTENTION)
+
+/* Gradients of vka_additive_attention, in O(N) memory: scores and probabilities are computed again, with w the score
+ * vector and t_ij = tanh(q_i + k_j):
+ *
+ *   P = exp(S - lse)    delta = sum(d_out * out) - d_lse    dS_ij = P_ij (d_out_i . v_j - delta_i)
+ *   d_q_i = sum over j of dS_ij w (1 - t_ij^2)    d_k_j = sum over i of dS_ij w (1 - t_ij^2)
+ *   d_v_j = sum over i of P_ij d_out_i    d_w = sum over i, j of dS_ij t_ij    d_mask = dS
+ *
+ * A bias of the projections has the gradient of what it was added to, summed over rows: d_bias of vka_linear_backward.
+ *
+ *     vka_additive_attention_backward(recorder, &(vka_additive_attention_backward_desc){
+ *         .q = q, .k = k, .v = v, .score_vector = s, .out = out, .lse = lse, .d_out = d_out, .d_q = d_q, .d_k = d_k});
+ *
+ * One pass owns queries and one owns keys, so nothing is added up atomically: the same inputs give the same bits every
+ * time, and a sequence the same ones whatever else is in the batch (but for what is summed over it).
+ *
+ * Edges: rows that see no key get d_q = 0 and add nothing, whatever d_out holds there; keys that no query sees get 0.
+ * Hidden pairs add nothing, whatever q, k, v and d_out hold. NaN that is seen propagates. P is as exact as the
+ * difference of a score and its row's lse, and delta as out's type. Outputs share no memory with others. Where there is
+ * nothing to sum up, d_score_vector and d_mask are 0, or with `accumulate` what they were; so are elements of a mask
+ * that lie beyond the queries or keys.
+ *
+ * The workspace has 12 bytes for each row of queries, and with d_score_vector as much as q in f32. These and all
+ * tensors must each fit a binding (vka_device_caps.storage_range). With a mask a kernel binds nine storage buffers, and
+ * eight without.
+ *
+ * Records and returns; the rest as vka_additive_attention.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (larger than a binding can
+ *         see; a mask with eight storage buffers); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(additive_attention_backward, ADDITIVE_ATTENTION_BACKWARD)
 
 #endif

@@ -42,16 +42,9 @@ VKA_OUTPUT_F32(VKA_BIND_ADDITIVE_LSE, lse)
 
 // The lowest score that there is, and finite: the difference of two is 0 and not NaN.
 const float LOWEST = -3.4028234663852886e38;
-const float QUARTER = 0.25;
-const float EXP_SCALE = 5.7707801635558535; // 4 log2(e)
 
-float negative_infinity() {
-    return uintBitsToFloat(0xff800000u);
-}
-
-float not_a_number() {
-    return uintBitsToFloat(0x7fc00000u);
-}
+#define VKA_WITH_MASK 1
+#include "additive_scores.glsl"
 
 // ---- places -----------------------------------------------------------------------------------------------------------
 
@@ -87,46 +80,17 @@ int keys_of_rows(Head head, uint last) {
 
 // ---- scores -----------------------------------------------------------------------------------------------------------
 
-// Adds four channels of a score. `worst` gets the largest magnitude of what tanh is taken of, as bits: tanh_of loses NaN.
-void add_channels(vec4 weight, vec4 x, inout float sum, inout uint worst) {
-    uvec4 bits = floatBitsToUint(x) & 0x7fffffffu;
-    worst = max(worst, max(max(bits.x, bits.y), max(bits.z, bits.w)));
-    sum = fma(weight.x, tanh_of(x.x), sum);
-    sum = fma(weight.y, tanh_of(x.y), sum);
-    sum = fma(weight.z, tanh_of(x.z), sum);
-    sum = fma(weight.w, tanh_of(x.w), sum);
-}
-
 // A score of key `key` for a row of the slice: in quarters, masked; what the row must not see is -inf.
 float score_of(Head head, uint row, int key, float sum, uint worst) {
     bool seen = key < head.keys;
     if (has(VKA_FLAG_ADDITIVE_CAUSAL))
         seen = seen && key <= int(row + push.row0) + head.diagonal;
-    float score = worst > EXPONENT ? not_a_number() : sum * QUARTER;
-    if (MASK_TYPE != 0u) {
-        float mask = seen ? mask_at(head.mask + row * p.mask.n + uint(key) * p.mask.d) : 0.0;
-        if (MASK_TYPE == VKA_TYPE_U8) {
-            seen = seen && mask != 0.0;
-        } else {
-            seen = seen && floatBitsToUint(mask) != 0xff800000u;
-            score += mask * QUARTER;
-        }
-    }
-    return seen ? score : negative_infinity();
-}
-
-bool is_hidden(float score) {
-    return floatBitsToUint(score) == 0xff800000u;
+    return finish_score(sum, worst, seen, head.mask + row * p.mask.n + uint(key) * p.mask.d);
 }
 
 // NaN and +inf spoil a row.
 bool spoils(float score) {
     return is_nonfinite(score) && !is_hidden(score);
-}
-
-// exp of a score relative to a row's maximum.
-float exp_of(float difference) {
-    return exp2(difference * EXP_SCALE);
 }
 
 // ---- results ----------------------------------------------------------------------------------------------------------

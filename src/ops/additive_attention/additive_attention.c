@@ -2,9 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <string.h>
 
-#include <vkattn/additive_attention.h>
-
-#include "op/op.h"
+#include "ops/additive_attention/additive.h"
 #include "params/additive_attention.h"
 
 enum { Q, K, V, VECTOR, MASK, LENGTHS, OUT, LSE, ARGS };
@@ -27,10 +25,7 @@ static const vka__arg args[ARGS] = {
     [LSE] = TENSOR(lse, "B H N", VKA__TYPE(VKA_F32), VKA__PER_ROW, VKA__WRITE, VKA_BIND_ADDITIVE_LSE, VKA__CUSTOM),
 };
 
-/* Positions are sums of two numbers of tokens, and signed. */
-#define MAX_TOKENS (1u << 28)
-static const vka__limit limits[] = {{'A', 1, 65536},      {'G', 1, UINT32_MAX}, {'N', 0, MAX_TOKENS},
-                                    {'M', 0, MAX_TOKENS}, {'V', 1, 512},        {0}};
+static const vka__limit limits[] = VKA__ADDITIVE_LIMITS;
 static const vka__number numbers[NUMBERS] = {
     [DIAGONAL] = {"diagonal", DESC(diagonal), VKA__NUMBER_ENUM, false, 0, VKA_DIAGONAL_EXPLICIT, 0, "vka_diagonal"},
     [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ADDITIVE_ATTENTION_PATH_TILE, 0,
@@ -48,33 +43,11 @@ static const state *state_of(const vka__call *c) {
     return (const state *)(const void *)c->state;
 }
 
-/* ---- checks ---------------------------------------------------------------------------------------------------- */
-
-static vka_status check_vector(const vka__call *c) {
-    const vka_tensor *t = vka__call_tensor(c, VECTOR);
-    uint32_t heads = vka__call_letter(c, 'H'), channels = vka__call_letter(c, 'A');
-    bool fits = (t->rank == 1 || (t->rank == 2 && (t->shape[0] == 1 || t->shape[0] == heads))) &&
-                t->shape[t->rank - 1] == channels;
-    return fits ? VKA_OK
-                : vka__call_fail(c, VKA_INVALID, "score_vector",
-                                 "has rank %u and shape[%u] of %u, but its shape must be [%u], [1, %u] or [%u, %u]",
-                                 t->rank, t->rank - 1, t->shape[t->rank - 1], channels, channels, heads, channels);
-}
+static const vka__additive_args shared = {VECTOR, MASK, LENGTHS};
 
 static vka_status check(vka__call *c) {
     const vka_additive_attention_desc *d = VKA__DESC(c, vka_additive_attention_desc);
-    uint32_t batch = vka__call_letter(c, 'B'), keys = vka__call_letter(c, 'M');
-    const uint32_t pairs[] = {batch, vka__call_letter(c, 'H'), vka__call_letter(c, 'N'), keys};
-    if (pairs[1] % vka__call_letter(c, 'G'))
-        return vka__call_fail(c, VKA_INVALID, "k", "shape[1] is %u, which does not divide the %u heads of q",
-                              vka__call_letter(c, 'G'), pairs[1]);
-    if (d->diagonal != VKA_DIAGONAL_EXPLICIT && d->diagonal_offset)
-        return vka__call_fail(c, VKA_INVALID, "diagonal_offset", "is %d, but diagonal is not VKA_DIAGONAL_EXPLICIT",
-                              d->diagonal_offset);
-    vka_status status = check_vector(c);
-    if (status == VKA_OK)
-        status = vka__call_check_mask(c, MASK, pairs);
-    return status == VKA_OK ? vka__call_check_list(c, LENGTHS, false, batch, keys, keys) : status;
+    return vka__additive_check(c, &shared, d->diagonal, d->diagonal_offset);
 }
 
 /* ---- kernel ----------------------------------------------------------------------------------------------------- */
@@ -216,16 +189,8 @@ static vka_strides strides_of(const vka__call *c, uint32_t arg) {
     return vka__box_strides(&c->view[arg], part);
 }
 
-/* As far from the first query, and within what a sum with any number of tokens leaves of 32 bits. */
-static int32_t diagonal_of(const vka__call *c) {
-    const int64_t most = 2 * (int64_t)MAX_TOKENS, keys = vka__call_letter(c, 'M');
-    int64_t x = VKA__DESC(c, vka_additive_attention_desc)->diagonal_offset;
-    if (c->number[DIAGONAL] == VKA_DIAGONAL_BOTTOM_RIGHT)
-        x = keys - vka__call_letter(c, 'N');
-    return (int32_t)(x > most ? most : x < -most ? -most : x);
-}
-
 static void fill_params(vka__call *c) {
+    const vka_additive_attention_desc *d = VKA__DESC(c, vka_additive_attention_desc);
     const vka__view *vector = &c->view[VECTOR];
     *VKA__PARAMS(c, vka_additive_attention_params) = (vka_additive_attention_params){
         .q = strides_of(c, Q),
@@ -240,12 +205,9 @@ static void fill_params(vka__call *c) {
         .vector_h = (uint32_t)vector->stride[2],
         .vector_d = (uint32_t)vector->stride[3],
         .length_b = (uint32_t)c->view[LENGTHS].stride[3],
-        .diagonal = diagonal_of(c),
+        .diagonal = vka__additive_diagonal(c, d->diagonal, d->diagonal_offset),
     };
 }
-
-/* Of a channel of a pair; most of it is tanh. */
-#define PAIR_OPS 30
 
 static bool plan(vka__call *c) {
     state *s = VKA__STATE(c, state);
@@ -258,7 +220,7 @@ static bool plan(vka__call *c) {
     fill_params(c);
     uint32_t tile = c->key[0].spec[VKA_SPEC_BR];
     uint64_t pairs = (uint64_t)tile * vka__max_u32(vka__call_letter(c, 'M'), 1);
-    uint64_t ops = pairs * (PAIR_OPS * (uint64_t)vka__call_letter(c, 'A') + 2 * vka__call_letter(c, 'V'));
+    uint64_t ops = pairs * (VKA__ADDITIVE_OPS * (uint64_t)vka__call_letter(c, 'A') + 2 * vka__call_letter(c, 'V'));
     s->grid = vka__grid_of(c->caps, vka__div_up(s->rows, tile), s->heads, s->batch);
     vka__grid_cap(&s->grid, vka__max_u64(vka__dispatch_ops(c->caps) / ops, 1));
     c->dispatches = (uint64_t)s->slices * s->pieces * vka__grid_chunks(&s->grid);
