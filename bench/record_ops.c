@@ -323,6 +323,19 @@ static vka_additive_attention_backward_desc additive_attention_backward(record_m
                                                   .d_v = T(VKA_F16, BATCH, HEADS, KEYS, DIM)};
 }
 
+static vka_linear_attention_backward_desc linear_attention_backward(record_memory *m) {
+    return (vka_linear_attention_backward_desc){.rule = VKA_LINEAR_ATTENTION_GATED_DELTA,
+                                                .q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                .k = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                .v = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                .decay = T(VKA_F32, BATCH, HEADS, QUERIES, 1),
+                                                .beta = T(VKA_F16, BATCH, HEADS, QUERIES),
+                                                .d_out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                .d_q = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                .d_k = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                                .d_v = T(VKA_F16, BATCH, HEADS, QUERIES, DIM)};
+}
+
 static vka_map_backward_desc map_backward(record_memory *m) {
     vka_tensor d_out = T(VKA_F16, QUERIES, WIDTH);
     return (vka_map_backward_desc){
@@ -390,6 +403,8 @@ size_t bench_record_workspace(vka_operation operation) {
         return offsetof(vka_linear_backward_desc, workspace);
     case VKA_OPERATION_LINEAR:
         return offsetof(vka_linear_desc, workspace);
+    case VKA_OPERATION_LINEAR_ATTENTION_BACKWARD:
+        return offsetof(vka_linear_attention_backward_desc, workspace);
     case VKA_OPERATION_LSH_SORT:
         return offsetof(vka_lsh_sort_desc, workspace);
     case VKA_OPERATION_RMS_NORM_BACKWARD:

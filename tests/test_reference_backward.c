@@ -267,3 +267,89 @@ Test(reference_backward, dynamic_conv) {
         }
     }
 }
+
+/* ---- linear attention -------------------------------------------------------------------------------------------- */
+
+enum { LA_TOKENS = 4, LA_KEYS = 3, LA_VALUES = 2, LA_QUERIES = 2 };
+
+typedef struct recurrence {
+    float q[LA_QUERIES * LA_TOKENS * LA_KEYS], k[LA_TOKENS * LA_KEYS], v[LA_TOKENS * LA_VALUES];
+    float decay[LA_TOKENS * LA_KEYS], beta[LA_TOKENS], state_in[LA_KEYS * LA_VALUES];
+    float d_out[LA_QUERIES * LA_TOKENS * LA_VALUES], d_state_out[LA_KEYS * LA_VALUES];
+    ref_linear_attention_backward b;
+} recurrence;
+
+static double recurrence_loss(const void *user) {
+    const recurrence *p = user;
+    double state[LA_KEYS * LA_VALUES], out[LA_QUERIES * LA_VALUES], loss = 0;
+    for (uint32_t i = 0; i < LA_KEYS * LA_VALUES; i++) {
+        state[i] = (double)p->state_in[i];
+    }
+    for (uint32_t t = 0; t < LA_TOKENS; t++) {
+        ref_linear_attention_step(&p->b.forward, t, state, out);
+        for (uint32_t i = 0; i < LA_QUERIES * LA_VALUES; i++) {
+            size_t row = (size_t)(i / LA_VALUES) * LA_TOKENS + t;
+            loss += (double)p->d_out[row * LA_VALUES + i % LA_VALUES] * out[i];
+        }
+    }
+    for (uint32_t i = 0; i < LA_KEYS * LA_VALUES; i++) {
+        loss += (double)p->d_state_out[i] * state[i];
+    }
+    return loss;
+}
+
+static void expect_slopes(recurrence *p, const char *what, float *x, const double *got, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        expect_slope(what, &x[i], recurrence_loss, p, got[i]);
+    }
+}
+
+Test(reference_backward, linear_attention) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (uint32_t n = 0; n < 8; n++) {
+        recurrence p;
+        bool delta = n & 2, gated = n & 1, channels = n & 4;
+        double d_q[LA_QUERIES * LA_TOKENS * LA_KEYS] = {0}, d_k[LA_TOKENS * LA_KEYS] = {0};
+        double d_v[LA_TOKENS * LA_VALUES] = {0}, d_decay[LA_TOKENS * LA_KEYS] = {0}, d_beta[LA_TOKENS] = {0};
+        double d_state_in[LA_KEYS * LA_VALUES] = {0};
+        float *all[] = {p.q, p.k, p.v, p.decay, p.beta, p.state_in, p.d_out, p.d_state_out};
+        static const size_t sizes[] = {sizeof p.q,    sizeof p.k,        sizeof p.v,     sizeof p.decay,
+                                       sizeof p.beta, sizeof p.state_in, sizeof p.d_out, sizeof p.d_state_out};
+        for (int i = 0; i < 8; i++) {
+            fill(&rng, all[i], (uint32_t)(sizes[i] / sizeof(float)), i == 3 ? -1.0f : 0.0f);
+        }
+        for (uint32_t i = 0; i < LA_TOKENS * LA_KEYS; i++) {
+            p.k[i] *= 0.5f;
+        }
+        p.b = (ref_linear_attention_backward){
+            .forward = {.rule = (vka_linear_attention_rule)(1 + n % 4),
+                        .tokens = LA_TOKENS,
+                        .key_dim = LA_KEYS,
+                        .value_dim = LA_VALUES,
+                        .queries = LA_QUERIES,
+                        .q = p.q,
+                        .k = p.k,
+                        .v = p.v,
+                        .decay = gated ? p.decay : NULL,
+                        .decay_per_channel = channels,
+                        .beta = delta ? p.beta : NULL,
+                        .scale = 0.75},
+            .state_in = p.state_in,
+            .d_out = p.d_out,
+            .d_state_out = p.d_state_out,
+            .d_q = d_q,
+            .d_k = d_k,
+            .d_v = d_v,
+            .d_decay = d_decay,
+            .d_beta = d_beta,
+            .d_state_in = d_state_in,
+        };
+        ref_linear_attention_gradients(&p.b);
+        expect_slopes(&p, "d_q", p.q, d_q, LA_QUERIES * LA_TOKENS * LA_KEYS);
+        expect_slopes(&p, "d_k", p.k, d_k, LA_TOKENS * LA_KEYS);
+        expect_slopes(&p, "d_v", p.v, d_v, LA_TOKENS * LA_VALUES);
+        expect_slopes(&p, "d_decay", p.decay, d_decay, gated ? LA_TOKENS * (channels ? LA_KEYS : 1) : 0);
+        expect_slopes(&p, "d_beta", p.beta, d_beta, delta ? LA_TOKENS : 0);
+        expect_slopes(&p, "d_state_in", p.state_in, d_state_in, LA_KEYS * LA_VALUES);
+    }
+}

@@ -65,6 +65,25 @@ typedef struct vka_linear_attention_candidate {
     vka_linear_attention_tile tile;
 } vka_linear_attention_candidate;
 
+/* The gradients of one linear attention. Each is that of a loss with respect to the tensor in its name, whose shape it
+ * has; any may be absent, and is not computed then. Types are f32, f16 or bf16, each of its own; of states f32. */
+typedef struct vka_linear_attention_backward_desc {
+    vka_linear_attention_rule rule; /* required: forward's                                                        */
+    float scale;                    /* forward's                                                                  */
+    vka_tensor q, k, v;             /* required: forward's                                                        */
+    vka_tensor decay, beta;         /* as forward had them                                                        */
+    vka_tensor state_in;            /* forward's, if it had one: as it was before                                 */
+    vka_tensor d_out;               /* required: [B, max(Hq, H), T, Dv], the gradient of forward's out            */
+    vka_tensor d_state_out;         /* optional: f32 [B, H, Dk, Dv], that of state_out; absent = 0                */
+    vka_tensor d_q;                 /* optional, written: [B, Hq, T, Dk]                                          */
+    vka_tensor d_k;                 /* optional, written: [B, Hk, T, Dk]                                          */
+    vka_tensor d_v;                 /* optional, written: [B, H, T, Dv]                                           */
+    vka_tensor d_decay;             /* optional, written: decay's shape, summed over what has it in common        */
+    vka_tensor d_beta;              /* optional, written: beta's shape, likewise                                  */
+    vka_tensor d_state_in;          /* optional, written: f32 [B, H, Dk, Dv]                                      */
+    vka_workspace workspace;        /* scratch memory; all zero: the recorder's own                               */
+} vka_linear_attention_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -98,5 +117,34 @@ typedef struct vka_linear_attention_candidate {
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(linear_attention, LINEAR_ATTENTION)
 VKA_OPERATION_CANDIDATES(linear_attention, LINEAR_ATTENTION)
+
+/* Gradients of vka_linear_attention, by the recurrence backwards in time. With D the gradient of the state, S' what the
+ * state decayed to before a token, S what it is after it, u = v - S'^T k by the delta rules or v, and w = beta u:
+ *
+ *   d_q = scale S d_out    D += scale q (x) d_out    d_w = D^T k    d_beta = d_w . u    d_v = beta d_w
+ *   d_k = D w - S' d_v, or D w    D -= k (x) d_v, by the delta rules    d_decay = sum of D S' over value channels
+ *   D = exp(decay) D,  which is d_state_in at last
+ *
+ *     vka_linear_attention_backward(recorder, &(vka_linear_attention_backward_desc){
+ *         .rule = rule, .q = q, .k = k, .v = v, .decay = g, .beta = beta, .d_out = d_o, .d_q = d_q, .d_k = d_k,
+ *         .d_v = d_v, .d_decay = d_g, .d_beta = d_beta});
+ *
+ * in f32. States are computed again: the workspace has those of every sqrt(T)-th token and of as many between two of
+ * these, 2 sqrt(T) in all for each state; and gradients that are summed over value channels or heads in f32, as many
+ * times as there are blocks of value channels (vka_linear_attention_backward_explain), or states that share a head. A
+ * sequence in pieces has its gradients from the last piece to the first: d_state_in of one is d_state_out of the piece
+ * before it. Sums have the same order every time.
+ *
+ * Edges: T = 0 computes nothing, and d_state_in is d_state_out. NaN and infinities reach what they reach in the
+ * formulas. Outputs share no memory with others. Strides are free. Tensors and the workspace must each fit a binding.
+ * With state_in, d_state_out or d_state_in a kernel binds eleven storage buffers, and eight without. A state's tokens
+ * are one dispatch.
+ *
+ * Records and returns; the rest as vka_linear_attention.
+ *
+ * @return VKA_OK; VKA_INVALID (a rule above is broken, named in the log); VKA_UNSUPPORTED (larger than a binding can
+ *         see; states with fewer storage buffers); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
+ * Threads: one thread per recorder at a time. */
+VKA_OPERATION_FUNCTIONS(linear_attention_backward, LINEAR_ATTENTION_BACKWARD)
 
 #endif

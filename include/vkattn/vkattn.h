@@ -541,7 +541,8 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(ATTENTION_BACKWARD, 37, attention_backward)                                                                      \
     X(CAUSAL_CONV_BACKWARD, 38, causal_conv_backward)                                                                  \
     X(DYNAMIC_CONV_BACKWARD, 39, dynamic_conv_backward)                                                                \
-    X(ADDITIVE_ATTENTION_BACKWARD, 40, additive_attention_backward)
+    X(ADDITIVE_ATTENTION_BACKWARD, 40, additive_attention_backward)                                                    \
+    X(LINEAR_ATTENTION_BACKWARD, 41, linear_attention_backward)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

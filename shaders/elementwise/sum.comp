@@ -22,7 +22,8 @@ uint offset_of(vka_strides s, uvec4 at) {
     return at.x * s.b + at.y * s.h + at.z * s.n + at.w * s.d;
 }
 
-void step_on(inout uvec4 at) {
+// The next term: the first of the next copy, where one ends.
+void step_on(inout uvec4 at, inout uint copy) {
     if (++at.w < p.size.d)
         return;
     at.w = 0u;
@@ -32,7 +33,10 @@ void step_on(inout uvec4 at) {
     if (++at.y < p.size.h)
         return;
     at.y = 0u;
-    ++at.x;
+    if (++at.x < p.size.b)
+        return;
+    at.x = 0u;
+    ++copy;
 }
 
 bool counts(uint ids_row, uvec4 at) {
@@ -41,14 +45,17 @@ bool counts(uint ids_row, uvec4 at) {
 
 vec4 sum_of(uvec3 row, uint v, uint begin, uint end) {
     uint from = x_row_at(p.kept, row), ids_row = row_at(p.kept_ids, row), inner = p.size.n * p.size.d;
-    uvec4 at = uvec4(begin / (p.size.h * inner), begin / inner % p.size.h, begin / p.size.d % p.size.n, begin % p.size.d);
+    uint copy = begin / (p.size.b * p.size.h * inner);
+    uvec4 at = uvec4(begin / (p.size.h * inner) % p.size.b, begin / inner % p.size.h, begin / p.size.d % p.size.n,
+                     begin % p.size.d);
     vec4 sum = vec4(0.0);
     for (uint term = begin; term < end;) {
         vec4 block = vec4(0.0);
         for (uint i = 0u; i < BLOCK && term < end; ++i, ++term) {
             if (counts(ids_row, at))
-                block += x_vector4(from + offset_of(p.summed, at), p.kept.d, v, p.cols, has(VKA_FLAG_X_VEC4));
-            step_on(at);
+                block += x_vector4(from + copy * p.copy_stride + offset_of(p.summed, at), p.kept.d, v, p.cols,
+                                   has(VKA_FLAG_X_VEC4));
+            step_on(at, copy);
         }
         sum += block;
     }

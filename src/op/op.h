@@ -113,7 +113,7 @@ typedef struct vka__op {
 #define VKA__MAX_DESC    3072
 #define VKA__MAX_STATE   6144
 /* Bytes of all parameter blocks. */
-#define VKA__MAX_ALL_PARAMS 1280
+#define VKA__MAX_ALL_PARAMS 2304
 
 /* Rows cut into boxes, one a dispatch. */
 typedef struct vka__rows {

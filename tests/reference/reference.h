@@ -403,6 +403,19 @@ void ref_linear_attention_step(const ref_linear_attention *a, uint32_t t, double
 void ref_linear_attention_naive_step(const ref_linear_attention *a, vka_dtype dtype, uint32_t t, float *state,
                                      float *out);
 
+/* Its gradients, added to what is there, but for d_state_in. */
+typedef struct ref_linear_attention_backward {
+    ref_linear_attention forward;
+    const float *state_in;             /* [key_dim, value_dim] or NULL      */
+    const float *d_out;                /* [queries, tokens, value_dim]      */
+    const float *d_state_out;          /* [key_dim, value_dim] or NULL      */
+    bool naive;                        /* with f32 arithmetic               */
+    double *d_q, *d_k, *d_v, *d_decay; /* as forward's */
+    double *d_beta;                    /* [tokens], whether there is a beta or not */
+    double *d_state_in;                /* [key_dim, value_dim] */
+} ref_linear_attention_backward;
+void ref_linear_attention_gradients(const ref_linear_attention_backward *b);
+
 /* Symmetric quantisation of values that the device has with an absolute error of at most `error`. May `scale` be what
  * it stores for a largest magnitude of `most`, as f32 or as bits of an f16, and q for x, given the scale that it
  * stored? With an error of 0 there is one scale, and one q but for quotients next to a half. */

@@ -17,6 +17,7 @@ VKA_STRUCT(vka_sum_params) {
     VKA_UINT_ total;      /* terms of a sum                                                              */
     VKA_UINT_ part;       /* terms of a part of it: a workgroup's                                        */
     VKA_UINT_ part_stride; /* of out: from one part's results to the next ones                           */
+    VKA_UINT_ copy_stride; /* of x: from one copy to the next one                                        */
     VKA_UINT_ table;      /* terms whose id is not below it don't count                                  */
 }
 VKA_END(vka_sum_params);

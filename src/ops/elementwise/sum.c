@@ -44,6 +44,7 @@ static void fill_params(const vka__sum *s, vka_sum_params *p) {
     p->cols = s->out.shape[3];
     p->units = units_of(s);
     p->table = s->table;
+    p->copy_stride = s->copy_stride;
 }
 
 uint32_t vka__sum_choose_parts(const vka_device_caps *caps, uint64_t invocations, uint64_t sums, uint32_t terms) {
@@ -57,6 +58,12 @@ uint32_t vka__sum_choose_parts(const vka_device_caps *caps, uint64_t invocations
 static uint32_t choose_parts(const vka_device_caps *caps, const vka__sum *s, uint32_t total) {
     uint32_t parts = vka__sum_choose_parts(caps, vka__volume(s->rows) * units_of(s), results(s), total);
     return vka__min_u32(parts, caps->max_groups[1]);
+}
+
+/* Elements of x from the first copy's first one on. */
+static uint64_t extent_of(const vka__sum *s) {
+    uint64_t extent = vka__view_extent(&s->x, 0);
+    return extent ? extent + (uint64_t)(vka__max_u32(s->copies, 1) - 1) * s->copy_stride : 0;
 }
 
 static vka__pipeline_key *add_key(vka__call *c, const vka__view *x, const vka__view *out) {
@@ -88,7 +95,7 @@ static void plan_parts(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum
 }
 
 bool vka__sum_plan(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum_params *second) {
-    uint64_t total = 1;
+    uint64_t total = vka__max_u32(s->copies, 1);
     for (uint32_t i = 0; i < VKA_MAX_RANK; ++i) {
         total *= s->out.shape[i] == 1 ? s->x.shape[i] : 1;
         if (i < 3)
@@ -100,8 +107,9 @@ bool vka__sum_plan(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum_par
         return true;
     if (total > UINT32_MAX || vka__volume(s->rows) * units_of(s) > UINT32_MAX)
         return vka__refuse(&c->refusal, s->field, "has more than 2^32 - 1 terms of a sum, or sums");
-    if (!vka__sees_all(c->caps, &s->x, s->field, &c->refusal) ||
-        !vka__sees_all(c->caps, &s->out, s->out_field, &c->refusal))
+    if (!vka__fits_binding(c->caps, &s->x, extent_of(s)))
+        return vka__refuse_span(c->caps, s->field, "it", &c->refusal);
+    if (!vka__sees_all(c->caps, &s->out, s->out_field, &c->refusal))
         return false;
     fill_params(s, first);
     first->total = (uint32_t)total;
@@ -109,6 +117,8 @@ bool vka__sum_plan(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum_par
     s->parts = vka__max_u32(first->part ? vka__div_up(first->total, first->part) : 0, 1);
     s->key = c->key_count;
     vka__pipeline_key *key = add_key(c, &s->x, &s->out);
+    if (s->copy_stride % 4)
+        key->spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_X_VEC4;
     key->spec[VKA_SPEC_FLAGS] |= s->ids.present ? VKA_FLAG_IDS : 0;
     if (s->parts > 1)
         plan_parts(c, s, first, second);
@@ -136,7 +146,8 @@ void vka__sum_dispatch(const vka__call *c, const vka__sum *s, uint64_t index, vk
         out->binding[VKA_BIND_FIRST] = parts;
         out->binding[VKA_BIND_FIRST].access = VKA__READ;
     } else {
-        vka__bind_all(c->caps, &s->x, VKA_BIND_FIRST, VKA__READ, out);
+        out->binding[VKA_BIND_FIRST] =
+            vka__bind(c->caps, &s->x, 0, extent_of(s), VKA__READ, &out->push.base[VKA_BIND_FIRST]);
         vka__bind_all(c->caps, &s->ids, VKA_BIND_SECOND, VKA__READ, out);
     }
     if (first) {

@@ -14,6 +14,8 @@ typedef struct vka__sum {
     vka__view x, out;
     vka__view ids; /* optional: rows of x whose id is not below `table` don't count; [.., 1]             */
     uint32_t table;
+    uint32_t copies; /* of x, so many elements apart, are summed over as well; 0: one. Not with ids      */
+    uint32_t copy_stride;
     bool accumulate;
     uint64_t workspace; /* where the partial sums lie                                                        */
 

@@ -92,17 +92,26 @@ static void describe_problem(vka__call *c) {
     };
 }
 
-static vka_status check(vka__call *c) {
+vka_status vka__linear_attention_check(const vka__call *c, const vka__linear_attention_args *has, bool gated,
+                                       bool delta) {
     uint32_t q = vka__call_letter(c, 'Q'), k = vka__call_letter(c, 'A'), h = vka__call_letter(c, 'H');
     if (q % h && h % q)
         return vka__call_fail(c, VKA_INVALID, "q", "%u heads don't go with %u states: one must divide the other", q, h);
     if (h % k)
         return vka__call_fail(c, VKA_INVALID, "k", "%u heads don't go with %u states: they must divide them", k, h);
-    if (vka__call_has(c, DECAY) != is_gated(c))
+    if (vka__call_has(c, has->decay) != gated)
         return vka__call_fail(c, VKA_INVALID, "decay",
-                              is_gated(c) ? "is required by the rule" : "is there, but the rule has none");
-    if (vka__call_has(c, BETA) && !is_delta(c))
+                              gated ? "is required by the rule" : "is there, but the rule has none");
+    if (vka__call_has(c, has->beta) && !delta)
         return vka__call_fail(c, VKA_INVALID, "beta", "is there, but the rule has none");
+    return VKA_OK;
+}
+
+static vka_status check(vka__call *c) {
+    static const vka__linear_attention_args has = {DECAY, BETA};
+    vka_status status = vka__linear_attention_check(c, &has, is_gated(c), is_delta(c));
+    if (status != VKA_OK)
+        return status;
     describe_problem(c);
     return check_tile(c);
 }

@@ -30,6 +30,14 @@ extern const vka__linear_attention_path vka__linear_attention_recurrent, vka__li
 extern const vka__paths vka__linear_attention_paths;
 const vka__linear_attention_path *vka__linear_attention_path_of(uint32_t path);
 
+/* What calls of linear attention and of its gradients are checked for: heads, and whether the rule has what is there.
+ */
+typedef struct vka__linear_attention_args {
+    uint32_t decay, beta;
+} vka__linear_attention_args;
+vka_status vka__linear_attention_check(const vka__call *call, const vka__linear_attention_args *args, bool gated,
+                                       bool delta);
+
 /* Key channels that parts have together, and how many parts that takes; words of shared memory of what all kernels
  * stage of so many tokens. */
 static inline uint32_t vka__linear_attention_parts(const vka__linear_attention_problem *p, uint32_t rows) {
