@@ -11,7 +11,7 @@
 /* As attention.h says. */
 #define MAX_HEAD_DIM 576
 
-static const char *check(const bench_case *c) {
+const char *bench_attention_check(const bench_case *c) {
     bool wide = c->head_dim > MAX_HEAD_DIM || c->value_dim > MAX_HEAD_DIM;
     return c->heads % c->kv_heads ? "--heads must be a multiple of --kv-heads"
            : wide                 ? "head dimensions are at most 576"
@@ -42,7 +42,7 @@ static void put_shape(bench_line *line, const bench_case *c) {
     }
 }
 
-static void label(const bench_case *c, bool brief, bench_line *line) {
+void bench_attention_label(const bench_case *c, bool brief, bench_line *line) {
     if (!brief || c->batch > 1) {
         bench_put(line, " B%u", c->batch);
     }
@@ -57,8 +57,7 @@ static void label(const bench_case *c, bool brief, bench_line *line) {
     }
 }
 
-/* The keys lo .. hi that the query at position p sees; none if lo > hi. */
-static void visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi) {
+void bench_attention_visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi) {
     *lo = 0;
     *hi = (int64_t)c->kv_len - 1;
     if (c->causal && p < *hi) {
@@ -72,12 +71,12 @@ static void visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi) {
     }
 }
 
-static bench_cost cost(const bench_case *c) {
+bench_cost bench_attention_cost(const bench_case *c) {
     double pairs = 0;
     int64_t first = INT64_MAX, last = -1, diagonal = (int64_t)c->kv_len - c->q_len;
     for (int64_t i = 0; i < c->q_len; i++) {
         int64_t lo, hi;
-        visible(c, i + diagonal, &lo, &hi);
+        bench_attention_visible(c, i + diagonal, &lo, &hi);
         if (lo <= hi) {
             pairs += (double)(hi - lo + 1);
             first = lo < first ? lo : first;
@@ -96,13 +95,13 @@ static bench_cost cost(const bench_case *c) {
     };
 }
 
-static bool memory_bound(const bench_case *c) {
+bool bench_attention_memory_bound(const bench_case *c) {
     return c->q_len <= 8;
 }
 
 /* ---- tensors and calls ------------------------------------------------------------------------------------------- */
 
-static vka_tensor tensor(const bench_case *c, bench_slot slot) {
+vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot) {
     bool of_queries = slot == BENCH_Q || slot == BENCH_OUT, of_values = slot == BENCH_V || slot == BENCH_OUT;
     return vka_tensor_4d(NULL, c->dtype, c->batch, of_queries ? c->heads : c->kv_heads,
                          of_queries ? c->q_len : c->kv_len, of_values ? c->value_dim : c->head_dim);
@@ -141,7 +140,7 @@ static vka_attention_desc describe(const bench_problem *p) {
 /* ---- the reference ----------------------------------------------------------------------------------------------- */
 
 static bench_effort effort(const bench_case *c) {
-    double visible = cost(c).pairs / c->q_len;
+    double visible = bench_attention_cost(c).pairs / c->q_len;
     return (bench_effort){
         .ns = visible * (3.0 * (c->head_dim + c->value_dim) + 100) + 20.0 * c->kv_len,
         .scratch = c->kv_len,
@@ -183,5 +182,6 @@ BENCH_OPERATION(attention, .title = "attention", .word = "", .shape = BENCH_SHAP
                 .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE) | BENCH_BIT(BENCH_PATH_DECODE) |
                          BENCH_BIT(BENCH_PATH_COOPMAT) | BENCH_BIT(BENCH_PATH_COOPMAT2) | BENCH_BIT(BENCH_PATH_DOT),
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_OUT),
-                .check = check, .label = label, .cost = cost, .memory_bound = memory_bound, .tensor = tensor,
-                .effort = effort, .reference = reference);
+                .check = bench_attention_check, .label = bench_attention_label, .cost = bench_attention_cost,
+                .memory_bound = bench_attention_memory_bound, .tensor = bench_attention_tensor, .effort = effort,
+                .reference = reference);

@@ -142,6 +142,18 @@ vka_tensor bench_elements_tensor(const bench_case *c, bench_slot slot);
     .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_elements_tensor,                             \
     .effort = bench_rows_effort, .suite = "elements", .group = "Elements"
 
+/* ---- attention.c: attention and its gradients ---------------------------------------------------------------------
+ */
+
+const char *bench_attention_check(const bench_case *c);
+void bench_attention_label(const bench_case *c, bool brief, bench_line *line);
+/* The keys lo .. hi that the query at position p sees; none if lo > hi. */
+void bench_attention_visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi);
+bench_cost bench_attention_cost(const bench_case *c);
+bool bench_attention_memory_bound(const bench_case *c);
+/* Of BENCH_Q, K, V and OUT. */
+vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot);
+
 /* ---- linear.c: operations with a matrix of weights [outputs, cols] of --weight-bits ------------------------------ */
 
 vka_dtype bench_weight_type(const bench_case *c);

@@ -3,9 +3,10 @@
 // they see; VKA_KEYS = 1, keys and values, over all queries that see them. Neither needs another's results, so that there
 // are no atomics, and scores are computed twice instead of being kept (Dao 2022).
 //
-// Tiling: a workgroup of GROUP_SIZE invocations owns BR = GROUP_SIZE rows; the others, "partners", come BC a step. With
-// subgroups (VKA_SUBGROUP = 1, the workgroup is one subgroup) each invocation loads a part of a partner's row and broadcasts
-// it, otherwise all load the same. No shared memory, no barriers: made for software drivers, as row.comp is.
+// Tiling: a workgroup of GROUP_SIZE invocations owns BR = GROUP_SIZE * RM rows, invocation t the rows t, t + GROUP_SIZE, ..;
+// the others, "partners", come BC a step. With subgroups (VKA_SUBGROUP = 1, the workgroup is one subgroup) each invocation
+// loads a part of a partner's row and broadcasts it, otherwise all load the same. No shared memory, no barriers: made for
+// software drivers, as row.comp is.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #if VKA_SUBGROUP
@@ -21,12 +22,19 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
-vec4 x_rows[D4], y_rows[DV4];
-vec4 x_grads[D4];
+vec4 x_rows[RM * D4], y_rows[RM * DV4];
+vec4 x_grads[RM * D4];
 #if VKA_KEYS
-vec4 y_grads[DV4];
+vec4 y_grads[RM * DV4];
+#else
+Row row_info[RM];
+QueryState row_state[RM];
+float slope_sum[RM]; // of ALiBi
 #endif
-float slope_sum; // of ALiBi
+
+uint row_number(uint first, uint r) {
+    return first + r * gl_WorkGroupSize.x + gl_LocalInvocationIndex;
+}
 
 // ---- partners, one at a time, for all invocations ----------------------------------------------------------------------
 
@@ -74,60 +82,78 @@ vec4 step_y(uint c, Place at, uint d) {
 
 // ---- a step ------------------------------------------------------------------------------------------------------------
 
-// The own row; of queries with what its pairs need.
-uint own;
-#if !VKA_KEYS
-Row own_row;
-QueryState own_state;
-#endif
+float s[RM * BC], t[RM * BC]; // products of rows and partners, then the factors of partners in gradients
+bool seen[RM * BC];
+uint first_row;
 
-Pair step_pair(Grid g, int partner, float qk, float d_weight, bool full) {
-#if VKA_KEYS
-    return pair_of(g, row_of(g, uint(partner)), query_state(g, uint(partner)), int(own), qk, d_weight, full);
-#else
-    return pair_of(g, own_row, own_state, partner, qk, d_weight, full);
-#endif
+// Partners first .. first + BC - 1: products of both vectors with those of the rows.
+void multiply(Place at[BC]) {
+    [[unroll]] for (uint i = 0u; i < RM * BC; ++i) s[i] = t[i] = 0.0;
+    VKA_UNROLL(d, D4) {
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            vec4 x = step_x(c, at[c], d);
+            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * BC + c] = dot_add(x_rows[r * D4 + d], x, s[r * BC + c]);
+        }
+    }
+    VKA_UNROLL(d, DV4) {
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            vec4 y = step_y(c, at[c], d);
+            [[unroll]] for (uint r = 0u; r < RM; ++r) t[r * BC + c] = dot_add(y_rows[r * DV4 + d], y, t[r * BC + c]);
+        }
+    }
 }
 
-// Partners first .. first + BC - 1, of which those from `end` on count for nothing. `full`: all are seen.
+// Products to factors. Of a pair that is not seen they are 0.
+void find_factors(Grid g, int first, int end, bool full) {
+    [[unroll]] for (uint c = 0u; c < BC; ++c) {
+        int partner = first + int(c), within = full ? partner : min(partner, end - 1);
+#if VKA_KEYS
+        Row info = row_of(g, uint(within));
+        QueryState state = query_state(g, uint(within));
+#endif
+        [[unroll]] for (uint r = 0u; r < RM; ++r) {
+            uint i = r * BC + c;
+#if VKA_KEYS
+            Pair pair = pair_of(g, info, state, int(row_number(first_row, r)), s[i], t[i], full);
+#else
+            Pair pair = pair_of(g, row_info[r], row_state[r], within, s[i], t[i], full);
+#endif
+            seen[i] = full || (partner < end && pair.seen);
+            s[i] = seen[i] ? pair.product : 0.0;
+            t[i] = seen[i] ? pair.weight : 0.0;
+#if VKA_WITH_OPTIONS && !VKA_KEYS
+            if (has(VKA_FLAG_D_ALIBI))
+                slope_sum[r] += slope_gradient(g, row_info[r], partner, seen[i] ? pair.score : 0.0);
+#endif
+        }
+    }
+}
+
+// Partners first .. first + BC - 1, of which those from `end` on count for nothing. `full`: all are seen by all rows.
 void add_step(Grid g, int first, int end, bool full) {
-    float s[BC], t[BC];
-    bool seen[BC];
     Place at[BC];
     [[unroll]] for (uint c = 0u; c < BC; ++c) {
-        s[c] = t[c] = 0.0;
         at[c] = partner_place(g, full ? first + int(c) : min(first + int(c), end - 1));
         fetch(c, at[c]);
     }
+    multiply(at);
+    find_factors(g, first, end, full);
     VKA_UNROLL(d, D4) {
-        [[unroll]] for (uint c = 0u; c < BC; ++c) s[c] = dot_add(x_rows[d], step_x(c, at[c], d), s[c]);
-    }
-    VKA_UNROLL(d, DV4) {
-        [[unroll]] for (uint c = 0u; c < BC; ++c) t[c] = dot_add(y_rows[d], step_y(c, at[c], d), t[c]);
-    }
-    [[unroll]] for (uint c = 0u; c < BC; ++c) {
-        int partner = first + int(c);
-        Pair pair = step_pair(g, full ? partner : min(partner, end - 1), s[c], t[c], full);
-        seen[c] = full || (partner < end && pair.seen);
-        s[c] = seen[c] ? pair.product : 0.0;
-        t[c] = seen[c] ? pair.weight : 0.0;
-#if VKA_WITH_OPTIONS && !VKA_KEYS
-        if (has(VKA_FLAG_D_ALIBI))
-            slope_sum += slope_gradient(g, own_row, partner, seen[c] ? pair.score : 0.0);
-#endif
-    }
-    VKA_UNROLL(d, D4) {
-        vec4 sum = x_grads[d];
-        [[unroll]] for (uint c = 0u; c < BC; ++c)
-            sum = fma(vec4(s[c]), full || seen[c] ? step_x(c, at[c], d) : vec4(0.0), sum);
-        x_grads[d] = sum;
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            vec4 x = step_x(c, at[c], d);
+            [[unroll]] for (uint r = 0u; r < RM; ++r)
+                x_grads[r * D4 + d] =
+                    fma(vec4(s[r * BC + c]), full || seen[r * BC + c] ? x : vec4(0.0), x_grads[r * D4 + d]);
+        }
     }
 #if VKA_KEYS
     VKA_UNROLL(d, DV4) {
-        vec4 sum = y_grads[d];
-        [[unroll]] for (uint c = 0u; c < BC; ++c)
-            sum = fma(vec4(t[c]), full || seen[c] ? step_y(c, at[c], d) : vec4(0.0), sum);
-        y_grads[d] = sum;
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            vec4 y = step_y(c, at[c], d);
+            [[unroll]] for (uint r = 0u; r < RM; ++r)
+                y_grads[r * DV4 + d] =
+                    fma(vec4(t[r * BC + c]), full || seen[r * BC + c] ? y : vec4(0.0), y_grads[r * DV4 + d]);
+        }
     }
 #endif
 }
@@ -136,55 +162,95 @@ void add_steps(Grid g, int begin, int end, int full_begin, int full_end) {
     ADD_STEPS(begin, end, full_begin, full_end, add_step)
 }
 
-void load_rows(Place at) {
-    VKA_UNROLL(d, D4) x_rows[d] = own_x(at, d);
-    VKA_UNROLL(d, DV4) y_rows[d] = own_y(at, d);
+// ---- rows --------------------------------------------------------------------------------------------------------------
+
+// Rows of the workgroup, of which there are `rows` in all.
+void load_rows(Grid g, uint rows) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = min(row_number(first_row, r), rows - 1u);
+        Place at = own_place(g, row);
+        VKA_UNROLL(d, D4) x_rows[r * D4 + d] = own_x(at, d);
+        VKA_UNROLL(d, DV4) y_rows[r * DV4 + d] = own_y(at, d);
+#if !VKA_KEYS
+        row_info[r] = row_of(g, row);
+        row_state[r] = query_state(g, row);
+#endif
+    }
 }
 
 void clear_sums() {
-    VKA_UNROLL(d, D4) x_grads[d] = vec4(0.0);
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        VKA_UNROLL(d, D4) x_grads[r * D4 + d] = vec4(0.0);
 #if VKA_KEYS
-    VKA_UNROLL(d, DV4) y_grads[d] = vec4(0.0);
+        VKA_UNROLL(d, DV4) y_grads[r * DV4 + d] = vec4(0.0);
+#else
+        slope_sum[r] = 0.0;
 #endif
-    slope_sum = 0.0;
+    }
 }
 
+// Gradients as they are stored: in arrays that are indexed at run time, on purpose, as in row.comp.
+vec4 final_x[RM * D4];
 #if VKA_KEYS
+vec4 final_y[RM * DV4];
+
+void store_rows(Grid g, uint head, uint rows) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        VKA_UNROLL(d, D4) final_x[r * D4 + d] = x_grads[r * D4 + d];
+        VKA_UNROLL(d, DV4) final_y[r * DV4 + d] = y_grads[r * DV4 + d];
+    }
+    [[dont_unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = row_number(first_row, r);
+        if (row < rows) {
+            [[dont_unroll]] for (uint d = 0u; d < D4; ++d) put_x(g, head, row, d, final_x[r * D4 + d]);
+            [[dont_unroll]] for (uint d = 0u; d < DV4; ++d) put_y(g, head, row, d, final_y[r * DV4 + d]);
+        }
+    }
+}
+
 // Grid heads are key heads.
 void main() {
     uint head = gl_WorkGroupID.y + push.y0, batch = gl_WorkGroupID.z + push.z0;
-    uint first = (gl_WorkGroupID.x + push.x0) * BR;
+    first_row = (gl_WorkGroupID.x + push.x0) * BR;
     Grid g = sequence_of(head * p.group, batch);
     uint rows = written_rows(g);
-    if (first >= rows)
+    if (first_row >= rows)
         return;
-    own = first + gl_LocalInvocationIndex;
-    load_rows(own_place(g, min(own, rows - 1u)));
+    load_rows(g, rows);
     clear_sums();
-    add_sharers(head, batch, first);
-    if (own >= rows)
-        return;
-    VKA_UNROLL(d, D4) put_x(g, head, own, d, x_grads[d]);
-    VKA_UNROLL(d, DV4) put_y(g, head, own, d, y_grads[d]);
+    add_sharers(head, batch, first_row);
+    store_rows(g, head, rows);
 }
 #else
+float final_slope[RM];
+
+void store_rows(Grid g) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        bool counts = row_number(first_row, r) < g.q_len && row_state[r].alive;
+        VKA_UNROLL(d, D4) final_x[r * D4 + d] = counts ? x_grads[r * D4 + d] : vec4(0.0);
+        final_slope[r] = counts ? slope_sum[r] : 0.0;
+    }
+    [[dont_unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = row_number(first_row, r);
+        if (row < written_rows(g)) {
+            [[dont_unroll]] for (uint d = 0u; d < D4; ++d) put_x(g, g.head, row, d, final_x[r * D4 + d]);
+            put_slope_sum(g, row, final_slope[r]);
+        }
+    }
+}
+
 // Grid heads are query heads.
 void main() {
     Grid g = grid_position();
-    uint first = g.tile * BR, row = first + gl_LocalInvocationIndex;
-    own = min(row, max(g.q_len, 1u) - 1u);
-    clear_sums();
-    if (first < g.q_len) {
-        load_rows(own_place(g, own));
-        own_state = query_state(g, own);
-        own_row = row_of(g, own);
-        add_partners(g, first);
-        if (!own_state.alive || row >= g.q_len)
-            clear_sums();
-    }
-    if (row >= written_rows(g))
+    first_row = g.tile * BR;
+    if (first_row >= max(written_rows(g), g.q_len))
         return;
-    VKA_UNROLL(d, D4) put_x(g, g.head, row, d, x_grads[d]);
-    put_slope_sum(g, row, slope_sum);
+    clear_sums();
+    [[unroll]] for (uint r = 0u; r < RM; ++r) row_state[r].alive = false;
+    if (first_row < g.q_len) {
+        load_rows(g, g.q_len);
+        add_partners(g, first_row);
+    }
+    store_rows(g);
 }
 #endif

@@ -85,6 +85,8 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     offline_case prefill = {.heads = 8, .kv_heads = 8, .queries = 4096, .keys = 4096}, causal = prefill;
     causal.causal = true;
     offline_case decode = {.heads = 32, .kv_heads = 8, .queries = 1, .keys = 4096};
+    offline_case backward = causal, masked = causal;
+    backward.backward = masked.backward = masked.masked = true;
     uint32_t count = add_attention(cases, 0, "prefill", 3, prefill);
     count = add_attention(cases, count, "causal", 2, causal);
     count = add_attention(cases, count, "decode", 3, decode);
@@ -95,6 +97,8 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     count = add_attention(cases, count, "listed prefill", 1, listed_prefill);
     count = add_attention(cases, count, "listed decode", 1, listed_decode);
     count = add_attention(cases, count, "q4_0 decode", 1, q4_0);
+    count = add_attention(cases, count, "backward", 2, backward);
+    count = add_attention(cases, count, "masked backward", 1, masked);
     count = add_linear(cases, count);
     count = add_norm(cases, count);
     return add_operations(cases, count);
@@ -133,6 +137,30 @@ static vka_status compile_attention(vka_device *device, const offline_case *c, u
     if (status == VKA_OK)
         status = vka_attention_explain(device, &d, text, capacity, NULL);
     return status == VKA_OK ? vka_attention_prepare(device, &d) : status;
+}
+
+static vka_status compile_backward(vka_device *device, const offline_case *c, uint32_t path, char *text,
+                                   size_t capacity) {
+    vka_tensor q = vka_tensor_4d(NULL, c->dtype, 1, c->heads, c->queries, c->head_dim);
+    vka_tensor k = vka_tensor_4d(NULL, c->dtype, 1, c->kv_heads, c->keys, c->head_dim);
+    vka_attention_backward_desc d = {
+        .d_out = q,
+        .d_q = q,
+        .d_k = k,
+        .d_v = k,
+        .path = (vka_attention_backward_path)path,
+        .forward = {.q = q, .k = k, .v = k, .out = q, .causal = c->causal},
+    };
+    d.forward.lse = vka_tensor_3d(NULL, VKA_F32, 1, c->heads, c->queries);
+    if (c->masked)
+        d.forward.mask = vka_tensor_4d(NULL, c->dtype, 1, 1, c->queries, c->keys);
+    vka_status status = give_buffers(device,
+                                     (vka_tensor *[]){&d.d_out, &d.d_q, &d.d_k, &d.d_v, &d.forward.q, &d.forward.k,
+                                                      &d.forward.v, &d.forward.out, &d.forward.lse, &d.forward.mask},
+                                     c->masked ? 10 : 9);
+    if (status == VKA_OK)
+        status = vka_attention_backward_explain(device, &d, text, capacity, NULL);
+    return status == VKA_OK ? vka_attention_backward_prepare(device, &d) : status;
 }
 
 static vka_status compile_norm(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity) {
@@ -192,6 +220,7 @@ static vka_status compile_described(vka_device *device, const offline_case *c, u
 
 vka_status offline_compile(vka_device *device, const offline_case *c, uint32_t path, char *text, size_t capacity) {
     return (c->described  ? compile_described
+            : c->backward ? compile_backward
             : c->head_dim ? compile_attention
             : c->outputs  ? compile_linear
                           : compile_norm)(device, c, path, text, capacity);

@@ -17,6 +17,8 @@ typedef struct offline_case {
     uint32_t head_dim; /* 0: another operation */
     uint32_t heads, kv_heads, queries, keys;
     bool causal;
+    bool backward;   /* gradients of the attention           */
+    bool masked;     /* backward: with a mask                 */
     vka_dtype cache; /* of keys and values; 0: dtype        */
     uint32_t listed; /* keys of each query's list; 0: none   */
     uint32_t rows, cols;
@@ -26,7 +28,7 @@ typedef struct offline_case {
     const vka__op *op;          /* of `described` */
 } offline_case;
 
-#define OFFLINE_MAX_CASES 80
+#define OFFLINE_MAX_CASES 96
 
 /* Returns how many there are. */
 uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]);

@@ -2,7 +2,6 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/attention_backward/attention_backward.h"
 
-#include "op/known_drivers.h"
 #include "op/switched_off.h"
 #include "ops/attention/paths.h"
 
@@ -34,15 +33,28 @@ static bool map_holds(const vka__attention_problem *p, vka__backward_pass pass, 
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
+/* Rows of an invocation share the broadcasts of a partner; the unrolled code of a step must fit a first-level cache of
+ * instructions, which one partner's does. */
+static vka__tile rows_of(const vka_device_caps *caps, const vka__attention_problem *p) {
+    uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), t = vka__row_threads(caps), rm = 1, bc = 1;
+    if (vka__is_slow_compiler(caps) || !vka__row_broadcasts(caps))
+        bc = dim <= 128 ? 2 : 1;
+    else
+        rm = dim <= 64 ? 4 : dim <= 128 ? 2 : 1, bc = dim <= 32 ? 2 : 1;
+    return (vka__tile){t * rm, bc, rm, 1};
+}
+
 static void take_rows(vka__call *c) {
     static const vka__kernel kernels[2][2] = {{VKA__attention_backward_queries, VKA__attention_backward_queries_sg},
                                               {VKA__attention_backward_keys, VKA__attention_backward_keys_sg}};
     const vka__attention_problem *p = problem_of(c);
-    bool sg = vka__row_broadcasts(c->caps), small = vka__max_u32(p->q.shape[3], p->v.shape[3]) <= 128;
+    bool sg = vka__row_broadcasts(c->caps);
     uint32_t t = vka__row_threads(c->caps);
-    const vka__tile tile = {t, !small ? 1 : vka__is_slow_compiler(c->caps) ? 2 : 4, 1, 1};
     for (int i = 0; i < 2; ++i) {
         vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
+        vka__tile tile = rows_of(c->caps, p);
+        while (tile.rm > 1 && (!map_holds(p, pass, &tile) || (i ? p->kv_len : p->q_len) <= tile.br / 2))
+            tile = (vka__tile){tile.br / 2, tile.bc, tile.rm / 2, 1};
         take(c, pass, kernels[i][sg], &tile, t);
         c->key[pass].spec[VKA_SPEC_SUBGROUP] = sg ? t : 0;
     }
