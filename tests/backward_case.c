@@ -242,6 +242,35 @@ void backward_run(backward_problem *p) {
     }
 }
 
+void backward_repeats(backward_problem *p, uint32_t times) {
+    void *first[BACKWARD_GRADIENTS] = {0};
+    for (uint32_t run = 0; run <= times; run++) {
+        vka_attention_backward_desc desc = backward_desc(p);
+        EXPECT_OK(vka_recorder_begin(p->p.c->recorder));
+        if (run == 0) {
+            EXPECT_OK(vka_attention(p->p.c->recorder, &desc.forward));
+        }
+        EXPECT_OK(vka_attention_backward(p->p.c->recorder, &desc));
+        context_finish(p->p.c);
+        for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+            tensor *t = &p->gradient[g];
+            if (!t->view.buffer) {
+                continue;
+            }
+            void *bits = attention_must(malloc(t->size));
+            EXPECT_OK(vka_buffer_read(t->view.buffer, 0, bits, t->size));
+            cr_assert(!run || memcmp(first[g], bits, t->size) == 0, "path %d: run %u of %s has other bits", desc.path,
+                      run, names[g]);
+            free(run ? bits : NULL);
+            first[g] = run ? first[g] : bits;
+            tensor_poison(t);
+        }
+    }
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        free(first[g]);
+    }
+}
+
 void backward_on_paths(context *c, backward_case b) {
     backward_problem p = backward_make(c, b, test_seed());
     for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_TILE; path++) {

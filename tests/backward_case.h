@@ -39,6 +39,8 @@ vka_attention_backward_desc backward_desc(const backward_problem *p);
 /* Runs forward and backward with poisoned outputs and workspace, and asserts the accuracy rule for every element of
  * every gradient, and that nothing else was written. */
 void backward_run(backward_problem *p);
+/* Runs backward again, so many times, and asserts that all gradients have the same bits as the first time. */
+void backward_repeats(backward_problem *p, uint32_t times);
 /* make, run by each path that the device can run it by, destroy. */
 void backward_on_paths(context *c, backward_case b);
 

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/attention_backward/attention_backward.h"
 
+#include "op/known_drivers.h"
 #include "op/switched_off.h"
 #include "ops/attention/paths.h"
 
@@ -33,15 +34,15 @@ static bool map_holds(const vka__attention_problem *p, vka__backward_pass pass, 
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-/* Rows of an invocation share the broadcasts of a partner; the unrolled code of a step must fit a first-level cache of
- * instructions, which one partner's does. */
+/* Rows of an invocation share the broadcasts of a partner, on Mesa's software driver; the unrolled code of a step must
+ * fit a first-level cache of instructions, which that of one partner does. Others take long to compile several rows, or
+ * have no registers for them. */
 static vka__tile rows_of(const vka_device_caps *caps, const vka__attention_problem *p) {
-    uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), t = vka__row_threads(caps), rm = 1, bc = 1;
-    if (vka__is_slow_compiler(caps) || !vka__row_broadcasts(caps))
-        bc = dim <= 128 ? 2 : 1;
-    else
-        rm = dim <= 64 ? 4 : dim <= 128 ? 2 : 1, bc = dim <= 32 ? 2 : 1;
-    return (vka__tile){t * rm, bc, rm, 1};
+    uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), t = vka__row_threads(caps);
+    if (caps->driver_id != VKA__DRIVER_LLVMPIPE || vka__is_slow_compiler(caps) || !vka__row_broadcasts(caps))
+        return (vka__tile){t, dim > 128 ? 1 : vka__is_slow_compiler(caps) ? 2 : 4, 1, 1};
+    uint32_t rm = dim <= 64 ? 4 : dim <= 128 ? 2 : 1;
+    return (vka__tile){t * rm, dim <= 32 ? 2 : 1, rm, 1};
 }
 
 static void take_rows(vka__call *c) {
@@ -71,10 +72,12 @@ static bool rows_fit(vka__call *c) {
 /* Largest first. */
 static const vka__tile tiles[] = {{32, 32, 2, 8}, {16, 32, 2, 8}, {16, 16, 1, 8}, {8, 32, 1, 8}, {8, 32, 1, 16},
                                   {8, 16, 1, 16}, {4, 32, 1, 32}, {4, 16, 1, 16}, {4, 8, 1, 8}};
-/* What backward_tile.comp has room for, in vectors of four of an invocation's gradients; and what compilers for devices
- * with few registers do. */
-#define MOST_VECTORS 18
-#define FEW_VECTORS  8
+/* What compilers have registers for without spills, in floats of an invocation: its gradients and its pairs' products.
+ * By what they said of the tiles below (docs/portability.md). */
+#define MOST_FLOATS  88
+#define APPLE_FLOATS 56
+#define INTEL_FLOATS 40
+#define FEW_FLOATS   16
 #define MOST_CHUNKS  16
 
 static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass pass, const vka__tile *t) {
@@ -83,17 +86,24 @@ static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass p
            4 * t->br * (t->bc + 4) * (pass == VKA__PASS_KEYS ? 2 : 1);
 }
 
+static uint32_t most_floats(const vka_device_caps *caps) {
+    bool apple = caps->driver_id == VKA__DRIVER_HONEYKRISP || caps->driver_id == VKA__DRIVER_MOLTENVK ||
+                 caps->driver_id == VKA__DRIVER_KOSMICKRISP;
+    uint32_t few = caps->vendor_id == VKA_VENDOR_INTEL ? INTEL_FLOATS : FEW_FLOATS;
+    return vka__has_few_registers(caps) ? few : apple ? APPLE_FLOATS : MOST_FLOATS;
+}
+
 static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, uint32_t most) {
     const vka__attention_problem *p = problem_of(c);
     uint32_t x = vka__div_up(vka__div_up(p->q.shape[3], 4), t->tc),
              y = vka__div_up(vka__div_up(p->v.shape[3], 4), t->tc);
-    uint32_t vectors = t->rm * (x + (pass == VKA__PASS_KEYS ? y : 0));
+    uint32_t floats = t->rm * (4 * (x + (pass == VKA__PASS_KEYS ? y : 0)) + 2 * t->bc / t->tc);
     return map_holds(p, pass, t) && t->br / t->rm * t->tc <= c->caps->max_invocations &&
-           tile_bytes(p, pass, t) <= c->caps->shared_bytes && vectors <= most && x <= MOST_CHUNKS && y <= MOST_CHUNKS;
+           tile_bytes(p, pass, t) <= c->caps->shared_bytes && floats <= most && x <= MOST_CHUNKS && y <= MOST_CHUNKS;
 }
 
 static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass) {
-    uint32_t limits[] = {vka__has_few_registers(c->caps) ? FEW_VECTORS : MOST_VECTORS, MOST_VECTORS};
+    uint32_t limits[] = {most_floats(c->caps), MOST_FLOATS};
     for (int n = 0; n < 2; ++n)
         for (size_t i = 0; i < sizeof tiles / sizeof *tiles; ++i)
             if (tile_fits(c, pass, &tiles[i], limits[n]))

@@ -75,6 +75,23 @@ Test(attention_backward, patterns) {
     RUN_ALL(&config_real, cases);
 }
 
+/* More workgroups than any device runs at a time, with everything that is a sum over several of them. */
+Test(attention_backward, same_bits) {
+    context c;
+    context_open(&c, &config_real);
+    backward_problem p = backward_make(
+        &c,
+        (backward_case){.forward = {SHAPE(2, 4, 2, 70, 90, 16, 16), .mask = VKA_F32, .mask_broadcast = 1 | 2,
+                                    .alibi = true, .sinks = true, .causal = true}},
+        test_seed());
+    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_TILE; path++) {
+        p.b.path = (vka_attention_backward_path)path;
+        backward_repeats(&p, context_compiles_slowly(&c) ? 20 : 1000);
+    }
+    backward_destroy(&p);
+    context_close(&c);
+}
+
 /* What pairs that nobody sees hold must not matter. */
 Test(attention_backward, hidden) {
     const backward_case cases[] = {
