@@ -106,7 +106,7 @@ refuse '\-\-tile 16x-1: must be queries x keys' pattern causal --tile 16x-1
 refuse '\-\-query 3,-1: must be a token' pattern swin --query 3,-1
 refuse '\-\-query 5: at most four' pattern swin --query 1 --query 2 --query 3 --query 4 --query 5
 refuse 'kv-heads 2: --heads, which is 3, must be a multiple' run --op attention --heads 3 --kv-heads 2
-refuse 'too large' run --op attention --q-len 1000000000 --head-dim 1000000000
+refuse 'too large' run --op attention --q-len 1000000000 --heads 1000000000
 refuse 'not a number' pattern window:left=three
 refuse 'not a number' pattern lsh:before=-1 # only windows have negative bounds
 refuse 'heads are a number' pattern causal@x
