@@ -195,7 +195,7 @@ static void measure_one(bench_device *d, const record_tools *t, const record_op 
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
-enum { NAME = 19, COUNT = 9, TIME = 9, RATIO = 7 };
+enum { NAME = 27, COUNT = 8, TIME = 8, RATIO = 6 };
 
 static void print_cost(const bench_record_cost *c) {
     char bare[BENCH_NUMBER_SIZE], plan[BENCH_NUMBER_SIZE], whole[BENCH_NUMBER_SIZE];

@@ -33,7 +33,7 @@ static bool test_one(bench_device *d, const operation *op, double *left, uint32_
     *wrong += report.wrong;
     *left = *left > 0 ? fmax(*left - 1e-9 * (double)report.nanoseconds, 1e-9) : 0;
     if (!report.known) {
-        printf("  %-20s %6u %6u %8u %10s  %s\n", op->name, report.runs, report.wrong, report.kernels,
+        printf("  %-27s %6u %6u %8u %10s  %s\n", op->name, report.runs, report.wrong, report.kernels,
                bench_time_text(1e-6 * (double)report.nanoseconds, time), report.left_out ? "not finished" : "");
     }
     fflush(stdout);
@@ -48,7 +48,7 @@ bench_exit bench_self_test(const bench_options *o) {
         return BENCH_EXIT_NO_DEVICE;
     }
     bench_device_introduce(bench_device_caps(d));
-    printf("\n  %-20s %6s %6s %8s %10s\n", "operation", "runs", "wrong", "kernels", "time");
+    printf("\n  %-27s %6s %6s %8s %10s\n", "operation", "runs", "wrong", "kernels", "time");
     double left = isinf(o->limit) ? 0 : o->limit;
     bool good = true;
     bench_progress_start(OPERATIONS, INFINITY);
