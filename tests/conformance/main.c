@@ -1,6 +1,8 @@
 /* vkattn-conformance DIR...: runs cases, prints a line for each that did not pass, and how many did what.
  *
- * Exit status: 0 nothing failed; 1 something failed; 2 wrong command line; 3 no Vulkan device.
+ * VKATTN_CONFORMANCE_SHARE=K/N: of the cases in folders only every N-th, from the K-th on.
+ *
+ * Exit status: 0 nothing failed; 1 something failed; 2 wrong command line, or no such share; 3 no Vulkan device.
  * SPDX-License-Identifier: MIT */
 #include "conformance.h"
 
@@ -94,6 +96,7 @@ bool skip(result *r, const char *format, ...) {
 typedef struct totals {
     uint32_t count[3];      /* by verdict                                       */
     uint32_t no_backward;   /* gradients that nothing computes yet, in cases that passed */
+    uint32_t elsewhere;     /* cases of another share                           */
     uint32_t missing_count; /* operators that there are not, with their cases   */
     struct {
         char op[CASE_MAX_NAME];
@@ -163,8 +166,19 @@ static bool is_case(const char *folder) {
     return (size_t)snprintf(path, sizeof path, "%s/case.txt", folder) < sizeof path && stat(path, &status) == 0;
 }
 
+typedef struct share {
+    uint32_t k, n;
+} share;
+
+static bool read_share(share *s) {
+    const char *text = getenv("VKATTN_CONFORMANCE_SHARE");
+    char rest;
+    *s = (share){1, 1};
+    return !text || (sscanf(text, "%u/%u%c", &s->k, &s->n, &rest) == 2 && s->k >= 1 && s->k <= s->n);
+}
+
 /* Runs a folder: a case, or one that has cases in it, in the order of their names. */
-static void run_folder(gpu *g, totals *t, const char *folder) {
+static void run_folder(gpu *g, totals *t, share s, const char *folder) {
     if (is_case(folder)) {
         run_case(g, t, folder, folder);
         return;
@@ -176,8 +190,11 @@ static void run_folder(gpu *g, totals *t, const char *folder) {
         char path[4096];
         if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name) < sizeof path &&
             entries[i]->d_name[0] != '.' && is_case(path)) {
-            run_case(g, t, path, entries[i]->d_name);
-            found++;
+            if (found++ % s.n == s.k - 1) {
+                run_case(g, t, path, entries[i]->d_name);
+            } else {
+                t->elsewhere++;
+            }
         }
         free(entries[i]);
     }
@@ -197,12 +214,20 @@ static void print_totals(const totals *t) {
     if (t->no_backward) {
         printf("%u output%s skipped: no backward yet\n", t->no_backward, t->no_backward == 1 ? "" : "s");
     }
+    if (t->elsewhere) {
+        printf("SKIP: %u cases: of another share than VKATTN_CONFORMANCE_SHARE says\n", t->elsewhere);
+    }
     printf("%u passed, %u failed, %u skipped\n", t->count[PASSED], t->count[FAILED], t->count[SKIPPED]);
 }
 
 int main(int argc, char **argv) {
     if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "usage: %s DIR...   runs the cases in each folder, or the case that it is\n", argv[0]);
+        return 2;
+    }
+    share s;
+    if (!read_share(&s)) {
+        fprintf(stderr, "VKATTN_CONFORMANCE_SHARE must be K/N, with 1 <= K <= N\n");
         return 2;
     }
     gpu g;
@@ -214,7 +239,7 @@ int main(int argc, char **argv) {
     printf("%s\n", vka_device_get_caps(g.device)->name);
     static totals t;
     for (int i = 1; i < argc; i++) {
-        run_folder(&g, &t, argv[i]);
+        run_folder(&g, &t, s, argv[i]);
     }
     gpu_close(&g);
     print_totals(&t);
