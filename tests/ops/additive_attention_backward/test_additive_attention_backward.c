@@ -231,6 +231,22 @@ static void add_pair(problem *p, const ref_attention *a, bool naive, size_t row,
     }
 }
 
+/* The operation takes probabilities from the log-sum-exp that it is given, and so does its naive twin. */
+static void normalise_by_stored_lse(problem *p, const ref_attention *a, size_t row, ref_pairs *pairs) {
+    const additive_case *k = &p->k;
+    float *scores = calloc(k->keys + 1, sizeof *scores), out[512];
+    ref_softmax softmax;
+    uint32_t i = (uint32_t)(row % k->queries), h = (uint32_t)(row / k->queries % k->heads),
+             b = (uint32_t)(row / k->queries / k->heads);
+    ref_attention_naive_row(a, b, h, i, out, &softmax, scores);
+    double factor = softmax.lse == -INFINITY ? 1 : exp(softmax.lse - (double)p->t[LSE].before[row]);
+    for (uint32_t j = 0; j < k->keys; j++) {
+        pairs->weight[j] = ref_step(true, pairs->weight[j] * factor);
+        pairs->score[j] = ref_step(true, pairs->score[j] * factor);
+    }
+    free(scores);
+}
+
 /* Of a row, whose results are those of the forward pass. */
 static void add_row(problem *p, const ref_attention *a, bool naive, size_t row, ref_pairs *pairs) {
     const additive_case *k = &p->k;
@@ -239,6 +255,8 @@ static void add_row(problem *p, const ref_attention *a, bool naive, size_t row, 
     const float *d_out = p->t[D_OUT].before + row * k->values;
     double d_lse = k->d_lse ? (double)p->t[D_LSE].before[row] : 0;
     (naive ? ref_attention_naive_backward_row : ref_attention_backward_row)(a, b, h, i, d_out, d_lse, pairs);
+    if (naive)
+        normalise_by_stored_lse(p, a, row, pairs);
     for (uint32_t j = 0; j < k->keys; j++) {
         if (ref_attention_visible(a, b, h, i, j)) {
             add_pair(p, a, naive, row, j, pairs);
