@@ -95,7 +95,7 @@ static void plan_parts(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum
 }
 
 bool vka__sum_plan(vka__call *c, vka__sum *s, vka_sum_params *first, vka_sum_params *second) {
-    uint64_t total = vka__max_u32(s->copies, 1);
+    uint64_t total = s->empty ? 0 : vka__max_u32(s->copies, 1);
     for (uint32_t i = 0; i < VKA_MAX_RANK; ++i) {
         total *= s->out.shape[i] == 1 ? s->x.shape[i] : 1;
         if (i < 3)

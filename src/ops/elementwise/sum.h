@@ -17,6 +17,7 @@ typedef struct vka__sum {
     uint32_t copies; /* of x, so many elements apart, are summed over as well; 0: one. Not with ids      */
     uint32_t copy_stride;
     bool accumulate;
+    bool empty;         /* nothing of x is read: out is a sum of no terms                                    */
     uint64_t workspace; /* where the partial sums lie                                                        */
 
     /* Planned: */

@@ -215,6 +215,22 @@ static bool plan_sums(vka__call *c) {
     return true;
 }
 
+/* Without tokens the gradient of the state that comes in is that of the one that goes out. */
+static bool plan_without_tokens(vka__call *c) {
+    state *s = VKA__STATE(c, state);
+    bool given = vka__call_has(c, D_STATE_OUT);
+    s->sum[SUM_Q] = (vka__sum){.field = "d_state_out",
+                               .out_field = "d_state_in",
+                               .x = c->view[given ? D_STATE_OUT : D_STATE_IN],
+                               .out = c->view[D_STATE_IN],
+                               .empty = !given};
+    if (!vka__sum_plan(c, &s->sum[SUM_Q], &VKA__PARAMS_AT(c, block, SUM_BLOCKS)->sum,
+                       &VKA__PARAMS_AT(c, block, SUM_BLOCKS + 1)->sum))
+        return false;
+    c->dispatches = s->dispatches[SUM_Q] = vka__sum_dispatches(&s->sum[SUM_Q]);
+    return true;
+}
+
 static void add_key(vka__call *c) {
     static const struct {
         uint32_t arg, flag;
@@ -257,6 +273,8 @@ static bool plan(vka__call *c) {
     fill_params(c);
     if (!p->batch || (!p->tokens && !vka__call_has(c, D_STATE_IN)))
         return true;
+    if (!p->tokens)
+        return plan_without_tokens(c);
     place_all(c);
     if (c->workspace_bytes > vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32))
         return vka__refuse_span(c->caps, "workspace", "the states and sums", &c->refusal);

@@ -21,7 +21,7 @@ typedef struct recurrence_case {
     bool one_channel; /* of all channels  */
     bool one_beta;    /* of all heads     */
     bool no_beta;
-    bool states;
+    bool states, no_d_state_out;
     uint32_t want; /* gradients, as bits; 0: all */
     layout layout;
 } recurrence_case;
@@ -98,6 +98,7 @@ static bool is_present(const recurrence_case *k, int i) {
         return has_beta(k);
     case STATE_IN:
     case D_STATE_OUT:
+        return k->states && !k->no_d_state_out;
     case D_STATE_IN:
         return k->states;
     default:
@@ -155,7 +156,7 @@ static void refer(problem *p, bool naive) {
                         .scale = (double)(float)(1 / sqrt(k->keys))},
             .state_in = k->states ? AT(STATE_IN, h) : NULL,
             .d_out = AT(D_OUT, h * queries),
-            .d_state_out = k->states ? AT(D_STATE_OUT, h) : NULL,
+            .d_state_out = is_present(k, D_STATE_OUT) ? AT(D_STATE_OUT, h) : NULL,
             .naive = naive,
             .d_q = REF(D_Q, q),
             .d_k = REF(D_K, key),
@@ -324,6 +325,8 @@ Test(linear_attention_backward, nothing) {
     context c;
     context_open(&c, &config_real);
     check_always(&c, (recurrence_case){.batch = 2, .heads = 3, .keys = 5, .values = 6, .states = true});
+    check_always(
+        &c, (recurrence_case){.batch = 2, .heads = 3, .keys = 5, .values = 6, .states = true, .no_d_state_out = true});
     check_always(&c, (recurrence_case){.batch = 2, .heads = 3, .keys = 5, .values = 6});
     context_close(&c);
 }
