@@ -37,6 +37,7 @@ void ref_attention_backward_row(const ref_attention *a, uint32_t b, uint32_t h, 
     ref_attention_scores(a, VKA_SCORES_CAPPED, b, h, i, capped);
     ref_softmax softmax = ref_attention_softmax(a, b, h, i, p->score);
     bool dead = softmax.lse == -INFINITY;
+    p->lse = softmax.lse;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         bool seen = !dead && p->score[j] != -INFINITY;
         p->score[j] = seen ? exp(p->score[j] - softmax.max) / softmax.sum : -1;
@@ -84,6 +85,7 @@ void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32
     ref_attention_naive_scores(a, VKA_SCORES_CAPPED, b, h, i, capped);
     float delta = naive_delta(a, out, d_out, d_lse);
     bool dead = softmax.lse == -INFINITY;
+    p->lse = softmax.lse;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         bool seen = !dead && score[j] != -INFINITY;
         float probability = seen ? ref_round(type, expf(score[j] - (float)softmax.max) / (float)softmax.sum) : -1;

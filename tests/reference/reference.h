@@ -110,10 +110,10 @@ size_t ref_attention_mask_index(const ref_attention *a, uint32_t b, uint32_t h, 
 size_t ref_attention_relative_index(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);
 
 /* The gradients of a row's pairs, kv_len of each: what multiplies d_out on its way to d_v; that of the score, which its
- * biases get; that of scale * q . k. And of the sink. d_out [value_dim]. */
+ * biases get; that of scale * q . k. And of the sink; and the row's log-sum-exp. d_out [value_dim]. */
 typedef struct ref_pairs {
     double *weight, *score, *product;
-    double sink;
+    double sink, lse;
 } ref_pairs;
 void ref_attention_backward_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const float *d_out,
                                 double d_lse, ref_pairs *pairs);

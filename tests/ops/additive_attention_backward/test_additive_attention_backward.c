@@ -209,56 +209,57 @@ static void add(bool naive, double *to, double x) {
 
 #define REF(i) (naive ? p->t[i].naive : p->t[i].ref)
 
+typedef struct place {
+    uint32_t b, h, i;
+} place;
+
+static place place_of(const additive_case *k, size_t row) {
+    return (place){(uint32_t)(row / k->queries / k->heads), (uint32_t)(row / k->queries % k->heads),
+                   (uint32_t)(row % k->queries)};
+}
+
 /* What a pair adds to the gradients. */
 static void add_pair(problem *p, const ref_attention *a, bool naive, size_t row, uint32_t j, const ref_pairs *pairs) {
     const additive_case *k = &p->k;
-    uint32_t i = (uint32_t)(row % k->queries), h = (uint32_t)(row / k->queries % k->heads),
-             b = (uint32_t)(row / k->queries / k->heads);
-    size_t key = ((size_t)b * k->kv_heads + h / (k->heads / k->kv_heads)) * k->keys + j;
+    place at = place_of(k, row);
+    size_t key = ((size_t)at.b * k->kv_heads + at.h / (k->heads / k->kv_heads)) * k->keys + j;
     for (uint32_t e = 0; e < k->channels; e++) {
         double x = ref_step(naive, (double)a->q[row * k->channels + e] + (double)a->k[key * k->channels + e]);
-        double t = ref_step(naive, tanh(x)), w = (double)p->vectors[(size_t)h * k->channels + e];
+        double t = ref_step(naive, tanh(x)), w = (double)p->vectors[(size_t)at.h * k->channels + e];
         double slope = ref_step(naive, pairs->score[j] * w * (1 - t * t));
         add(naive, &REF(D_Q)[row * k->channels + e], slope);
         add(naive, &REF(D_K)[key * k->channels + e], slope);
-        add(naive, &REF(D_VECTOR)[((size_t)h * k->channels + e) % p->t[VECTOR].t.count], pairs->score[j] * t);
+        add(naive, &REF(D_VECTOR)[((size_t)at.h * k->channels + e) % p->t[VECTOR].t.count], pairs->score[j] * t);
     }
     for (uint32_t e = 0; e < k->values; e++) {
         add(naive, &REF(D_V)[key * k->values + e], pairs->weight[j] * (double)p->t[D_OUT].before[row * k->values + e]);
     }
     if (k->mask_rank) {
-        add(naive, &REF(D_MASK)[ref_attention_mask_index(a, b, h, i, j)], pairs->score[j]);
+        add(naive, &REF(D_MASK)[ref_attention_mask_index(a, at.b, at.h, at.i, j)], pairs->score[j]);
     }
 }
 
 /* The operation takes probabilities from the log-sum-exp that it is given, and so does its naive twin. */
-static void normalise_by_stored_lse(problem *p, const ref_attention *a, size_t row, ref_pairs *pairs) {
-    const additive_case *k = &p->k;
-    float *scores = calloc(k->keys + 1, sizeof *scores), out[512];
-    ref_softmax softmax;
-    uint32_t i = (uint32_t)(row % k->queries), h = (uint32_t)(row / k->queries % k->heads),
-             b = (uint32_t)(row / k->queries / k->heads);
-    ref_attention_naive_row(a, b, h, i, out, &softmax, scores);
-    double factor = softmax.lse == -INFINITY ? 1 : exp(softmax.lse - (double)p->t[LSE].before[row]);
-    for (uint32_t j = 0; j < k->keys; j++) {
+static void normalise_by_stored_lse(const problem *p, size_t row, ref_pairs *pairs) {
+    double factor = pairs->lse == -INFINITY ? 1 : exp(pairs->lse - (double)p->t[LSE].before[row]);
+    for (uint32_t j = 0; j < p->k.keys; j++) {
         pairs->weight[j] = ref_step(true, pairs->weight[j] * factor);
         pairs->score[j] = ref_step(true, pairs->score[j] * factor);
     }
-    free(scores);
 }
 
 /* Of a row, whose results are those of the forward pass. */
 static void add_row(problem *p, const ref_attention *a, bool naive, size_t row, ref_pairs *pairs) {
     const additive_case *k = &p->k;
-    uint32_t i = (uint32_t)(row % k->queries), h = (uint32_t)(row / k->queries % k->heads),
-             b = (uint32_t)(row / k->queries / k->heads);
+    place at = place_of(k, row);
     const float *d_out = p->t[D_OUT].before + row * k->values;
     double d_lse = k->d_lse ? (double)p->t[D_LSE].before[row] : 0;
-    (naive ? ref_attention_naive_backward_row : ref_attention_backward_row)(a, b, h, i, d_out, d_lse, pairs);
-    if (naive)
-        normalise_by_stored_lse(p, a, row, pairs);
+    (naive ? ref_attention_naive_backward_row : ref_attention_backward_row)(a, at.b, at.h, at.i, d_out, d_lse, pairs);
+    if (naive) {
+        normalise_by_stored_lse(p, row, pairs);
+    }
     for (uint32_t j = 0; j < k->keys; j++) {
-        if (ref_attention_visible(a, b, h, i, j)) {
+        if (ref_attention_visible(a, at.b, at.h, at.i, j)) {
             add_pair(p, a, naive, row, j, pairs);
         }
     }
@@ -270,8 +271,8 @@ static void forward(problem *p, const ref_attention *a) {
     cr_assert_not_null(out);
     for (size_t row = 0; row < (size_t)k->batch * k->heads * k->queries; row++) {
         ref_softmax softmax;
-        ref_attention_row(a, (uint32_t)(row / k->queries / k->heads), (uint32_t)(row / k->queries % k->heads),
-                          (uint32_t)(row % k->queries), out, &softmax, out + k->values);
+        place at = place_of(k, row);
+        ref_attention_row(a, at.b, at.h, at.i, out, &softmax, out + k->values);
         p->t[LSE].before[row] = (float)softmax.lse;
         for (uint32_t e = 0; e < k->values; e++) {
             p->t[OUT].before[row * k->values + e] = ref_round(k->types[OUT], (float)out[e]);
