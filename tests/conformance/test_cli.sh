@@ -2,6 +2,8 @@
 # conformance_cli: right cases pass, wrong and malformed ones fail and say why.
 #   test_cli.sh PROGRAM      exit status 77: no Vulkan device here
 set -u
+# The cases here are one each: a share of them is none.
+unset VKATTN_CONFORMANCE_SHARE
 program=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
