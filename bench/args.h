@@ -7,8 +7,9 @@
 
 /* What an option may stand with: a bit for each command, and for each kind of run. */
 enum {
-    ARGS_SHAPES = BENCH_SHAPE_ATTENTION | BENCH_SHAPE_ROWS | BENCH_SHAPE_LINEAR | BENCH_SHAPE_RESIDUAL, /* run --op */
-    ARGS_SUITE = 1 << 8, /* run --suite, or nothing */
+    ARGS_SHAPES = BENCH_SHAPE_ATTENTION | BENCH_SHAPE_ROWS | BENCH_SHAPE_LINEAR | BENCH_SHAPE_RESIDUAL |
+                  BENCH_SHAPE_CACHE, /* run --op */
+    ARGS_SUITE = 1 << 8,             /* run --suite, or nothing */
     ARGS_TUNE = 1 << 9,
     ARGS_OPTIONS = 1 << 10,
     ARGS_PATTERNS = 1 << 11,

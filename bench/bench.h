@@ -105,6 +105,7 @@ typedef enum bench_shape {
     BENCH_SHAPE_ROWS = 2,
     BENCH_SHAPE_LINEAR = 4,
     BENCH_SHAPE_RESIDUAL = 8,
+    BENCH_SHAPE_CACHE = 16,
 } bench_shape;
 
 /* The kernel asked for: the paths of all operations in one list. */

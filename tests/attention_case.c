@@ -329,6 +329,7 @@ vka_attention_desc attention_desc(const attention_problem *p) {
         .random_offset = a->random_offset,
         .score_stage = a->score_stage,
         .determinism = a->batch_invariant ? VKA_DETERMINISM_BATCH : VKA_DETERMINISM_CALL,
+        .dequantise = a->dequantise,
     };
 }
 
@@ -408,6 +409,7 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
         say(&w, true, " pattern {%s}", pattern_describe(a->pattern, pattern, sizeof pattern));
     }
     say(&w, a->batch_invariant, " batch invariant");
+    say(&w, a->dequantise, " dequantise %d", a->dequantise);
     say(&w, a->no_lse, " no lse");
     say(&w, a->stats, " stats");
     say(&w, a->scores, " scores %s stage %d", dtype_name(a->scores), a->score_stage);

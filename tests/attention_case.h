@@ -81,6 +81,7 @@ typedef struct attention_case {
     uint64_t random_seed;
     uint32_t random_offset;
     bool batch_invariant;
+    vka_dequantise dequantise;
     bool no_lse;
     bool stats;
     vka_dtype scores; /* 0: none */

@@ -11,6 +11,22 @@
 /* As attention.h says. */
 #define MAX_HEAD_DIM 576
 
+/* Gradients are of keys and values of the case's type. */
+static vka_dtype cache_type(const bench_case *c) {
+    return c->cache_bits == 8 ? VKA_Q8_0 : c->cache_bits == 4 ? VKA_Q4_0 : c->dtype;
+}
+
+static const char *check(const bench_case *c) {
+    vka_dtype type = cache_type(c);
+    if (type == c->dtype && c->cache_bits != 8 * vka_dtype_size(type)) {
+        return "--cache-bits must be 4, 8, or those of the type";
+    }
+    if (c->head_dim % vka_dtype_block(type) || c->value_dim % vka_dtype_block(type)) {
+        return "head dimensions must be multiples of 32 for keys and values of 4 or 8 bits";
+    }
+    return bench_attention_check(c);
+}
+
 const char *bench_attention_check(const bench_case *c) {
     bool wide = c->head_dim > MAX_HEAD_DIM || c->value_dim > MAX_HEAD_DIM;
     return c->heads % c->kv_heads ? "--heads must be a multiple of --kv-heads"
@@ -55,6 +71,9 @@ void bench_attention_label(const bench_case *c, bool brief, bench_line *line) {
         bench_put(line, ":");
         put_bound(line, c->window_right);
     }
+    if (cache_type(c) != c->dtype) {
+        bench_put(line, " %s", cache_type(c) == VKA_Q8_0 ? "q8_0" : "q4_0");
+    }
 }
 
 void bench_attention_visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi) {
@@ -86,7 +105,8 @@ bench_cost bench_attention_cost(const bench_case *c) {
     double size = vka_dtype_size(c->dtype), dims = (double)c->head_dim + c->value_dim;
     double reach = last < 0 ? 0 : (double)(last - first + 1); /* neighbouring queries' ranges touch: no gaps */
     double q_out = (double)c->batch * c->heads * c->q_len * dims * size;
-    double kv_row = (double)c->batch * c->kv_heads * dims * size;
+    vka_dtype type = cache_type(c);
+    double kv_row = (double)c->batch * c->kv_heads * dims / vka_dtype_block(type) * vka_dtype_size(type);
     return (bench_cost){
         .flops = 2 * (double)c->batch * c->heads * pairs * dims,
         .bytes = q_out + kv_row * reach,
@@ -103,7 +123,7 @@ bool bench_attention_memory_bound(const bench_case *c) {
 
 vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot) {
     bool of_queries = slot == BENCH_Q || slot == BENCH_OUT, of_values = slot == BENCH_V || slot == BENCH_OUT;
-    return vka_tensor_4d(NULL, c->dtype, c->batch, of_queries ? c->heads : c->kv_heads,
+    return vka_tensor_4d(NULL, of_queries ? c->dtype : cache_type(c), c->batch, of_queries ? c->heads : c->kv_heads,
                          of_queries ? c->q_len : c->kv_len, of_values ? c->value_dim : c->head_dim);
 }
 
@@ -167,8 +187,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
         .left = c->window_left,
         .right = c->window_right,
         .q_type = c->dtype,
-        .k_type = c->dtype,
-        .v_type = c->dtype,
+        .k_type = cache_type(c),
+        .v_type = cache_type(c),
         .out_type = c->dtype,
     };
     uint32_t i = (uint32_t)(row % c->q_len), h = (uint32_t)(row / c->q_len % c->heads);
@@ -178,10 +198,11 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
     ref_attention_naive_row(&a, b, h, i, out->naive[0], &softmax, out->naive_scratch);
 }
 
-BENCH_OPERATION(attention, .title = "attention", .word = "", .shape = BENCH_SHAPE_ATTENTION, .splits = true,
+BENCH_OPERATION(attention, .title = "attention", .word = "", .shape = BENCH_SHAPE_ATTENTION | BENCH_SHAPE_CACHE,
+                .splits = true,
                 .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE) | BENCH_BIT(BENCH_PATH_DECODE) |
                          BENCH_BIT(BENCH_PATH_COOPMAT) | BENCH_BIT(BENCH_PATH_COOPMAT2) | BENCH_BIT(BENCH_PATH_DOT),
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_OUT),
-                .check = bench_attention_check, .label = bench_attention_label, .cost = bench_attention_cost,
+                .check = check, .label = bench_attention_label, .cost = bench_attention_cost,
                 .memory_bound = bench_attention_memory_bound, .tensor = bench_attention_tensor, .effort = effort,
                 .reference = reference);

@@ -66,6 +66,13 @@ typedef enum vka_score_stage {
                                   /*   From lse, which loses digits where scores exceed 10^4; with stats from those */
 } vka_score_stage;
 
+/* Where quantised keys and values become floats. */
+typedef enum vka_dequantise {
+    VKA_DEQUANTISE_AUTO = 0,
+    VKA_DEQUANTISE_READ = 1,  /* wherever they are read: no memory for it                                          */
+    VKA_DEQUANTISE_FIRST = 2, /* before, where that is possible                                                    */
+} vka_dequantise;
+
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. Position
  * of query i: p = i + diagonal. */
 typedef struct vka_attention_desc {
@@ -189,6 +196,12 @@ typedef struct vka_attention_desc {
      * that is listed twice has twice the weight. Of equal scores the first one listed wins. Rows of queries are q's. A
      * list of one head serves all, one of a key head its query heads. Not with pattern, permutation and scores. */
     vka_tensor key_lists; /* optional: i32 [B, Hl, Nq, T]; Hl is 1, Hkv or Hq                                         */
+
+    /* Quantised keys and values can be dequantised once, into the workspace, before attention reads them there: as f32,
+     * or in q's type where the path multiplies that. Worth it where many tiles of queries read each key, as those of a
+     * prompt. Not done with key_lists, VKA_DETERMINISM_BATCH, tensors that take more than one binding, or, unless it is
+     * asked for, more than 256 MiB. */
+    vka_dequantise dequantise;
 } vka_attention_desc;
 
 /* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,

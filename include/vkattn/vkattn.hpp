@@ -164,29 +164,30 @@ inline status check(vka_status code) VKATTN_NOEXCEPT {
     X(cos) X(cosine_scale) X(coupling) X(cross) X(d_alibi_slopes) X(d_beta) X(d_bias) X(d_decay) X(d_gate) X(d_k)      \
     X(d_logits) X(d_loss) X(d_lse) X(d_mask) X(d_out) X(d_position) X(d_q) X(d_relative_bias) X(d_score_vector)        \
     X(d_sinks) X(d_state_in) X(d_state_out) X(d_sum) X(d_table) X(d_total) X(d_up) X(d_v) X(d_weight) X(d_x)           \
-    X(debug_labels) X(decay) X(determinism) X(device) X(diagonal) X(diagonal_offset) X(dims) X(documents) X(down)      \
-    X(dropout) X(enabled) X(epsilon) X(factor) X(feed_forward) X(fence) X(finite_steps) X(first_head) X(first_moment)  \
-    X(fixed) X(fn) X(forward) X(frequency_scale) X(gate) X(get_instance_proc_addr) X(global) X(grad_scale) X(gradient) \
-    X(gradients) X(grid) X(groups) X(growth) X(has_ignore_index) X(heads) X(history) X(ids) X(ignore_index) X(index)   \
-    X(indices) X(instance) X(interleaved) X(intersect) X(interval) X(inv_rms) X(inv_std) X(inverse) X(iterations) X(k) \
-    X(k_cache) X(k_scale) X(keep) X(keep_order) X(kept) X(key_lists) X(key_tile) X(keys) X(kind) X(kv_heads)           \
-    X(kv_lengths) X(kv_offsets) X(label_smoothing) X(learning_rate) X(length) X(lengths) X(level) X(lock_queue) X(log) \
-    X(log_probs) X(logits) X(long_factors) X(loss) X(loss_scale) X(lse) X(mask) X(master) X(max_dispatches)            \
-    X(max_distance) X(max_kv_len) X(max_len) X(max_norm) X(max_q_len) X(mean) X(memory) X(min_p) X(new_lengths)        \
-    X(no_software) X(norm) X(norm_cross) X(norm_feed_forward) X(norm_first) X(norm_self) X(offset) X(offsets)          \
-    X(operation_count) X(operations) X(options) X(out) X(out_scale) X(page_table) X(parameter) X(path) X(pattern)      \
-    X(penalty_window) X(permutation) X(physical_device) X(position) X(position_bias) X(position_offset) X(positions)   \
-    X(prefix) X(projection) X(q) X(q_lengths) X(q_offsets) X(qkv) X(queries) X(query_tile) X(queue) X(queue_family)    \
-    X(queue_user) X(ramp) X(random_offset) X(rate_scale) X(reallocate) X(reduction) X(relative_bias) X(relative_keys)  \
-    X(relative_keys_zero) X(relative_width) X(relative_zero) X(relative_zero_row) X(release) X(renormalise)            \
-    X(repetition_penalty) X(residual) X(rope) X(rotate) X(rotations) X(row_positions) X(rule) X(scale) X(score_stage)  \
-    X(score_vector) X(scores) X(scratch_bytes) X(second_moment) X(seconds) X(seed) X(selection) X(self) X(self_test)   \
-    X(self_test_size) X(sequences) X(shift) X(short_factors) X(signal_count) X(signal_semaphores) X(signal_values)     \
-    X(sin) X(sinks) X(size) X(softcap) X(spans) X(splits) X(state_in) X(state_out) X(stats) X(step) X(sum) X(table)    \
-    X(table_rows) X(targets) X(temperature) X(term_count) X(terms) X(theta) X(tile) X(tiles) X(timestamps) X(top_k)    \
-    X(top_p) X(total) X(trained) X(tuning) X(tuning_file) X(tuning_size) X(unlock_queue) X(up) X(user) X(uuid) X(v)    \
-    X(v_cache) X(v_scale) X(value_bytes) X(values) X(votes) X(wait_count) X(wait_semaphores) X(wait_stages)            \
-    X(wait_values) X(weight) X(weight_decay) X(window) X(workspace) X(x) X(x_scale) X(z) X(zero_centred)
+    X(debug_labels) X(decay) X(dequantise) X(determinism) X(device) X(diagonal) X(diagonal_offset) X(dims)             \
+    X(documents) X(down) X(dropout) X(enabled) X(epsilon) X(factor) X(feed_forward) X(fence) X(finite_steps)           \
+    X(first_head) X(first_moment) X(fixed) X(fn) X(forward) X(frequency_scale) X(gate) X(get_instance_proc_addr)       \
+    X(global) X(grad_scale) X(gradient) X(gradients) X(grid) X(groups) X(growth) X(has_ignore_index) X(heads)          \
+    X(history) X(ids) X(ignore_index) X(index) X(indices) X(instance) X(interleaved) X(intersect) X(interval)          \
+    X(inv_rms) X(inv_std) X(inverse) X(iterations) X(k) X(k_cache) X(k_scale) X(keep) X(keep_order) X(kept)            \
+    X(key_lists) X(key_tile) X(keys) X(kind) X(kv_heads) X(kv_lengths) X(kv_offsets) X(label_smoothing)                \
+    X(learning_rate) X(length) X(lengths) X(level) X(lock_queue) X(log) X(log_probs) X(logits) X(long_factors) X(loss) \
+    X(loss_scale) X(lse) X(mask) X(master) X(max_dispatches) X(max_distance) X(max_kv_len) X(max_len) X(max_norm)      \
+    X(max_q_len) X(mean) X(memory) X(min_p) X(new_lengths) X(no_software) X(norm) X(norm_cross) X(norm_feed_forward)   \
+    X(norm_first) X(norm_self) X(offset) X(offsets) X(operation_count) X(operations) X(options) X(out) X(out_scale)    \
+    X(page_table) X(parameter) X(path) X(pattern) X(penalty_window) X(permutation) X(physical_device) X(position)      \
+    X(position_bias) X(position_offset) X(positions) X(prefix) X(projection) X(q) X(q_lengths) X(q_offsets) X(qkv)     \
+    X(queries) X(query_tile) X(queue) X(queue_family) X(queue_user) X(ramp) X(random_offset) X(rate_scale)             \
+    X(reallocate) X(reduction) X(relative_bias) X(relative_keys) X(relative_keys_zero) X(relative_width)               \
+    X(relative_zero) X(relative_zero_row) X(release) X(renormalise) X(repetition_penalty) X(residual) X(rope)          \
+    X(rotate) X(rotations) X(row_positions) X(rule) X(scale) X(score_stage) X(score_vector) X(scores) X(scratch_bytes) \
+    X(second_moment) X(seconds) X(seed) X(selection) X(self) X(self_test) X(self_test_size) X(sequences) X(shift)      \
+    X(short_factors) X(signal_count) X(signal_semaphores) X(signal_values) X(sin) X(sinks) X(size) X(softcap) X(spans) \
+    X(splits) X(state_in) X(state_out) X(stats) X(step) X(sum) X(table) X(table_rows) X(targets) X(temperature)        \
+    X(term_count) X(terms) X(theta) X(tile) X(tiles) X(timestamps) X(top_k) X(top_p) X(total) X(trained) X(tuning)     \
+    X(tuning_file) X(tuning_size) X(unlock_queue) X(up) X(user) X(uuid) X(v) X(v_cache) X(v_scale) X(value_bytes)      \
+    X(values) X(votes) X(wait_count) X(wait_semaphores) X(wait_stages) X(wait_values) X(weight) X(weight_decay)        \
+    X(window) X(workspace) X(x) X(x_scale) X(z) X(zero_centred)
 
 namespace detail {
 template <class Field> using argument = std::conditional_t<std::is_scalar_v<Field>, Field, const Field &>;

@@ -173,6 +173,7 @@ vka_status vka__call_init(vka__call *c, const vka__op *op, const vka__context *c
     c->caps = caps;
     c->describes = describes;
     c->lead_rank = VKA__NONE;
+    c->param_blocks = op->param_blocks;
     vka_status status = copy_desc(c, desc, size);
     if (status == VKA_OK)
         status = check(c);

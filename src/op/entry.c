@@ -22,7 +22,7 @@ static vka__commands commands_of(const vka__call *c) {
         .item = c->op->name,
         .params = c->params,
         .params_size = c->op->params_size,
-        .param_blocks = vka__max_u32(c->op->param_blocks, 1),
+        .param_blocks = vka__max_u32(c->param_blocks, 1),
         .keys = c->key,
         .key_count = c->key_count,
         .source_count = VKA__SOURCE_ARGS + c->op->arg_count,

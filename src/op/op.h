@@ -139,7 +139,8 @@ struct vka__call {
     vka__rows rows;
     uint64_t dispatches; /* 0: there is nothing to do */
     uint32_t key_count;
-    bool counts; /* the first dispatch computes numbers of workgroups */
+    uint32_t param_blocks; /* that dispatches have, at most the operation's */
+    bool counts;           /* the first dispatch computes numbers of workgroups */
     uint64_t workspace_bytes;
     vka__pipeline_key key[VKA__MAX_KEYS];
 

@@ -89,6 +89,7 @@ static void draw_group(ref_rng *g, random_case *r) {
     r->path = chance(g, 40) ? VKA_ATTENTION_PATH_AUTO : (vka_attention_path)between(g, 1, LAST_PATH);
     r->splits = chance(g, 40) ? 0 : chance(g, 40) ? 1 : 2;
     a->batch_invariant = chance(g, 10);
+    a->dequantise = chance(g, 30) ? VKA_DEQUANTISE_FIRST : VKA_DEQUANTISE_AUTO;
 }
 
 /* ---- of a case ------------------------------------------------------------------------------------------------- */

@@ -63,6 +63,7 @@
     X(a->relative_len = a->relative_len ? 1 : 0)                                                                       \
     X(a->q_list.tensor = false)                                                                                        \
     X(a->kv_list.tensor = false)                                                                                       \
+    X(a->dequantise = VKA_DEQUANTISE_AUTO)                                                                             \
     X(a->batch_invariant = false)                                                                                      \
     X(a->random_seed = 0)                                                                                              \
     X(a->random_offset = 0)                                                                                            \

@@ -94,9 +94,12 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     offline_case listed_decode = decode, q4_0 = decode;
     listed_decode.listed = 2048;
     q4_0.cache = VKA_Q4_0;
+    offline_case q8_0_prefill = prefill; /* as it is where nothing is dequantised first */
+    q8_0_prefill.cache = VKA_Q8_0;
     count = add_attention(cases, count, "listed prefill", 1, listed_prefill);
     count = add_attention(cases, count, "listed decode", 1, listed_decode);
     count = add_attention(cases, count, "q4_0 decode", 1, q4_0);
+    count = add_attention(cases, count, "q8_0 prefill", 1, q8_0_prefill);
     count = add_attention(cases, count, "backward", 2, backward);
     count = add_attention(cases, count, "masked backward", 1, masked);
     count = add_linear(cases, count);
@@ -129,6 +132,7 @@ static vka_status compile_attention(vka_device *device, const offline_case *c, u
         .out = vka_tensor_4d(NULL, c->dtype, 1, c->heads, c->queries, c->head_dim),
         .causal = c->causal,
         .path = (vka_attention_path)path,
+        .dequantise = VKA_DEQUANTISE_READ,
     };
     if (c->listed)
         d.key_lists = vka_tensor_4d(NULL, VKA_I32, 1, 1, c->queries, c->listed);

@@ -347,6 +347,7 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
     p->path = d->path;
     p->tile = (vka__tile){d->tile.query_tile, d->tile.key_tile, d->tile.rows_per_invocation, d->tile.team};
     p->splits = d->splits;
+    p->dequantise = d->dequantise;
     p->batch_invariant = d->determinism == VKA_DETERMINISM_BATCH;
     fill_band(d, p);
 }

@@ -5,6 +5,7 @@
 #include <vkattn/attention.h>
 
 #include "op/op.h"
+#include "ops/attention/dequantise.h"
 #include "ops/attention/plan.h"
 #include "ops/pattern/object.h"
 
@@ -41,6 +42,7 @@ enum {
 typedef struct vka__attention_state {
     vka__attention_problem problem;
     vka__attention_plan plan;
+    vka__dequantise dequantise;
 } vka__attention_state;
 
 /* These are for every operation whose description has a vka_attention_desc, and whose state begins with a problem. */

@@ -61,7 +61,7 @@ bool vka__has_products(const vka__attention_problem *p) {
 }
 
 /* Keys that a tile can see at most. */
-static uint32_t live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
+uint32_t vka__live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
     if (p->pattern)
         return (uint32_t)vka__min_u64((uint64_t)p->pattern->info.longest_row * p->pattern->info.key_tile,
                                       vka__max_u32(p->kv_len, 1));
@@ -96,7 +96,7 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
     target = plan->workgroups ? plan->workgroups : target;
-    uint64_t wanted = target / vka__max_u64(groups, 1), possible = live_keys(p, tile_rows) / least_keys(caps);
+    uint64_t wanted = target / vka__max_u64(groups, 1), possible = vka__live_keys(p, tile_rows) / least_keys(caps);
     if (p->permutation.present)
         return 1;
     if (p->pattern)
@@ -108,7 +108,7 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
 /* Keys of a tile, for a dispatch's work. Of a pattern's rows of tiles few are long; among neighbours twice the mean is
  * more than what there is, but for a few rows that are split. */
 static uint32_t usual_keys(const vka__attention_problem *p, uint32_t tile_rows) {
-    uint32_t most = live_keys(p, tile_rows);
+    uint32_t most = vka__live_keys(p, tile_rows);
     if (!p->pattern)
         return most;
     const vka_pattern_info *info = &p->pattern->info;

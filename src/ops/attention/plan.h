@@ -53,6 +53,7 @@ typedef struct vka__attention_problem {
     uint32_t path;             /* vka_attention_path                                  */
     vka__tile tile;            /* bc = 0: choose                                      */
     uint32_t splits;           /* 0 = choose                                          */
+    uint32_t dequantise;       /* vka_dequantise                                      */
     bool batch_invariant;      /* bits must not depend on other sequences             */
     const vka__tuning *tuning; /* what was measured on this device; may be NULL */
 } vka__attention_problem;
@@ -96,6 +97,8 @@ void vka__attention_sizes(vka__attention_problem *problem);
 uint32_t vka__attention_rows(const vka__attention_problem *problem);
 /* Rows of a grid head: of lists of keys each query has whole tiles. */
 uint32_t vka__grid_rows(const vka__attention_problem *problem, bool pack, uint32_t tile_rows);
+/* Keys that a tile of queries can see at most. */
+uint32_t vka__live_keys(const vka__attention_problem *problem, uint32_t tile_rows);
 /* Does it need a kernel with options? */
 bool vka__attention_has_options(const vka__attention_problem *problem);
 

@@ -69,7 +69,7 @@
         'V', 1, VKA_MAX_VALUE_DIM                                                                                      \
     }
 
-#define VKA__ATTENTION_NUMBER_COUNT 9
+#define VKA__ATTENTION_NUMBER_COUNT 10
 #define VKA__ATTENTION_NUMBER(within, at, name, ...)                                                                   \
     { within #name, (at) + offsetof(vka_attention_desc, name), __VA_ARGS__ }
 /* Scales are such that no number that kernels make of them is infinite, or so small that a device may take it for 0. */
@@ -87,6 +87,8 @@
                               "vka_attention_path"),                                                                   \
         VKA__ATTENTION_NUMBER(within, at, splits, VKA__NUMBER_U32, false, 0, VKA_MAX_SPLITS, 0, NULL),                 \
         VKA__ATTENTION_NUMBER(within, at, determinism, VKA__NUMBER_ENUM, false, 0, VKA_DETERMINISM_BATCH, 0,           \
-                              "vka_determinism")
+                              "vka_determinism"),                                                                      \
+        VKA__ATTENTION_NUMBER(within, at, dequantise, VKA__NUMBER_ENUM, false, 0, VKA_DEQUANTISE_FIRST, 0,             \
+                              "vka_dequantise")
 
 #endif
