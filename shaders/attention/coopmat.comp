@@ -263,6 +263,14 @@ float masked_score(Grid g, Row r, int j, int end, bool full, float product, inou
     return visible ? score : negative_infinity();
 }
 
+// What a row's weights are relative to from now on. Its highest score only where it is asked for: otherwise what was good enough
+// before, up to weights of 2^8, so that results rarely have to be scaled once more (Dao 2024, FlashAttention-4).
+float raised(float reference, float highest) {
+    if (has_option(VKA_FLAG_STATS))
+        return max(reference, highest);
+    return (highest - reference) * p.exp_scale > 8.0 ? highest : reference;
+}
+
 // Scores to probabilities; returns what the row's old results are worth.
 float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     uint row = lane_row(n), part = part_of();
@@ -276,7 +284,7 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
     }
     if (LANES > 1u)
         subgroup_sync(); // all scores of the row are read: weights may take their place
-    float maximum = max(state[n].maximum, over_row_max(highest));
+    float maximum = raised(state[n].maximum, over_row_max(highest));
     float rescale = exp_of(state[n].maximum - maximum);
     float sum = state[n].sum * rescale;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
@@ -313,7 +321,7 @@ vec4 online_softmax_step_by_key(Grid g, uint first_row, int j0, int end, bool fu
         float highest = LOWEST;
         [[unroll]] for (uint k = 0u; k < LANE_VECTORS; ++k)
             s[k][n] = masked_score(g, r, j0 + int(key + k), end, full, s[k][n], highest);
-        float maximum = max(state[n].maximum, over_row_max(highest));
+        float maximum = raised(state[n].maximum, over_row_max(highest));
         rescale[n] = exp_of(state[n].maximum - maximum);
         float sum = state[n].sum * rescale[n];
         [[unroll]] for (uint k = 0u; k < LANE_VECTORS; k += 2u) {
