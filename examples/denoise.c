@@ -6,6 +6,7 @@
  * says how much a pixel's place counts. All that runs on the device is one vka_attention.
  *
  * Without a picture it renders one: a small path tracer (denoise/scene.c) makes a noisy frame and a clean one. */
+#include "common/program.h"
 #include "denoise/guides.h"
 #include "denoise/picture.h"
 #include "denoise/rows.h"
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { LEAST_WINDOW = 7, MOST_WINDOW = 21 /* pixels of a side */ };
 
@@ -29,6 +29,8 @@ enum { NOISY_PATHS = 4, GUIDES = 16, CLEAN_PATHS = 128, LEAST_SIDE = 32 };
 /* Pictures from files. */
 #define PICTURE_SIGMA  0.1f /* of the noise that is added */
 #define PICTURE_MARGIN 2.0  /* dB; 12 were measured for a smooth picture, where there is most to gain */
+
+const char program_name[] = "denoise";
 
 static const char usage[] =
     "usage: denoise [--out DIR] [--size WxH] [--window N] [picture.png]\n"
@@ -48,24 +50,6 @@ typedef struct options {
     const char *out, *picture;
     uint32_t width, height, window;
 } options;
-
-static void check(vka_status status) {
-    if (status != VKA_OK) {
-        fprintf(stderr, "denoise: %s\n", vka_status_string(status));
-        exit(1);
-    }
-}
-
-static void log_line(void *user, vka_log_level level, const char *item, const char *message) {
-    (void)user, (void)level;
-    fprintf(stderr, "denoise: %s: %s\n", item, message);
-}
-
-static double seconds(void) {
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- attention ---------------------------------------------------------------------------------------------- */
 

@@ -1,20 +1,13 @@
-/* Pictures, PNG files, noise and PSNR.
+/* Pictures, their files, noise and PSNR.
  * SPDX-License-Identifier: MIT */
 #include "picture.h"
 
+#include "common/png_file.h"
+#include "common/program.h"
+
 #include <math.h>
-#include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-void *allocate(size_t count, size_t size) {
-    void *memory = calloc(count, size);
-    if (memory == NULL) {
-        fprintf(stderr, "denoise: out of memory\n");
-        exit(1);
-    }
-    return memory;
-}
 
 picture picture_create(uint32_t width, uint32_t height) {
     return (picture){width, height, allocate((size_t)width * height * 3, sizeof(float))};
@@ -34,25 +27,17 @@ static float clamp01(float x) {
 }
 
 bool picture_load(const char *path, picture *p) {
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    if (!png_image_begin_read_from_file(&image, path)) {
-        fprintf(stderr, "denoise: %s: %s\n", path, image.message);
+    uint32_t width, height;
+    uint8_t *bytes;
+    if (!png_file_load(path, &width, &height, &bytes)) {
         return false;
     }
-    image.format = PNG_FORMAT_RGB;
-    png_byte *bytes = allocate(PNG_IMAGE_SIZE(image), 1);
-    png_color white = {255, 255, 255}; /* what shows through transparent pixels */
-    bool ok = png_image_finish_read(&image, &white, bytes, 0, NULL) != 0;
-    if (ok) {
-        *p = picture_create(image.width, image.height);
-        for (size_t i = 0; i < value_count(p); i++) {
-            p->rgb[i] = (float)bytes[i] / 255;
-        }
-    } else {
-        fprintf(stderr, "denoise: %s: %s\n", path, image.message);
+    *p = picture_create(width, height);
+    for (size_t i = 0; i < value_count(p); i++) {
+        p->rgb[i] = (float)bytes[i] / 255;
     }
     free(bytes);
-    return ok;
+    return true;
 }
 
 bool picture_save(const char *directory, const char *name, const picture *p) {
@@ -61,15 +46,11 @@ bool picture_save(const char *directory, const char *name, const picture *p) {
         fprintf(stderr, "denoise: %s: the path is too long\n", directory);
         return false;
     }
-    png_image image = {.version = PNG_IMAGE_VERSION, .format = PNG_FORMAT_RGB, .width = p->width, .height = p->height};
-    png_byte *bytes = allocate(value_count(p), 1);
+    uint8_t *bytes = allocate(value_count(p), 1);
     for (size_t i = 0; i < value_count(p); i++) {
-        bytes[i] = (png_byte)lrintf(clamp01(p->rgb[i]) * 255);
+        bytes[i] = (uint8_t)lrintf(clamp01(p->rgb[i]) * 255);
     }
-    bool ok = png_image_write_to_file(&image, path, 0, bytes, 0, NULL) != 0;
-    if (!ok) {
-        fprintf(stderr, "denoise: %s: %s\n", path, image.message);
-    }
+    bool ok = png_file_save(path, p->width, p->height, bytes);
     free(bytes);
     return ok;
 }

@@ -13,13 +13,10 @@ typedef struct picture {
     float *rgb;
 } picture;
 
-/* malloc that does not return on failure: an example has nothing better to do then. */
-void *allocate(size_t count, size_t size);
-
 picture picture_create(uint32_t width, uint32_t height);
 void picture_free(picture *p);
 
-/* PNG files (libpng). false: said why on stderr. */
+/* PNG files. false: said why on stderr. */
 bool picture_load(const char *path, picture *p);
 bool picture_save(const char *directory, const char *name, const picture *p);
 

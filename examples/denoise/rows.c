@@ -10,7 +10,7 @@
  * Where a pixel lies is a feature, too, but one that a table of differences says exactly. */
 #include "rows.h"
 
-#include "picture.h"
+#include "common/program.h"
 
 #include <stdlib.h>
 

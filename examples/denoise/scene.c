@@ -5,6 +5,8 @@
  * random for each pixel (Cranley and Patterson 1976). */
 #include "scene.h"
 
+#include "common/program.h"
+
 #include <math.h>
 #include <stdlib.h>
 

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "png_file.h"
+
+#include "program.h"
+
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static bool say_why(const char *path, const png_image *image) {
+    fprintf(stderr, "%s: %s: %s\n", program_name, path, image->message);
+    return false;
+}
+
+bool png_file_save(const char *path, uint32_t width, uint32_t height, const uint8_t *rgb) {
+    png_image image = {.version = PNG_IMAGE_VERSION, .format = PNG_FORMAT_RGB, .width = width, .height = height};
+    return png_image_write_to_file(&image, path, 0, rgb, 0, NULL) != 0 || say_why(path, &image);
+}
+
+bool png_file_load(const char *path, uint32_t *width, uint32_t *height, uint8_t **rgb) {
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    if (!png_image_begin_read_from_file(&image, path)) {
+        return say_why(path, &image);
+    }
+    image.format = PNG_FORMAT_RGB;
+    png_byte *bytes = allocate(PNG_IMAGE_SIZE(image), 1);
+    if (!png_image_finish_read(&image, &(png_color){255, 255, 255}, bytes, 0, NULL)) {
+        free(bytes);
+        return say_why(path, &image);
+    }
+    *width = image.width, *height = image.height, *rgb = bytes;
+    return true;
+}
