@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+#include "checkpoint.h"
+
+#include "common/program.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARTS = 3, MAX_TEXTS = 32 };
+
+static const vka_log to_stderr = {.fn = log_line};
+static const char *const part_prefixes[PARTS] = {"", "first_moment.", "second_moment."};
+static const char format_name[] = "vkattn-example-training-1";
+
+typedef struct tensor_name {
+    char text[96];
+} tensor_name;
+
+static vka_buffer *part_of(const parameters *p, int part) {
+    return part == 0 ? p->values : p->moments[part - 1];
+}
+
+static tensor_name name_of(const parameter *p, int part) {
+    tensor_name name;
+    snprintf(name.text, sizeof name.text, "%s%s", part_prefixes[part], p->name);
+    return name;
+}
+
+/* ---- checksum ------------------------------------------------------------------------------------------------ */
+
+/* FNV-1a (Fowler, Noll, Vo 1991) of 64 bits. */
+static uint64_t add_bytes(uint64_t sum, const void *data, uint64_t bytes) {
+    const unsigned char *p = data;
+    for (uint64_t i = 0; i < bytes; i++) {
+        sum = (sum ^ p[i]) * 0x100000001b3u;
+    }
+    return sum;
+}
+
+static uint64_t add_text(uint64_t sum, const char *text) {
+    return add_bytes(sum, text, strlen(text) + 1);
+}
+
+/* Of the texts that make a training go on, and all tensors. */
+static uint64_t checksum(const char *step, const char *random, const vka_safetensor *const *tensors, uint32_t count) {
+    uint64_t sum = add_text(add_text(0xcbf29ce484222325u, step), random);
+    for (uint32_t i = 0; i < count; i++) {
+        sum = add_bytes(add_text(sum, tensors[i]->name), tensors[i]->data, tensors[i]->bytes);
+    }
+    return sum;
+}
+
+/* ---- saving -------------------------------------------------------------------------------------------------- */
+
+vka_safetensor checkpoint_tensor(const parameter *p, const char *name, const void *data) {
+    vka_safetensor t = {.name = name, .dtype = VKA_F32, .rank = p->rank, .data = data, .bytes = parameter_bytes(p)};
+    for (uint32_t i = 0; i < p->rank; i++) {
+        t.shape[i] = p->shape[i];
+    }
+    return t;
+}
+
+static vka_safetensor tensor_of_curve(const curve *c, const char *name) {
+    return (vka_safetensor){.name = name,
+                            .dtype = VKA_F32,
+                            .rank = 2,
+                            .shape = {c->count, 2},
+                            .data = c->points,
+                            .bytes = c->count * sizeof *c->points};
+}
+
+void checkpoint_write(const char *path, const vka_safetensor *tensors, uint32_t count, const checkpoint_text *texts,
+                      uint32_t text_count) {
+    const char *metadata[MAX_TEXTS][2];
+    if (text_count > MAX_TEXTS) {
+        fail("%s: too many texts", path);
+    }
+    for (uint32_t i = 0; i < text_count; i++) {
+        metadata[i][0] = texts[i].key;
+        metadata[i][1] = texts[i].value;
+    }
+    check(vka_safetensors_write(path, tensors, count, (const char *const(*)[2])metadata, text_count, &to_stderr));
+}
+
+static void write_state(const char *path, const training_state *t, const vka_safetensor *tensors, uint32_t count,
+                        const checkpoint_text *texts, uint32_t text_count) {
+    enum { OWN = 4 };
+    char step[16], random[24], sum[24];
+    const vka_safetensor **all = allocate(count, sizeof *all);
+    for (uint32_t i = 0; i < count; i++) {
+        all[i] = &tensors[i];
+    }
+    snprintf(step, sizeof step, "%" PRIu32, optimizer_get_step(t->optimizer));
+    snprintf(random, sizeof random, "%016" PRIx64, t->random->at);
+    snprintf(sum, sizeof sum, "%016" PRIx64, checksum(step, random, all, count));
+    checkpoint_text *both = allocate(OWN + text_count, sizeof *both);
+    memcpy(both, (checkpoint_text[OWN]){{"format", format_name}, {"step", step}, {"random", random}, {"checksum", sum}},
+           OWN * sizeof *both);
+    memcpy(both + OWN, texts, text_count * sizeof *both);
+    checkpoint_write(path, tensors, count, both, OWN + text_count);
+    free(both);
+    free(all);
+}
+
+void checkpoint_save(const char *path, const training_state *t, const checkpoint_text *texts, uint32_t count) {
+    const parameters *p = t->parameters;
+    unsigned char *data = allocate((size_t)(PARTS * p->bytes), 1);
+    tensor_name *names = allocate((size_t)PARTS * p->count, sizeof *names);
+    vka_safetensor *tensors = allocate((size_t)PARTS * p->count + 2, sizeof *tensors);
+    uint32_t n = 0;
+    for (int part = 0; part < PARTS; part++) {
+        unsigned char *from = data + part * p->bytes;
+        check(vka_buffer_read(part_of(p, part), 0, from, p->bytes));
+        for (uint32_t i = 0; i < p->count; i++, n++) {
+            names[n] = name_of(&p->list[i], part);
+            tensors[n] = checkpoint_tensor(&p->list[i], names[n].text, from + p->list[i].offset);
+        }
+    }
+    tensors[n++] = tensor_of_curve(t->training, "curve.training");
+    tensors[n++] = tensor_of_curve(t->validation, "curve.validation");
+    write_state(path, t, tensors, n, texts, count);
+    free(tensors);
+    free(names);
+    free(data);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------- */
+
+const char *checkpoint_get(const vka_safetensors *file, const char *key) {
+    const char *text = vka_safetensors_metadata(file, key);
+    if (text == NULL) {
+        fail("the checkpoint lacks %s", key);
+    }
+    return text;
+}
+
+vka_safetensors *checkpoint_open(const char *path) {
+    vka_safetensors *file;
+    if (vka_safetensors_open(path, &to_stderr, &file) != VKA_OK) {
+        fail("%s: is no checkpoint that can be read", path);
+    }
+    const char *format = vka_safetensors_metadata(file, "format");
+    if (format == NULL || strcmp(format, format_name) != 0) {
+        fail("%s: is not a checkpoint of this program", path);
+    }
+    uint32_t count = vka_safetensors_count(file);
+    const vka_safetensor **all = allocate(count, sizeof *all);
+    for (uint32_t i = 0; i < count; i++) {
+        all[i] = vka_safetensors_at(file, i);
+    }
+    char sum[24];
+    snprintf(sum, sizeof sum, "%016" PRIx64,
+             checksum(checkpoint_get(file, "step"), checkpoint_get(file, "random"), all, count));
+    if (strcmp(sum, checkpoint_get(file, "checksum")) != 0) {
+        fail("%s: the checkpoint is damaged: its checksum is %s, not %s", path, sum, checkpoint_get(file, "checksum"));
+    }
+    free(all);
+    return file;
+}
+
+static const vka_safetensor *tensor_named(const vka_safetensors *file, const char *name) {
+    const vka_safetensor *t = vka_safetensors_find(file, name);
+    if (t == NULL) {
+        fail("the checkpoint lacks the tensor %s", name);
+    }
+    return t;
+}
+
+static void load_part(const vka_safetensors *file, const parameters *p, int part) {
+    for (uint32_t i = 0; i < p->count; i++) {
+        const parameter *q = &p->list[i];
+        tensor_name name = name_of(q, part);
+        const vka_safetensor *t = tensor_named(file, name.text);
+        bool same = t->dtype == VKA_F32 && t->rank == q->rank;
+        for (uint32_t k = 0; k < q->rank && same; k++) {
+            same = t->shape[k] == q->shape[k];
+        }
+        if (!same) {
+            fail("the checkpoint's tensor %s is not of this model's shape", name.text);
+        }
+        check(vka_buffer_write(part_of(p, part), q->offset, t->data, t->bytes));
+    }
+}
+
+static void load_curve(const vka_safetensors *file, const char *name, curve *c) {
+    const vka_safetensor *t = tensor_named(file, name);
+    if (t->dtype != VKA_F32 || t->rank != 2 || t->shape[1] != 2) {
+        fail("the checkpoint's tensor %s is not a curve", name);
+    }
+    curve_free(c);
+    for (uint64_t i = 0; i < t->shape[0]; i++) {
+        curve_point point;
+        memcpy(&point, (const char *)t->data + i * sizeof point, sizeof point);
+        curve_add(c, (uint32_t)point.step, point.loss);
+    }
+}
+
+void checkpoint_load(const vka_safetensors *file, const training_state *t) {
+    for (int part = 0; part < PARTS; part++) {
+        load_part(file, t->parameters, part);
+    }
+    load_curve(file, "curve.training", t->training);
+    load_curve(file, "curve.validation", t->validation);
+    optimizer_set_step(t->optimizer, (uint32_t)strtoul(checkpoint_get(file, "step"), NULL, 10));
+    t->random->at = strtoull(checkpoint_get(file, "random"), NULL, 16);
+}
