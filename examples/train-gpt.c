@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { VALIDATION_BATCHES = 8, TEXTS = 7 };
+enum { VALIDATION_BATCHES = 8, MAX_TEXTS = 16 };
+
+#define DEFAULT_RATE 2e-3f
 
 const char program_name[] = "train-gpt";
 
@@ -38,25 +40,38 @@ typedef struct training {
 
 /* ---- checkpoints --------------------------------------------------------------------------------------------- */
 
+/* Texts that a checkpoint has beside its tensors. */
 typedef struct config {
-    char numbers[TEXTS - 1][16];
+    char numbers[MAX_TEXTS][16];
     text_vocabulary vocabulary;
-    checkpoint_text texts[TEXTS];
+    checkpoint_text texts[MAX_TEXTS];
+    uint32_t count;
 } config;
+
+static void add_number(config *c, const char *key, double value) {
+    snprintf(c->numbers[c->count], sizeof c->numbers[0], "%.9g", value);
+    c->texts[c->count] = (checkpoint_text){key, c->numbers[c->count]};
+    c->count++;
+}
 
 static void fill_config(config *c, const training *t) {
     const model_desc *d = &t->model.desc;
-    const struct {
-        const char *name;
-        uint32_t value;
-    } numbers[TEXTS - 1] = {{"layers", d->layers},   {"heads", d->heads}, {"width", d->width},
-                            {"context", d->context}, {"batch", d->batch}, {"steps", t->optimizer.desc.steps}};
-    for (int i = 0; i < TEXTS - 1; i++) {
-        snprintf(c->numbers[i], sizeof c->numbers[i], "%" PRIu32, numbers[i].value);
-        c->texts[i] = (checkpoint_text){numbers[i].name, c->numbers[i]};
-    }
+    const optimizer_desc *o = &t->optimizer.desc;
+    c->count = 0;
+    add_number(c, "layers", d->layers);
+    add_number(c, "heads", d->heads);
+    add_number(c, "width", d->width);
+    add_number(c, "context", d->context);
+    add_number(c, "batch", d->batch);
+    add_number(c, "steps", o->steps);
+    add_number(c, "warm_up", o->warm_up);
+    add_number(c, "learning_rate", (double)o->learning_rate);
+    add_number(c, "last_rate", (double)o->last_rate);
+    add_number(c, "weight_decay", (double)o->weight_decay);
+    add_number(c, "beta2", (double)o->beta2);
+    add_number(c, "max_norm", (double)o->max_norm);
     c->vocabulary = text_vocabulary_of(&t->text);
-    c->texts[TEXTS - 1] = (checkpoint_text){"vocabulary", c->vocabulary.digits};
+    c->texts[c->count++] = (checkpoint_text){"vocabulary", c->vocabulary.digits};
 }
 
 static training_state state_of(training *t) {
@@ -68,7 +83,7 @@ static void save(training *t) {
     const training_state state = state_of(t);
     if (t->o->save) {
         fill_config(&c, t);
-        checkpoint_save(t->o->save, &state, c.texts, TEXTS);
+        checkpoint_save(t->o->save, &state, c.texts, c.count);
     }
 }
 
@@ -76,7 +91,7 @@ static uint32_t saved_number(const vka_safetensors *file, const char *key) {
     return (uint32_t)strtoul(checkpoint_get(file, key), NULL, 10);
 }
 
-/* Sizes are the file's, and so is the length of the schedule unless --steps says otherwise. */
+/* Sizes are the file's, and so are the schedule's length and rate unless options say otherwise. */
 static void take_sizes(const vka_safetensors *file, options *o) {
     o->model.layers = saved_number(file, "layers");
     o->model.heads = saved_number(file, "heads");
@@ -84,6 +99,7 @@ static void take_sizes(const vka_safetensors *file, options *o) {
     o->model.context = saved_number(file, "context");
     o->model.batch = saved_number(file, "batch");
     o->steps = o->has_steps ? o->steps : saved_number(file, "steps");
+    o->rate = o->rate > 0 ? o->rate : strtof(checkpoint_get(file, "learning_rate"), NULL);
 }
 
 /* ---- losses -------------------------------------------------------------------------------------------------- */
@@ -181,10 +197,16 @@ static void write_sample(training *t) {
         first++;
     }
     sample(&t->model, t->o->seed, t->o->temperature, first, t->o->sample, tokens);
-    for (uint32_t i = 0; i < t->o->sample; i++) {
-        putchar(tokens[i] >= 0 ? t->text.bytes[tokens[i]] : '?');
+    FILE *file = t->o->text ? fopen(t->o->text, "wb") : stdout;
+    if (file == NULL) {
+        fail("%s: can't be written", t->o->text);
     }
-    putchar('\n');
+    for (uint32_t i = 0; i < t->o->sample; i++) {
+        fputc(tokens[i] >= 0 ? t->text.bytes[tokens[i]] : '?', file);
+    }
+    if (file != stdout && fclose(file) != 0) {
+        fail("%s: can't be written", t->o->text);
+    }
     free(tokens);
 }
 
@@ -194,6 +216,7 @@ static void open_training(training *t, options *o) {
     if (file) {
         take_sizes(file, o);
     }
+    o->rate = o->rate > 0 ? o->rate : DEFAULT_RATE;
     t->o = o;
     t->text = text_load(o->data, o->model.batch * o->model.context + 1);
     if (file && strcmp(text_vocabulary_of(&t->text).digits, checkpoint_get(file, "vocabulary")) != 0) {
@@ -247,7 +270,7 @@ int main(int argc, char **argv) {
     if (o.dump) {
         config c;
         fill_config(&c, &t);
-        dump_end(&d, o.dump, &t.model.parameters, c.texts, TEXTS);
+        dump_end(&d, o.dump, &t.model.parameters, c.texts, c.count);
     }
     double loss = validate(&t, all_batches(&t));
     printf("validation loss %.4f; of a bigram model %.4f\n", loss, t.bigram);

@@ -12,16 +12,17 @@ static const char usage[] =
     "Trains a small GPT on the characters of a text.\n"
     "\n"
     "  --data FILE         the text; its last tenth is for validation (build/data/moby-dick.txt: tools/fetch-data)\n"
-    "  --steps N           of the whole training (2000)\n"
+    "  --steps N           of the whole training (1000)\n"
     "  --layers N --heads N --width N --context N --batch N\n"
     "                      sizes of the model, and of a step (4, 4, 128, 128, 8)\n"
     "  --rate X            the largest learning rate (0.002)\n"
     "  --seed N            of initial parameters, batches and samples (1)\n"
     "  --show N            a line and a validation each N steps (100)\n"
     "  --save FILE         a checkpoint at the end, and each --save-every N steps (500)\n"
-    "  --resume FILE       goes on where a checkpoint was saved, with its sizes\n"
+    "  --resume FILE       goes on where a checkpoint was saved, with its sizes, steps and rate\n"
     "  --curve FILE.png    draws losses\n"
-    "  --sample N          writes N characters at the end, with a --temperature X (0.8)\n"
+    "  --sample N          writes N characters at the end, with a --temperature X (0.8), 0: the likeliest\n"
+    "  --text FILE         where to (standard output)\n"
     "  --dump FILE         initial parameters, tokens and losses of all steps, as safetensors\n"
     "  --any-loss          succeeds whatever is learned\n"
     "\n"
@@ -42,6 +43,7 @@ static const struct entry {
     OPTION("--resume", TEXT, resume),
     OPTION("--curve", TEXT, curve),
     OPTION("--dump", TEXT, dump),
+    OPTION("--text", TEXT, text),
     OPTION("--steps", NUMBER, steps),
     OPTION("--show", NUMBER, show),
     OPTION("--save-every", NUMBER, save_every),
@@ -97,11 +99,10 @@ static const struct entry *find(const char *name) {
 options options_parse(int argc, char **argv) {
     options o = {.model = {.layers = 4, .heads = 4, .width = 128, .context = 128, .batch = 8},
                  .data = "build/data/moby-dick.txt",
-                 .steps = 2000,
+                 .steps = 1000,
                  .show = 100,
                  .save_every = 500,
                  .seed = 1,
-                 .rate = 2e-3f,
                  .temperature = 0.8f};
     bool ok = true;
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {

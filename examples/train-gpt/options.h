@@ -7,9 +7,10 @@
 
 typedef struct options {
     model_desc model; /* classes are the text's */
-    const char *data, *save, *resume, *curve, *dump;
+    const char *data, *save, *resume, *curve, *dump, *text;
     uint32_t steps, show, save_every, sample, seed;
-    float rate, temperature;
+    float rate; /* 0: not given */
+    float temperature;
     bool has_steps, any_loss;
 } options;
 
