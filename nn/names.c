@@ -10,17 +10,25 @@ typedef struct parameter {
     const char *name;
     size_t field; /* a vka_tensor of vka_nn_layer_desc */
     bool required;
+    bool transposed; /* the file has [inputs, outputs] */
 } parameter;
 
 #define FIELD(member) offsetof(vka_nn_layer_desc, member)
 /* A weight, which is required, and a bias, which is not. */
 #define LINEAR(name, member)                                                                                           \
-    {name ".weight", FIELD(member.weight), true}, {name ".bias", FIELD(member.bias), false}
+    {name ".weight", FIELD(member.weight), true, false}, {                                                             \
+        name ".bias", FIELD(member.bias), false, false                                                                 \
+    }
+/* What Hugging Face's GPT-2 calls Conv1D. */
+#define CONV_1D(name, member)                                                                                          \
+    {name ".weight", FIELD(member.weight), true, true}, {                                                              \
+        name ".bias", FIELD(member.bias), false, false                                                                 \
+    }
 
 /* Both of PyTorch's layers call the norms by their order: the second one of a decoder is that of cross-attention. */
 #define TORCH_COMMON                                                                                                   \
-    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true},                                                        \
-        {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false}, LINEAR("self_attn.out_proj", self.projection),        \
+    {"self_attn.in_proj_weight", FIELD(self.qkv.weight), true, false},                                                 \
+        {"self_attn.in_proj_bias", FIELD(self.qkv.bias), false, false}, LINEAR("self_attn.out_proj", self.projection), \
         LINEAR("linear1", feed_forward.up), LINEAR("linear2", feed_forward.down), LINEAR("norm1", norm_self)
 static const parameter torch_encoder[] = {
     TORCH_COMMON,
@@ -29,8 +37,8 @@ static const parameter torch_encoder[] = {
 };
 static const parameter torch_decoder[] = {
     TORCH_COMMON,
-    {"multihead_attn.in_proj_weight", FIELD(cross.qkv.weight), true},
-    {"multihead_attn.in_proj_bias", FIELD(cross.qkv.bias), false},
+    {"multihead_attn.in_proj_weight", FIELD(cross.qkv.weight), true, false},
+    {"multihead_attn.in_proj_bias", FIELD(cross.qkv.bias), false, false},
     LINEAR("multihead_attn.out_proj", cross.projection),
     LINEAR("norm2", norm_cross),
     LINEAR("norm3", norm_feed_forward),
@@ -49,12 +57,24 @@ static const parameter llama[] = {
     {0},
 };
 
+static const parameter gpt2[] = {
+    LINEAR("ln_1", norm_self),
+    CONV_1D("attn.c_attn", self.qkv),
+    CONV_1D("attn.c_proj", self.projection),
+    LINEAR("ln_2", norm_feed_forward),
+    CONV_1D("mlp.c_fc", feed_forward.up),
+    CONV_1D("mlp.c_proj", feed_forward.down),
+    {0},
+};
+
 static const parameter *table_of(vka_nn_names names, bool decoder) {
     switch (names) {
     case VKA_NN_NAMES_TORCH:
         return decoder ? torch_decoder : torch_encoder;
     case VKA_NN_NAMES_LLAMA:
         return llama;
+    case VKA_NN_NAMES_GPT2:
+        return gpt2;
     }
     return NULL;
 }
@@ -71,6 +91,7 @@ static void find_all(vka_nn_sequence *s, const parameter *table, const char *pre
             return;
         }
         if (find(user, name, &t)) {
+            t = p->transposed ? vka_tensor_transpose(t, 0, 1) : t;
             memcpy((char *)d + p->field, &t, sizeof t);
         } else if (p->required && !gradients) {
             nn_refuse(s, "names", "there is no parameter %s", name);

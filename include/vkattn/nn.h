@@ -257,6 +257,9 @@ typedef enum vka_nn_names {
                             /*   "linear1.weight", "norm1.weight", ..                                             */
     VKA_NN_NAMES_LLAMA = 2, /* Hugging Face's Llama, Mistral, Qwen2, ..: "self_attn.q_proj.weight",                */
                             /*   "mlp.gate_proj.weight", "input_layernorm.weight", ..                             */
+    VKA_NN_NAMES_GPT2 = 3,  /* Hugging Face's GPT-2: "attn.c_attn.weight", "mlp.c_fc.weight", "ln_1.weight", ..      */
+                            /*   Weights are [inputs, outputs] there; the description gets views with the two        */
+                            /*   exchanged, and quantised ones are refused. Copies with rows of outputs are faster   */
 } vka_nn_names;
 
 /* Fills in all weights of a layer, from the names behind `prefix` ("model.layers.0.", or ""). Biases may be missing; of

@@ -28,6 +28,7 @@ typedef struct setup {
     vka_dtype dtype;
     uint32_t tokens, memory;           /* of a decoder; 0: an encoder */
     uint32_t kv_heads, value_dim, pad; /* unused elements behind each row of weights and gradients */
+    bool transposed;                   /* matrices lie with inputs as rows, as GPT-2 has them */
     bool packed, rotate, causal, biases, mask, norm_first, rms, gate;
     vka_activation activation;
     leaf leaves[MAX_LEAVES]; /* filled in by list_leaves */

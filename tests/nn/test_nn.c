@@ -299,6 +299,65 @@ Test(nn, names) {
     close_model(&m);
 }
 
+/* GPT-2's weights are [inputs, outputs]. */
+static bool find_gpt2(void *user, const char *name, vka_tensor *t) {
+    static const struct {
+        const char *name;
+        uint32_t shape[2];
+    } file[] = {{"h.0.ln_1.weight", {WIDTH}},
+                {"h.0.ln_1.bias", {WIDTH}},
+                {"h.0.attn.c_attn.weight", {WIDTH, 3 * WIDTH}},
+                {"h.0.attn.c_attn.bias", {3 * WIDTH}},
+                {"h.0.attn.c_proj.weight", {WIDTH, WIDTH}},
+                {"h.0.attn.c_proj.bias", {WIDTH}},
+                {"h.0.ln_2.weight", {WIDTH}},
+                {"h.0.ln_2.bias", {WIDTH}},
+                {"h.0.mlp.c_fc.weight", {WIDTH, INNER}},
+                {"h.0.mlp.c_fc.bias", {INNER}},
+                {"h.0.mlp.c_proj.weight", {INNER, WIDTH}},
+                {"h.0.mlp.c_proj.bias", {WIDTH}}};
+    uint32_t *found = user;
+    for (uint32_t i = 0; i < sizeof file / sizeof *file; i++) {
+        if (strcmp(file[i].name, name) == 0) {
+            const uint32_t *n = file[i].shape;
+            *t = n[1] ? vka_tensor_2d(NULL, VKA_F32, n[0], n[1]) : vka_tensor_1d(NULL, VKA_F32, n[0]);
+            t->offset = 1024 * ++*found;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void expect_exchanged(const char *what, const vka_nn_linear *l, uint32_t outputs, uint32_t inputs) {
+    const vka_tensor *w = &l->weight;
+    cr_expect(w->rank == 2 && w->shape[0] == outputs && w->shape[1] == inputs, "%s: shape", what);
+    cr_expect(w->stride[0] == 1 && w->stride[1] == outputs, "%s: strides", what);
+    cr_expect(l->bias.rank == 1 && l->bias.shape[0] == outputs, "%s: bias", what);
+}
+
+Test(nn, names_of_gpt2) {
+    model m;
+    uint32_t found = 0;
+    open_model(&m, 1);
+    vka_nn_layer_desc d = {0};
+    EXPECT_OK(vka_nn_layer_find(m.sequence, VKA_NN_NAMES_GPT2, "h.0.", find_gpt2, &found, &d));
+    cr_expect_eq(found, 12);
+    expect_exchanged("qkv", &d.self.qkv, 3 * WIDTH, WIDTH);
+    expect_exchanged("projection", &d.self.projection, WIDTH, WIDTH);
+    expect_exchanged("up", &d.feed_forward.up, INNER, WIDTH);
+    expect_exchanged("down", &d.feed_forward.down, WIDTH, INNER);
+    const vka_tensor norms[] = {d.norm_self.weight, d.norm_self.bias, d.norm_feed_forward.weight,
+                                d.norm_feed_forward.bias};
+    const uint64_t offsets[] = {1024, 2048, 7168, 8192}; /* in the order of the table */
+    for (int i = 0; i < 4; i++) {
+        cr_expect(norms[i].rank == 1 && norms[i].shape[0] == WIDTH && norms[i].offset == offsets[i], "norm %d", i);
+    }
+    vka_nn_layer_backward_desc b = {0};
+    EXPECT_OK(vka_nn_layer_backward_find(m.sequence, VKA_NN_NAMES_GPT2, "h.0.", find_gpt2, &found, &b));
+    expect_exchanged("gradient of up", &b.gradients.feed_forward.up, INNER, WIDTH);
+    close_model(&m);
+}
+
 #define REFUSED(change, field)                                                                                         \
     do {                                                                                                               \
         vka_nn_layer_desc d = good;                                                                                    \

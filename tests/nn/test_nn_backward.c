@@ -100,6 +100,17 @@ static const setup setups[] = {
      .norm_first = true,
      .gate = true,
      .activation = VKA_ACTIVATION_GELU},
+    {.what = "GPT-2",
+     .dtype = VKA_F32,
+     .tokens = 7,
+     .kv_heads = HEADS,
+     .value_dim = DIM,
+     .transposed = true,
+     .packed = true,
+     .causal = true,
+     .biases = true,
+     .norm_first = true,
+     .activation = VKA_ACTIVATION_GELU_TANH},
 };
 enum { SETUPS = sizeof setups / sizeof *setups, ENCODER = 1 };
 
@@ -112,7 +123,7 @@ static vka_tensor *field_of(vka_nn_layer_desc *d, size_t field) {
 static void fill_leaf(fixture *f, uint32_t i, ref_rng *rng) {
     const leaf *l = &f->s->leaves[i];
     vka_dtype dtype = l->f32 ? VKA_F32 : f->s->dtype;
-    layout padded = {.pad = f->s->pad};
+    layout padded = {.order = f->s->transposed && l->rank == 2 ? "10" : NULL, .pad = f->s->pad};
     f->values[i] = tensor_create(&f->c, dtype, l->rank, l->shape, padded);
     tensor_fill_normal(&f->values[i], rng, l->rank == 1 ? 1 : 0, l->rank == 2 ? 0.3f : 1);
     tensor_upload(&f->values[i]);
