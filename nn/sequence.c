@@ -475,19 +475,3 @@ vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence 
     return s ? vka_nn_sequence_record_part(recorder, s, 0, s->count)
              : nn_missing(NULL, "vka_nn_sequence_record.sequence");
 }
-
-typedef struct any_operation {
-    vka_operation operation;
-    const void *desc;
-    size_t size;
-} any_operation;
-
-static void build_operation(vka_nn_sequence *s, const void *desc) {
-    const any_operation *o = desc;
-    nn_operation(s, o->operation, o->desc, o->size);
-}
-
-vka_status vka_nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t desc_size) {
-    const any_operation o = {operation, desc, desc_size};
-    return s ? nn_add(s, "vka_nn_operation", build_operation, &o) : nn_missing(NULL, "vka_nn_operation.sequence");
-}

@@ -78,7 +78,8 @@ VKA_NN_API vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_n
 VKA_NN_API vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequence *sequence,
                                                   uint32_t first, uint32_t count);
 
-/* Adds any operation of vkattn, for what is no layer: embeddings, the last norm, logits. */
+/* Adds any operation of vkattn, for what is no layer: embeddings, the last norm, logits. A workspace that its
+ * description does not give lies in the arena. */
 VKA_NN_API vka_status vka_nn_operation(vka_nn_sequence *sequence, vka_operation operation, const void *desc,
                                        size_t desc_size);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vkattn/loss.h>
 #include <vkattn/nn.h>
 
 #include "support/context.h"
@@ -257,6 +258,52 @@ Test(nn, arena) {
         vka_nn_sequence_destroy(&s);
     }
     vka_buffer_destroy(&own.arena.buffer);
+    close_model(&m);
+}
+
+/* An operation's workspace, too, is the arena's unless it is given: recording allocates nothing. */
+Test(nn, workspaces) {
+    model m;
+    vka_workspace given = {0};
+    open_model(&m, TOKENS);
+    tensor total = tensor_create(&m.c, VKA_F32, 1, (uint32_t[]){1}, (layout){0});
+    tensor targets = tensor_create(&m.c, VKA_I32, 2, (uint32_t[]){BATCH, TOKENS}, (layout){0});
+    tensor_upload(&targets); /* zeros */
+    for (int i = 0; i < 2; i++) {
+        const vka_cross_entropy_desc d = {
+            .logits = m.x.view, .targets = targets.view, .total = total.view, .workspace = given};
+        vka_requirements need;
+        vka_nn_sequence *s;
+        EXPECT_OK(vka_cross_entropy_requirements(m.c.device, &d, &need));
+        EXPECT_OK(vka_nn_sequence_create(m.c.device, &(vka_nn_sequence_desc){.log = log_capture()}, &s));
+        EXPECT_OK(vka_nn_operation(s, VKA_OPERATION_CROSS_ENTROPY, &d, sizeof d));
+        cr_expect_gt(need.workspace_bytes, 0);
+        cr_expect_eq(vka_nn_sequence_get_info(s).live_bytes > 0, given.buffer == NULL);
+        uint64_t before = vka_device_memory(m.c.device).bytes;
+        EXPECT_OK(vka_recorder_begin(m.c.recorder));
+        EXPECT_OK(vka_nn_sequence_record(m.c.recorder, s));
+        cr_expect_eq(vka_device_memory(m.c.device).bytes, before);
+        tensor_poison(&total);
+        context_finish(&m.c);
+        cr_assert(tensor_download(&total));
+        double want = 0;
+        for (uint32_t row = 0; row < BATCH * TOKENS; row++) {
+            const float *x = m.x.values + row * WIDTH;
+            double sum = 0;
+            for (uint32_t c = 0; c < WIDTH; c++) {
+                sum += exp((double)x[c]);
+            }
+            want += (log(sum) - (double)x[0]) / (BATCH * TOKENS);
+        }
+        cr_expect_lt(fabs((double)total.values[0] - want), 1e-5, "%g, not %g", (double)total.values[0], want);
+        vka_nn_sequence_destroy(&s);
+        if (i == 0) {
+            EXPECT_OK(vka_buffer_create(m.c.device, &(vka_buffer_desc){.size = need.workspace_bytes}, &given.buffer));
+        }
+    }
+    vka_buffer_destroy(&given.buffer);
+    tensor_destroy(&total);
+    tensor_destroy(&targets);
     close_model(&m);
 }
 
