@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "common/options.h"
 
 static const char usage[] =
     "usage: train-gpt [options]\n"
@@ -28,74 +25,6 @@ static const char usage[] =
     "\n"
     "Exit status: 0 if the validation loss is below that of a bigram model; otherwise 1.\n";
 
-/* Where the value of an option goes. */
-typedef enum kind { TEXT, NUMBER, REAL, FLAG } kind;
-
-#define OPTION(name, kind, member)                                                                                     \
-    { name, kind, offsetof(options, member) }
-static const struct entry {
-    const char *name;
-    kind kind;
-    size_t at;
-} entries[] = {
-    OPTION("--data", TEXT, data),
-    OPTION("--save", TEXT, save),
-    OPTION("--resume", TEXT, resume),
-    OPTION("--curve", TEXT, curve),
-    OPTION("--dump", TEXT, dump),
-    OPTION("--text", TEXT, text),
-    OPTION("--steps", NUMBER, steps),
-    OPTION("--show", NUMBER, show),
-    OPTION("--save-every", NUMBER, save_every),
-    OPTION("--sample", NUMBER, sample),
-    OPTION("--seed", NUMBER, seed),
-    OPTION("--layers", NUMBER, model.layers),
-    OPTION("--heads", NUMBER, model.heads),
-    OPTION("--width", NUMBER, model.width),
-    OPTION("--context", NUMBER, model.context),
-    OPTION("--batch", NUMBER, model.batch),
-    OPTION("--rate", REAL, rate),
-    OPTION("--temperature", REAL, temperature),
-    OPTION("--any-loss", FLAG, any_loss),
-};
-
-static bool set_number(uint32_t *to, const char *text) {
-    char *end;
-    unsigned long value = strtoul(text, &end, 10);
-    *to = (uint32_t)value;
-    return text[0] >= '0' && text[0] <= '9' && *end == 0 && value <= 1000000000;
-}
-
-static bool set_real(float *to, const char *text) {
-    char *end;
-    *to = strtof(text, &end);
-    return end != text && *end == 0 && *to >= 0 && *to <= 1000;
-}
-
-static bool set(options *o, const struct entry *e, const char *text) {
-    void *to = (char *)o + e->at;
-    if (e->kind == FLAG) {
-        return *(bool *)to = true;
-    }
-    if (text == NULL) {
-        return false;
-    }
-    if (e->kind == TEXT) {
-        *(const char **)to = text;
-        return true;
-    }
-    return e->kind == NUMBER ? set_number(to, text) : set_real(to, text);
-}
-
-static const struct entry *find(const char *name) {
-    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
-        if (strcmp(entries[i].name, name) == 0) {
-            return &entries[i];
-        }
-    }
-    return NULL;
-}
-
 options options_parse(int argc, char **argv) {
     options o = {.model = {.layers = 4, .heads = 4, .width = 128, .context = 128, .batch = 8},
                  .data = "build/data/moby-dick.txt",
@@ -104,20 +33,33 @@ options options_parse(int argc, char **argv) {
                  .save_every = 500,
                  .seed = 1,
                  .temperature = 0.8f};
-    bool ok = true;
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        exit(0);
-    }
-    for (int i = 1; i < argc && ok; i++) {
-        const struct entry *e = find(argv[i]);
-        ok = e && set(&o, e, argv[i + 1]);
-        o.has_steps = o.has_steps || (ok && e->at == offsetof(options, steps));
-        i += ok && e->kind != FLAG;
-    }
-    if (!ok || !o.show || !o.save_every) {
-        fputs(usage, stderr);
-        exit(2);
+    uint32_t steps = UINT32_MAX;
+    const option list[] = {
+        {"--data", OPTION_TEXT, &o.data},
+        {"--save", OPTION_TEXT, &o.save},
+        {"--resume", OPTION_TEXT, &o.resume},
+        {"--curve", OPTION_TEXT, &o.curve},
+        {"--dump", OPTION_TEXT, &o.dump},
+        {"--text", OPTION_TEXT, &o.text},
+        {"--steps", OPTION_NUMBER, &steps},
+        {"--show", OPTION_NUMBER, &o.show},
+        {"--save-every", OPTION_NUMBER, &o.save_every},
+        {"--sample", OPTION_NUMBER, &o.sample},
+        {"--seed", OPTION_NUMBER, &o.seed},
+        {"--layers", OPTION_NUMBER, &o.model.layers},
+        {"--heads", OPTION_NUMBER, &o.model.heads},
+        {"--width", OPTION_NUMBER, &o.model.width},
+        {"--context", OPTION_NUMBER, &o.model.context},
+        {"--batch", OPTION_NUMBER, &o.model.batch},
+        {"--rate", OPTION_REAL, &o.rate},
+        {"--temperature", OPTION_REAL, &o.temperature},
+        {"--any-loss", OPTION_FLAG, &o.any_loss},
+    };
+    options_read(argc, argv, list, sizeof list / sizeof *list, usage);
+    o.has_steps = steps != UINT32_MAX;
+    o.steps = o.has_steps ? steps : o.steps;
+    if (!o.show || !o.save_every) {
+        options_refuse(usage);
     }
     return o;
 }

@@ -6,7 +6,7 @@
 #include "model.h"
 
 typedef struct options {
-    model_desc model; /* classes are the text's */
+    trunk_desc model; /* classes are the text's */
     const char *data, *save, *resume, *curve, *dump, *text;
     uint32_t steps, show, save_every, sample, seed;
     float rate; /* 0: not given */

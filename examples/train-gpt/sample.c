@@ -20,7 +20,7 @@ typedef struct sampler {
     vka_buffer *length, *new_length; /* tokens in the caches                               */
     vka_buffer *drawn, *history;     /* how many tokens were drawn, and which              */
     vka_buffer *prompt, *places;     /* tokens that go to empty caches, and their positions */
-    vka_buffer *k[MAX_LAYERS], *v[MAX_LAYERS], *x, *logits;
+    vka_buffer *k[TRUNK_MAX_LAYERS], *v[TRUNK_MAX_LAYERS], *x, *logits;
     vka_nn_sequence *draw, *refill;
 } sampler;
 
@@ -34,7 +34,7 @@ static vka_tensor length(vka_buffer *buffer) {
 }
 
 static vka_tensor cache(const sampler *s, vka_buffer *buffer) {
-    const model_desc *d = &s->m->desc;
+    const trunk_desc *d = &s->m->desc;
     return vka_tensor_4d(buffer, VKA_F32, 1, d->heads, d->context, d->width / d->heads);
 }
 
@@ -52,7 +52,7 @@ static vka_tensor add_tokens(sampler *s, vka_nn_sequence *q, uint32_t tokens, vk
         (vka_embedding_desc){
             .table = parameters_value(&m->parameters, "tokens.weight"), .ids = rows, .position = x, .out = sum});
     for (uint32_t i = 0; i < m->desc.layers; i++) {
-        vka_nn_layer_desc d = model_layer(m, q, i, sum, sum);
+        vka_nn_layer_desc d = trunk_layer(&m->trunk, q, i, sum, sum);
         d.self.k_cache = cache(s, s->k[i]);
         d.self.v_cache = cache(s, s->v[i]);
         d.self.lengths = length(s->length);
@@ -67,7 +67,7 @@ static void add_draw(sampler *s) {
     vka_tensor x = add_tokens(s, s->draw, 1, s->id, s->length);
     x.rank = 2, x.shape[0] = 1, x.shape[1] = width;
     const vka_tensor logits = vka_tensor_2d(s->logits, VKA_F32, 1, classes);
-    model_add_head(s->m, s->draw, x, x, logits);
+    trunk_add_head(&s->m->trunk, s->draw, x, x, logits);
     ADD(s->draw, SAMPLE,
         (vka_sample_desc){.logits = logits,
                           .ids = vka_tensor_1d(s->id, VKA_I32, 1),
@@ -80,7 +80,7 @@ static void add_draw(sampler *s) {
 }
 
 static void create(sampler *s) {
-    const model_desc *d = &s->m->desc;
+    const trunk_desc *d = &s->m->desc;
     vka_device *device = s->m->device;
     const uint64_t row = (uint64_t)d->context * d->width * sizeof(float);
     const vka_nn_sequence_desc desc = {.log = {.fn = log_line}};

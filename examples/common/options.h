@@ -1,0 +1,29 @@
+/* Command lines of the larger examples.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_OPTIONS_H
+#define COMMON_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum option_kind {
+    OPTION_TEXT,   /* const char *                  */
+    OPTION_NUMBER, /* uint32_t, 0 .. 10^9           */
+    OPTION_REAL,   /* float, 0 .. 1000              */
+    OPTION_FLAG,   /* bool; has no value behind it  */
+} option_kind;
+
+typedef struct option {
+    const char *name; /* "--steps" */
+    option_kind kind;
+    void *to;
+} option;
+
+/* Writes what is given to where options point. --help prints the usage and ends the program, and so does what is not
+ * understood. */
+void options_read(int argc, char **argv, const option *list, size_t count, const char *usage);
+/* Prints the usage on stderr and ends the program. */
+_Noreturn void options_refuse(const char *usage);
+
+#endif

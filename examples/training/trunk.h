@@ -1,0 +1,56 @@
+/* What models have in common: layers from vectors to vectors, a last norm, and a head that makes logits of them.
+ *
+ * Layers have the names of PyTorch's nn.TransformerEncoderLayer behind "layers.N.", with norms in front and GELU; the
+ * rest are "norm.weight", "norm.bias" and "head.weight".
+ * SPDX-License-Identifier: MIT */
+#ifndef TRAINING_TRUNK_H
+#define TRAINING_TRUNK_H
+
+#include "parameters.h"
+
+#include <vkattn/nn.h>
+
+enum { TRUNK_MAX_LAYERS = 64 };
+
+typedef struct trunk_desc {
+    uint32_t layers, heads, width;
+    uint32_t context; /* tokens of a sequence        */
+    uint32_t batch;   /* sequences of a step         */
+    uint32_t classes; /* logits                      */
+    bool causal;
+} trunk_desc;
+
+typedef struct trunk {
+    trunk_desc desc;
+    vka_device *device;
+    parameters *parameters;
+    vka_buffer *activations[TRUNK_MAX_LAYERS + 1], *kept[TRUNK_MAX_LAYERS], *gradient;
+    vka_nn_layer_desc layers[TRUNK_MAX_LAYERS]; /* as forward had them, for backward */
+} trunk;
+
+/* Of weights at first: GPT-2's 0.02 at its width of 768. */
+float trunk_deviation(const trunk_desc *desc);
+/* Refuses sizes that can't be, by ending the program. */
+void trunk_add_parameters(parameters *p, const trunk_desc *desc);
+/* `p` must exist, and outlive the trunk. */
+void trunk_create(trunk *t, vka_device *device, parameters *p, const trunk_desc *desc);
+void trunk_destroy(trunk *t);
+
+/* f32 [batch, context, width]: what the first layer reads, and what its gradient is in the end. */
+vka_tensor trunk_input(const trunk *t);
+vka_tensor trunk_gradient(const trunk *t);
+
+/* A layer from x to out, with its parameters. */
+vka_nn_layer_desc trunk_layer(const trunk *t, vka_nn_sequence *s, uint32_t layer, vka_tensor x, vka_tensor out);
+/* All layers, from trunk_input; with what a backward pass needs, or in place. Returns what the last one writes. */
+vka_tensor trunk_add_layers(trunk *t, vka_nn_sequence *s, bool trains);
+/* Behind trunk_add_layers with `trains`: from the gradient of what that returned, which may be trunk_gradient. */
+void trunk_add_layers_backward(const trunk *t, vka_nn_sequence *s, vka_tensor d_out);
+
+/* The last norm, of x [.., width] into `normed`, and logits. */
+void trunk_add_head(const trunk *t, vka_nn_sequence *s, vka_tensor x, vka_tensor normed, vka_tensor logits);
+/* From d_logits to d_x, by way of d_normed. */
+void trunk_add_head_backward(const trunk *t, vka_nn_sequence *s, vka_tensor x, vka_tensor normed, vka_tensor d_logits,
+                             vka_tensor d_normed, vka_tensor d_x);
+
+#endif
