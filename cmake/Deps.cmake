@@ -8,6 +8,7 @@
 #   vka::popt             bench
 #   Criterion::criterion  tests
 #   PNG::PNG              examples; bench, if it is there
+#   vka::utf8proc         one example, if it is there
 #
 # What setup.sh unpacked into .deps/ goes before the system's. Programs: VKATTN_GLSLANG, VKATTN_SPIRV_VAL (may be empty).
 
@@ -68,4 +69,12 @@ if(VKATTN_BENCH)
 endif()
 if(VKATTN_EXAMPLES)
     find_package(PNG REQUIRED)
+    if(VKATTN_NN AND PkgConfig_FOUND)
+        pkg_check_modules(vka_utf8proc QUIET IMPORTED_TARGET GLOBAL libutf8proc)
+        if(TARGET PkgConfig::vka_utf8proc)
+            add_library(vka::utf8proc ALIAS PkgConfig::vka_utf8proc)
+        else()
+            message(STATUS "libutf8proc is missing: the example sentences is left out")
+        endif()
+    endif()
 endif()
