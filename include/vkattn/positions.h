@@ -20,10 +20,11 @@ typedef enum vka_sinusoid_layout {
     VKA_SINUSOID_HALVES = 1,      /* the first half, and then come the cosines (Tensor2Tensor, fairseq)              */
 } vka_sinusoid_layout;
 
-/* Sinusoidal positions (Vaswani 2017): sines and cosines of p * theta^(-2 i / channels), p = first .. first + positions
- * - 1, i = 0 .. ceil(channels / 2) - 1. Of an odd number of channels INTERLEAVED lacks the last cosine; HALVES has
- * floor(channels / 2) pairs, their own frequencies theta^(-i / (pairs - 1)), and a last channel of 0. theta 0 = 10000.
- * In float64, rounded to f32. values [positions, channels]. Threads: any. */
+/* Sinusoidal positions (Vaswani 2017): sines and cosines of p * f_i, p = first .. first + positions - 1. INTERLEAVED
+ * has f_i = theta^(-2 i / channels), i = 0 .. ceil(channels / 2) - 1, and of an odd number of channels lacks the last
+ * cosine. HALVES has floor(channels / 2) pairs, f_i = theta^(-i / (pairs - 1)), so that the last one is 1 / theta
+ * whatever their number; of an odd number of channels the last one is 0. theta 0 = 10000. In float64, rounded to f32.
+ * values [positions, channels]. Threads: any. */
 VKA_API void vka_sinusoidal_positions(int64_t first, uint32_t positions, uint32_t channels, vka_sinusoid_layout layout,
                                       double theta, float *values);
 
