@@ -52,8 +52,7 @@ static void log_line(void *user, vka_log_level level, const char *item, const ch
     fprintf(stderr, "sentences: %s: %s\n", item, message);
 }
 
-/* ---- sentences
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- sentences --------------------------------------------------------------------------------------------------- */
 
 static bool add_sentence(app *a, const char *text) {
     if (a->count == a->room) {
@@ -110,8 +109,7 @@ static bool cut_all(app *a) {
     return true;
 }
 
-/* ---- embeddings
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- embeddings -------------------------------------------------------------------------------------------------- */
 
 /* Sentences of a batch that begins with `first`. */
 static uint32_t batch_size(const app *a, uint32_t first, const encoder_desc *most) {
@@ -175,8 +173,7 @@ static bool save(app *a) {
            complain(&a->why, "%s: not saved", a->save);
 }
 
-/* ---- results
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static bool show_nearest(app *a, uint32_t first, uint32_t count, const float *cosines) {
     for (uint32_t i = 0; i < count; i++) {
@@ -207,8 +204,7 @@ static bool show(app *a) {
     return ok;
 }
 
-/* ---- the program
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- the program ------------------------------------------------------------------------------------------------- */
 
 /* Where tools/fetch-models puts models, and there `name`. */
 static bool find_model(app *a, const char *name, char *path, size_t size) {

@@ -36,8 +36,7 @@ struct encoder {
     vka_status status; /* the first that is not VKA_OK */
 };
 
-/* ---- memory
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 static void keep(encoder *e, vka_status status) {
     if (e->status == VKA_OK) {
@@ -124,8 +123,7 @@ static vka_tensor upload_series(encoder *e, vka_dtype dtype, uint32_t count, flo
     return t;
 }
 
-/* ---- the model
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static void add(encoder *e, vka_operation operation, const void *desc, size_t size) {
     if (e->status == VKA_OK) {
@@ -307,8 +305,7 @@ void encoder_destroy(encoder **e) {
     *e = NULL;
 }
 
-/* ---- runs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 /* Ids behind the last sentence are those of no piece, and sentences behind it are empty. */
 static bool write_inputs(encoder *e, const token_batch *b, complaint *why) {
@@ -362,8 +359,7 @@ bool encoder_attention(encoder *e, uint32_t layer, uint32_t sentence, uint32_t n
     return true;
 }
 
-/* ---- cosines
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- cosines ----------------------------------------------------------------------------------------------------- */
 
 /* Embeddings have a length of 1: their products are cosines. */
 bool cosines_of(vka_device *device, const float *embeddings, uint32_t outputs, uint32_t all, uint32_t first,

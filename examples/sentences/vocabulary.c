@@ -21,8 +21,7 @@ bool complain(complaint *why, const char *format, ...) {
     return false;
 }
 
-/* ---- the file
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static bool is_utf8(const char *text, size_t length) {
     for (size_t at = 0; at < length;) {
@@ -169,8 +168,7 @@ void vocabulary_close(vocabulary *v) {
     *v = (vocabulary){0};
 }
 
-/* ---- sentences
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- sentences --------------------------------------------------------------------------------------------------- */
 
 /* Normalised, with U+2581 for spaces and in front; NULL: see `why`. */
 static char *prepare(const char *sentence, complaint *why) {

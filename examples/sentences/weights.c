@@ -13,8 +13,9 @@ typedef struct reader {
 } reader;
 
 static void log_line(void *user, vka_log_level level, const char *item, const char *message) {
-    (void)level;
-    complain(user, "%s: %s", item, message);
+    const reader *r = user;
+    (void)level, (void)item;
+    complain(r->why, "%s: %s", r->path, message);
 }
 
 /* A number of a shape that is found out: any, up to a limit. */
@@ -33,12 +34,14 @@ static bool find(const reader *r, const char *name, uint32_t rank, uint32_t *sha
         return complain(r->why, "%s: %s has %u dimensions, but must have %u", r->path, name, t->rank, rank);
     }
     for (uint32_t i = 0; i < rank; ++i) {
-        if (!shape[i] && t->shape[i] > 0 && t->shape[i] <= MAX_SIZE) {
-            shape[i] = (uint32_t)t->shape[i];
+        if (!shape[i] && (t->shape[i] < 1 || t->shape[i] > MAX_SIZE)) {
+            return complain(r->why, "%s: dimension %u of %s is %llu, but must be 1 .. %d", r->path, i, name,
+                            (unsigned long long)t->shape[i], MAX_SIZE);
         }
+        shape[i] = shape[i] ? shape[i] : (uint32_t)t->shape[i];
         if (t->shape[i] != shape[i]) {
             return complain(r->why, "%s: dimension %u of %s is %llu, but must be %u", r->path, i, name,
-                            (unsigned long long)t->shape[i], shape[i] ? shape[i] : MAX_SIZE);
+                            (unsigned long long)t->shape[i], shape[i]);
         }
     }
     *found = t;
@@ -123,7 +126,7 @@ bool weights_open(weights *w, const char *path, complaint *why) {
     reader r = {w, path, why};
     *w = (weights){0};
     complain(why, "%s: out of memory", path);
-    if (vka_safetensors_open(path, &(vka_log){.fn = log_line, .user = why}, &w->file) != VKA_OK) {
+    if (vka_safetensors_open(path, &(vka_log){.fn = log_line, .user = &r}, &w->file) != VKA_OK) {
         return false;
     }
     bool ok = find_all(&r);
