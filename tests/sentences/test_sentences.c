@@ -92,7 +92,7 @@ Test(sentences, malformed_weights) {
     tiny_create(&m, 1);
     tiny_write(&m, f.model);
     cr_assert(weights_open(&w, f.model, &why), "%s", why.text);
-    cr_expect(w.layers == 3 && w.layer[0].residual.weight && !w.layer[1].residual.weight);
+    cr_expect(w.layers == 2 && w.layer[0].residual.weight && !w.layer[1].residual.weight);
     weights_close(&w);
 
     for (uint32_t i = 0; i < m.count; i++) { /* each one is needed, but for the last layer as a whole */
@@ -100,15 +100,14 @@ Test(sentences, malformed_weights) {
         strcpy(name, m.names[i]);
         snprintf(rule, sizeof rule, "%s is missing", name);
         strcpy(m.names[i], "another");
-        if (strcmp(name, "layers.1.self_attn.in_proj_weight") != 0 &&
-            strcmp(name, "layers.2.self_attn.in_proj_weight") != 0) {
+        if (strcmp(name, "layers.1.self_attn.in_proj_weight") != 0) {
             expect_refusal(&m, &f, rule);
         }
         strcpy(m.names[i], name);
     }
     vka_safetensor *t = tiny_find(&m, "layers.1.linear1.weight"), kept = *t;
     t->shape[1]--, t->bytes -= t->shape[0] * 4;
-    expect_refusal(&m, &f, "dimension 1 of layers.1.linear1.weight is 19, but must be 20");
+    expect_refusal(&m, &f, "dimension 1 of layers.1.linear1.weight is 23, but must be 24");
     *t = kept;
     t->rank = 1, t->shape[0] *= t->shape[1];
     expect_refusal(&m, &f, "layers.1.linear1.weight has 1 dimensions, but must have 2");
@@ -121,7 +120,7 @@ Test(sentences, malformed_weights) {
     expect_refusal(&m, &f, "dimension 0 of hidden.weight is 0, but must be 1 .. 1048576");
     *t = kept;
     m.heads = "7";
-    expect_refusal(&m, &f, "layers.0.self_attn.in_proj_weight has 30 rows, which are not three times 7 heads");
+    expect_refusal(&m, &f, "layers.0.self_attn.in_proj_weight has 48 rows, which are not three times 7 heads");
     m.heads = "0";
     expect_refusal(&m, &f, "heads, in its metadata, is 0, but must be a number from 1 on");
     m.heads = NULL;
@@ -199,6 +198,20 @@ static void open_tiny(context *c, weights *w) {
     folder_remove(&f); /* what is open stays */
 }
 
+static void compare_cosines(const context *c, const float *out, uint32_t sentences, uint32_t outputs) {
+    float cosines[3 * 16];
+    complaint why;
+    memset(cosines, 0xff, sizeof cosines);
+    cr_assert(cosines_of(c->device, out, outputs, sentences, 2, 3, cosines, &why), "%s", why.text);
+    for (uint32_t i = 0; i < 3 * sentences; i++) {
+        double want = 0;
+        for (uint32_t k = 0; k < outputs; k++) {
+            want += (double)out[(2 + i / sentences) * outputs + k] * (double)out[i % sentences * outputs + k];
+        }
+        cr_expect(fabs((double)cosines[i] - want) < 1e-6, "%u: %g, not %g", i, (double)cosines[i], want);
+    }
+}
+
 /* One recording, for batches of many kinds: full, with empty sentences, and with fewer of them. */
 Test(sentences, tiny_model) {
     static const uint32_t lengths[][7] = {{1, 7, 0, 128, 3, 33, 2}, {0, 5, 0}, {128}, {0}};
@@ -220,44 +233,15 @@ Test(sentences, tiny_model) {
             compare(&w, d.ids + d.offsets[s], lengths[i][s], out + s * w.outputs, p);
             free(p);
         }
+        if (i == 0) {
+            compare_cosines(&c, out, d.sentences, w.outputs);
+        }
         free(out);
     }
     drawn d = draw(&w, &rng, (const uint32_t[]){128, 47}, 2);
     float out[64];
     cr_expect(!encoder_run(e, &(token_batch){d.ids, d.offsets, 2}, out, &why));
     cr_expect_str_eq(why.text, "a batch of 2 sentences with 175 pieces is beyond 7 with 174");
-    encoder_destroy(&e);
-    weights_close(&w);
-    context_close(&c);
-}
-
-/* Of a batch that is smaller than a sentence may be, without probabilities; and cosines. */
-Test(sentences, tiny_cosines) {
-    enum { SENTENCES = 5, OUTPUTS = 9 };
-    static const uint32_t lengths[SENTENCES] = {2, 1, 4, 1, 3};
-    float out[SENTENCES * OUTPUTS], cosines[3 * SENTENCES];
-    context c;
-    weights w;
-    complaint why;
-    open_tiny(&c, &w);
-    ref_rng rng = ref_rng_seed(test_seed() + 1);
-    drawn d = draw(&w, &rng, lengths, SENTENCES);
-    encoder *e = encoder_create(c.device, &w, &(encoder_desc){11, SENTENCES, false}, &why);
-    cr_assert_not_null(e, "%s", why.text);
-    cr_assert(encoder_run(e, &(token_batch){d.ids, d.offsets, SENTENCES}, out, &why), "%s", why.text);
-    for (uint32_t s = 0; s < SENTENCES; s++) {
-        compare(&w, d.ids + d.offsets[s], lengths[s], out + s * OUTPUTS, NULL);
-    }
-    cr_expect(!encoder_attention(e, 0, 0, 2, cosines, &why));
-    memset(cosines, 0xff, sizeof cosines);
-    cr_assert(cosines_of(c.device, out, OUTPUTS, SENTENCES, 2, 3, cosines, &why), "%s", why.text);
-    for (uint32_t i = 0; i < 3 * SENTENCES; i++) {
-        double want = 0;
-        for (uint32_t k = 0; k < OUTPUTS; k++) {
-            want += (double)out[(2 + i / SENTENCES) * OUTPUTS + k] * (double)out[i % SENTENCES * OUTPUTS + k];
-        }
-        cr_expect(fabs((double)cosines[i] - want) < 1e-6, "%u: %g, not %g", i, (double)cosines[i], want);
-    }
     encoder_destroy(&e);
     weights_close(&w);
     context_close(&c);
@@ -378,7 +362,31 @@ static void expect_lines(const char *text, int lines) {
     cr_expect_eq(count, lines, "%d lines: %s", count, text);
 }
 
+/* Embeddings in the file are those of these sentences. */
+static void compare_saved(const folder *f, const char *const *lines, uint32_t count) {
+    vka_safetensors *saved;
+    vocabulary v;
+    weights w;
+    complaint why;
+    cr_assert_eq(vka_safetensors_open(f->saved, NULL, &saved), VKA_OK);
+    cr_assert(vocabulary_open(&v, f->words, &why) && weights_open(&w, f->model, &why), "%s", why.text);
+    const vka_safetensor *t = vka_safetensors_find(saved, "embeddings");
+    cr_assert(t && t->dtype == VKA_F32 && t->rank == 2 && t->shape[0] == count && t->shape[1] == w.outputs);
+    for (uint32_t s = 0; s < count; s++) {
+        int32_t *ids;
+        size_t n;
+        cr_assert(vocabulary_cut(&v, lines[s], &ids, &n, &why), "%s", why.text);
+        compare(&w, ids, (uint32_t)n, (const float *)t->data + s * w.outputs, NULL);
+        free(ids);
+    }
+    vka_safetensors_close(&saved);
+    vocabulary_close(&v);
+    weights_close(&w);
+}
+
 Test(sentences, program) {
+    static const char *const lines[] = {"a", "b", "ab", "ba", "fog", "l", "la", "a lazy fog, a lazy fog, a lazy fog",
+                                        "f", "i", "3",  ":3"};
     char text[4096];
     folder f;
     tiny_model m;
@@ -391,32 +399,27 @@ Test(sentences, program) {
     tiny_write(&m, f.model);
     write_text(f.words, tiny_vocabulary, strlen(tiny_vocabulary));
 
-    cr_expect_eq(run_program(&f, "'a lazy fog' 'a lazy fog' ab", text, sizeof text), 0);
-    expect_lines(text, 4);
-    cr_expect(strstr(text, "\n 2  a lazy fog  1.00  1.00\n 3  ab         "), "%s", text);
-    cr_expect_eq(run_program(&f,
-                             "a 'aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb bbbbbbbbbbbbbbbbbbbbbbbbbbbb' "
-                             "ab b ba fog '\xc3\xa7\xc3\xa7' l",
-                             text, sizeof text),
-                 0);
-    expect_lines(text, 9);
+    static const char eight[] =
+        "--repeat 1 'a lazy fog' 'a lazy fog' 'aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb' "
+        "ab b ba fog '\xc3\xa7\xc3\xa7'";
+    cr_expect_eq(run_program(&f, eight, text, sizeof text), 0);
+    expect_lines(text, 10);
+    cr_expect(strstr(text, "8 sentences, ") == text, "%s", text);
+    cr_expect(strstr(text, "\n 2  a lazy fog                    1.00  1.00\n 3  aaaaaaaaaaaaaaaa bbbbbbbbb.. "), "%s",
+              text);
     cr_expect_eq(run_program(&f, "</dev/null", text, sizeof text), 1);
     cr_expect_str_eq(text, "sentences: there are no sentences: see --help\n");
 
-    char arguments[512]; /* twelve sentences, an empty line; 12 embeddings in a file */
-    snprintf(arguments, sizeof arguments,
-             "--save %s <<'END'\na\nb\nab\nba\nfog\nl\nla\n\na lazy fog, a lazy fog, a lazy fog\nf\ni\n3\n:3\nEND\n",
-             f.saved);
+    char arguments[512]; /* of lines, of which one is empty */
+    snprintf(arguments, sizeof arguments, "--save %s <<'END'\n", f.saved);
+    for (int i = 0; i < 12; i++) {
+        snprintf(arguments + strlen(arguments), sizeof arguments - strlen(arguments), "%s\n%s", lines[i],
+                 i == 5 ? "\n" : "");
+    }
+    strcat(arguments, "END\n");
     cr_expect_eq(run_program(&f, arguments, text, sizeof text), 0);
     expect_lines(text, 12);
-    vka_safetensors *saved;
-    cr_assert_eq(vka_safetensors_open(f.saved, NULL, &saved), VKA_OK);
-    const vka_safetensor *t = vka_safetensors_find(saved, "embeddings");
-    cr_expect(t && t->rank == 2 && t->shape[0] == 12 && t->shape[1] == 9 && t->dtype == VKA_F32);
-    vka_safetensors_close(&saved);
-    cr_expect_eq(run_program(&f, "--repeat 2 a b", text, sizeof text), 0);
-    cr_expect(strstr(text, "2 sentences, 3 pieces: ") == text, "%s", text);
-
+    compare_saved(&f, lines, 12);
     cr_expect_eq(run_program(&f, "$(printf 'a\\377')", text, sizeof text), 1);
     cr_expect_str_eq(text, "sentences: sentence 1: a sentence is not UTF-8\n");
     cr_expect_eq(run_program(&f, "--nonsense", text, sizeof text), 2);

@@ -10,7 +10,7 @@
 
 #include "reference/reference.h"
 
-enum { PIECES = 29, CHANNELS = 14, WIDTH = 20, HEADS = 2, INNER = 28, OUTPUTS = 9 };
+enum { PIECES = 29, CHANNELS = 16, WIDTH = 24, HEADS = 2, INNER = 32, OUTPUTS = 16 };
 
 /* Ids from 6 on are pieces of text; there are none for "z", and not all beginnings of "lazy" and "fog" are pieces. */
 const char tiny_vocabulary[] = "?\t0\n<s>\t0\n</s>\t0\nx1\t0\nx2\t0\nx3\t0\n"
@@ -61,9 +61,8 @@ void tiny_create(tiny_model *m, uint64_t seed) {
     ref_rng rng = ref_rng_seed(seed);
     *m = (tiny_model){.heads = "2"};
     add(m, &rng, "embedding.weight", PIECES, CHANNELS, 0, 1);
-    add_layer(m, &rng, "layers.0.", CHANNELS, 5);
-    add_layer(m, &rng, "layers.1.", WIDTH, 6);
-    add_layer(m, &rng, "layers.2.", WIDTH, 3);
+    add_layer(m, &rng, "layers.0.", CHANNELS, 8);
+    add_layer(m, &rng, "layers.1.", WIDTH, 8);
     add_pair(m, &rng, "hidden.", "", OUTPUTS, WIDTH);
 }
 
