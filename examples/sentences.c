@@ -7,16 +7,18 @@
  * From the words to the table: sentences/vocabulary.c cuts text into pieces, sentences/weights.c reads a safetensors
  * file, sentences/encoder.c is the model, made of vkattn's operations and layers.
  */
+#include "lens/lens.h"
 #include "sentences/encoder.h"
 #include "sentences/table.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-static const char usage[] = "sentences [--model DIR] [--save FILE] [--repeat N] [sentence ..]\n"
+static const char usage[] = "sentences [--model DIR] [--save FILE] [--lens FILE] [--repeat N] [sentence ..]\n"
                             "\n"
                             "Embeds sentences, or the lines of the standard input, and shows the cosines of\n"
                             "their embeddings: 1 means the same, 0 that they have nothing to do with each\n"
@@ -25,13 +27,14 @@ static const char usage[] = "sentences [--model DIR] [--save FILE] [--repeat N] 
                             "  --model DIR   with model.safetensors and vocabulary.txt [where\n"
                             "                tools/fetch-models puts them]\n"
                             "  --save FILE   writes embeddings, as a safetensors file\n"
+                            "  --lens FILE   writes a page that shows what the first sentence's pieces look at\n"
                             "  --repeat N    embeds all sentences N times more, and says how long it took\n";
 
 /* Of a batch; what is more is embedded in several. */
 enum { BATCH_TOKENS = 4096, BATCH_SENTENCES = 512, COSINE_ROWS = 256 };
 
 typedef struct app {
-    const char *model, *save;
+    const char *model, *save, *lens;
     long repeat;
     char **sentences;
     uint32_t count, room;
@@ -173,6 +176,40 @@ static bool save(app *a) {
            complain(&a->why, "%s: not saved", a->save);
 }
 
+/* Probabilities of the first sentence, which is embedded once more. */
+static bool fill_lens(app *a, lens *l, float *probabilities, float *embedding) {
+    encoder_desc most = {.tokens = l->n, .sentences = 1, .attention = true};
+    encoder *e = encoder_create(a->device, &a->weights, &most, &a->why);
+    bool ok =
+        e && encoder_run(e, &(token_batch){.ids = a->ids, .offsets = a->offsets, .sentences = 1}, embedding, &a->why);
+    for (uint32_t layer = 0; ok && layer < l->layers; layer++) {
+        ok = encoder_attention(e, layer, 0, l->n, probabilities + (size_t)layer * l->heads * l->n * l->n, &a->why);
+    }
+    encoder_destroy(&e);
+    l->probabilities = probabilities;
+    return ok;
+}
+
+static bool show_lens(app *a) {
+    static const char *pieces[MAX_TOKENS];
+    lens l = {.title = a->sentences[0], .queries = pieces, .keys = pieces};
+    l.layers = a->weights.layers, l.heads = a->weights.heads, l.n = l.m = (uint32_t)a->offsets[1];
+    if (l.n == 0) {
+        return complain(&a->why, "the first sentence has no pieces to show");
+    }
+    for (uint32_t i = 0; i < l.n; i++) {
+        pieces[i] = a->words.pieces[a->ids[i]].bytes;
+    }
+    float *probabilities = malloc((size_t)l.layers * l.heads * l.n * l.n * sizeof *probabilities);
+    float *embedding = malloc(a->weights.outputs * sizeof *embedding);
+    bool ok = (probabilities && embedding) || no_memory(a);
+    ok = ok && fill_lens(a, &l, probabilities, embedding);
+    ok = ok && (lens_write(&l, a->lens) || complain(&a->why, "%s: %s", a->lens, strerror(errno)));
+    free(probabilities);
+    free(embedding);
+    return ok;
+}
+
 /* ---- results ----------------------------------------------------------------------------------------------------- */
 
 static bool show_nearest(app *a, uint32_t first, uint32_t count, const float *cosines) {
@@ -254,6 +291,8 @@ static int read_arguments(app *a, int argc, char **argv) {
             a->model = value;
         } else if (value && strcmp(argv[i], "--save") == 0) {
             a->save = value;
+        } else if (value && strcmp(argv[i], "--lens") == 0) {
+            a->lens = value;
         } else if (value && strcmp(argv[i], "--repeat") == 0 && atol(value) > 0) {
             a->repeat = atol(value);
         } else {
@@ -281,7 +320,7 @@ static bool run(app *a) {
     if (status != VKA_OK) {
         return complain(&a->why, "no device: %s", vka_status_string(status));
     }
-    return embed_all(a) && (a->save == NULL || save(a)) && show(a);
+    return embed_all(a) && (a->save == NULL || save(a)) && (a->lens == NULL || show_lens(a)) && show(a);
 }
 
 int main(int argc, char **argv) {
