@@ -276,30 +276,38 @@ static bool open_model(app *a) {
                     a->weights.pieces, a->words.count);
 }
 
+static bool read_option(app *a, const char *option, const char *value) {
+    if (strcmp(option, "--model") == 0) {
+        a->model = value;
+    } else if (strcmp(option, "--save") == 0) {
+        a->save = value;
+    } else if (strcmp(option, "--lens") == 0) {
+        a->lens = value;
+    } else if (strcmp(option, "--repeat") == 0) {
+        a->repeat = atol(value);
+        return a->repeat > 0;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /* 0: go on; otherwise the exit status and 1. */
 static int read_arguments(app *a, int argc, char **argv) {
     int i = 1;
-    for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
-        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-        if (strcmp(argv[i], "--help") == 0) {
+    while (i < argc && strncmp(argv[i], "--", 2) == 0) {
+        const char *option = argv[i++];
+        if (strcmp(option, "--help") == 0) {
             fputs(usage, stdout);
             return 1;
-        } else if (strcmp(argv[i], "--") == 0) {
-            i++;
+        }
+        if (strcmp(option, "--") == 0) {
             break;
-        } else if (value && strcmp(argv[i], "--model") == 0) {
-            a->model = value;
-        } else if (value && strcmp(argv[i], "--save") == 0) {
-            a->save = value;
-        } else if (value && strcmp(argv[i], "--lens") == 0) {
-            a->lens = value;
-        } else if (value && strcmp(argv[i], "--repeat") == 0 && atol(value) > 0) {
-            a->repeat = atol(value);
-        } else {
-            fprintf(stderr, "sentences: %s: see --help\n", argv[i]);
+        }
+        if (i == argc || !read_option(a, option, argv[i++])) {
+            fprintf(stderr, "sentences: %s: see --help\n", option);
             return 3;
         }
-        i++;
     }
     bool ok = i < argc || read_lines(a);
     for (; ok && i < argc; i++) {
