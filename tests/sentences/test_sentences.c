@@ -28,7 +28,7 @@
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
 typedef struct folder {
-    char path[64], model[96], words[96], saved[96];
+    char path[64], model[96], words[96], saved[96], page[96];
 } folder;
 
 static void folder_create(folder *f) {
@@ -37,12 +37,14 @@ static void folder_create(folder *f) {
     snprintf(f->model, sizeof f->model, "%s/model.safetensors", f->path);
     snprintf(f->words, sizeof f->words, "%s/vocabulary.txt", f->path);
     snprintf(f->saved, sizeof f->saved, "%s/saved.safetensors", f->path);
+    snprintf(f->page, sizeof f->page, "%s/page.html", f->path);
 }
 
 static void folder_remove(folder *f) {
     unlink(f->model);
     unlink(f->words);
     unlink(f->saved);
+    unlink(f->page);
     cr_expect_eq(rmdir(f->path), 0);
 }
 
@@ -399,10 +401,12 @@ Test(sentences, program) {
     tiny_write(&m, f.model);
     write_text(f.words, tiny_vocabulary, strlen(tiny_vocabulary));
 
-    static const char eight[] =
-        "--repeat 1 'a lazy fog' 'a lazy fog' 'aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb' "
-        "ab b ba fog '\xc3\xa7\xc3\xa7'";
-    cr_expect_eq(run_program(&f, eight, text, sizeof text), 0);
+    static const char eight[] = "'a lazy fog' 'a lazy fog' 'aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb' "
+                                "ab b ba fog '\xc3\xa7\xc3\xa7'";
+    char arguments[512];
+    snprintf(arguments, sizeof arguments, "--repeat 1 --lens %s %s", f.page, eight);
+    cr_expect_eq(run_program(&f, arguments, text, sizeof text), 0);
+    cr_expect_eq(access(f.page, R_OK), 0);
     expect_lines(text, 10);
     cr_expect(strstr(text, "8 sentences, ") == text, "%s", text);
     cr_expect(strstr(text, "\n 2  a lazy fog                    1.00  1.00\n 3  aaaaaaaaaaaaaaaa bbbbbbbbb.. "), "%s",
@@ -410,7 +414,7 @@ Test(sentences, program) {
     cr_expect_eq(run_program(&f, "</dev/null", text, sizeof text), 1);
     cr_expect_str_eq(text, "sentences: there are no sentences: see --help\n");
 
-    char arguments[512]; /* of lines, of which one is empty */
+    /* Of lines, of which one is empty. */
     snprintf(arguments, sizeof arguments, "--save %s <<'END'\n", f.saved);
     for (int i = 0; i < 12; i++) {
         snprintf(arguments + strlen(arguments), sizeof arguments - strlen(arguments), "%s\n%s", lines[i],
