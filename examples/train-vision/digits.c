@@ -72,15 +72,33 @@ void digits_free(digits *d) {
     *d = (digits){0};
 }
 
-int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]) {
-    uint32_t which = random_below(r, d->training);
-    int dx = (int)random_below(r, 3) - 1, dy = (int)random_below(r, 3) - 1;
-    for (int y = 0; y < DIGIT_SIDE; y++) {
-        for (int x = 0; x < DIGIT_SIDE; x++) {
-            int from_x = x + dx, from_y = y + dy;
-            bool inside = from_x >= 0 && from_x < DIGIT_SIDE && from_y >= 0 && from_y < DIGIT_SIDE;
-            pixels[y * DIGIT_SIDE + x] = inside ? d->pixels[which][from_y * DIGIT_SIDE + from_x] : 0;
+/* From -1 to 1. */
+static double draw_real(random_state *r) {
+    return random_below(r, 20001) / 10000.0 - 1;
+}
+
+/* Between pixels; paper outside. */
+static double ink_at(const float *pixels, double x, double y) {
+    double ink = 0, left = floor(x), top = floor(y);
+    for (int i = 0; i < 4; i++) {
+        double column = left + (i & 1), row = top + (i >> 1);
+        if (column >= 0 && column < DIGIT_SIDE && row >= 0 && row < DIGIT_SIDE) {
+            double share = (1 - fabs(x - column)) * (1 - fabs(y - row));
+            ink += share * (double)pixels[(int)row * DIGIT_SIDE + (int)column];
         }
+    }
+    return ink;
+}
+
+int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]) {
+    const uint32_t which = random_below(r, d->training);
+    const double angle = 0.25 * draw_real(r), width = 1 + 0.15 * draw_real(r), height = 1 + 0.15 * draw_real(r);
+    const double dx = 0.8 * draw_real(r), dy = 0.8 * draw_real(r), middle = (DIGIT_SIDE - 1) / 2.0;
+    for (int i = 0; i < DIGIT_PIXELS; i++) {
+        int column = i % DIGIT_SIDE, row = i / DIGIT_SIDE;
+        double x = (column - middle) * width, y = (row - middle) * height;
+        pixels[i] = (float)ink_at(d->pixels[which], middle + dx + cos(angle) * x - sin(angle) * y,
+                                  middle + dy + sin(angle) * x + cos(angle) * y);
     }
     return d->labels[which];
 }

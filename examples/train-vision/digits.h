@@ -19,7 +19,7 @@ typedef struct digits {
 digits digits_load(const char *path);
 void digits_free(digits *d);
 
-/* One to learn from, moved by up to a pixel each way. */
+/* One to learn from, turned, stretched and moved a little. */
 int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]);
 
 /* The patches of a picture, row by row, as PATCHES rows of PATCH_PIXELS. */
