@@ -82,7 +82,7 @@ static void draw_axes(canvas *c, const range *r) {
     int digits = apart < 0.01 ? 3 : apart < 0.1 ? 2 : apart < 1 ? 1 : 0;
     for (double at = ceil(r->least / apart) * apart; at <= r->most; at += apart) {
         canvas_line(c, LEFT, row(r, at), WIDTH - RIGHT, row(r, at), 1, grey);
-        snprintf(text, sizeof text, "%.*f", digits, at);
+        snprintf(text, sizeof text, "%.*f", digits, fabs(at) < apart / 2 ? 0 : at); /* not -0.0 */
         canvas_text(c, LEFT - 10 - canvas_text_width(text, LETTER), row(r, at) - 3.5 * LETTER, LETTER, text, black);
     }
     apart = fmax(1, distance_of_ticks(r->steps, 8));

@@ -29,6 +29,12 @@ float training_submit(vka_recorder *recorder, vka_buffer *loss) {
     return value;
 }
 
+static void draw(const training_run *r) {
+    if (r->curve) {
+        curve_draw(r->curve, r->state.training, r->state.validation, r->level, r->label);
+    }
+}
+
 static void show(const training_run *r, progress *p, uint32_t step) {
     const curve *losses = r->state.training;
     const optimizer *o = r->state.optimizer;
@@ -44,13 +50,12 @@ static void show(const training_run *r, progress *p, uint32_t step) {
     fflush(stdout);
     p->shown = step;
     curve_add(r->state.validation, step, (float)loss);
-    if (r->curve) {
-        curve_draw(r->curve, losses, r->state.validation, r->level, r->label);
-    }
+    draw(r);
 }
 
 void training_run_all(const training_run *r) {
     progress p = {.shown = optimizer_get_step(r->state.optimizer)};
+    draw(r); /* what a checkpoint had, if nothing is left to do */
     for (uint32_t step = p.shown + 1; step <= r->steps; step++) {
         double began = seconds();
         float loss = r->step(r->user, step);
