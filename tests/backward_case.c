@@ -273,7 +273,7 @@ void backward_repeats(backward_problem *p, uint32_t times) {
 
 void backward_on_paths(context *c, backward_case b) {
     backward_problem p = backward_make(c, b, test_seed());
-    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_TILE; path++) {
+    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_COOPMAT; path++) {
         p.b.path = (vka_attention_backward_path)path;
         vka_attention_backward_desc desc = backward_desc(&p);
         vka_requirements need;

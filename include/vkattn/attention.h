@@ -216,6 +216,9 @@ typedef enum vka_attention_backward_path {
     VKA_ATTENTION_BACKWARD_PATH_AUTO = 0,
     VKA_ATTENTION_BACKWARD_PATH_ROW = 1,  /* an invocation owns rows: software drivers                              */
     VKA_ATTENTION_BACKWARD_PATH_TILE = 2, /* a workgroup owns rows, the others are staged in shared memory: GPUs    */
+    /* Subgroups own rows and multiply by cooperative matrices: q, k, v and d_out of f16, or all of bf16, causality and
+     * windows, and no other options. Probabilities and gradients of scores are rounded to that type. */
+    VKA_ATTENTION_BACKWARD_PATH_COOPMAT = 3,
 } vka_attention_backward_path;
 
 /* The gradients of one attention. Each is that of a loss with respect to the tensor in its name, whose shape it has;

@@ -33,7 +33,7 @@ static const vka__arg args[ARGS] = {
 static const vka__limit limits[] = {VKA__ATTENTION_LIMITS, {0}};
 static const vka__number numbers[NUMBERS] = {
     VKA__ATTENTION_NUMBERS("forward.", FORWARD),
-    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_BACKWARD_PATH_TILE, 0,
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_BACKWARD_PATH_COOPMAT, 0,
               "vka_attention_backward_path"},
 };
 
@@ -321,10 +321,9 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
 }
 
 static void explain(const vka__call *c, vka__text *text) {
-    static const char *const paths[] = {"auto", "row", "tile"};
     const vka__backward_plan *plan = &state_of(c)->plan;
     const vka__tile *q = &plan->tile[VKA__PASS_QUERIES], *k = &plan->tile[VKA__PASS_KEYS];
-    vka__say(text, "path: %s\noptions: %s\n", paths[plan->path], vka__yes(plan->options));
+    vka__say(text, "path: %s\noptions: %s\n", vka__backward_path_name(plan->path), vka__yes(plan->options));
     vka__say(text, "queries: %u rows by %u keys, shared_bytes %u\n", q->br, q->bc,
              plan->shared_bytes[VKA__PASS_QUERIES]);
     vka__say(text, "keys: %u rows by %u queries, shared_bytes %u\n", k->br, k->bc, plan->shared_bytes[VKA__PASS_KEYS]);

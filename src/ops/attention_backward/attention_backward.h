@@ -55,6 +55,12 @@ typedef struct vka__backward_state {
 
 /* What the tables can't say. */
 vka_status vka__backward_check(vka__call *call);
+const char *vka__backward_path_name(uint32_t path);
+/* How one of the passes over queries and keys runs: its kernel, its tile and the constants that say so. */
+void vka__backward_take(vka__call *call, vka__backward_pass pass, vka__kernel kernel, const vka__tile *tile,
+                        uint32_t group_size);
+/* Fills in both as the coopmat path runs them; otherwise why it can't here. NULL: it is done. */
+const char *vka__backward_take_coopmat(vka__call *call);
 /* Chooses a path and fills in kernels, tiles and constants of the passes over queries and keys; false with the refusal.
  */
 bool vka__backward_choose(vka__call *call);

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: MIT */
 #include "ops/attention_backward/attention_backward.h"
 
+#include <string.h>
+
 #include "op/known_drivers.h"
 #include "op/switched_off.h"
 #include "ops/attention/paths.h"
@@ -14,15 +16,21 @@ static const vka__attention_problem *problem_of(vka__call *c) {
     return VKA__STATE(c, vka__attention_problem);
 }
 
-static void take(vka__call *c, vka__backward_pass pass, vka__kernel plain, const vka__tile *tile, uint32_t group_size) {
+void vka__backward_take(vka__call *c, vka__backward_pass pass, vka__kernel kernel, const vka__tile *tile,
+                        uint32_t group_size) {
     vka__pipeline_key *key = &c->key[pass];
     plan_of(c)->tile[pass] = *tile;
-    key->kernel = plain + (plan_of(c)->options ? 1 : 0);
+    key->kernel = kernel;
     key->spec[VKA_SPEC_GROUP_SIZE] = group_size;
     key->spec[VKA_SPEC_BR] = tile->br;
     key->spec[VKA_SPEC_BC] = tile->bc;
     key->spec[VKA_SPEC_RM] = tile->rm;
     key->spec[VKA_SPEC_TC] = tile->tc;
+}
+
+/* The kernel without options, or the one behind it. */
+static void take(vka__call *c, vka__backward_pass pass, vka__kernel plain, const vka__tile *tile, uint32_t group_size) {
+    vka__backward_take(c, pass, plain + (plan_of(c)->options ? 1 : 0), tile, group_size);
 }
 
 /* Rows of a tile lie in one tile of a map, its partners may lie in several. */
@@ -130,25 +138,42 @@ static bool is_off(vka__call *c) {
            vka__is_switched_off(c->caps, (vka__kernel)c->key[VKA__PASS_KEYS].kernel);
 }
 
-static bool take_path(vka__call *c, vka_attention_backward_path path) {
+const char *vka__backward_path_name(uint32_t path) {
+    static const char *const names[] = {"auto", "row", "tile", "coopmat"};
+    return names[path];
+}
+
+/* NULL: both passes are filled in. */
+static const char *take_path(vka__call *c, vka_attention_backward_path path) {
+    const char *why_not = NULL;
     plan_of(c)->path = path;
-    if (path == VKA_ATTENTION_BACKWARD_PATH_TILE)
-        return take_tiles(c) && !is_off(c);
-    if (!rows_fit(c))
-        return false;
-    take_rows(c);
-    return !is_off(c);
+    memset(c->key, 0, sizeof c->key); /* of what another path took before it found out that it can't */
+    if (path == VKA_ATTENTION_BACKWARD_PATH_COOPMAT)
+        why_not = vka__backward_take_coopmat(c);
+    else if (path == VKA_ATTENTION_BACKWARD_PATH_TILE)
+        why_not = take_tiles(c)
+                      ? NULL
+                      : "no tile for such dimensions and pattern fits this device's registers and shared memory";
+    else if (rows_fit(c))
+        take_rows(c);
+    else
+        why_not = "rows of invocations are wider here than the pattern's tiles";
+    return why_not ? why_not : is_off(c) ? "the self-test switched off its kernels" : NULL;
 }
 
 bool vka__backward_choose(vka__call *c) {
+    static const vka_attention_backward_path order[2][3] = {
+        {VKA_ATTENTION_BACKWARD_PATH_COOPMAT, VKA_ATTENTION_BACKWARD_PATH_TILE, VKA_ATTENTION_BACKWARD_PATH_ROW},
+        {VKA_ATTENTION_BACKWARD_PATH_ROW, VKA_ATTENTION_BACKWARD_PATH_TILE}};
     vka_attention_backward_path path = VKA__DESC(c, vka_attention_backward_desc)->path;
-    bool cpu = c->caps->type == VKA_DEVICE_CPU;
-    vka_attention_backward_path first = cpu ? VKA_ATTENTION_BACKWARD_PATH_ROW : VKA_ATTENTION_BACKWARD_PATH_TILE;
-    vka_attention_backward_path second = cpu ? VKA_ATTENTION_BACKWARD_PATH_TILE : VKA_ATTENTION_BACKWARD_PATH_ROW;
-    if (path ? take_path(c, path) : take_path(c, first) || take_path(c, second))
-        return true;
-    return vka__refuse(&c->refusal, "path", "of such dimensions and pattern this device has %s",
-                       path == VKA_ATTENTION_BACKWARD_PATH_TILE  ? "no tile that fits its shared memory and registers"
-                       : path == VKA_ATTENTION_BACKWARD_PATH_ROW ? "wider rows of invocations than the pattern's tiles"
-                                                                 : "no kernel");
+    if (path) {
+        const char *why_not = take_path(c, path);
+        return !why_not || vka__refuse(&c->refusal, "path", "can't be %s: %s", vka__backward_path_name(path), why_not);
+    }
+    for (int i = 0; i < 3; ++i) {
+        path = order[c->caps->type == VKA_DEVICE_CPU][i];
+        if (path && !take_path(c, path))
+            return true;
+    }
+    return vka__refuse(&c->refusal, "path", "of such dimensions and pattern this device has no kernel");
 }

@@ -1,6 +1,10 @@
 /* Gradients of attention against float64, by the accuracy rule.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "backward_case.h"
 
@@ -38,6 +42,86 @@ Test(attention_backward, types) {
          .d_dtype = VKA_F32},
     };
     RUN_ALL(&config_real, cases);
+}
+
+/* Head dimensions of one product and of many, several blocks of rows and steps of partners, ragged at every end. */
+Test(attention_backward, matrices) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(1, 1, 1, 1, 1, 1, 1), .dtype = VKA_F16}},
+        {.forward = {SHAPE(2, 4, 2, 70, 53, 24, 40), .dtype = VKA_F16}},
+        {.forward = {SHAPE(1, 3, 1, 53, 99, 32, 16), .dtype = VKA_F16, .causal = true, .layout = {"0213", 3, 1}},
+         .d_lse = true,
+         .d_dtype = VKA_F32},
+        {.forward = {SHAPE(1, 2, 2, 90, 90, 64, 59), .dtype = VKA_F16, .window = {true, 20, 7}, .scale = 0.3f}},
+        {.forward = {SHAPE(1, 2, 1, 41, 41, 80, 72), .dtype = VKA_F16, .causal = true}, .d_dtype = VKA_BF16},
+        {.forward = {SHAPE(1, 2, 1, 70, 40, 48, 64), .dtype = VKA_BF16, .causal = true}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+static void factors_done(backward_problem *p, float *d_out, context *c) {
+    free(d_out);
+    backward_destroy(p);
+    context_close(c);
+}
+
+static void run_scaled(backward_problem *p, float factor, const float *d_out) {
+    for (size_t i = 0; i < p->d_out.count; i++) {
+        p->d_out.values[i] = factor * d_out[i];
+    }
+    tensor_upload(&p->d_out);
+    vka_attention_backward_desc desc = backward_desc(p);
+    EXPECT_OK(vka_recorder_begin(p->p.c->recorder));
+    EXPECT_OK(vka_attention(p->p.c->recorder, &desc.forward));
+    EXPECT_OK(vka_attention_backward(p->p.c->recorder, &desc));
+    context_finish(p->p.c);
+    for (int g = BACKWARD_d_q; g <= BACKWARD_d_v; g++) {
+        cr_assert(tensor_download(&p->gradient[g]));
+    }
+}
+
+/* Of a loss times a power of two every gradient is that power times as large, to the last bit, also where gradients of
+ * scores are beyond the largest f16 or below the smallest. */
+Test(attention_backward, scaled) {
+    const float factors[] = {4096, 0.00390625f};
+    context c;
+    context_open(&c, &config_real);
+    backward_problem p =
+        backward_make(&c,
+                      (backward_case){.forward = {SHAPE(1, 2, 1, 53, 45, 16, 16), .dtype = VKA_F16, .causal = true},
+                                      .d_dtype = VKA_F32,
+                                      .path = VKA_ATTENTION_BACKWARD_PATH_COOPMAT},
+                      test_seed());
+    float *d_out = attention_must(malloc(p.d_out.count * sizeof *d_out)), *first[3];
+    vka_attention_backward_desc desc = backward_desc(&p);
+    vka_requirements need;
+    if (vka_attention_backward_requirements(c.device, &desc, &need) == VKA_UNSUPPORTED) {
+        fprintf(stderr, "SKIP: %s\n", log_last(VKA_LOG_ERROR).message);
+        log_clear();
+        factors_done(&p, d_out, &c);
+        return;
+    }
+    for (size_t i = 0; i < p.d_out.count; i++) { /* f16 has all multiples of these by the factors */
+        d_out[i] = floorf(p.d_out.values[i] * 64) / 64;
+    }
+    run_scaled(&p, 1, d_out);
+    for (int g = BACKWARD_d_q; g <= BACKWARD_d_v; g++) {
+        first[g] = attention_must(malloc(p.gradient[g].count * sizeof(float)));
+        memcpy(first[g], p.gradient[g].values, p.gradient[g].count * sizeof(float));
+    }
+    for (size_t f = 0; f < sizeof factors / sizeof *factors; f++) {
+        run_scaled(&p, factors[f], d_out);
+        for (int g = BACKWARD_d_q; g <= BACKWARD_d_v; g++) {
+            for (size_t i = 0; i < p.gradient[g].count; i++) {
+                cr_assert(p.gradient[g].values[i] == factors[f] * first[g][i], "%d[%zu] is %g, not %g times %g", g, i,
+                          (double)p.gradient[g].values[i], (double)factors[f], (double)first[g][i]);
+            }
+        }
+    }
+    for (int g = BACKWARD_d_q; g <= BACKWARD_d_v; g++) {
+        free(first[g]);
+    }
+    factors_done(&p, d_out, &c);
 }
 
 Test(attention_backward, options) {
@@ -92,12 +176,33 @@ Test(attention_backward, same_bits) {
     context_close(&c);
 }
 
+Test(attention_backward, same_bits_of_matrices) {
+    context c;
+    context_open(&c, &config_real);
+    backward_problem p =
+        backward_make(&c,
+                      (backward_case){.forward = {SHAPE(2, 4, 2, 70, 90, 16, 16), .dtype = VKA_F16, .causal = true},
+                                      .path = VKA_ATTENTION_BACKWARD_PATH_COOPMAT},
+                      test_seed());
+    vka_attention_backward_desc desc = backward_desc(&p);
+    vka_requirements need;
+    if (vka_attention_backward_requirements(c.device, &desc, &need) == VKA_UNSUPPORTED) {
+        fprintf(stderr, "SKIP: %s\n", log_last(VKA_LOG_ERROR).message);
+        log_clear();
+    } else {
+        backward_repeats(&p, 50);
+    }
+    backward_destroy(&p);
+    context_close(&c);
+}
+
 /* What pairs that nobody sees hold must not matter. */
 Test(attention_backward, hidden) {
     const backward_case cases[] = {
         {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .causal = true, .poison_hidden = true,
                      .kv_list = {LIST_LENGTHS, true}, .q_list = {LIST_LENGTHS}}},
         {.forward = {SHAPE(1, 2, 2, 30, 30, 16, 16), .window = {true, 4, -2}, .poison_hidden = true}},
+        {.forward = {SHAPE(1, 2, 2, 50, 50, 16, 16), .dtype = VKA_F16, .window = {true, 4, -2}, .poison_hidden = true}},
         {.forward = {SHAPE(2, 2, 2, 23, 41, 16, 16), .mask = VKA_F32, .mask_content = MASK_ALL}},
     };
     RUN_ALL(&config_real, cases);
