@@ -72,6 +72,16 @@ static vka_attention_merge_desc attention_merge(record_memory *m) {
                                       .lse = a_lse};
 }
 
+static vka_attention_merge_backward_desc attention_merge_backward(record_memory *m) {
+    return (vka_attention_merge_backward_desc){.a = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                               .b = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                               .a_lse = T(VKA_F32, BATCH, HEADS, QUERIES),
+                                               .b_lse = T(VKA_F32, BATCH, HEADS, QUERIES),
+                                               .d_out = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                               .d_a = T(VKA_F16, BATCH, HEADS, QUERIES, DIM),
+                                               .d_a_lse = T(VKA_F32, BATCH, HEADS, QUERIES)};
+}
+
 static vka_layer_norm_desc layer_norm(record_memory *m) {
     vka_tensor x = T(VKA_F16, QUERIES, WIDTH);
     return (vka_layer_norm_desc){.x = x,
@@ -108,6 +118,19 @@ static vka_relative_bias_t5_desc relative_bias_t5(record_memory *m) {
 static vka_relative_bias_span_desc relative_bias_span(record_memory *m) {
     return (vka_relative_bias_span_desc){
         .spans = T(VKA_F32, HEADS), .out = T(VKA_F32, HEADS, KEYS), .relative_zero = KEYS - 1, .ramp = 16};
+}
+
+static vka_relative_bias_t5_backward_desc relative_bias_t5_backward(record_memory *m) {
+    return (vka_relative_bias_t5_backward_desc){
+        .d_out = T(VKA_F32, HEADS, 2 * KEYS - 1), .d_table = T(VKA_F32, 32, HEADS), .relative_zero = KEYS - 1};
+}
+
+static vka_relative_bias_span_backward_desc relative_bias_span_backward(record_memory *m) {
+    return (vka_relative_bias_span_backward_desc){.spans = T(VKA_F32, HEADS),
+                                                  .d_out = T(VKA_F32, HEADS, KEYS),
+                                                  .d_spans = T(VKA_F32, HEADS),
+                                                  .relative_zero = KEYS - 1,
+                                                  .ramp = 16};
 }
 
 static vka_lsh_sort_desc lsh_sort(record_memory *m) {

@@ -42,6 +42,8 @@ typedef struct vka_capsule_routing_desc {
  * Edges: NaN, or an infinity, anywhere in the votes of an entry makes all of its results NaN, but with one iteration
  * only the output capsule that it votes for. I = 0 leaves the bias; B = 0 records nothing and succeeds.
  *
+ * There is no operation for the gradient of this one.
+ *
  * Any strides: [B, J, I, D] is the same call with transposed votes.
  *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work

@@ -111,6 +111,10 @@ VKA_OPERATION_FUNCTIONS(map_backward, MAP_BACKWARD)
  *     vka_combine(recorder, &(vka_combine_desc){.a = x, .b = delta, .out = x, .kind = VKA_COMBINE_ADD});
  *     .b = vka_tensor_1d(bias, VKA_F32, columns)     adds a bias to each row
  *
+ * Backward is made of others. Of a + scale * b: d_a = d_out, and d_b = scale * d_out by vka_map. Of scale * a * b: d_a
+ * is vka_combine of d_out and b with the same scale, d_b that of d_out and a. Where b was a row that broadcast, its
+ * gradient is the sum of that over the rows, which is the d_bias of vka_linear_backward.
+ *
  * C = 0, or no rows, records nothing and succeeds. Records and returns; the rest as vka_map.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(combine, COMBINE)

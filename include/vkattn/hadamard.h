@@ -41,6 +41,8 @@ typedef struct vka_hadamard_desc {
  * `shift` for their caches, as neither commutes with it. Where a projection makes the values, and another takes the
  * output, both transforms of values can be multiplied into their weights instead, once.
  *
+ * Backward is the operation itself: d_x = d_out H / sqrt(n), by the same block.
+ *
  * Edges: a block with NaN is NaN, one with an infinite value is NaN or infinite, in all of its columns. Nothing else is
  * infinite, unless a result is beyond the type. Rows = 0 records nothing and succeeds.
  *

@@ -81,6 +81,8 @@ VKA_API vka_tensor vka_lsh_round(vka_tensor rounds, uint32_t round);
  *     vka_lsh_sort(recorder, &(vka_lsh_sort_desc){.x = x, .rotations = rotations, .bucket_count = {64},
  *                                                 .permutation = permutation, .workspace = scratch});
  *
+ * A permutation is not differentiable: nothing goes back through it to x or the rotations (nor does it in Reformer).
+ *
  * Records and returns; never submits or waits. `desc` may die on return, buffers must live until the recorder's work
  * has completed. On any error nothing is recorded.
  *

@@ -19,6 +19,16 @@ typedef struct vka_attention_merge_desc {
     vka_tensor lse;   /* optional: f32 [B, Hq, Nq]; may be the very same view as a_lse or b_lse                    */
 } vka_attention_merge_desc;
 
+/* The gradient of one merge with respect to a and a_lse. Of b it is that of the merge with the parts swapped. */
+typedef struct vka_attention_merge_backward_desc {
+    vka_tensor a, b;         /* required: [B, Hq, Nq, Dv]: as vka_attention_merge had them                          */
+    vka_tensor a_lse, b_lse; /* required: f32 [B, Hq, Nq]                                                          */
+    vka_tensor d_out;        /* required: a's shape; f32, f16 or bf16: of its out                                  */
+    vka_tensor d_lse;        /* optional: f32 [B, Hq, Nq]: of its lse, where the loss depends on it                */
+    vka_tensor d_a;          /* optional: a's shape; f32, f16 or bf16: vka_attention_backward_desc.d_out           */
+    vka_tensor d_a_lse;      /* optional: f32 [B, Hq, Nq]: vka_attention_backward_desc.d_lse                       */
+} vka_attention_merge_backward_desc;
+
 #ifdef __cplusplus
 }
 #endif
@@ -50,5 +60,21 @@ typedef struct vka_attention_merge_desc {
  *         a binding can see); VKA_OUT_OF_MEMORY; VKA_DEVICE_LOST.
  * Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(attention_merge, ATTENTION_MERGE)
+
+/* The gradient of a merge, with the weights w = exp(a_lse - lse) of a and 1 - w of b:
+ *
+ *   d_a = w d_out    d_a_lse = w (d_lse + (1 - w) sum(d_out * (a - b)))
+ *
+ * in f32, for one part at a time: a call with a and b swapped, and their lse, gives those of b. a and b are as they
+ * were before the merge: one that was made in place has lost one of them.
+ *
+ *     vka_attention_merge_backward(recorder, &(vka_attention_merge_backward_desc){
+ *         .a = out, .a_lse = lse, .b = part, .b_lse = part_lse, .d_out = d_merged, .d_a = d_out, .d_a_lse = d_lse});
+ *
+ * Edges: an empty part has gradients of 0, and is not read. Where the merge gave NaN, gradients of parts that are not
+ * empty are NaN. B, Hq or Nq = 0 records nothing and succeeds.
+ *
+ * @return, threads and lifetime: as vka_attention_merge. */
+VKA_OPERATION_FUNCTIONS(attention_merge_backward, ATTENTION_MERGE_BACKWARD)
 
 #endif

@@ -60,7 +60,9 @@ typedef struct vka_rope_scaling {
 VKA_API vka_status vka_rope_frequencies_sized(const vka_rope_scaling *scaling, size_t scaling_size, double *frequencies,
                                               double *attention_factor);
 
-/* Tables for vka_rope_options.cos and .sin: of pair k at p = first + i, attention_factor times cosine and sine of its
+/* Positions are not differentiable, and tables made of them are constants; backward through a rotation: vka_rope.
+ *
+ * Tables for vka_rope_options.cos and .sin: of pair k at p = first + i, attention_factor times cosine and sine of its
  * angle; each [positions, R / 2]. In float64, rounded to f32. Values as vka_rope_frequencies. Threads: any. */
 VKA_API vka_status vka_rope_tables_sized(const vka_rope_scaling *scaling, size_t scaling_size, int64_t first,
                                          uint32_t positions, float *cosines, float *sines);

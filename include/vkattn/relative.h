@@ -30,6 +30,28 @@ typedef struct vka_relative_bias_span_desc {
     float ramp;             /* required: R, tokens over which the mask falls from 1 to 0; above 0, at most 2^24    */
 } vka_relative_bias_span_desc;
 
+/* The gradient of T5's table. */
+typedef struct vka_relative_bias_t5_backward_desc {
+    vka_tensor d_out;   /* required: f32 [Hq, L]: vka_attention_backward_desc.d_relative_bias                      */
+    vka_tensor d_table; /* required: [buckets, Hq]; f32, f16 or bf16                                               */
+    /* As of vka_relative_bias_t5. */
+    uint32_t relative_zero;
+    bool bidirectional;
+    uint32_t max_distance;
+    bool accumulate; /* d_table is added to what is there: of layers that share it                                 */
+} vka_relative_bias_t5_backward_desc;
+
+/* The gradient of adaptive spans. */
+typedef struct vka_relative_bias_span_backward_desc {
+    vka_tensor spans;   /* required: f32 [Hq]: as vka_relative_bias_span had them                                  */
+    vka_tensor d_out;   /* required: f32 [Hq, L]: vka_attention_backward_desc.d_relative_bias                      */
+    vka_tensor d_spans; /* required: f32 [Hq]                                                                      */
+    /* As of vka_relative_bias_span. */
+    uint32_t relative_zero;
+    float ramp;
+    bool accumulate; /* d_spans is added to what is there                                                          */
+} vka_relative_bias_span_backward_desc;
+
 /* How far back heads with these spans see: the largest n for which some head sees the key p - n, ceil(max z + ramp). At
  * least 1, so that it makes a window with right = -1 even where no head sees anything; VKA_UNBOUNDED if that is the
  * answer, and where z or ramp is NaN. spans [heads]. Threads: any. */
@@ -97,5 +119,28 @@ VKA_OPERATION_FUNCTIONS(relative_bias_t5, RELATIVE_BIAS_T5)
  *
  * @return as vka_relative_bias_t5. Threads: one thread per recorder at a time. */
 VKA_OPERATION_FUNCTIONS(relative_bias_span, RELATIVE_BIAS_SPAN)
+
+/* The gradient of T5's table: d_table[u, h] = sum of d_out[h, l] over the distances l - relative_zero of bucket u, the
+ * same bits every time. Buckets of no distance get 0.
+ *
+ *     vka_relative_bias_t5_backward(recorder, &(vka_relative_bias_t5_backward_desc){
+ *         .d_out = d_bias, .d_table = d_table, .bidirectional = true, .max_distance = 128, .relative_zero = 128});
+ *
+ * Any strides. Hq = 0 records nothing and succeeds.
+ *
+ * @return, threads and lifetime: as vka_relative_bias_t5. */
+VKA_OPERATION_FUNCTIONS(relative_bias_t5_backward, RELATIVE_BIAS_T5_BACKWARD)
+
+/* The gradient of adaptive spans, by that of log(m): d_spans[h] = sum of d_out[h, l] / (m ramp) over the distances on
+ * the mask's slope, 0 < m < 1; elsewhere m is constant. The same bits every time. What keeps spans short (the paper's
+ * penalty, a constant times the mean of z) is the caller's to add.
+ *
+ *     vka_relative_bias_span_backward(recorder, &(vka_relative_bias_span_backward_desc){
+ *         .spans = z, .d_out = d_bias, .d_spans = d_z, .ramp = 32, .relative_zero = left + 1});
+ *
+ * Any strides. Hq = 0 records nothing and succeeds. NaN in z makes the head's gradient NaN.
+ *
+ * @return, threads and lifetime: as vka_relative_bias_t5. */
+VKA_OPERATION_FUNCTIONS(relative_bias_span_backward, RELATIVE_BIAS_SPAN_BACKWARD)
 
 #endif

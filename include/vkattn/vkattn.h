@@ -542,7 +542,10 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(CAUSAL_CONV_BACKWARD, 38, causal_conv_backward)                                                                  \
     X(DYNAMIC_CONV_BACKWARD, 39, dynamic_conv_backward)                                                                \
     X(ADDITIVE_ATTENTION_BACKWARD, 40, additive_attention_backward)                                                    \
-    X(LINEAR_ATTENTION_BACKWARD, 41, linear_attention_backward)
+    X(LINEAR_ATTENTION_BACKWARD, 41, linear_attention_backward)                                                        \
+    X(RELATIVE_BIAS_T5_BACKWARD, 42, relative_bias_t5_backward)                                                        \
+    X(RELATIVE_BIAS_SPAN_BACKWARD, 43, relative_bias_span_backward)                                                    \
+    X(ATTENTION_MERGE_BACKWARD, 44, attention_merge_backward)
 
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,

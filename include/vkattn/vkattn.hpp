@@ -161,9 +161,10 @@ inline status check(vka_status code) VKATTN_NOEXCEPT {
     X(alpha) X(api_version) X(append) X(arena) X(arena_bytes) X(attention) X(attention_factor) X(b) X(b_lse)           \
     X(backoff) X(beta) X(beta1) X(beta2) X(beta_fast) X(beta_slow) X(bias) X(bidirectional) X(bigbird) X(bits)         \
     X(block) X(blocks) X(bucket_count) X(buckets) X(build) X(cache) X(cache_size) X(causal) X(chunks) X(content_bias)  \
-    X(cos) X(cosine_scale) X(coupling) X(cross) X(d_alibi_slopes) X(d_beta) X(d_bias) X(d_decay) X(d_gate) X(d_k)      \
-    X(d_logits) X(d_loss) X(d_lse) X(d_mask) X(d_out) X(d_position) X(d_q) X(d_relative_bias) X(d_score_vector)        \
-    X(d_sinks) X(d_state_in) X(d_state_out) X(d_sum) X(d_table) X(d_total) X(d_up) X(d_v) X(d_weight) X(d_x)           \
+    X(cos) X(cosine_scale) X(coupling) X(cross) X(d_a) X(d_a_lse) X(d_alibi_slopes) X(d_beta) X(d_bias)                \
+    X(d_content_bias) X(d_cosine_scale) X(d_decay) X(d_gate) X(d_k) X(d_logits) X(d_loss) X(d_lse) X(d_mask) X(d_out)  \
+    X(d_position) X(d_position_bias) X(d_q) X(d_relative_bias) X(d_relative_keys) X(d_score_vector) X(d_sinks)         \
+    X(d_spans) X(d_state_in) X(d_state_out) X(d_sum) X(d_table) X(d_total) X(d_up) X(d_v) X(d_weight) X(d_x)           \
     X(debug_labels) X(decay) X(dequantise) X(determinism) X(device) X(diagonal) X(diagonal_offset) X(dims)             \
     X(documents) X(down) X(dropout) X(enabled) X(epsilon) X(factor) X(feed_forward) X(fence) X(finite_steps)           \
     X(first_head) X(first_moment) X(fixed) X(fn) X(forward) X(frequency_scale) X(gate) X(get_instance_proc_addr)       \

@@ -9,7 +9,7 @@
 #extension GL_GOOGLE_include_directive : require
 #include "elements.glsl"
 #include "params/merge.h"
-#include "float_bits.glsl"
+#include "merge.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
@@ -23,9 +23,6 @@ const uint ROWS = GROUP_SIZE / TC;
 const uint A_TYPE = TYPE_OF(VKA_ROLE_A);
 const uint B_TYPE = TYPE_OF(VKA_ROLE_B);
 const uint OUT_TYPE = TYPE_OF(VKA_ROLE_OUT);
-const float LN2 = 0.69314718055994531;
-const float LOG2E = 1.4426950408889634;
-
 VKA_INPUT(VKA_BIND_A, a)
 VKA_INPUT(VKA_BIND_B, b)
 VKA_OUTPUT(VKA_BIND_MERGED, out)
@@ -36,34 +33,10 @@ VKA_READERS(a, VKA_BIND_A, A_TYPE)
 VKA_READERS(b, VKA_BIND_B, B_TYPE)
 VKA_WRITERS(out, OUT_TYPE)
 
-// What the parts' outputs are multiplied by, of every row; an empty part, whose output may be anything, has EMPTY.
-shared vec2 weights[ROWS];
-const float EMPTY = -1.0;
+shared vec2 weights[ROWS]; // of the parts of every row
 
 uint row_at(uint binding, vka_strides s, uvec3 row) {
     return push.base[binding] + row.x * s.b + row.y * s.h + row.z * s.n;
-}
-
-// Bits are asked, as drivers may compile arithmetic as if there were no infinities.
-bool is_empty(float lse) {
-    return floatBitsToUint(lse) == 0xff800000u;
-}
-
-bool is_spoiled(float lse) { // +inf or NaN
-    return is_nonfinite(lse) && !is_empty(lse);
-}
-
-vec2 weigh(float a, float b, out float lse) {
-    bool no_a = is_empty(a), no_b = is_empty(b);
-    if (no_a || no_b || is_spoiled(a) || is_spoiled(b)) {
-        lse = no_a ? b : no_b ? a : a + b;
-        float rest = is_spoiled(lse) ? uintBitsToFloat(0x7fc00000u) : 1.0;
-        return vec2(no_a ? EMPTY : rest, no_b ? EMPTY : rest);
-    }
-    float larger = max(a, b);
-    vec2 x = exp2((vec2(a, b) - larger) * LOG2E);
-    lse = larger + log2(x.x + x.y) * LN2;
-    return x / (x.x + x.y);
 }
 
 vec2 merge_row(uvec3 row) {

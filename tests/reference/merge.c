@@ -36,3 +36,28 @@ void ref_merge_naive_row(const ref_merge *m, vka_dtype dtype, float *out, float 
         out[c] = ref_round(dtype, sum > 0 ? x / sum : 0);
     }
 }
+
+void ref_merge_backward_row(const ref_merge *m, const float *d_out, double d_lse, double *d_a, double *d_a_lse) {
+    double lse = log_add((double)m->a_lse, (double)m->b_lse), product = 0;
+    double weight = share((double)m->a_lse, lse, 1), other = share((double)m->b_lse, lse, 1);
+    bool empty = m->a_lse == -INFINITY;
+    for (uint32_t c = 0; c < m->cols; c++) {
+        d_a[c] = empty ? 0 : weight * (double)d_out[c];
+        product += m->b_lse == -INFINITY || empty ? 0 : (double)d_out[c] * ((double)m->a[c] - (double)m->b[c]);
+    }
+    *d_a_lse = empty ? 0 : weight * (d_lse + other * product);
+}
+
+/* By the merged output. */
+void ref_merge_naive_backward_row(const ref_merge *m, vka_dtype dtype, const float *d_out, float d_lse, float *d_a,
+                                  float *d_a_lse) {
+    float larger = fmaxf(m->a_lse, m->b_lse), delta = 0;
+    bool empty = m->a_lse == -INFINITY, alone = m->b_lse == -INFINITY;
+    float a = empty ? 0 : expf(m->a_lse - larger), b = alone ? 0 : expf(m->b_lse - larger), weight = a / (a + b);
+    for (uint32_t c = 0; c < m->cols; c++) {
+        float out = alone ? m->a[c] : weight * m->a[c] + b / (a + b) * m->b[c];
+        d_a[c] = empty ? 0 : ref_round(dtype, weight * d_out[c]);
+        delta += d_out[c] * (m->a[c] - out);
+    }
+    *d_a_lse = empty ? 0 : weight * (d_lse + (alone ? 0 : delta));
+}

@@ -252,6 +252,11 @@ double ref_span_mask(double z, double ramp, int64_t x);
 void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uint32_t h, uint32_t i, double *out,
                   double *scratch);
 
+/* The gradients of a row with respect to a and a_lse. */
+void ref_merge_backward_row(const ref_merge *m, const float *d_out, double d_lse, double *d_a, double *d_a_lse);
+void ref_merge_naive_backward_row(const ref_merge *m, vka_dtype dtype, const float *d_out, float d_lse, float *d_a,
+                                  float *d_a_lse);
+
 /* One token's hash by one round. */
 typedef struct ref_lsh {
     uint32_t dim, bucket_count[2];

@@ -4,7 +4,7 @@
 
 #include "params.h"
 
-/* One row of relative biases for every head, made from T5's table. */
+/* One row of relative biases for every head, made from T5's table; or the gradients of both. */
 VKA_STRUCT(vka_relative_t5_params) {
     VKA_UINT_ table_row; /* strides of a bucket and of a head */
     VKA_UINT_ table_step;
@@ -17,9 +17,10 @@ VKA_STRUCT(vka_relative_t5_params) {
 }
 VKA_END(vka_relative_t5_params);
 
-/* One row of relative biases for every head, made from adaptive spans. */
+/* One row of relative biases for every head, made from adaptive spans; or the gradients of both. */
 VKA_STRUCT(vka_relative_span_params) {
     VKA_UINT_ spans_step;
+    VKA_UINT_ d_spans_step;
     VKA_UINT_ out_row; /* strides of a head and of a distance */
     VKA_UINT_ out_step;
     VKA_UINT_ cols;  /* L                                                                            */
@@ -30,10 +31,13 @@ VKA_END(vka_relative_span_params);
 
 #define VKA_ROLE_BIAS_TABLE 0
 
+#define VKA_FLAG_ADD_SUMS 1 /* gradients are added to what is there */
+
 /* Bindings. */
 #define VKA_BIND_BIAS_TABLE 1
 #define VKA_BIND_SPANS      1
 #define VKA_BIND_EDGES      2
 #define VKA_BIND_BIASES     3
+#define VKA_BIND_D_SUMS     4 /* of backward: the gradient of the table, or of spans */
 
 #endif

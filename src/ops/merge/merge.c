@@ -2,8 +2,7 @@
  * SPDX-License-Identifier: MIT */
 #include <vkattn/merge.h>
 
-#include "op/op.h"
-#include "params/merge.h"
+#include "ops/merge/merge.h"
 
 enum { A, B, A_LSE, B_LSE, OUT, LSE, ARGS, NUMBERS = 0 };
 
@@ -29,19 +28,8 @@ static const vka__arg args[ARGS] = {
 static const vka__number numbers[1];
 static const vka__limit limits[] = {{'D', 1, UINT32_MAX}, {0}};
 
-/* Where invocations run side by side, enough of them share a row that each has one vector of it, so that neighbours
- * read neighbouring channels. Software drivers like long rows and no barriers. Returns the rows of a workgroup. */
-static uint32_t choose_group(const vka__call *c, uint32_t *group) {
-    bool cpu = c->caps->type == VKA_DEVICE_CPU;
-    uint32_t team = 1;
-    *group = vka__group_size(c->caps, cpu ? 8 : 128);
-    while (!cpu && team < *group && team < vka__div_up(c->view[OUT].shape[3], 4))
-        team *= 2;
-    return *group / team;
-}
-
 static bool plan(vka__call *c) {
-    uint32_t group, rows = choose_group(c, &group);
+    uint32_t group, rows = vka__merge_group(c, c->view[OUT].shape[3], &group);
     bool vec4 = vka__call_vec4(c, BIT(A) | BIT(B) | BIT(OUT));
     vka__pipeline_key *key = vka__call_add_key(c, VKA__attention_merge_parts, group);
     key->spec[VKA_SPEC_TC] = group / rows;

@@ -24,11 +24,19 @@ typedef struct vka__relative_grid {
 
 /* Plans the dispatches of a kernel; false with a refusal. */
 bool vka__relative_plan(vka__call *call, vka__kernel kernel);
+/* The same of one with a workgroup for each of `columns` by `rows` sums, which may be added to what is there. */
+bool vka__relative_plan_sums(vka__call *call, vka__kernel kernel, uint32_t columns, uint32_t rows, bool add);
 void vka__relative_dispatch(const vka__call *call, uint64_t index, vka__dispatch *out);
 
 /* ---- T5 -------------------------------------------------------------------------------------------------------- */
 
 #define VKA_MAX_T5_BUCKETS 1024
+
+/* What forward and backward check and compute alike. `edges` is argument number `arg` and has room for all buckets but
+ * one; `table` and `biases` are [buckets, Hq] and [Hq, L]. */
+vka_status vka__t5_check(const vka__call *call, bool bidirectional, uint32_t zero, double max_distance);
+void vka__t5_fill(vka__call *call, bool bidirectional, uint32_t zero, double max_distance, uint32_t table,
+                  uint32_t biases, uint32_t arg, int32_t *edges);
 
 /* Buckets of one direction that hold a single distance. */
 uint32_t vka__t5_exact(uint32_t buckets, bool bidirectional);

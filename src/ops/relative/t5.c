@@ -68,36 +68,45 @@ uint32_t vka__t5_edges(uint32_t buckets, bool bidirectional, uint32_t max_distan
 
 /* ---- operation ------------------------------------------------------------------------------------------------- */
 
+vka_status vka__t5_check(const vka__call *c, bool bidirectional, uint32_t zero, double max_distance) {
+    uint32_t buckets = vka__call_letter(c, 'U');
+    const char *table = c->op->args[0].shape[0] == 'U' ? c->op->args[0].name : c->op->args[1].name;
+    if (bidirectional && buckets < 4)
+        return vka__call_fail(c, VKA_INVALID, table, "shape[0] is %u, but bidirectional buckets are at least 4",
+                              buckets);
+    uint32_t exact = vka__t5_exact(buckets, bidirectional);
+    if (max_distance <= exact)
+        return vka__call_fail(c, VKA_INVALID, "max_distance", "is %.0f, but must be above %u and at most %d",
+                              max_distance, exact, VKA__MAX_DISTANCE);
+    return vka__relative_check_zero(c, zero);
+}
+
+void vka__t5_fill(vka__call *c, bool bidirectional, uint32_t zero, double max_distance, uint32_t table, uint32_t biases,
+                  uint32_t arg, int32_t *edges) {
+    const vka__view *t = &c->view[table], *out = &c->view[biases];
+    uint32_t buckets = t->shape[2], count = vka__t5_edges(buckets, bidirectional, (uint32_t)max_distance, edges);
+    vka__call_set_values(c, arg, edges, count);
+    *VKA__PARAMS(c, vka_relative_t5_params) = (vka_relative_t5_params){
+        .table_row = (uint32_t)t->stride[2],
+        .table_step = (uint32_t)t->stride[3],
+        .out_row = (uint32_t)out->stride[2],
+        .out_step = (uint32_t)out->stride[3],
+        .cols = out->shape[3],
+        .zero = (int32_t)zero,
+        .edges = count,
+        .ahead = bidirectional ? buckets / 2 : 0,
+    };
+}
+
 static vka_status check(vka__call *c) {
     const vka_relative_bias_t5_desc *d = VKA__DESC(c, vka_relative_bias_t5_desc);
-    uint32_t buckets = vka__call_letter(c, 'U');
-    if (d->bidirectional && buckets < 4)
-        return vka__call_fail(c, VKA_INVALID, "table", "shape[0] is %u, but bidirectional buckets are at least 4",
-                              buckets);
-    uint32_t exact = vka__t5_exact(buckets, d->bidirectional);
-    if (c->number[MAX_DISTANCE] <= exact)
-        return vka__call_fail(c, VKA_INVALID, "max_distance", "is %.0f, but must be above %u and at most %d",
-                              c->number[MAX_DISTANCE], exact, VKA__MAX_DISTANCE);
-    return vka__relative_check_zero(c, d->relative_zero);
+    return vka__t5_check(c, d->bidirectional, d->relative_zero, c->number[MAX_DISTANCE]);
 }
 
 static bool plan(vka__call *c) {
     const vka_relative_bias_t5_desc *d = VKA__DESC(c, vka_relative_bias_t5_desc);
-    const vka__view *table = &c->view[TABLE], *out = &c->view[OUT];
-    int32_t *edges = VKA__STATE(c, state)->edges;
-    uint32_t buckets = table->shape[2];
-    uint32_t count = vka__t5_edges(buckets, d->bidirectional, (uint32_t)c->number[MAX_DISTANCE], edges);
-    vka__call_set_values(c, EDGES, edges, count);
-    *VKA__PARAMS(c, vka_relative_t5_params) = (vka_relative_t5_params){
-        .table_row = (uint32_t)table->stride[2],
-        .table_step = (uint32_t)table->stride[3],
-        .out_row = (uint32_t)out->stride[2],
-        .out_step = (uint32_t)out->stride[3],
-        .cols = out->shape[3],
-        .zero = (int32_t)d->relative_zero,
-        .edges = count,
-        .ahead = d->bidirectional ? buckets / 2 : 0,
-    };
+    vka__t5_fill(c, d->bidirectional, d->relative_zero, c->number[MAX_DISTANCE], TABLE, OUT, EDGES,
+                 VKA__STATE(c, state)->edges);
     if (!vka__relative_plan(c, VKA__relative_bias_t5))
         return false;
     c->key[0].spec[VKA_SPEC_TYPES] = vka__call_type(c, TABLE, VKA_ROLE_BIAS_TABLE);
