@@ -48,7 +48,8 @@ typedef struct attention_case {
     uint32_t relative_width, relative_rows, relative_zero_row; /* 0: not of a grid */
     bool relative_shared;                                      /* one row for all heads              */
     bool relative_masks;                                       /* a few of its elements are -inf     */
-    bool cosine;                /* some rows of q and k are zeros, or about as short as what counts as zero    */
+    bool cosine;                /* some rows of q and k are zeros, or about as short as what counts as zero,   */
+    bool cosine_long_rows;      /*   unless they are all long                                                  */
     uint32_t relative_keys_len; /* 0: no relative keys */
     uint32_t relative_keys_zero;
     vka_dtype relative_keys_dtype, bias_dtype; /* 0: dtype, f32 */

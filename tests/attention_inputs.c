@@ -314,8 +314,10 @@ static void make_products(attention_problem *p, ref_rng *rng) {
         for (size_t i = 0; i < p->cosine_scale.count; i++) {
             p->cosine_scale.values[i] = ref_rng_uniform(rng, 0.5f, 20);
         }
-        shorten_rows(&p->q, a->head_dim, rng);
-        shorten_rows(&p->k, a->head_dim, rng);
+        if (!a->cosine_long_rows) {
+            shorten_rows(&p->q, a->head_dim, rng);
+            shorten_rows(&p->k, a->head_dim, rng);
+        }
     }
     if (a->relative_keys_len) {
         uint32_t shape[3] = {a->relative_keys_shared ? 1 : a->q_heads, a->relative_keys_len, a->head_dim};

@@ -31,8 +31,21 @@ static void add(const sums *s, backward_gradient g, size_t index, double x) {
     }
 }
 
-static double rounded_product(const sums *s, double x, float y) {
-    return s->naive ? (double)((float)x * y) : x * (double)y;
+static double rounded_product(const sums *s, double x, double y) {
+    return s->naive ? (double)((float)x * (float)y) : x * y;
+}
+
+static void add_relative_keys(const sums *s, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double product,
+                              const ref_product *by, const float *k) {
+    const ref_attention *ref = &s->p->p.ref;
+    const float *r = ref_attention_relative_key(ref, b, h, i, j);
+    for (uint32_t d = 0; d < ref->head_dim; d++) {
+        size_t at = (size_t)h * ref->head_dim + d;
+        add(s, BACKWARD_d_relative_keys, (size_t)(r - ref->relative_keys) + d,
+            rounded_product(s, product, by->relative_key[d]));
+        add(s, BACKWARD_d_content_bias, at, rounded_product(s, product, (double)k[d]));
+        add(s, BACKWARD_d_position_bias, at, rounded_product(s, product, (double)r[d]));
+    }
 }
 
 static void add_pair(const sums *s, const float *d_out, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
@@ -42,14 +55,19 @@ static void add_pair(const sums *s, const float *d_out, uint32_t b, uint32_t h, 
     uint32_t kv_head = h / (a->q_heads / a->kv_heads);
     size_t q_row = attention_q_row(p, b, h, i), k_row = attention_kv_row(p, &p->k, b, kv_head, j);
     size_t v_row = attention_kv_row(p, &p->v, b, kv_head, j), kv = ((size_t)b * a->kv_heads + kv_head) * a->kv_len + j;
-    const float *q = p->ref_q + (((size_t)b * a->q_heads + h) * p->ref.q_len + i) * a->head_dim;
     double product = s->naive ? (double)(float)(pairs->product[j] * p->ref.scale) : pairs->product[j] * p->ref.scale;
+    ref_product by;
+    (s->naive ? ref_attention_naive_product : ref_attention_product)(&p->ref, b, h, i, j, &by);
     for (uint32_t d = 0; d < a->head_dim; d++) {
-        add(s, BACKWARD_d_q, q_row * a->head_dim + d, rounded_product(s, product, p->ref_k[kv * a->head_dim + d]));
-        add(s, BACKWARD_d_k, k_row * a->head_dim + d, rounded_product(s, product, q[d]));
+        add(s, BACKWARD_d_q, q_row * a->head_dim + d, rounded_product(s, product, by.q[d]));
+        add(s, BACKWARD_d_k, k_row * a->head_dim + d, rounded_product(s, product, by.k[d]));
     }
     for (uint32_t d = 0; d < a->value_dim; d++) {
-        add(s, BACKWARD_d_v, v_row * a->value_dim + d, rounded_product(s, pairs->weight[j], d_out[d]));
+        add(s, BACKWARD_d_v, v_row * a->value_dim + d, rounded_product(s, pairs->weight[j], (double)d_out[d]));
+    }
+    add(s, BACKWARD_d_cosine_scale, h, rounded_product(s, product, by.cosine));
+    if (p->ref.relative_keys) {
+        add_relative_keys(s, b, h, i, j, product, &by, p->ref_k + kv * a->head_dim);
     }
     if (p->ref.mask && s->sum[BACKWARD_d_mask]) {
         add(s, BACKWARD_d_mask, ref_attention_mask_index(&p->ref, b, h, i, j), pairs->score[j]);
@@ -152,10 +170,20 @@ backward_problem backward_make(context *c, backward_case b, uint64_t seed) {
         tensor_fill_normal(&p.d_lse, &rng, 0, 1);
         tensor_upload(&p.d_lse);
     }
-    const tensor *like[] = {&f->q, &f->k, &f->v, &f->mask, &f->alibi_slopes, &f->relative_bias, &f->sinks};
+    const tensor *like[] = {&f->q,
+                            &f->k,
+                            &f->v,
+                            &f->mask,
+                            &f->relative_keys,
+                            &f->content_bias,
+                            &f->position_bias,
+                            &f->alibi_slopes,
+                            &f->relative_bias,
+                            &f->sinks,
+                            &f->cosine_scale};
     for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
         make_gradient(&p, (backward_gradient)g, like[g],
-                      g <= BACKWARD_d_mask ? type_or(b.d_dtype, like[g]->view.dtype) : VKA_F32);
+                      g <= BACKWARD_d_position_bias ? type_or(b.d_dtype, like[g]->view.dtype) : VKA_F32);
     }
     add_rows(&(sums){&p, p.ref, false});
     add_rows(&(sums){&p, p.naive, true});

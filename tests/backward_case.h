@@ -6,7 +6,13 @@
 #include "attention_case.h"
 
 /* The gradients that are computed. */
-#define BACKWARD_OUTPUTS(X) X(d_q) X(d_k) X(d_v) X(d_mask) X(d_alibi_slopes) X(d_relative_bias) X(d_sinks)
+#define BACKWARD_OUTPUTS(X)                                                                                            \
+    X(d_q)                                                                                                             \
+    X(d_k)                                                                                                             \
+    X(d_v)                                                                                                             \
+    X(d_mask)                                                                                                          \
+    X(d_relative_keys)                                                                                                 \
+    X(d_content_bias) X(d_position_bias) X(d_alibi_slopes) X(d_relative_bias) X(d_sinks) X(d_cosine_scale)
 
 typedef enum backward_gradient {
 #define X(name) BACKWARD_##name,

@@ -353,3 +353,131 @@ Test(reference_backward, linear_attention) {
         expect_slopes(&p, "d_state_in", p.state_in, d_state_in, LA_KEYS * LA_VALUES);
     }
 }
+
+/* ---- attention --------------------------------------------------------------------------------------------------- */
+
+enum { AT_HEADS = 2, AT_QUERIES = 3, AT_KEYS = 4, AT_DIM = 3, AT_VALUES = 2, AT_RELATIVE = 5 };
+
+typedef struct attention {
+    float q[AT_HEADS * AT_QUERIES * AT_DIM], k[AT_KEYS * AT_DIM], v[AT_KEYS * AT_VALUES], cosine[AT_HEADS];
+    float relative_keys[AT_HEADS * AT_RELATIVE * AT_DIM], content[AT_HEADS * AT_DIM], position[AT_HEADS * AT_DIM];
+    float d_out[AT_HEADS * AT_QUERIES * AT_VALUES], d_lse[AT_HEADS * AT_QUERIES];
+    ref_attention a;
+} attention;
+
+typedef struct attention_slopes {
+    double q[AT_HEADS * AT_QUERIES * AT_DIM], k[AT_KEYS * AT_DIM], v[AT_KEYS * AT_VALUES], cosine[AT_HEADS];
+    double relative_keys[AT_HEADS * AT_RELATIVE * AT_DIM], content[AT_HEADS * AT_DIM], position[AT_HEADS * AT_DIM];
+} attention_slopes;
+
+static double attention_loss(const void *user) {
+    const attention *p = user;
+    double loss = 0, out[AT_VALUES], scratch[AT_KEYS];
+    for (uint32_t n = 0; n < AT_HEADS * AT_QUERIES; n++) {
+        ref_softmax row;
+        ref_attention_row(&p->a, 0, n / AT_QUERIES, n % AT_QUERIES, out, &row, scratch);
+        for (uint32_t c = 0; c < AT_VALUES; c++) {
+            loss += out[c] * (double)p->d_out[n * AT_VALUES + c];
+        }
+        loss += row.lse == -INFINITY ? 0 : row.lse * (double)p->d_lse[n];
+    }
+    return loss;
+}
+
+static void add_attention_pair(const attention *p, uint32_t h, uint32_t i, uint32_t j, const ref_pairs *pairs,
+                               attention_slopes *s) {
+    double product = pairs->product[j] * p->a.scale;
+    ref_product by;
+    ref_attention_product(&p->a, 0, h, i, j, &by);
+    for (uint32_t d = 0; d < AT_DIM; d++) {
+        s->q[(h * AT_QUERIES + i) * AT_DIM + d] += product * by.q[d];
+        s->k[j * AT_DIM + d] += product * by.k[d];
+        if (p->a.relative_keys) {
+            const float *r = ref_attention_relative_key(&p->a, 0, h, i, j);
+            s->relative_keys[r - p->relative_keys + d] += product * by.relative_key[d];
+            s->content[h * AT_DIM + d] += product * (double)p->k[j * AT_DIM + d];
+            s->position[h * AT_DIM + d] += product * (double)r[d];
+        }
+    }
+    s->cosine[h] += product * by.cosine;
+    for (uint32_t c = 0; c < AT_VALUES; c++) {
+        s->v[j * AT_VALUES + c] += pairs->weight[j] * (double)p->d_out[(h * AT_QUERIES + i) * AT_VALUES + c];
+    }
+}
+
+static void add_attention_pairs(const attention *p, attention_slopes *s) {
+    double weight[AT_KEYS], score[AT_KEYS], product[AT_KEYS];
+    ref_pairs pairs = {weight, score, product, 0, 0};
+    for (uint32_t n = 0; n < AT_HEADS * AT_QUERIES; n++) {
+        uint32_t h = n / AT_QUERIES, i = n % AT_QUERIES;
+        ref_attention_backward_row(&p->a, 0, h, i, p->d_out + n * AT_VALUES, (double)p->d_lse[n], &pairs);
+        for (uint32_t j = 0; j < AT_KEYS; j++) {
+            if (ref_attention_visible(&p->a, 0, h, i, j)) {
+                add_attention_pair(p, h, i, j, &pairs, s);
+            }
+        }
+    }
+}
+
+static void check_attention(bool cosine, bool relative, double softcap) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    attention p;
+    attention_slopes s = {0};
+    const struct {
+        const char *name;
+        float *x;
+        const double *slope;
+        uint32_t count;
+    } all[] = {{"d_q", p.q, s.q, AT_HEADS * AT_QUERIES * AT_DIM},
+               {"d_k", p.k, s.k, AT_KEYS * AT_DIM},
+               {"d_v", p.v, s.v, AT_KEYS * AT_VALUES},
+               {"d_cosine_scale", p.cosine, s.cosine, AT_HEADS},
+               {"d_relative_keys", p.relative_keys, s.relative_keys, AT_HEADS * AT_RELATIVE * AT_DIM},
+               {"d_content_bias", p.content, s.content, AT_HEADS * AT_DIM},
+               {"d_position_bias", p.position, s.position, AT_HEADS * AT_DIM}};
+    for (int i = 0; i < 7; i++) {
+        fill(&rng, all[i].x, all[i].count, i == 3 ? 3 : 0);
+    }
+    for (uint32_t i = 0; i < AT_KEYS; i++) {
+        p.k[i * AT_DIM] += 2; /* the slopes of a short row's direction are steep */
+    }
+    for (uint32_t i = 0; i < AT_HEADS * AT_QUERIES; i++) {
+        p.q[i * AT_DIM] += 2;
+    }
+    fill(&rng, p.d_out, AT_HEADS * AT_QUERIES * AT_VALUES, 0);
+    fill(&rng, p.d_lse, AT_HEADS * AT_QUERIES, 0);
+    p.a = (ref_attention){.batch = 1,
+                          .q_heads = AT_HEADS,
+                          .kv_heads = 1,
+                          .q_len = AT_QUERIES,
+                          .kv_len = AT_KEYS,
+                          .head_dim = AT_DIM,
+                          .value_dim = AT_VALUES,
+                          .q = p.q,
+                          .k = p.k,
+                          .v = p.v,
+                          .scale = 0.75,
+                          .causal = true,
+                          .softcap = softcap,
+                          .cosine = cosine ? p.cosine : NULL,
+                          .relative_keys = relative ? p.relative_keys : NULL,
+                          .relative_keys_heads = AT_HEADS,
+                          .relative_keys_len = AT_RELATIVE,
+                          .relative_keys_zero = 1,
+                          .content_bias = relative ? p.content : NULL,
+                          .position_bias = relative ? p.position : NULL};
+    add_attention_pairs(&p, &s);
+    for (int i = 0; i < 7; i++) {
+        for (uint32_t n = 0; n < all[i].count; n++) {
+            expect_slope(all[i].name, &all[i].x[n], attention_loss, &p, all[i].slope[n]);
+        }
+    }
+}
+
+Test(reference_backward, attention) {
+    check_attention(false, false, 0);
+    check_attention(true, false, 0);
+    check_attention(true, false, 2);
+    check_attention(false, true, 0);
+    check_attention(false, true, 2);
+}

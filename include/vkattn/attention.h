@@ -215,7 +215,8 @@ typedef struct vka_attention_candidate {
 typedef enum vka_attention_backward_path {
     VKA_ATTENTION_BACKWARD_PATH_AUTO = 0,
     VKA_ATTENTION_BACKWARD_PATH_ROW = 1,  /* an invocation owns rows: software drivers                              */
-    VKA_ATTENTION_BACKWARD_PATH_TILE = 2, /* a workgroup owns rows, the others are staged in shared memory: GPUs    */
+    VKA_ATTENTION_BACKWARD_PATH_TILE = 2, /* a workgroup owns rows, the others are staged in shared memory: GPUs;   */
+                                          /*   not with relative_keys                                             */
     /* Subgroups own rows and multiply by cooperative matrices: q, k, v and d_out of f16, or all of bf16, causality and
      * windows, and no other options. Probabilities and gradients of scores are rounded to that type. */
     VKA_ATTENTION_BACKWARD_PATH_COOPMAT = 3,
@@ -233,6 +234,9 @@ typedef struct vka_attention_backward_desc {
     vka_tensor d_alibi_slopes;  /* f32 [Hq]                                                                       */
     vka_tensor d_relative_bias; /* f32, as forward.relative_bias                                                  */
     vka_tensor d_sinks;         /* f32 [Hq]                                                                       */
+    vka_tensor d_cosine_scale;  /* f32 [Hq]                                                                       */
+    vka_tensor d_relative_keys; /* f32, f16 or bf16, as forward.relative_keys: summed where heads share them      */
+    vka_tensor d_content_bias, d_position_bias; /* f32, f16 or bf16 [Hq, D]                                        */
 
     vka_attention_backward_path path; /* measurements and tests; leave at zero                                   */
     vka_workspace workspace;          /* scratch memory; all zero: the recorder's own                            */
@@ -292,6 +296,10 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  *   P = exp(S - lse)    delta = sum(d_out * out) - d_lse    dV = P^T d_out    dS = P * (d_out V^T - delta)
  *   dQ = scale dS K     dK = scale dS^T Q, each through the soft cap; biases get dS, summed where they broadcast;
  *   d_sinks = -sum(exp(sink - lse) delta)
+ *   of cosines   rows that were divided by their length get what is perpendicular to them, divided by it, too; those of
+ *                at most 1e-12 all of it, divided by 1e-12 (as PyTorch's F.normalize)
+ *   of relative_keys   dQ = scale dS (K + R)    dK = scale dS^T (Q + u)    dR = scale dS^T (Q + v), summed by row
+ *                du = scale sum(dS K)    dv = scale sum(dS R)
  *
  *     vka_attention_backward(recorder, &(vka_attention_backward_desc){
  *         .forward = forward, .d_out = d_out, .d_q = d_q, .d_k = d_k, .d_v = d_v});
@@ -305,11 +313,14 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  * digits of P, as lse is an f32. delta is as exact as out's type: with an out of 16 bits d_sinks, which are sums of it,
  * have fewer digits than an f32 out gives them.
  *
- * Not differentiated, and refused: VKA_SELECTION_ARGMAX and SAMPLE, pages, quantised keys and values, permutations (and
- * patterns that have one), key_lists, cosine_scale, relative_keys.
+ * Not differentiated, and refused: pages and quantised keys and values, which are for inference; permutations (and
+ * patterns that have one); key_lists; VKA_SELECTION_ARGMAX and SAMPLE. Of these only v has a gradient, that of the keys
+ * that were chosen, and forward does not say which they were: out and lse are the key's value and its score, but scores
+ * have other last bits on other paths, so that of nearly equal ones another key than forward's would be found.
  *
- * Tensors must each fit a binding (vka_device_caps.storage_range), and so must 4 bytes for each row of queries, or 8
- * with d_alibi_slopes, which are the workspace. Forward's options need a device with 17 storage buffers, as there.
+ * Tensors must each fit a binding (vka_device_caps.storage_range), and so must the workspace: 4 bytes for each row of
+ * queries, as many with d_alibi_slopes or d_cosine_scale, with cosines for each row of queries and of keys, and 8 D
+ * with d_content_bias or d_position_bias. Forward's options need a device with 17 storage buffers, as there.
  *
  * @return, threads and lifetime: as vka_attention. */
 VKA_OPERATION_FUNCTIONS(attention_backward, ATTENTION_BACKWARD)

@@ -12,6 +12,7 @@
 #include "attention.glsl"
 #include "blocks.glsl"
 #include "attention_backward.glsl"
+#include "backward_pair.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_GROUP_SIZE) const uint GROUP_SIZE = 64u;
@@ -30,25 +31,6 @@ VKA_WRITERS(grad, TYPE_OF(VKA_ROLE_GRAD))
 #define VKA_SUBGROUP 0
 #define VKA_PARTS float
 #include "group_reduction.glsl"
-
-float gradient_of(Grid g, uint query, int key) {
-    if (query >= g.q_len || key < 0 || key >= g.kv_len)
-        return 0.0;
-    Row r = row_of(g, query);
-    if (MAPPED)
-        run = run_of(g, r, key);
-    if (!sees(g, r, key))
-        return 0.0;
-    uint q_at = query_at(g, uvec2(g.head, query)), d_at = d_out_row(g, query), v_at = value_row(g, key);
-    Source k_at = key_source(g, key_head_at(g), key);
-    float qk = 0.0, d_weight = 0.0;
-    for (uint d = 0u; d < D4; ++d)
-        qk = dot_add(q_row4(q_at, p.q.d, d, D, has(VKA_FLAG_VEC4_QK)), key_vector4(k_at, d), qk);
-    for (uint d = 0u; d < DV4; ++d)
-        d_weight = dot_add(d_out_row4(d_at, b.d_out.d, d, DV, has(VKA_FLAG_VEC4_OUT)),
-                           v_row4(v_at, p.v.d, d, DV, has(VKA_FLAG_VEC4_V)), d_weight);
-    return pair_of(g, r, query_state(g, query), key, qk, d_weight, false).score;
-}
 
 uint sharers_of(uint size, uint all) {
     return size > 1u ? 1u : all;
@@ -75,7 +57,7 @@ float sum_of(uvec4 element, uint t) {
             ivec2 keys = keys_of(g, query, int(element.w));
             for (int key = keys.x; key < keys.y; ++key)
                 if (relative_place(r, key, key - int(query) - g.diagonal) == place)
-                    sum += gradient_of(g, query, key);
+                    sum += memory_pair(g, query, key).score;
         }
     }
     return sum;
@@ -89,7 +71,7 @@ float sum_of(uvec4 element, uint t) {
     for (uint i = 0u; i < batches * heads; ++i) {
         Grid g = sequence_of(element.y + i % heads, element.x + i / heads);
         for (uint j = t; j < queries * keys; j += TC)
-            sum += gradient_of(g, element.z + j / keys, int(element.w + j % keys));
+            sum += memory_pair(g, element.z + j / keys, int(element.w + j % keys)).score;
     }
     return sum;
 }

@@ -1,6 +1,6 @@
 #version 450
 // Gradients that are sums over all queries of a head: of sinks, - exp(sink - lse) delta (a sink is a score without a value),
-// and of ALiBi's slopes, whose rows' sums the pass over queries left in the workspace.
+// and of ALiBi's slopes or cosines' factors, whose rows' sums the pass over queries left in the workspace.
 //
 // A workgroup owns a head. Each invocation adds up some of its rows; their sums are added in order.
 // SPDX-License-Identifier: MIT
@@ -36,7 +36,7 @@ void main() {
             if (has(VKA_FLAG_D_SINKS) && state.alive)
                 sum.x -= exp_of(sink_of(head) - state.lse) * state.delta;
             if (has(VKA_FLAG_D_ALIBI))
-                sum.y += ws_f[b.delta.d + g.batch * b.delta.b + head * b.delta.h + (query + g.q_begin) * b.delta.n];
+                sum.y += ws_f[b.delta.d + sum_at(g, query)];
         }
     }
     sum = group_sum(sum);

@@ -30,6 +30,9 @@ vec4 y_grads[RM * DV4];
 Row row_info[RM];
 QueryState row_state[RM];
 float slope_sum[RM]; // of ALiBi
+#ifdef VKA_WITH_PRODUCTS
+vec4 position_grads[RELATIVE_KEYS ? RM * D4 : 1u]; // of queries, by keys of relative positions
+#endif
 #endif
 
 uint row_number(uint first, uint r) {
@@ -122,12 +125,28 @@ void find_factors(Grid g, int first, int end, bool full) {
             s[i] = seen[i] ? pair.product : 0.0;
             t[i] = seen[i] ? pair.weight : 0.0;
 #if VKA_WITH_OPTIONS && !VKA_KEYS
-            if (has(VKA_FLAG_D_ALIBI))
-                slope_sum[r] += slope_gradient(g, row_info[r], partner, seen[i] ? pair.score : 0.0);
+            if (has(VKA_FLAG_D_ALIBI) && seen[i])
+                slope_sum[r] += slope_gradient(g, row_info[r], partner, pair);
 #endif
         }
     }
 }
+
+#if defined(VKA_WITH_PRODUCTS) && !VKA_KEYS
+// What keys of relative positions say to the rows, by the factors of a step.
+void add_positions(Grid g, int first, bool full) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r)
+        [[unroll]] for (uint c = 0u; c < BC; ++c) {
+            bool counts = full || seen[r * BC + c];
+            uint at = relative_key_at(g, row_info[r], first + int(c));
+            VKA_UNROLL(d, D4) {
+                vec4 x = relative_key4(at, d);
+                position_grads[r * D4 + d] =
+                    fma(vec4(s[r * BC + c]), counts ? x : vec4(0.0), position_grads[r * D4 + d]);
+            }
+        }
+}
+#endif
 
 // Partners first .. first + BC - 1, of which those from `end` on count for nothing. `full`: all are seen by all rows.
 void add_step(Grid g, int first, int end, bool full) {
@@ -146,6 +165,10 @@ void add_step(Grid g, int first, int end, bool full) {
                     fma(vec4(s[r * BC + c]), full || seen[r * BC + c] ? x : vec4(0.0), x_grads[r * D4 + d]);
         }
     }
+#if defined(VKA_WITH_PRODUCTS) && !VKA_KEYS
+    if (RELATIVE_KEYS)
+        add_positions(g, first, full);
+#endif
 #if VKA_KEYS
     VKA_UNROLL(d, DV4) {
         [[unroll]] for (uint c = 0u; c < BC; ++c) {
@@ -185,9 +208,39 @@ void clear_sums() {
         VKA_UNROLL(d, DV4) y_grads[r * DV4 + d] = vec4(0.0);
 #else
         slope_sum[r] = 0.0;
+#ifdef VKA_WITH_PRODUCTS
+        if (RELATIVE_KEYS)
+            VKA_UNROLL(d, D4) position_grads[r * D4 + d] = vec4(0.0);
+#endif
 #endif
     }
 }
+
+#ifdef VKA_WITH_PRODUCTS
+// Gradients of rows as they were multiplied to those of the rows.
+void finish_rows(Grid g, uint rows) {
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = min(row_number(first_row, r), rows - 1u);
+        float along = 0.0;
+#if VKA_KEYS
+        float inverse = COSINE ? key_inverse(g, int(row)) : -1.0;
+#else
+        float inverse = COSINE ? row_state[r].inverse : -1.0;
+#endif
+        VKA_UNROLL(d, D4) along = dot_add(x_rows[r * D4 + d], x_grads[r * D4 + d], along);
+        VKA_UNROLL(d, D4) {
+            x_grads[r * D4 + d] = perpendicular(x_grads[r * D4 + d], x_rows[r * D4 + d], along, inverse);
+#if !VKA_KEYS
+            if (RELATIVE_KEYS) {
+                if (row_number(first_row, r) < rows)
+                    put_parts(g, row, d, x_grads[r * D4 + d], position_grads[r * D4 + d]);
+                x_grads[r * D4 + d] += position_grads[r * D4 + d];
+            }
+#endif
+        }
+    }
+}
+#endif
 
 // Gradients as they are stored: in arrays that are indexed at run time, on purpose, as in row.comp.
 vec4 final_x[RM * D4];
@@ -219,6 +272,9 @@ void main() {
     load_rows(g, rows);
     clear_sums();
     add_sharers(head, batch, first_row);
+#ifdef VKA_WITH_PRODUCTS
+    finish_rows(g, rows);
+#endif
     store_rows(g, head, rows);
 }
 #else
@@ -250,6 +306,9 @@ void main() {
     if (first_row < g.q_len) {
         load_rows(g, g.q_len);
         add_partners(g, first_row);
+#ifdef VKA_WITH_PRODUCTS
+        finish_rows(g, g.q_len);
+#endif
     }
     store_rows(g);
 }

@@ -120,7 +120,7 @@ void find_factors(Grid g, int first, int end, bool full) {
             y_factors[at] = seen ? pair.weight : uintBitsToFloat(UNSEEN);
 #elif VKA_WITH_OPTIONS
             if (has(VKA_FLAG_D_ALIBI) && seen)
-                slope_sum[r] += slope_gradient(g, row_info[r], partner, pair.score);
+                slope_sum[r] += slope_gradient(g, row_info[r], partner, pair);
 #endif
         }
     }
@@ -199,6 +199,45 @@ void clear_sums() {
 #endif
 }
 
+#ifdef VKA_WITH_PRODUCTS
+// The product of each row with its gradient, of which the invocations that share the row have parts.
+void find_along(out float along[RM]) {
+    barrier();
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        float sum = 0.0;
+        [[unroll]] for (uint x = 0u; x < X_CHUNKS; ++x)
+            if (x * TC + tc < D4)
+                sum = dot_add(x_tile[(tr * RM + r) * X_STRIDE + x * TC + tc], x_grads[r * X_CHUNKS + x], sum);
+        x_factors[(tr * RM + r) * PAIR_STRIDE + tc] = sum;
+    }
+    barrier();
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        along[r] = 0.0;
+        for (uint i = 0u; i < TC; ++i)
+            along[r] += x_factors[(tr * RM + r) * PAIR_STRIDE + i];
+    }
+}
+
+// Gradients of rows as they were multiplied to those of the rows. Keys of relative positions are not for this path.
+void finish_rows(Grid g, uint rows) {
+    float along[RM];
+    find_along(along);
+    [[unroll]] for (uint r = 0u; r < RM; ++r) {
+        uint row = first_row + tr * RM + r;
+#if VKA_KEYS
+        float inverse = COSINE ? key_inverse(g, int(min(row, rows - 1u))) : -1.0;
+#else
+        float inverse = COSINE ? row_state[r].inverse : -1.0;
+#endif
+        [[unroll]] for (uint x = 0u; x < X_CHUNKS; ++x) {
+            uint i = r * X_CHUNKS + x, d = x * TC + tc;
+            if (d < D4)
+                x_grads[i] = perpendicular(x_grads[i], x_tile[(tr * RM + r) * X_STRIDE + d], along[r], inverse);
+        }
+    }
+}
+#endif
+
 #if VKA_KEYS
 void store_rows(Grid g, uint head, uint rows) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
@@ -227,6 +266,9 @@ void main() {
     clear_sums();
     stage_rows(g, rows);
     add_sharers(head, batch, first_row);
+#ifdef VKA_WITH_PRODUCTS
+    finish_rows(g, rows);
+#endif
     store_rows(g, head, rows);
 }
 #else
@@ -275,6 +317,9 @@ void main() {
         }
         stage_rows(g, g.q_len);
         add_partners(g, first_row);
+#ifdef VKA_WITH_PRODUCTS
+        finish_rows(g, g.q_len);
+#endif
     }
     store_rows(g);
 }

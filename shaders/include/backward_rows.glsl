@@ -16,21 +16,21 @@ const bool HAS_GRAD_V = TYPE_OF(VKA_ROLE_GRAD_V) != 0u;
 
 // ---- rows ------------------------------------------------------------------------------------------------------------
 
-// Vectors of a query and of its output's gradient, or of a key and its value.
+// Vectors of a query and of its output's gradient, or of a key and its value; and the head.
 struct Place {
-    uint x, y;
+    uint x, y, head;
 };
 
 Place query_place(Grid g, uint query) {
-    return Place(query_at(g, uvec2(g.head, query)), d_out_row(g, query));
+    return Place(query_at(g, uvec2(g.head, query)), d_out_row(g, query), g.head);
 }
 
 Place key_place(Grid g, int key) {
-    return Place(key_source(g, key_head_at(g), key).row, value_row(g, key));
+    return Place(key_source(g, key_head_at(g), key).row, value_row(g, key), g.head);
 }
 
 vec4 query_x(Place at, uint d) {
-    return q_row4(at.x, p.q.d, d, D, has(VKA_FLAG_VEC4_QK));
+    return query_vector4(at.head, at.x, d);
 }
 
 vec4 query_y(Place at, uint d) {
@@ -150,16 +150,41 @@ uint written_rows(Grid g) {
 #endif
 }
 
-// What a pair's gradient says about ALiBi's slope.
-float slope_gradient(Grid g, Row row, int key, float gradient) {
-    return -gradient * (float(abs(key - int(row.query) - g.diagonal)) + p.alibi_beyond);
+// What a pair says about the gradient of ALiBi's slope, or of the factor of cosines, with which there are no slopes.
+float slope_gradient(Grid g, Row row, int key, Pair pair) {
+#ifdef VKA_WITH_PRODUCTS
+    return pair.factor;
+#else
+    return -pair.score * (float(abs(key - int(row.query) - g.diagonal)) + p.alibi_beyond);
+#endif
 }
+
+#ifdef VKA_WITH_PRODUCTS
+// The part of a row's gradient, of which a channel is x, that stays when the row is divided by its length: what is
+// perpendicular to the row, of which the channel is `own`. `along` is the product of row and gradient. A row that is as
+// short as 1e-12 is divided by a constant.
+vec4 perpendicular(vec4 x, vec4 own, float along, float inverse) {
+    return inverse > 0.0 ? x - own * inverse * (along * inverse) : x;
+}
+#endif
 
 #if !VKA_KEYS
 void put_slope_sum(Grid g, uint row, float sum) {
 #if VKA_WITH_OPTIONS
     if (has(VKA_FLAG_D_ALIBI))
-        ws_f[b.delta.d + g.batch * b.delta.b + g.head * b.delta.h + (row + g.q_begin) * b.delta.n] = sum;
+        ws_f[b.delta.d + sum_at(g, row)] = sum;
 #endif
 }
+
+#ifdef VKA_WITH_PRODUCTS
+// A vector of what keys, and keys of relative positions, add to a query's gradient, for the gradients of its biases.
+void put_parts(Grid g, uint row, uint d, vec4 by_keys, vec4 by_positions) {
+    uint key_at = part_at(g, row, d, false), position_at = part_at(g, row, d, true);
+    if (has(VKA_FLAG_D_PARTS))
+        for (uint e = 0u; e < 4u; ++e) {
+            ws_f[key_at + e] = by_keys[e];
+            ws_f[position_at + e] = by_positions[e];
+        }
+}
+#endif
 #endif

@@ -60,7 +60,7 @@ typedef struct vka__dispatch {
 /* Pipelines of one operation. */
 #define VKA__MAX_KEYS 12
 /* Bytes of a parameter block. */
-#define VKA__MAX_PARAMS 640
+#define VKA__MAX_PARAMS 768
 /* Bytes of VKA__SOURCE_COUNTS: two entries. */
 #define VKA__COUNTS_BYTES 24
 

@@ -623,4 +623,6 @@ VKA_OPERATIONS(X)
 X(, , attention_cosine)
 X(, , attention_relative_keys)
 X(, , attention_key_lists)
+X(, , attention_backward_cosine)
+X(, , attention_backward_relative_keys)
 #undef X

@@ -109,3 +109,88 @@ void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32
     free(score);
     free(capped);
 }
+
+/* ---- products ---------------------------------------------------------------------------------------------------- */
+
+static double bias_of(const float *biases, const ref_attention *a, uint32_t h, uint32_t d) {
+    return biases ? (double)biases[(size_t)h * a->head_dim + d] : 0;
+}
+
+static double length_of(const float *x, uint32_t count) {
+    double squares = 0;
+    for (uint32_t d = 0; d < count; d++) {
+        squares += (double)x[d] * (double)x[d];
+    }
+    return sqrt(squares);
+}
+
+static double rounded(bool naive, vka_dtype type, double x) {
+    return naive ? (double)ref_round(type, (float)x) : x;
+}
+
+/* Of c q / |q| . k / |k|. A length of no more than 1e-12 counts as a constant. */
+static void cosine_product(const ref_attention *a, uint32_t h, const float *q, const float *k, ref_product *p) {
+    double lengths[] = {length_of(q, a->head_dim), length_of(k, a->head_dim)}, factor = (double)a->cosine[h];
+    bool constant[] = {lengths[0] <= 1e-12, lengths[1] <= 1e-12};
+    lengths[0] = fmax(lengths[0], 1e-12);
+    lengths[1] = fmax(lengths[1], 1e-12);
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        p->cosine += (double)q[d] / lengths[0] * (double)k[d] / lengths[1];
+    }
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        double unit_q = (double)q[d] / lengths[0], unit_k = (double)k[d] / lengths[1];
+        p->q[d] = factor * (unit_k - (constant[0] ? 0 : p->cosine * unit_q)) / lengths[0];
+        p->k[d] = factor * (unit_q - (constant[1] ? 0 : p->cosine * unit_k)) / lengths[1];
+    }
+}
+
+static float naive_length(const float *x, uint32_t count, bool *constant) {
+    float squares = 0;
+    for (uint32_t d = 0; d < count; d++) {
+        squares += x[d] * x[d];
+    }
+    *constant = squares <= 1e-24f;
+    return *constant ? 1e-12f : sqrtf(squares);
+}
+
+/* The same in f32, by units that are stored. */
+static void naive_cosine_product(const ref_attention *a, uint32_t h, const float *q, const float *k, ref_product *p) {
+    bool constant[2];
+    float lengths[] = {naive_length(q, a->head_dim, &constant[0]), naive_length(k, a->head_dim, &constant[1])};
+    float cosine = 0, factor = a->cosine[h];
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        cosine += ref_round(a->q_type, q[d] / lengths[0]) * ref_round(a->k_type, k[d] / lengths[1]);
+    }
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        float unit_q = ref_round(a->q_type, q[d] / lengths[0]), unit_k = ref_round(a->k_type, k[d] / lengths[1]);
+        p->q[d] = (double)(factor * (unit_k - (constant[0] ? 0 : cosine * unit_q)) / lengths[0]);
+        p->k[d] = (double)(factor * (unit_q - (constant[1] ? 0 : cosine * unit_k)) / lengths[1]);
+    }
+    p->cosine = (double)cosine;
+}
+
+static void find_product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, bool naive,
+                         ref_product *p) {
+    const float *q = a->q + (((size_t)b * a->q_heads + h) * a->q_len + i) * a->head_dim;
+    const float *k = a->k + kv_row(a, b, h, j) * a->head_dim;
+    const float *r = a->relative_keys ? ref_attention_relative_key(a, b, h, i, j) : NULL;
+    p->cosine = 0;
+    if (a->cosine) {
+        (naive ? naive_cosine_product : cosine_product)(a, h, q, k, p);
+        return;
+    }
+    for (uint32_t d = 0; d < a->head_dim; d++) {
+        p->q[d] = (double)k[d] + (r ? (double)r[d] : 0);
+        p->k[d] = rounded(naive, a->q_type, (double)q[d] + bias_of(a->content_bias, a, h, d));
+        p->relative_key[d] = rounded(naive, a->q_type, (double)q[d] + bias_of(a->position_bias, a, h, d));
+    }
+}
+
+void ref_attention_product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, ref_product *p) {
+    find_product(a, b, h, i, j, false, p);
+}
+
+void ref_attention_naive_product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                                 ref_product *p) {
+    find_product(a, b, h, i, j, true, p);
+}

@@ -121,6 +121,16 @@ void ref_attention_backward_row(const ref_attention *a, uint32_t b, uint32_t h, 
 void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, const float *d_out,
                                       double d_lse, ref_pairs *pairs);
 
+/* The derivatives of a pair's q . k, or of what stands in its place, by a row of q, of k, and of relative_keys, and by
+ * the head's factor of cosines. By content_bias and position_bias they are the pair's key and its relative key. */
+typedef struct ref_product {
+    double q[576], k[576], relative_key[576], cosine;
+} ref_product;
+void ref_attention_product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, ref_product *p);
+/* The same with rows rounded to the storage type before they are multiplied. */
+void ref_attention_naive_product(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j,
+                                 ref_product *p);
+
 /* Philox4x32-10. */
 void ref_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
 /* The random word of a query and a key. */
@@ -242,6 +252,11 @@ void ref_merge_row(const ref_merge *m, double *out, double *lse);
 /* With f32 arithmetic, out rounded to its type. */
 void ref_merge_naive_row(const ref_merge *m, vka_dtype dtype, float *out, float *lse);
 
+/* The gradients of a row with respect to a and a_lse. */
+void ref_merge_backward_row(const ref_merge *m, const float *d_out, double d_lse, double *d_a, double *d_a_lse);
+void ref_merge_naive_backward_row(const ref_merge *m, vka_dtype dtype, const float *d_out, float d_lse, float *d_a,
+                                  float *d_a_lse);
+
 /* T5's bucket of key position - query position. max_distance is above the number of buckets of one distance. */
 uint32_t ref_t5_bucket(int64_t relative_position, bool bidirectional, uint32_t num_buckets, uint32_t max_distance);
 
@@ -251,11 +266,6 @@ double ref_span_mask(double z, double ramp, int64_t x);
  * one diagonal. scratch holds kv_len doubles. */
 void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uint32_t h, uint32_t i, double *out,
                   double *scratch);
-
-/* The gradients of a row with respect to a and a_lse. */
-void ref_merge_backward_row(const ref_merge *m, const float *d_out, double d_lse, double *d_a, double *d_a_lse);
-void ref_merge_naive_backward_row(const ref_merge *m, vka_dtype dtype, const float *d_out, float d_lse, float *d_a,
-                                  float *d_a_lse);
 
 /* One token's hash by one round. */
 typedef struct ref_lsh {

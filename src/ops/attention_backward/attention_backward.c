@@ -29,6 +29,10 @@ static const vka__arg args[ARGS] = {
     [VKA__BACKWARD_D_ALIBI] = GRADIENT(d_alibi_slopes, "G", VKA__TYPE(VKA_F32), 0),
     [VKA__BACKWARD_D_RELATIVE] = GRADIENT(d_relative_bias, NULL, VKA__TYPE(VKA_F32), 0),
     [VKA__BACKWARD_D_SINKS] = GRADIENT(d_sinks, "G", VKA__TYPE(VKA_F32), 0),
+    [VKA__BACKWARD_D_COSINE] = GRADIENT(d_cosine_scale, "G", VKA__TYPE(VKA_F32), 0),
+    [VKA__BACKWARD_D_RELATIVE_KEYS] = GRADIENT(d_relative_keys, "1|G L D", VKA__FLOATS, 0),
+    [VKA__BACKWARD_D_CONTENT] = GRADIENT(d_content_bias, "G D", VKA__FLOATS, 0),
+    [VKA__BACKWARD_D_POSITION] = GRADIENT(d_position_bias, "G D", VKA__FLOATS, 0),
 };
 static const vka__limit limits[] = {VKA__ATTENTION_LIMITS, {0}};
 static const vka__number numbers[NUMBERS] = {
@@ -56,8 +60,47 @@ static void fill_relative(const vka__attention_problem *p, const vka__view *v, v
     b->relative_size = (vka_strides){1, v->shape[head], p->relative_width ? v->shape[2] : 1, v->shape[3]};
 }
 
+/* ALiBi's slopes and factors of cosines, which do not go together, take the same way. */
+static const vka__view *d_slopes(const vka__call *c) {
+    return &c->view[vka__call_has(c, VKA__BACKWARD_D_COSINE) ? VKA__BACKWARD_D_COSINE : VKA__BACKWARD_D_ALIBI];
+}
+
+static bool wants_parts(const vka__call *c) {
+    return vka__call_has(c, VKA__BACKWARD_D_CONTENT) || vka__call_has(c, VKA__BACKWARD_D_POSITION);
+}
+
 static bool is_shared(const vka__attention_problem *p) {
     return p->k.shape[0] == 1 && p->batch > 1 && !(p->options & VKA_FLAG_KV_OFFSETS);
+}
+
+/* What the workspace has, in floats: a sum of each query, its share of slopes' gradients, its and keys' 1 / length, its
+ * two parts of d_q. Returns their number. */
+static uint64_t lay_out(const vka__call *c, vka_attention_backward_params *b) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    uint64_t rows = vka__volume(p->q.shape), keys = vka__volume(p->k.shape), end = rows;
+    uint64_t slopes = end, query_norms = end += d_slopes(c)->present ? rows : 0;
+    uint64_t key_norms = end += p->cosine.present ? rows : 0;
+    uint64_t parts = end += p->cosine.present ? keys : 0;
+    uint64_t part = wants_parts(c) ? rows * 4 * vka__div_up(p->q.shape[3], 4) : 0;
+    b->delta = (vka_strides){b->out_heads * b->out_rows, b->out_rows, 1, (uint32_t)slopes};
+    b->key_norm = (vka_strides){p->k.shape[1] * p->k.shape[2], p->k.shape[2], 1, (uint32_t)key_norms};
+    if (b->out_batches < 2)
+        b->delta.b = 0; /* of packed sequences */
+    if (b->key_batches < 2)
+        b->key_norm.b = 0;
+    b->query_norms = (uint32_t)query_norms;
+    b->parts = (uint32_t)parts;
+    return end + 2 * part;
+}
+
+static void fill_products(const vka__call *c, vka_attention_backward_params *b) {
+    const vka__view *keys = &c->view[VKA__BACKWARD_D_RELATIVE_KEYS], *content = &c->view[VKA__BACKWARD_D_CONTENT];
+    const vka__view *position = &c->view[VKA__BACKWARD_D_POSITION];
+    b->d_relative_keys =
+        (vka_strides){0, (uint32_t)keys->stride[1], (uint32_t)keys->stride[2], (uint32_t)keys->stride[3]};
+    b->relative_heads = keys->shape[1] > 1 ? 1 : b->out_heads;
+    b->d_content = strides_of(content);
+    b->d_position = strides_of(position);
 }
 
 static void fill_params(vka__call *c) {
@@ -84,14 +127,14 @@ static void fill_params(vka__call *c) {
     b->out_batches = p->q.shape[0];
     b->out_heads = p->q.shape[1];
     b->out_rows = p->q.shape[2];
-    b->delta = (vka_strides){b->out_heads * b->out_rows, b->out_rows, 1, b->out_batches * b->out_heads * b->out_rows};
-    if (b->out_batches < 2)
-        b->delta.b = 0; /* of packed sequences */
+    b->key_batches = p->k.shape[0];
+    lay_out(c, b);
+    fill_products(c, b);
     b->sequences = p->batch;
     b->sharers = is_shared(p) ? p->batch : 1;
     b->grad_scale = p->scale;
     b->d_sinks_step = (uint32_t)view[VKA__BACKWARD_D_SINKS].stride[3];
-    b->d_alibi_step = (uint32_t)view[VKA__BACKWARD_D_ALIBI].stride[3];
+    b->d_alibi_step = (uint32_t)d_slopes(c)->stride[3];
 }
 
 /* ---- plan -------------------------------------------------------------------------------------------------------- */
@@ -139,9 +182,24 @@ static void fill_spec(const vka__call *c, vka__pipeline_key *key) {
     const vka__attention_problem *p = &state_of(c)->problem;
     const vka__view *d_out = &c->view[VKA__BACKWARD_D_OUT];
     vka__attention_fill_spec(c->caps, p, false, key->spec);
-    key->spec[VKA_SPEC_FLAGS] &= ~(uint32_t)VKA_FLAG_VEC4_OUT;
+    key->spec[VKA_SPEC_FLAGS] &= ~(uint32_t)(VKA_FLAG_VEC4_OUT | VKA_BACKWARD_FLAGS);
     key->spec[VKA_SPEC_FLAGS] |= vka__view_vec4(d_out) ? VKA_FLAG_VEC4_OUT : 0;
     set_type(key, VKA_ROLE_OUT, d_out);
+    set_type(key, VKA_ROLE_GRAD, &(vka__view){0});
+    set_type(key, VKA_ROLE_GRAD_V, &(vka__view){0});
+    if (p->relative_keys.present) {
+        const vka__view *bias = p->content.present ? &p->content : &p->position;
+        key->spec[VKA_SPEC_COLS] = (uint32_t)p->relative_keys.dtype << 4 * VKA_PRODUCT_TYPE_KEYS |
+                                   (bias->present ? (uint32_t)bias->dtype : 0) << 4 * VKA_PRODUCT_TYPE_BIAS;
+    }
+}
+
+static void plan_norms(vka__call *c) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64);
+    fill_spec(c, key_of(c, VKA__PASS_NORMS, VKA__attention_backward_norms, t));
+    add_pass(c, VKA__PASS_NORMS, vka__div_up(vka__max_u32(p->q.shape[2], p->k.shape[2]), t),
+             p->q.shape[1] + p->k.shape[1], vka__max_u32(p->q.shape[0], p->k.shape[0]), (uint64_t)t * p->q.shape[3]);
 }
 
 static void plan_queries(vka__call *c) {
@@ -151,7 +209,8 @@ static void plan_queries(vka__call *c) {
     fill_spec(c, key);
     set_type(key, VKA_ROLE_GRAD, d_q);
     key->spec[VKA_SPEC_FLAGS] |= d_q->present && vka__view_vec4(d_q) ? VKA_FLAG_VEC4_GRAD : 0;
-    key->spec[VKA_SPEC_FLAGS] |= vka__call_has(c, VKA__BACKWARD_D_ALIBI) ? VKA_FLAG_D_ALIBI : 0;
+    key->spec[VKA_SPEC_FLAGS] |= d_slopes(c)->present ? VKA_FLAG_D_ALIBI : 0;
+    key->spec[VKA_SPEC_FLAGS] |= wants_parts(c) ? VKA_FLAG_D_PARTS : 0;
     uint32_t rows = p->options & VKA_FLAG_Q_OFFSETS ? p->q_len : p->q.shape[2], tile = key->spec[VKA_SPEC_BR];
     add_pass(c, VKA__PASS_QUERIES, vka__div_up(rows, tile), p->q.shape[1], p->batch,
              (uint64_t)tile * p->kv_len * (2 * p->q.shape[3] + p->v.shape[3]));
@@ -177,7 +236,7 @@ static void plan_heads(vka__call *c) {
     uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 128);
     vka__pipeline_key *key = key_of(c, VKA__PASS_HEADS, VKA__attention_backward_heads, t);
     fill_spec(c, key);
-    key->spec[VKA_SPEC_FLAGS] |= (vka__call_has(c, VKA__BACKWARD_D_ALIBI) ? VKA_FLAG_D_ALIBI : 0) |
+    key->spec[VKA_SPEC_FLAGS] |= (d_slopes(c)->present ? VKA_FLAG_D_ALIBI : 0) |
                                  (vka__call_has(c, VKA__BACKWARD_D_SINKS) ? VKA_FLAG_D_SINKS : 0);
     key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
     add_pass(c, VKA__PASS_HEADS, p->q.shape[1], 1, 1, (uint64_t)p->batch * p->q_len);
@@ -200,6 +259,7 @@ static bool plan_bias(vka__call *c, vka__backward_pass pass) {
     uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64), team = each >= MANY_PAIRS ? t : 1;
     vka__pipeline_key *key =
         key_of(c, pass, relative ? VKA__attention_backward_relative : VKA__attention_backward_mask, t);
+    key->kernel += vka__has_products(p) ? 1 : 0;
     fill_spec(c, key);
     set_type(key, VKA_ROLE_GRAD, &c->view[arg]);
     key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
@@ -212,6 +272,33 @@ static bool plan_bias(vka__call *c, vka__backward_pass pass) {
     return true;
 }
 
+/* A workgroup has a key of relative positions, of which the first and the last may stand for half of all pairs. */
+static void plan_relative_keys(vka__call *c) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    const vka__view *d_keys = &c->view[VKA__BACKWARD_D_RELATIVE_KEYS];
+    uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64);
+    vka__pipeline_key *key = key_of(c, VKA__PASS_RELATIVE_KEYS, VKA__attention_backward_relative_keys, t);
+    fill_spec(c, key);
+    set_type(key, VKA_ROLE_GRAD, d_keys);
+    key->spec[VKA_SPEC_FLAGS] |= vka__view_vec4(d_keys) ? VKA_FLAG_VEC4_GRAD : 0;
+    key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
+    uint64_t pairs = (uint64_t)p->batch * p->q.shape[1] / d_keys->shape[1] * p->q_len * p->kv_len;
+    add_pass(c, VKA__PASS_RELATIVE_KEYS, d_keys->shape[2], d_keys->shape[1], 1,
+             pairs * (3 * p->q.shape[3] + p->v.shape[3]));
+}
+
+/* A bias of queries. */
+static void plan_content(vka__call *c, vka__backward_pass pass, uint32_t arg) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64);
+    vka__pipeline_key *key = key_of(c, pass, VKA__attention_backward_content, t);
+    fill_spec(c, key);
+    set_type(key, VKA_ROLE_GRAD, &c->view[arg]);
+    key->spec[VKA_SPEC_FLAGS] |= pass == VKA__PASS_POSITION ? VKA_FLAG_BY_POSITION : 0;
+    key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
+    add_pass(c, pass, vka__div_up(p->q.shape[3], 4), p->q.shape[1], 1, (uint64_t)p->batch * p->q_len);
+}
+
 static bool sees_all(vka__call *c) {
     for (uint32_t i = 0; i < ARGS; ++i)
         if (c->view[i].present && i != VKA__ATTENTION_STATS && i != VKA__ATTENTION_SCORES &&
@@ -220,8 +307,8 @@ static bool sees_all(vka__call *c) {
     const vka__attention_problem *p = &state_of(c)->problem;
     if (p->map.present && !vka__sees_all(c->caps, &p->map, "forward.pattern", &c->refusal))
         return false;
-    uint64_t rows = vka__volume(p->q.shape);
-    c->workspace_bytes = vka__align_up(4 * rows * (vka__call_has(c, VKA__BACKWARD_D_ALIBI) ? 2 : 1), 256);
+    vka_attention_backward_params unused = {0};
+    c->workspace_bytes = vka__align_up(4 * lay_out(c, &unused), 256);
     return c->workspace_bytes <= vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) ||
            vka__refuse_span(c->caps, "workspace", "the sums of all rows", &c->refusal);
 }
@@ -234,20 +321,28 @@ static bool plan(vka__call *c) {
                            VKA_OPTIONS_BUFFERS, c->caps->storage_buffers);
     if (!sees_all(c) || !vka__backward_choose(c))
         return false;
-    bool alibi = vka__call_has(c, VKA__BACKWARD_D_ALIBI);
+    bool slopes = d_slopes(c)->present;
     c->key_count = VKA__PASSES;
     fill_params(c);
     plan_delta(c);
-    if (vka__call_has(c, VKA__BACKWARD_D_Q) || alibi)
+    if (s->problem.cosine.present)
+        plan_norms(c);
+    if (vka__call_has(c, VKA__BACKWARD_D_Q) || slopes || wants_parts(c))
         plan_queries(c);
     if (vka__call_has(c, VKA__BACKWARD_D_K) || vka__call_has(c, VKA__BACKWARD_D_V))
         plan_keys(c);
-    if (alibi || vka__call_has(c, VKA__BACKWARD_D_SINKS))
+    if (slopes || vka__call_has(c, VKA__BACKWARD_D_SINKS))
         plan_heads(c);
     if (vka__call_has(c, VKA__BACKWARD_D_MASK) && !plan_bias(c, VKA__PASS_MASK))
         return false;
     if (vka__call_has(c, VKA__BACKWARD_D_RELATIVE) && !plan_bias(c, VKA__PASS_RELATIVE))
         return false;
+    if (vka__call_has(c, VKA__BACKWARD_D_RELATIVE_KEYS))
+        plan_relative_keys(c);
+    if (vka__call_has(c, VKA__BACKWARD_D_CONTENT))
+        plan_content(c, VKA__PASS_CONTENT, VKA__BACKWARD_D_CONTENT);
+    if (vka__call_has(c, VKA__BACKWARD_D_POSITION))
+        plan_content(c, VKA__PASS_POSITION, VKA__BACKWARD_D_POSITION);
     for (int i = 0; i < VKA__PASSES; ++i)
         if (!s->plan.chunks[i])
             c->key[i].kernel = VKA__KERNEL_COUNT;
@@ -271,6 +366,10 @@ static void bind_options(const vka__call *c, vka__dispatch *out) {
     vka__bind_all(c->caps, &p->q_list, VKA_BIND_Q_LIST, VKA__READ, out);
     vka__bind_all(c->caps, &p->kv_list, VKA_BIND_KV_LIST, VKA__READ, out);
     vka__bind_all(c->caps, &p->map, VKA_BIND_MAP, VKA__READ, out);
+    vka__bind_all(c->caps, &p->cosine, VKA_BIND_COSINE, VKA__READ, out);
+    vka__bind_all(c->caps, &p->relative_keys, VKA_BIND_RELATIVE_KEYS, VKA__READ, out);
+    vka__bind_all(c->caps, &p->content, VKA_BIND_CONTENT, VKA__READ, out);
+    vka__bind_all(c->caps, &p->position, VKA_BIND_POSITION, VKA__READ, out);
 }
 
 static void bind_pass(const vka__call *c, vka__backward_pass pass, vka__dispatch *out) {
@@ -279,7 +378,8 @@ static void bind_pass(const vka__call *c, vka__backward_pass pass, vka__dispatch
     uint32_t grad = VKA_BIND_GRAD + (state_of(c)->plan.options ? VKA_OPTION_BIND : 0);
     /* Where ALiBi has no gradient the kernel with options still has the instruction that would write. */
     bool sums = pass == VKA__PASS_QUERIES && state_of(c)->plan.options;
-    bind_workspace(c, pass == VKA__PASS_DELTA ? VKA__WRITE : sums ? VKA__READ_WRITE : VKA__READ, out);
+    bool writes = pass == VKA__PASS_DELTA || pass == VKA__PASS_NORMS;
+    bind_workspace(c, writes ? VKA__WRITE : sums ? VKA__READ_WRITE : VKA__READ, out);
     if (pass == VKA__PASS_DELTA) {
         vka__bind_all(c->caps, &p->out, VKA_BIND_DELTA_OUT, VKA__READ, out);
         vka__bind_all(c->caps, &view[VKA__BACKWARD_D_OUT], VKA_BIND_DELTA_D_OUT, VKA__READ, out);
@@ -290,17 +390,22 @@ static void bind_pass(const vka__call *c, vka__backward_pass pass, vka__dispatch
     vka__bind_all(c->caps, &p->lse, VKA_BIND_LSE, VKA__READ, out);
     if (pass == VKA__PASS_HEADS) {
         vka__bind_all(c->caps, &view[VKA__BACKWARD_D_SINKS], VKA_BIND_D_SINKS, VKA__WRITE, out);
-        vka__bind_all(c->caps, &view[VKA__BACKWARD_D_ALIBI], VKA_BIND_D_ALIBI, VKA__WRITE, out);
+        vka__bind_all(c->caps, d_slopes(c), VKA_BIND_D_ALIBI, VKA__WRITE, out);
         return;
     }
     vka__bind_all(c->caps, &p->q, VKA_BIND_Q, VKA__READ, out);
     vka__bind_all(c->caps, &p->k, VKA_BIND_K, VKA__READ, out);
+    if (pass == VKA__PASS_NORMS)
+        return;
     vka__bind_all(c->caps, &p->v, VKA_BIND_V, VKA__READ, out);
     vka__bind_all(c->caps, &view[VKA__BACKWARD_D_OUT], VKA_BIND_D_OUT, VKA__READ, out);
     static const uint32_t written[VKA__PASSES] = {[VKA__PASS_QUERIES] = VKA__BACKWARD_D_Q,
                                                   [VKA__PASS_KEYS] = VKA__BACKWARD_D_K,
                                                   [VKA__PASS_MASK] = VKA__BACKWARD_D_MASK,
-                                                  [VKA__PASS_RELATIVE] = VKA__BACKWARD_D_RELATIVE};
+                                                  [VKA__PASS_RELATIVE] = VKA__BACKWARD_D_RELATIVE,
+                                                  [VKA__PASS_RELATIVE_KEYS] = VKA__BACKWARD_D_RELATIVE_KEYS,
+                                                  [VKA__PASS_CONTENT] = VKA__BACKWARD_D_CONTENT,
+                                                  [VKA__PASS_POSITION] = VKA__BACKWARD_D_POSITION};
     vka__bind_all(c->caps, &view[written[pass]], grad, VKA__WRITE, out);
     if (pass == VKA__PASS_KEYS)
         vka__bind_all(c->caps, &view[VKA__BACKWARD_D_V], grad + 1, VKA__WRITE, out);

@@ -20,17 +20,25 @@ enum {
     VKA__BACKWARD_D_ALIBI,
     VKA__BACKWARD_D_RELATIVE,
     VKA__BACKWARD_D_SINKS,
+    VKA__BACKWARD_D_COSINE,
+    VKA__BACKWARD_D_RELATIVE_KEYS,
+    VKA__BACKWARD_D_CONTENT,
+    VKA__BACKWARD_D_POSITION,
     VKA__BACKWARD_ARGS
 };
 
 /* Passes, in the order of execution, each with a pipeline of its own. */
 typedef enum vka__backward_pass {
     VKA__PASS_DELTA,
+    VKA__PASS_NORMS,
     VKA__PASS_QUERIES,
     VKA__PASS_KEYS,
     VKA__PASS_HEADS,
     VKA__PASS_MASK,
     VKA__PASS_RELATIVE,
+    VKA__PASS_RELATIVE_KEYS,
+    VKA__PASS_CONTENT,
+    VKA__PASS_POSITION,
     VKA__PASSES
 } vka__backward_pass;
 

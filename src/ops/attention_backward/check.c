@@ -11,9 +11,7 @@ static vka_status check_forward(const vka__call *c, const vka__attention_problem
     } refused[] = {{d->selection != VKA_SELECTION_SOFTMAX, "selection"},
                    {p->pages.present, "page_table"},
                    {p->permutation.present, vka__call_has(c, VKA__ATTENTION_PERMUTATION) ? "permutation" : "pattern"},
-                   {p->key_lists.present, "key_lists"},
-                   {p->cosine.present, "cosine_scale"},
-                   {p->relative_keys.present, "relative_keys"}};
+                   {p->key_lists.present, "key_lists"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i)
         if (refused[i].there)
             return vka__call_fail(c, VKA_UNSUPPORTED, refused[i].name, "has no backward pass%s",
@@ -56,13 +54,17 @@ static vka_status check_gradients(const vka__call *c) {
         any = any || vka__call_has(c, i);
     if (!any)
         return vka__call_fail(c, VKA_INVALID, "d_q", "is absent, and so are all other gradients: there is no result");
-    vka_status status = check_like(c, VKA__BACKWARD_D_MASK, VKA__ATTENTION_MASK);
-    if (status == VKA_OK)
-        status = check_like(c, VKA__BACKWARD_D_ALIBI, VKA__ATTENTION_ALIBI);
-    if (status == VKA_OK)
-        status = check_like(c, VKA__BACKWARD_D_RELATIVE, VKA__ATTENTION_RELATIVE);
-    if (status == VKA_OK)
-        status = check_like(c, VKA__BACKWARD_D_SINKS, VKA__ATTENTION_SINKS);
+    static const uint32_t like[][2] = {{VKA__BACKWARD_D_MASK, VKA__ATTENTION_MASK},
+                                       {VKA__BACKWARD_D_ALIBI, VKA__ATTENTION_ALIBI},
+                                       {VKA__BACKWARD_D_RELATIVE, VKA__ATTENTION_RELATIVE},
+                                       {VKA__BACKWARD_D_SINKS, VKA__ATTENTION_SINKS},
+                                       {VKA__BACKWARD_D_COSINE, VKA__ATTENTION_COSINE_SCALE},
+                                       {VKA__BACKWARD_D_RELATIVE_KEYS, VKA__ATTENTION_RELATIVE_KEYS},
+                                       {VKA__BACKWARD_D_CONTENT, VKA__ATTENTION_CONTENT_BIAS},
+                                       {VKA__BACKWARD_D_POSITION, VKA__ATTENTION_POSITION_BIAS}};
+    vka_status status = VKA_OK;
+    for (size_t i = 0; i < sizeof like / sizeof *like && status == VKA_OK; ++i)
+        status = check_like(c, like[i][0], like[i][1]);
     return status;
 }
 

@@ -30,7 +30,7 @@ void vka__backward_take(vka__call *c, vka__backward_pass pass, vka__kernel kerne
 
 /* The kernel without options, or the one behind it. */
 static void take(vka__call *c, vka__backward_pass pass, vka__kernel plain, const vka__tile *tile, uint32_t group_size) {
-    vka__backward_take(c, pass, plain + (plan_of(c)->options ? 1 : 0), tile, group_size);
+    vka__backward_take(c, pass, vka__attention_kernel(plain, problem_of(c)), tile, group_size);
 }
 
 /* Rows of a tile lie in one tile of a map, its partners may lie in several. */
@@ -47,6 +47,8 @@ static bool map_holds(const vka__attention_problem *p, vka__backward_pass pass, 
  * have no registers for them. */
 static vka__tile rows_of(const vka_device_caps *caps, const vka__attention_problem *p) {
     uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), t = vka__row_threads(caps);
+    if (p->relative_keys.present) /* which every pair reads by itself, and queries have two gradients */
+        return (vka__tile){t, 1, 1, 1};
     if (caps->driver_id != VKA__DRIVER_LLVMPIPE || vka__is_slow_compiler(caps) || !vka__row_broadcasts(caps))
         return (vka__tile){t, dim > 128 ? 1 : vka__is_slow_compiler(caps) ? 2 : 4, 1, 1};
     uint32_t rm = dim <= 64 ? 4 : dim <= 128 ? 2 : 1;
@@ -119,17 +121,20 @@ static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass) {
     return NULL;
 }
 
-static bool take_tiles(vka__call *c) {
+/* NULL: they are taken. Keys of relative positions are read by each pair for itself, which a tile does not make faster. */
+static const char *take_tiles(vka__call *c) {
     static const vka__kernel kernels[] = {VKA__attention_backward_queries_tile, VKA__attention_backward_keys_tile};
+    if (problem_of(c)->relative_keys.present)
+        return "relative_keys have no tiles";
     for (int i = 0; i < 2; ++i) {
         vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
         const vka__tile *tile = choose_tile(c, pass);
         if (!tile)
-            return false;
+            return "no tile for such dimensions and pattern fits this device's registers and shared memory";
         take(c, pass, kernels[i], tile, tile->br / tile->rm * tile->tc);
         plan_of(c)->shared_bytes[pass] = tile_bytes(problem_of(c), pass, tile);
     }
-    return true;
+    return NULL;
 }
 
 /* Does a path have a kernel that the self-test switched off? */
@@ -151,9 +156,7 @@ static const char *take_path(vka__call *c, vka_attention_backward_path path) {
     if (path == VKA_ATTENTION_BACKWARD_PATH_COOPMAT)
         why_not = vka__backward_take_coopmat(c);
     else if (path == VKA_ATTENTION_BACKWARD_PATH_TILE)
-        why_not = take_tiles(c)
-                      ? NULL
-                      : "no tile for such dimensions and pattern fits this device's registers and shared memory";
+        why_not = take_tiles(c);
     else if (rows_fit(c))
         take_rows(c);
     else

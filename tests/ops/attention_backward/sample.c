@@ -32,3 +32,29 @@ static vka_attention_backward_desc describe(void) {
 }
 
 OP_SAMPLE(attention_backward, sample_few)
+
+/* What takes the place of q . k. */
+static void describe_cosine(void *desc) {
+    vka_attention_backward_desc *d = desc;
+    *d = describe();
+    d->forward.alibi_slopes = d->d_alibi_slopes = (vka_tensor){0};
+    d->forward.cosine_scale = d->d_cosine_scale = T1(VKA_F32, 4);
+}
+const op_sample sample_attention_backward_cosine = {&vka__op_attention_backward, describe_cosine, sample_few};
+
+static void describe_relative_keys(void *desc) {
+    vka_attention_backward_desc *d = desc;
+    *d = describe();
+    d->forward.alibi_slopes = d->d_alibi_slopes = (vka_tensor){0};
+    d->forward.relative_bias = d->d_relative_bias = (vka_tensor){0};
+    d->forward.sinks = d->d_sinks = (vka_tensor){0};
+    d->forward.relative_zero = 0;
+    d->forward.relative_keys = T3(VKA_F16, 4, 13, 24);
+    d->forward.relative_keys_zero = 3;
+    d->forward.content_bias = d->forward.position_bias = T2(VKA_BF16, 4, 24);
+    d->d_relative_keys = T3(VKA_F32, 4, 13, 24);
+    d->d_content_bias = T2(VKA_F32, 4, 24);
+    d->d_position_bias = T2(VKA_F16, 4, 24);
+}
+const op_sample sample_attention_backward_relative_keys = {&vka__op_attention_backward, describe_relative_keys,
+                                                           sample_few};

@@ -138,6 +138,41 @@ Test(attention_backward, options) {
     RUN_ALL(&config_real, cases);
 }
 
+Test(attention_backward, cosines) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .cosine = true, .cosine_long_rows = true}, .d_lse = true},
+        {.forward = {SHAPE(1, 4, 2, 37, 37, 33, 17), .cosine = true, .cosine_long_rows = true, .causal = true,
+                     .softcap = 3, .sinks = true, .layout = {"0213", 3, 1}}},
+        {.forward = {SHAPE(2, 2, 2, 20, 20, 70, 24), .cosine = true, .cosine_long_rows = true, .dtype = VKA_F16,
+                     .mask = VKA_F32, .relative_len = 7, .relative_zero = 3, .relative_width = 4, .relative_rows = 5,
+                     .relative_zero_row = 2}},
+        {.forward = {SHAPE(3, 2, 1, 50, 70, 16, 16), .cosine = true, .cosine_long_rows = true, .q_list = {LIST_OFFSETS},
+                     .kv_list = {LIST_OFFSETS, true}}},
+        {.forward = {SHAPE(3, 2, 2, 17, 30, 16, 16), .cosine = true, .cosine_long_rows = true, .k_shared = true,
+                     .v_shared = true, .kv_list = {LIST_LENGTHS}, .poison_hidden = true}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
+Test(attention_backward, relative_keys) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 2, 2, 23, 41, 16, 16), .relative_keys_len = 41, .causal = true}, .d_lse = true},
+        {.forward = {SHAPE(2, 4, 2, 19, 33, 33, 17), .relative_keys_len = 9, .relative_keys_zero = 5,
+                     .relative_keys_shared = true, .softcap = 4, .mask = VKA_F32, .layout = {"0213", 3, 1}}},
+        {.forward = {SHAPE(1, 2, 1, 21, 35, 70, 24), .relative_keys_len = 56, .relative_keys_zero = 20,
+                     .dtype = VKA_F16, .no_content_bias = true, .dropout = 0.2f, .random_seed = 5},
+         .d_dtype = VKA_F32},
+        {.forward = {SHAPE(3, 2, 1, 50, 70, 16, 16), .relative_keys_len = 1, .no_position_bias = true,
+                     .q_list = {LIST_OFFSETS}, .kv_list = {LIST_OFFSETS, true}}},
+        {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .relative_keys_len = 30, .relative_keys_zero = 10, .causal = true,
+                     .poison_hidden = true, .kv_list = {LIST_LENGTHS, true}, .q_list = {LIST_LENGTHS}},
+         .left_out = 1u << BACKWARD_d_q},
+        {.forward = {SHAPE(1, 2, 2, 100, 130, 16, 16), .relative_keys_len = 40, .relative_keys_zero = 20,
+                     .pattern_seed = 6, .pattern_query_tile = 64, .pattern_key_tile = 32}},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
 Test(attention_backward, sequences) {
     const backward_case cases[] = {
         {.forward = {SHAPE(3, 2, 1, 23, 41, 16, 16), .q_list = {LIST_LENGTHS, true}, .kv_list = {LIST_LENGTHS, true},
