@@ -121,7 +121,8 @@ static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass) {
     return NULL;
 }
 
-/* NULL: they are taken. Keys of relative positions are read by each pair for itself, which a tile does not make faster. */
+/* NULL: they are taken. Keys of relative positions are read by each pair for itself, which a tile does not make faster.
+ */
 static const char *take_tiles(vka__call *c) {
     static const vka__kernel kernels[] = {VKA__attention_backward_queries_tile, VKA__attention_backward_keys_tile};
     if (problem_of(c)->relative_keys.present)
