@@ -64,7 +64,7 @@ static float naive_value_product(const ref_attention *a, size_t row, const float
     return sum;
 }
 
-/* By the output as it was stored. */
+/* By the output as it was stored, as probabilities are by the log-sum-exp. */
 static float naive_delta(const ref_attention *a, const float *out, const float *d_out, double d_lse) {
     float sum = (float)-d_lse;
     for (uint32_t c = 0; c < a->value_dim; c++) {
@@ -84,11 +84,12 @@ void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32
     ref_attention_naive_scores(a, VKA_SCORES_MASKED, b, h, i, score);
     ref_attention_naive_scores(a, VKA_SCORES_CAPPED, b, h, i, capped);
     float delta = naive_delta(a, out, d_out, d_lse);
+    const float lse = (float)softmax.lse;
     bool dead = softmax.lse == -INFINITY;
     p->lse = softmax.lse;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         bool seen = !dead && score[j] != -INFINITY;
-        float probability = seen ? ref_round(type, expf(score[j] - (float)softmax.max) / (float)softmax.sum) : -1;
+        float probability = seen ? ref_round(type, expf(score[j] - lse)) : -1;
         float keep = (float)ref_attention_keep(a, b, h, i, j);
         p->score[j] = (double)probability;
         if (seen) {
@@ -104,7 +105,7 @@ void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32
         p->score[j] = (double)gradient;
         p->product[j] = seen ? (double)ref_round(type, gradient * (float)slope_of_cap(a, (double)capped[j])) : 0;
     }
-    float sink = a->sinks && !dead ? expf(a->sinks[h] - (float)softmax.max) / (float)softmax.sum : 0;
+    float sink = a->sinks && !dead ? expf(a->sinks[h] - lse) : 0;
     p->sink = (double)(-sink * delta);
     free(score);
     free(capped);

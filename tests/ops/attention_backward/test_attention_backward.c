@@ -141,6 +141,7 @@ Test(attention_backward, options) {
 Test(attention_backward, cosines) {
     const backward_case cases[] = {
         {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .cosine = true, .cosine_long_rows = true}, .d_lse = true},
+        {.forward = {SHAPE(2, 4, 2, 23, 41, 16, 16), .cosine = true, .dtype = VKA_BF16}},
         {.forward = {SHAPE(1, 4, 2, 37, 37, 33, 17), .cosine = true, .cosine_long_rows = true, .causal = true,
                      .softcap = 3, .sinks = true, .layout = {"0213", 3, 1}}},
         {.forward = {SHAPE(2, 2, 2, 20, 20, 70, 24), .cosine = true, .cosine_long_rows = true, .dtype = VKA_F16,
