@@ -24,7 +24,7 @@ static bool says(const attention_problem *p, vka_attention_path path, const char
 }
 
 static void run(context *c, attention_case a) {
-    a.batch = 2, a.q_heads = 4, a.kv_heads = 2;
+    a.batch = a.batch ? a.batch : 2, a.q_heads = 4, a.kv_heads = 2;
     a.q_len = a.q_len ? a.q_len : 19;
     a.kv_len = 37;
     a.poison_hidden = true;
@@ -71,6 +71,13 @@ Test(dequantise, first) {
          .v_shared = true,
          .kv_list = LENGTHS(.tensor = false),
          .layout = {"0213", 1, 1}},
+        {.batch = 1,
+         .dtype = VKA_F16,
+         .k_dtype = VKA_Q8_0,
+         .v_dtype = VKA_I8,
+         .head_dim = 32,
+         .kv_list = LENGTHS(.tensor = true),
+         .max_kv_len = 21},
         {.dtype = VKA_F32,
          .k_dtype = VKA_Q8_0,
          .head_dim = 32,
@@ -129,5 +136,32 @@ Test(dequantise, where_it_pays) {
         other.v = prompt.v;
         cr_assert_eq(vka__plan_attention(caps, &other, &plan, &refusal), VKA_OK);
         cr_expect_not(vka__dequantise_pays(caps, &other, &plan), "%s: decoding", devices[i].name);
+    }
+}
+
+/* Memory and work are those of the keys that there can be, and not of a cache's capacity. */
+Test(dequantise, rows) {
+    for (uint32_t batch = 1; batch < 3; batch++) {
+        const vka_device_caps *caps = &devices[0].caps;
+        vka__attention_problem p = plain(VKA_F16, 8, 8, 1024, 4096, 64);
+        vka__attention_plan plan;
+        vka__refusal refusal;
+        vka__dequantise d = {0};
+        vka_attention_params params[2];
+        p.batch = batch;
+        p.k = dense(VKA_Q8_0, 1, 8, 4096, 64);
+        p.v = dense(VKA_Q8_0, 1, 8, 4096, 64);
+        p.kv_len = 100;
+        p.options |= VKA_FLAG_KV_LENGTHS;
+        p.kv_list = dense(VKA_I32, 1, 1, 1, batch);
+        cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), VKA_OK);
+        cr_expect_leq(vka__dequantise_problem(&p, &plan, 0, &d), UINT64_C(2) * 8 * 100 * 64 * 4);
+        vka__dequantise_plan(caps, &p, &d, params);
+        for (int side = 0; side < 2; side++) {
+            uint32_t keys = d.grid[side].groups[0] * d.key[side].spec[VKA_SPEC_GROUP_SIZE] / 16;
+            cr_expect(keys >= 100 && keys < 108, "%u keys for a batch of %u", keys, batch);
+            bool own = d.key[side].spec[VKA_SPEC_FLAGS] & VKA_FLAG_KV_LENGTHS;
+            cr_expect_eq(own, batch == 1, "only one sequence's own keys end with it");
+        }
     }
 }

@@ -33,17 +33,17 @@ static bool is_of_q(const vka__attention_plan *plan) {
            plan->path == VKA_ATTENTION_PATH_DOT;
 }
 
-/* Rows of a side, behind each other: of pages those that sequences have. */
+/* Rows of a side, behind each other: those that sequences can have. */
 static vka__view dense_of(const vka__attention_problem *p, const vka__attention_plan *plan, int side) {
     const vka__view *from = side_of(p, side);
     vka__view dense = {.present = true, .source = VKA__SOURCE_WORKSPACE, .block = 1};
     dense.dtype = is_of_q(plan) ? p->q.dtype : VKA_F32;
     dense.size = (uint32_t)vka_dtype_size(dense.dtype);
     memcpy(dense.shape, from->shape, sizeof dense.shape);
-    if (p->pages.present) {
+    if (p->pages.present)
         dense.shape[0] = p->batch;
+    if (!(p->options & VKA_FLAG_KV_OFFSETS))
         dense.shape[2] = p->kv_len;
-    }
     uint64_t elements = 1;
     for (int i = VKA_MAX_RANK; i-- > 0; elements *= dense.shape[i])
         dense.stride[i] = dense.shape[i] > 1 ? elements : 0;
@@ -118,11 +118,10 @@ static void walk_of(const vka__attention_problem *p, const vka__dequantise *d, i
     w->kv_len = p->kv_len;
     w->batch = p->batch;
     w->scale = 1;
-    /* A batch of one serves sequences of different lengths: all of its rows. */
-    bool shared = w->k.shape[0] == 1 && !d->pages.present && !(p->options & VKA_FLAG_KV_OFFSETS);
+    /* What sequences of different lengths share is dequantised up to the longest that there can be. */
+    bool shared = p->batch > w->out.shape[0] && !(p->options & VKA_FLAG_KV_OFFSETS);
     if (shared) {
         w->batch = 1;
-        w->kv_len = w->k.shape[2];
     } else if (p->kv_list.present) {
         w->kv_list = p->kv_list;
         w->options = p->options & (VKA_FLAG_KV_LENGTHS | VKA_FLAG_KV_OFFSETS);
