@@ -37,19 +37,31 @@ void options_refuse(const char *usage) {
     exit(2);
 }
 
-void options_read(int argc, char **argv, const option *list, size_t count, const char *usage) {
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        exit(0);
-    }
-    for (int i = 1; i < argc; i++) {
+int options_read_first(int argc, char **argv, const option *list, size_t count, const char *usage) {
+    int i = 1;
+    while (i < argc && strncmp(argv[i], "--", 2) == 0) {
+        const char *name = argv[i++];
         size_t which = 0;
-        while (which < count && strcmp(list[which].name, argv[i]) != 0) {
+        if (strcmp(name, "--help") == 0) {
+            fputs(usage, stdout);
+            exit(0);
+        }
+        if (strcmp(name, "--") == 0) {
+            break;
+        }
+        while (which < count && strcmp(list[which].name, name) != 0) {
             which++;
         }
-        if (which == count || !set(&list[which], argv[i + 1])) {
+        if (which == count || !set(&list[which], argv[i])) {
             options_refuse(usage);
         }
         i += list[which].kind != OPTION_FLAG;
+    }
+    return i;
+}
+
+void options_read(int argc, char **argv, const option *list, size_t count, const char *usage) {
+    if (options_read_first(argc, argv, list, count, usage) != argc) {
+        options_refuse(usage);
     }
 }
