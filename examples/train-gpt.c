@@ -166,7 +166,7 @@ static void open_training(training *t, options *o) {
     }
     o->rate = o->rate > 0 ? o->rate : DEFAULT_RATE;
     t->o = o;
-    t->text = text_load(o->data, o->model.batch * o->model.context + 1);
+    t->text = text_load(o->data, (uint64_t)o->model.batch * o->model.context + 1);
     t->vocabulary = text_vocabulary_of(&t->text);
     if (file && strcmp(t->vocabulary.digits, checkpoint_get(file, "vocabulary")) != 0) {
         fail("%s: has other characters than what %s was trained on", o->data, o->resume);

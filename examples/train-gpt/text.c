@@ -4,6 +4,7 @@
 #include "common/program.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,7 @@ static uint8_t *read_file(const char *path, uint32_t *count) {
     return bytes;
 }
 
-text text_load(const char *path, uint32_t least) {
+text text_load(const char *path, uint64_t least) {
     text t = {0};
     uint32_t count;
     uint8_t class_of[256] = {0};
@@ -36,7 +37,7 @@ text text_load(const char *path, uint32_t least) {
     t.validation = count / 10;
     t.training = count - t.validation;
     if (t.validation < least) {
-        fail("%s: is too short: a tenth of it are %u bytes, not %u", path, t.validation, least);
+        fail("%s: is too short: a tenth of it are %" PRIu32 " bytes, not %" PRIu64, path, t.validation, least);
     }
     for (uint32_t i = 0; i < count; i++) {
         there[t.tokens[i]] = true;

@@ -16,7 +16,7 @@ typedef struct text {
 } text;
 
 /* Ends the program if the file can't be read, or is shorter than `least` tokens in either part. */
-text text_load(const char *path, uint32_t least);
+text text_load(const char *path, uint64_t least);
 void text_free(text *t);
 
 /* The vocabulary, two hexadecimal digits a byte. */

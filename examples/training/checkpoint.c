@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTS = 3, MAX_TEXTS = 32 };
+enum { PARTS = 3, MAX_TEXTS = 32, OWN_TEXTS = 4, KEYS_SIZE = 512 };
 
 static const vka_log to_stderr = {.fn = log_line};
 static const char *const part_prefixes[PARTS] = {"", "first_moment.", "second_moment."};
 static const char format_name[] = "vkattn-example-training-1";
+static const char *const own_texts[OWN_TEXTS] = {"format", "step", "random", "texts"};
 
 typedef struct tensor_name {
     char text[96];
@@ -43,9 +44,13 @@ static uint64_t add_text(uint64_t sum, const char *text) {
     return add_bytes(sum, text, strlen(text) + 1);
 }
 
-/* Of the texts that make a training go on, and all tensors. */
-static uint64_t checksum(const char *step, const char *random, const vka_safetensor *const *tensors, uint32_t count) {
-    uint64_t sum = add_text(add_text(0xcbf29ce484222325u, step), random);
+/* Of all texts, but itself, and all tensors. */
+static uint64_t checksum(const checkpoint_text *texts, uint32_t text_count, const vka_safetensor *const *tensors,
+                         uint32_t count) {
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (uint32_t i = 0; i < text_count; i++) {
+        sum = add_text(add_text(sum, texts[i].key), texts[i].value);
+    }
     for (uint32_t i = 0; i < count; i++) {
         sum = add_bytes(add_text(sum, tensors[i]->name), tensors[i]->data, tensors[i]->bytes);
     }
@@ -84,23 +89,39 @@ void checkpoint_write(const char *path, const vka_safetensor *tensors, uint32_t 
     check(vka_safetensors_write(path, tensors, count, (const char *const(*)[2])metadata, text_count, &to_stderr));
 }
 
+/* Names of the program's own texts, as a file does not list those that it has. */
+static void join_keys(const checkpoint_text *texts, uint32_t count, char *keys, size_t size) {
+    size_t length = 0;
+    keys[0] = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        int step = snprintf(keys + length, size - length, "%s%s", i ? " " : "", texts[i].key);
+        length += (size_t)step;
+        if (length >= size) {
+            fail("a checkpoint's texts have too long names");
+        }
+    }
+}
+
 static void write_state(const char *path, const training_state *t, const vka_safetensor *tensors, uint32_t count,
                         const checkpoint_text *texts, uint32_t text_count) {
-    enum { OWN = 4 };
-    char step[16], random[24], sum[24];
+    char step[16], random[24], keys[KEYS_SIZE], sum[24];
+    checkpoint_text all_texts[MAX_TEXTS] = {
+        {own_texts[0], format_name}, {own_texts[1], step}, {own_texts[2], random}, {own_texts[3], keys}};
+    if (OWN_TEXTS + text_count + 1 > MAX_TEXTS) {
+        fail("%s: too many texts", path);
+    }
     const vka_safetensor **all = allocate(count, sizeof *all);
     for (uint32_t i = 0; i < count; i++) {
         all[i] = &tensors[i];
     }
     snprintf(step, sizeof step, "%" PRIu32, optimizer_get_step(t->optimizer));
     snprintf(random, sizeof random, "%016" PRIx64, t->random->at);
-    snprintf(sum, sizeof sum, "%016" PRIx64, checksum(step, random, all, count));
-    checkpoint_text *both = allocate(OWN + text_count, sizeof *both);
-    memcpy(both, (checkpoint_text[OWN]){{"format", format_name}, {"step", step}, {"random", random}, {"checksum", sum}},
-           OWN * sizeof *both);
-    memcpy(both + OWN, texts, text_count * sizeof *both);
-    checkpoint_write(path, tensors, count, both, OWN + text_count);
-    free(both);
+    join_keys(texts, text_count, keys, sizeof keys);
+    memcpy(all_texts + OWN_TEXTS, texts, text_count * sizeof *texts);
+    text_count += OWN_TEXTS;
+    snprintf(sum, sizeof sum, "%016" PRIx64, checksum(all_texts, text_count, all, count));
+    all_texts[text_count++] = (checkpoint_text){"checksum", sum};
+    checkpoint_write(path, tensors, count, all_texts, text_count);
     free(all);
 }
 
@@ -136,8 +157,32 @@ const char *checkpoint_get(const vka_safetensors *file, const char *key) {
     return text;
 }
 
+static uint64_t checksum_of_file(const vka_safetensors *file) {
+    uint32_t count = vka_safetensors_count(file), text_count = 0;
+    checkpoint_text texts[MAX_TEXTS];
+    char keys[KEYS_SIZE];
+    for (; text_count < OWN_TEXTS; text_count++) {
+        texts[text_count].key = own_texts[text_count];
+    }
+    snprintf(keys, sizeof keys, "%s", checkpoint_get(file, "texts"));
+    for (char *key = strtok(keys, " "); key && text_count < MAX_TEXTS; key = strtok(NULL, " ")) {
+        texts[text_count++].key = key;
+    }
+    for (uint32_t i = 0; i < text_count; i++) {
+        texts[i].value = checkpoint_get(file, texts[i].key);
+    }
+    const vka_safetensor **all = allocate(count, sizeof *all);
+    for (uint32_t i = 0; i < count; i++) {
+        all[i] = vka_safetensors_at(file, i);
+    }
+    uint64_t sum = checksum(texts, text_count, all, count);
+    free(all);
+    return sum;
+}
+
 vka_safetensors *checkpoint_open(const char *path) {
     vka_safetensors *file;
+    char sum[24];
     if (vka_safetensors_open(path, &to_stderr, &file) != VKA_OK) {
         fail("%s: is no checkpoint that can be read", path);
     }
@@ -145,18 +190,10 @@ vka_safetensors *checkpoint_open(const char *path) {
     if (format == NULL || strcmp(format, format_name) != 0) {
         fail("%s: is not a checkpoint of this program", path);
     }
-    uint32_t count = vka_safetensors_count(file);
-    const vka_safetensor **all = allocate(count, sizeof *all);
-    for (uint32_t i = 0; i < count; i++) {
-        all[i] = vka_safetensors_at(file, i);
-    }
-    char sum[24];
-    snprintf(sum, sizeof sum, "%016" PRIx64,
-             checksum(checkpoint_get(file, "step"), checkpoint_get(file, "random"), all, count));
+    snprintf(sum, sizeof sum, "%016" PRIx64, checksum_of_file(file));
     if (strcmp(sum, checkpoint_get(file, "checksum")) != 0) {
         fail("%s: the checkpoint is damaged: its checksum is %s, not %s", path, sum, checkpoint_get(file, "checksum"));
     }
-    free(all);
     return file;
 }
 
@@ -193,6 +230,9 @@ static void load_curve(const vka_safetensors *file, const char *name, curve *c) 
     for (uint64_t i = 0; i < t->shape[0]; i++) {
         curve_point point;
         memcpy(&point, (const char *)t->data + i * sizeof point, sizeof point);
+        if (!(point.step >= 0 && point.step < 0x1p32f)) {
+            fail("the checkpoint's tensor %s has a step that can't be", name);
+        }
         curve_add(c, (uint32_t)point.step, point.loss);
     }
 }

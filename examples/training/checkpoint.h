@@ -1,6 +1,7 @@
 /* What a training needs to go on as if nothing had happened, as a safetensors file: parameters by their names, moments
  * as "first_moment.NAME" and "second_moment.NAME", both curves, and in its metadata the step, the state of random
- * numbers, texts of the program's own, and a checksum of all of it. SPDX-License-Identifier: MIT */
+ * numbers, texts of the program's own, and a checksum of all of it.
+ * SPDX-License-Identifier: MIT */
 #ifndef TRAINING_CHECKPOINT_H
 #define TRAINING_CHECKPOINT_H
 

@@ -51,8 +51,9 @@ static void add_layer(parameters *p, const trunk_desc *d, const char *of) {
 
 void trunk_add_parameters(parameters *p, const trunk_desc *d) {
     if (!d->batch || !d->context || !d->layers || d->layers > TRUNK_MAX_LAYERS || !d->heads || !d->width ||
-        d->width % d->heads) {
-        fail("a model needs 1 .. %d layers, tokens, and a width that is a multiple of its heads", TRUNK_MAX_LAYERS);
+        d->width > TRUNK_MAX_WIDTH || d->width % d->heads) {
+        fail("a model needs 1 .. %d layers, tokens, and a width up to %d that is a multiple of its heads",
+             TRUNK_MAX_LAYERS, TRUNK_MAX_WIDTH);
     }
     for (uint32_t i = 0; i < d->layers; i++) {
         add_layer(p, d, prefix_of(i).text);

@@ -10,7 +10,7 @@
 
 #include <vkattn/nn.h>
 
-enum { TRUNK_MAX_LAYERS = 64 };
+enum { TRUNK_MAX_LAYERS = 64, TRUNK_MAX_WIDTH = 65536 };
 
 typedef struct trunk_desc {
     uint32_t layers, heads, width;
