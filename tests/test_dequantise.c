@@ -105,6 +105,41 @@ Test(dequantise, first) {
     context_close(&c);
 }
 
+/* In more dispatches, by few invocations, and not where a binding sees less than all rows. */
+Test(dequantise, narrow) {
+    static const device_config *const configs[] = {&config_few_groups, &config_tiny, &config_short, &config_no_f16};
+    for (size_t i = 0; i < sizeof configs / sizeof *configs; i++) {
+        context c;
+        context_open(&c, configs[i]);
+        for (uint32_t kv_len = 37; kv_len <= 337; kv_len += 300) {
+            if (context_leaves_out(&c, 3)) {
+                continue;
+            }
+            attention_case a = {.batch = 2,
+                                .q_heads = 2,
+                                .kv_heads = 2,
+                                .q_len = 9,
+                                .kv_len = kv_len,
+                                .dtype = VKA_F16,
+                                .k_dtype = VKA_I8,
+                                .v_dtype = VKA_Q8_0,
+                                .head_dim = 63,
+                                .value_dim = 32,
+                                .kv_list = LENGTHS(.tensor = true),
+                                .poison_hidden = true,
+                                .dequantise = VKA_DEQUANTISE_FIRST};
+            attention_problem p = attention_make(&c, a, test_seed());
+            const vka_device_caps *caps = vka_device_get_caps(c.device);
+            bool possible = caps->storage_buffers >= 17 && caps->storage_range >= 4 * 2 * 2 * 63 * kv_len;
+            cr_expect_eq(says(&p, VKA_ATTENTION_PATH_AUTO, "dequantised_first: yes\n"), possible, "%s, %u keys",
+                         configs[i]->name, kv_len);
+            attention_run(&p, VKA_ATTENTION_PATH_AUTO, 0);
+            attention_destroy(&p);
+        }
+        context_close(&c);
+    }
+}
+
 /* Of a prompt by matrices or dot products, and not of a step of decoding; not where it would not fit, or change bits.
  */
 Test(dequantise, where_it_pays) {
