@@ -396,8 +396,8 @@ bool sees(Grid g, Row r, int key) {
     return in_band(g, r.query, key) && bias_score(g, r, key, score);
 }
 
-// What dropout leaves of a key's weight: all or nothing, so that no weight is above 1. What it multiplies the rest by comes
-// with final_scale.
+// What dropout leaves of a key's weight: all or nothing, so that no weight grows. What it multiplies the rest by comes with
+// final_scale.
 float apply_dropout(Grid g, Row r, int key, float weight) {
 #if VKA_WITH_OPTIONS
     return has(VKA_FLAG_DROPOUT) && is_dropped(g, r, key) ? 0.0 : weight;
@@ -431,7 +431,7 @@ float normaliser(float sum) {
 }
 
 // A row's final state, with its sink, and what that makes of its outputs. A driver's exp2 may be infinite for NaN: no sum of
-// numbers that are 1 at most is.
+// weights is, which are 2^8 at most.
 State with_sink(State s, uint head, out float rescale) {
     rescale = 1.0;
 #if VKA_WITH_OPTIONS
