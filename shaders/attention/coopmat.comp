@@ -264,9 +264,10 @@ float masked_score(Grid g, Row r, int j, int end, bool full, float product, inou
 }
 
 // What a row's weights are relative to from now on. Its highest score only where it is asked for: otherwise what was good enough
-// before, up to weights of 2^8, so that results rarely have to be scaled once more (Dao 2024, FlashAttention-4).
+// before, up to weights of 2^8, so that results rarely have to be scaled once more (Dao 2024, FlashAttention-4). Values of bf16 may
+// be so large that sums hold no weights above 1.
 float raised(float reference, float highest) {
-    if (has_option(VKA_FLAG_STATS))
+    if (VKA_BF16 == 1 || has_option(VKA_FLAG_STATS))
         return max(reference, highest);
     return (highest - reference) * p.exp_scale > 8.0 ? highest : reference;
 }
