@@ -355,6 +355,8 @@ bool bench_json_get_case(const cJSON *o, bench_case *c) {
     c->splits = get_number(o, "splits_asked");
 #define BENCH_FIELD(kind, member, ...) c->member = get_##kind(o, #member);
 #include "fields.def"
+    /* Files of before there was a choice lack it. */
+    c->cache_bits = c->cache_bits ? c->cache_bits : 8 * (uint32_t)vka_dtype_size(c->dtype);
     return bench_case_check(c) == NULL;
 }
 
