@@ -190,7 +190,7 @@ Test(dequantise, rows) {
         p.options |= VKA_FLAG_KV_LENGTHS;
         p.kv_list = dense(VKA_I32, 1, 1, 1, batch);
         cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), VKA_OK);
-        cr_expect_leq(vka__dequantise_problem(&p, &plan, 0, &d), UINT64_C(2) * 8 * 100 * 64 * 4);
+        cr_expect_leq(vka__dequantise_problem(&p, &plan, &d), UINT64_C(2) * 8 * 100 * 64 * 4);
         vka__dequantise_plan(caps, &p, &d, params);
         for (int side = 0; side < 2; side++) {
             uint32_t keys = d.grid[side].groups[0] * d.key[side].spec[VKA_SPEC_GROUP_SIZE] / 16;

@@ -30,12 +30,15 @@ static void plan_dequantised(vka__call *c) {
     vka__attention_problem dense = s->problem;
     vka__attention_plan planned;
     vka__dequantise d = {0};
-    vka__dequantise_problem(&dense, &s->plan, 0, &d);
+    uint64_t bytes = vka__dequantise_problem(&dense, &s->plan, &d);
     if (vka__plan_attention(c->caps, &dense, &planned, &refusal) != VKA_OK)
         return;
-    s->dequantise = (vka__dequantise){0};
-    c->workspace_bytes = vka__dequantise_problem(&s->problem, &s->plan, planned.workspace_bytes, &s->dequantise);
+    /* In front are partial results, if keys are split. */
+    vka__dequantise_move(&dense, &d, planned.workspace_bytes);
+    c->workspace_bytes = planned.workspace_bytes + bytes;
+    s->problem = dense;
     s->plan = planned;
+    s->dequantise = d;
 }
 
 static void add_dequantise(vka__call *c) {

@@ -82,8 +82,8 @@ bool vka__dequantise_pays(const vka_device_caps *caps, const vka__attention_prob
            (p->dequantise == VKA_DEQUANTISE_FIRST || (is_of_q(plan) && reads(p, plan) >= LEAST_READS));
 }
 
-uint64_t vka__dequantise_problem(vka__attention_problem *p, const vka__attention_plan *plan, uint64_t begin,
-                                 vka__dequantise *d) {
+uint64_t vka__dequantise_problem(vka__attention_problem *p, const vka__attention_plan *plan, vka__dequantise *d) {
+    uint64_t bytes = 0;
     const bool on[2] = {is_on(p, 0), is_on(p, 1)};
     d->pages = p->pages;
     for (int side = 0; side < 2; ++side) {
@@ -94,13 +94,18 @@ uint64_t vka__dequantise_problem(vka__attention_problem *p, const vka__attention
         d->from[side] = *view;
         d->scale[side] = *scale;
         vka__view dense = dense_of(p, plan, side);
-        dense.offset = begin;
-        begin = vka__align_up(begin + vka__view_bytes(&dense, vka__view_extent(&dense, 0)), 256);
+        dense.offset = bytes;
+        bytes = vka__align_up(bytes + vka__view_bytes(&dense, vka__view_extent(&dense, 0)), 256);
         *view = dense;
         scale->present = false;
     }
     p->pages.present = false;
-    return begin;
+    return bytes;
+}
+
+void vka__dequantise_move(vka__attention_problem *p, const vka__dequantise *d, uint64_t bytes) {
+    p->k.offset += d->on[0] ? bytes : 0;
+    p->v.offset += d->on[1] ? bytes : 0;
 }
 
 /* The keys' part of an attention without queries, with a side as its k. */

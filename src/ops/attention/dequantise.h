@@ -17,9 +17,10 @@ typedef struct vka__dequantise {
 /* Is it possible and, if the description does not say, worth it for a problem with this plan? */
 bool vka__dequantise_pays(const vka_device_caps *caps, const vka__attention_problem *problem,
                           const vka__attention_plan *plan);
-/* The problem then reads keys and values of the workspace, from `begin` on, up to the number of bytes returned. */
-uint64_t vka__dequantise_problem(vka__attention_problem *problem, const vka__attention_plan *plan, uint64_t begin,
-                                 vka__dequantise *d);
+/* The problem then reads keys and values of the workspace, from its start on. Returns their bytes. */
+uint64_t vka__dequantise_problem(vka__attention_problem *problem, const vka__attention_plan *plan, vka__dequantise *d);
+/* They move by so many bytes, a multiple of 256. */
+void vka__dequantise_move(vka__attention_problem *problem, const vka__dequantise *d, uint64_t bytes);
 /* Pipelines, dispatches, and the parameters of both sides. */
 void vka__dequantise_plan(const vka_device_caps *caps, const vka__attention_problem *problem, vka__dequantise *d,
                           vka_attention_params params[2]);
