@@ -174,13 +174,7 @@ static void open_training(training *t, options *o) {
     o->model.classes = t->text.classes;
     check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &t->device));
     model_create(&t->model, t->device, &o->model, o->seed);
-    const optimizer_desc rates = {.steps = o->steps,
-                                  .warm_up = o->steps / 10 < 100 ? o->steps / 10 : 100,
-                                  .learning_rate = o->rate,
-                                  .last_rate = o->rate / 20,
-                                  .weight_decay = 0.1f,
-                                  .beta2 = 0.99f,
-                                  .max_norm = 1};
+    const optimizer_desc rates = optimizer_usual(o->steps, o->rate);
     optimizer_create(&t->optimizer, t->device, &rates);
     t->random = random_seed(o->seed, "batches");
     if (file) {

@@ -17,6 +17,16 @@ static vka_tensor number(const optimizer *o, uint32_t which) {
     return t;
 }
 
+optimizer_desc optimizer_usual(uint32_t steps, float learning_rate) {
+    return (optimizer_desc){.steps = steps,
+                            .warm_up = steps / 10 < 100 ? steps / 10 : 100,
+                            .learning_rate = learning_rate,
+                            .last_rate = learning_rate / 20,
+                            .weight_decay = 0.1f,
+                            .beta2 = 0.99f,
+                            .max_norm = 1};
+}
+
 float optimizer_rate(const optimizer_desc *d, uint32_t step) {
     if (step <= d->warm_up) {
         return d->learning_rate * (float)step / (float)d->warm_up;

@@ -19,6 +19,9 @@ typedef struct optimizer_desc {
     float max_norm; /* of all gradients together                                                              */
 } optimizer_desc;
 
+/* Warm-up of a tenth of the steps, at most 100, and then down to a twentieth of the rate. */
+optimizer_desc optimizer_usual(uint32_t steps, float learning_rate);
+
 typedef struct optimizer {
     optimizer_desc desc;
     vka_buffer *state;    /* step, and what the update computes on its way: a few numbers */
