@@ -4,27 +4,7 @@
 #   test_browser.sh BENCH FIXTURES      exit status 77: no Chromium here
 set -u
 bench=$1 fixtures=$2
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || {
-    echo "SKIP: no Chromium here (Debian: chromium), so no browser has read the page"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "FAIL: $*"
-    exit 1
-}
-
-# open FILE WIDTH HEIGHT: the document as it is after its scripts, to $work/dom; what the browser says, to $work/says
-open() {
-    HOME=$work timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
-        --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --user-data-dir="$work/profile" \
-        --enable-logging=stderr --window-size="$2,$3" --dump-dom "file://$1" >"$work/dom" 2>"$work/says" ||
-        fail "Chromium ended with $?: $(tail -n 5 "$work/says")"
-    grep 'CONSOLE' "$work/says" && fail "there is something on the console"
-    return 0
-}
+. "$(dirname "$0")/../../tests/support/chromium.sh"
 
 "$bench" report "$fixtures"/gpu.json "$fixtures"/software.json "$fixtures"/patterns.json "$fixtures"/options.json \
     --out "$work/page.html" || exit 1

@@ -3,17 +3,7 @@
 # sheet changes what is drawn to what it should be; nothing is wider than a phone.
 #   test_browser.sh WRITE_PAGE      exit status 77: no Chromium here
 set -u
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || {
-    echo "SKIP: no Chromium here (Debian: chromium), so no browser has read the page"
-    exit 77
-}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-
-fail() {
-    echo "FAIL: $*"
-    exit 1
-}
+. "$(dirname "$0")/../support/chromium.sh"
 
 "$1" "$work/page.html" || exit 1
 grep -E 'https?://' "$work/page.html" | grep -v 'www.w3.org/2000/svg' && fail "the page refers to something elsewhere"
@@ -64,11 +54,7 @@ cat >"$work/phone.html" <<'END'
 addEventListener('message', (e) => { document.body.dataset.note = e.data; });
 </script><iframe src="noted.html" style="width: 360px; height: 800px; border: 0"></iframe>
 END
-HOME=$work timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking \
-    --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars --user-data-dir="$work/profile" \
-    --enable-logging=stderr --window-size=800,900 --dump-dom "file://$work/phone.html" >"$work/dom" 2>"$work/says" ||
-    fail "Chromium ended with $?: $(tail -n 5 "$work/says")"
-grep 'CONSOLE' "$work/says" && fail "there is something on the console"
+open "$work/phone.html" 800 900
 note=$(sed -n 's/.*data-note="\([^"]*\)".*/\1/p' "$work/dom" | head -n 1 | sed 's/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g')
 for part in '"first":"01234+20"' '"head":"12340+20"' '"layer":"23401+20"' '"mean":"+25"' '"rollout":"5.00"' \
     '"focus":"3+4“café” looks at: café 0.80, ' '"pinned":"3+4"' '"escape":"01234+20"' '"sheet":"34012+2012"' '"painted":6' \
