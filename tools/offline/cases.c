@@ -34,6 +34,19 @@ static uint32_t add_norm(offline_case *cases, uint32_t count) {
     return count;
 }
 
+/* Multi-head latent attention: heads share keys, whose first channels are the values. */
+static uint32_t add_latent(offline_case *cases, uint32_t count) {
+    static const uint32_t queries[] = {1, 512};
+    for (int i = 0; i < 2; ++i) {
+        offline_case c = {.dtype = VKA_F16, .heads = 128, .kv_heads = 1, .queries = queries[i], .keys = 4096};
+        c.head_dim = 576;
+        c.value_dim = 512;
+        snprintf(c.name, sizeof c.name, "latent %s f16", i ? "prefill" : "decode");
+        cases[count++] = c;
+    }
+    return count;
+}
+
 /* One token, and a prompt. */
 static uint32_t add_linear(offline_case *cases, uint32_t count) {
     static const uint32_t rows[] = {1, 8, 512};
@@ -100,6 +113,7 @@ uint32_t offline_cases(offline_case cases[OFFLINE_MAX_CASES]) {
     count = add_attention(cases, count, "listed decode", 1, listed_decode);
     count = add_attention(cases, count, "q4_0 decode", 1, q4_0);
     count = add_attention(cases, count, "q8_0 prefill", 1, q8_0_prefill);
+    count = add_latent(cases, count);
     count = add_attention(cases, count, "backward", 2, backward);
     count = add_attention(cases, count, "masked backward", 1, masked);
     count = add_linear(cases, count);
@@ -134,10 +148,16 @@ static vka_status compile_attention(vka_device *device, const offline_case *c, u
         .path = (vka_attention_path)path,
         .dequantise = VKA_DEQUANTISE_READ,
     };
+    if (c->value_dim)
+        d.v.shape[3] = d.out.shape[3] = c->value_dim;
     if (c->listed)
         d.key_lists = vka_tensor_4d(NULL, VKA_I32, 1, 1, c->queries, c->listed);
     vka_status status =
         give_buffers(device, (vka_tensor *[]){&d.q, &d.k, &d.v, &d.out, &d.key_lists}, c->listed ? 5 : 4);
+    if (c->value_dim) {
+        d.v = d.k;
+        d.v.shape[3] = c->value_dim;
+    }
     if (status == VKA_OK)
         status = vka_attention_explain(device, &d, text, capacity, NULL);
     return status == VKA_OK ? vka_attention_prepare(device, &d) : status;
