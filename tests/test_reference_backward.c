@@ -361,6 +361,7 @@ enum { AT_HEADS = 2, AT_QUERIES = 3, AT_KEYS = 4, AT_DIM = 3, AT_VALUES = 2, AT_
 typedef struct attention {
     float q[AT_HEADS * AT_QUERIES * AT_DIM], k[AT_KEYS * AT_DIM], v[AT_KEYS * AT_VALUES], cosine[AT_HEADS];
     float relative_keys[AT_HEADS * AT_RELATIVE * AT_DIM], content[AT_HEADS * AT_DIM], position[AT_HEADS * AT_DIM];
+    float mask[AT_HEADS * AT_QUERIES * AT_KEYS], relative[AT_HEADS * AT_RELATIVE], alibi[AT_HEADS], sinks[AT_HEADS];
     float d_out[AT_HEADS * AT_QUERIES * AT_VALUES], d_lse[AT_HEADS * AT_QUERIES];
     ref_attention a;
 } attention;
@@ -368,6 +369,7 @@ typedef struct attention {
 typedef struct attention_slopes {
     double q[AT_HEADS * AT_QUERIES * AT_DIM], k[AT_KEYS * AT_DIM], v[AT_KEYS * AT_VALUES], cosine[AT_HEADS];
     double relative_keys[AT_HEADS * AT_RELATIVE * AT_DIM], content[AT_HEADS * AT_DIM], position[AT_HEADS * AT_DIM];
+    double mask[AT_HEADS * AT_QUERIES * AT_KEYS], relative[AT_HEADS * AT_RELATIVE], alibi[AT_HEADS], sinks[AT_HEADS];
 } attention_slopes;
 
 static double attention_loss(const void *user) {
@@ -382,6 +384,22 @@ static double attention_loss(const void *user) {
         loss += row.lse == -INFINITY ? 0 : row.lse * (double)p->d_lse[n];
     }
     return loss;
+}
+
+static void add_attention_biases(const attention *p, uint32_t h, uint32_t i, uint32_t j, double score,
+                                 attention_slopes *s) {
+    if (!p->a.mask) {
+        return;
+    }
+    ref_attention distance = p->a; /* with a slope of 1 and no other bias: what the slope is multiplied by */
+    const float one[AT_HEADS] = {1, 1};
+    double terms[3];
+    distance.mask = distance.relative = NULL;
+    distance.alibi = one;
+    ref_attention_biases(&distance, 0, h, i, j, terms);
+    s->mask[ref_attention_mask_index(&p->a, 0, h, i, j)] += score;
+    s->relative[ref_attention_relative_index(&p->a, 0, h, i, j)] += score;
+    s->alibi[h] += score * terms[0];
 }
 
 static void add_attention_pair(const attention *p, uint32_t h, uint32_t i, uint32_t j, const ref_pairs *pairs,
@@ -400,6 +418,7 @@ static void add_attention_pair(const attention *p, uint32_t h, uint32_t i, uint3
         }
     }
     s->cosine[h] += product * by.cosine;
+    add_attention_biases(p, h, i, j, pairs->score[j], s);
     for (uint32_t c = 0; c < AT_VALUES; c++) {
         s->v[j * AT_VALUES + c] += pairs->weight[j] * (double)p->d_out[(h * AT_QUERIES + i) * AT_VALUES + c];
     }
@@ -416,10 +435,11 @@ static void add_attention_pairs(const attention *p, attention_slopes *s) {
                 add_attention_pair(p, h, i, j, &pairs, s);
             }
         }
+        s->sinks[h] += pairs.sink;
     }
 }
 
-static void check_attention(bool cosine, bool relative, double softcap) {
+static void check_attention(bool cosine, bool relative, bool biased, double softcap) {
     ref_rng rng = ref_rng_seed(test_seed());
     attention p;
     attention_slopes s = {0};
@@ -434,8 +454,13 @@ static void check_attention(bool cosine, bool relative, double softcap) {
                {"d_cosine_scale", p.cosine, s.cosine, AT_HEADS},
                {"d_relative_keys", p.relative_keys, s.relative_keys, AT_HEADS * AT_RELATIVE * AT_DIM},
                {"d_content_bias", p.content, s.content, AT_HEADS * AT_DIM},
-               {"d_position_bias", p.position, s.position, AT_HEADS * AT_DIM}};
-    for (int i = 0; i < 7; i++) {
+               {"d_position_bias", p.position, s.position, AT_HEADS * AT_DIM},
+               {"d_mask", p.mask, s.mask, AT_HEADS * AT_QUERIES * AT_KEYS},
+               {"d_relative_bias", p.relative, s.relative, AT_HEADS * AT_RELATIVE},
+               {"d_alibi_slopes", p.alibi, s.alibi, AT_HEADS},
+               {"d_sinks", p.sinks, s.sinks, AT_HEADS}};
+    const int count = sizeof all / sizeof *all;
+    for (int i = 0; i < count; i++) {
         fill(&rng, all[i].x, all[i].count, i == 3 ? 3 : 0);
     }
     for (uint32_t i = 0; i < AT_KEYS; i++) {
@@ -465,9 +490,17 @@ static void check_attention(bool cosine, bool relative, double softcap) {
                           .relative_keys_len = AT_RELATIVE,
                           .relative_keys_zero = 1,
                           .content_bias = relative ? p.content : NULL,
-                          .position_bias = relative ? p.position : NULL};
+                          .position_bias = relative ? p.position : NULL,
+                          .mask = biased ? p.mask : NULL,
+                          .mask_shape = {1, AT_HEADS, AT_QUERIES, AT_KEYS},
+                          .relative = biased ? p.relative : NULL,
+                          .relative_heads = AT_HEADS,
+                          .relative_len = AT_RELATIVE,
+                          .relative_zero = 1,
+                          .alibi = biased ? p.alibi : NULL,
+                          .sinks = biased ? p.sinks : NULL};
     add_attention_pairs(&p, &s);
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < count; i++) {
         for (uint32_t n = 0; n < all[i].count; n++) {
             expect_slope(all[i].name, &all[i].x[n], attention_loss, &p, all[i].slope[n]);
         }
@@ -475,9 +508,10 @@ static void check_attention(bool cosine, bool relative, double softcap) {
 }
 
 Test(reference_backward, attention) {
-    check_attention(false, false, 0);
-    check_attention(true, false, 0);
-    check_attention(true, false, 2);
-    check_attention(false, true, 0);
-    check_attention(false, true, 2);
+    check_attention(false, false, false, 0);
+    check_attention(true, false, false, 0);
+    check_attention(true, false, true, 2);
+    check_attention(false, true, false, 0);
+    check_attention(false, true, true, 2);
+    check_attention(false, false, true, 0);
 }
