@@ -165,38 +165,78 @@ void find_nonfinite(int j0) {
     barrier();
 }
 
-MATRIX_K load_keys(int j0) {
+#if VKA_DECODE
+MATRIX_K load_keys(int j0, bool full) {
     tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_k =
         createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
     tensorViewNV<2, false, 1, 0> transposed = createTensorViewNV(2, false, 1, 0);
     layout_k = setTensorLayoutDimensionNV(layout_k, uint(run.end), D);
-    MATRIX_K keys;
-#if VKA_DECODE
     layout_k = setTensorLayoutBlockSizeNV(layout_k, 1u, 4u);
     layout_k = sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED);
+    MATRIX_K keys;
     coopMatLoadTensorNV(keys, k_halves, 0u, layout_k, transposed, decode_key);
-#else
-    layout_k = setTensorLayoutStrideNV(layout_k, p.k.n, max(p.k.d, 1u));
-    layout_k = sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED);
-    coopMatLoadTensorNV(keys, k_halves, k_head, layout_k, transposed);
-#endif
     return keys;
 }
 
-MATRIX_V load_values(int j0, bool full) {
+MATRIX_V read_values(int j0, bool full) {
     tensorLayoutNV<2, gl_CooperativeMatrixClampModeConstantNV> layout_v =
         createTensorLayoutNV(2, gl_CooperativeMatrixClampModeConstantNV);
     layout_v = setTensorLayoutDimensionNV(layout_v, uint(run.end), DV);
-    MATRIX_V values;
-#if VKA_DECODE
     layout_v = setTensorLayoutBlockSizeNV(layout_v, 1u, 4u);
     layout_v = sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED);
+    MATRIX_V values;
     coopMatLoadTensorNV(values, v_halves, 0u, layout_v, decode_value);
+    return values;
+}
+
 #else
-    layout_v = setTensorLayoutStrideNV(layout_v, p.v.n, max(p.v.d, 1u));
-    layout_v = sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED);
-    coopMatLoadTensorNV(values, v_halves, v_head, layout_v);
+// How far apart keys, or values, and channels are: of rows that can be read by four channels, what compilers can rely on.
+uvec2 strides(uint n, uint d, bool by_four) {
+    return by_four ? uvec2(n & ~3u, 1u) : uvec2(n, max(d, 1u));
+}
+
+// Loads of whole steps, which need not look where keys and channels end, and of others, which do.
+#define LOADS(NAME, CLAMP)                                                                                             \
+    MATRIX_K load_keys_##NAME(int j0) {                                                                                \
+        uvec2 stride = strides(p.k.n, p.k.d, has(VKA_FLAG_VEC4_QK));                                                   \
+        tensorLayoutNV<2, CLAMP> layout_k = createTensorLayoutNV(2, CLAMP);                                            \
+        tensorViewNV<2, false, 1, 0> transposed = createTensorViewNV(2, false, 1, 0);                                  \
+        layout_k = setTensorLayoutDimensionNV(layout_k, uint(run.end), D);                                             \
+        layout_k = setTensorLayoutStrideNV(layout_k, stride.x, stride.y);                                              \
+        layout_k = sliceTensorLayoutNV(layout_k, uint(j0), BC, 0u, D_PADDED);                                          \
+        MATRIX_K keys;                                                                                                 \
+        coopMatLoadTensorNV(keys, k_halves, k_head, layout_k, transposed);                                             \
+        return keys;                                                                                                   \
+    }                                                                                                                  \
+    MATRIX_V load_values_##NAME(int j0) {                                                                              \
+        uvec2 stride = strides(p.v.n, p.v.d, has(VKA_FLAG_VEC4_V));                                                    \
+        tensorLayoutNV<2, CLAMP> layout_v = createTensorLayoutNV(2, CLAMP);                                            \
+        layout_v = setTensorLayoutDimensionNV(layout_v, uint(run.end), DV);                                            \
+        layout_v = setTensorLayoutStrideNV(layout_v, stride.x, stride.y);                                              \
+        layout_v = sliceTensorLayoutNV(layout_v, uint(j0), BC, 0u, DV_PADDED);                                         \
+        MATRIX_V values;                                                                                               \
+        coopMatLoadTensorNV(values, v_halves, v_head, layout_v);                                                       \
+        return values;                                                                                                 \
+    }
+LOADS(whole, gl_CooperativeMatrixClampModeUndefinedNV)
+LOADS(clamped, gl_CooperativeMatrixClampModeConstantNV)
+
+// All rows of a full step see all of its keys, which are there then.
+MATRIX_K load_keys(int j0, bool full) {
+    if (D == D_PADDED && full)
+        return load_keys_whole(j0);
+    return load_keys_clamped(j0);
+}
+
+MATRIX_V read_values(int j0, bool full) {
+    if (DV == DV_PADDED && full)
+        return load_values_whole(j0);
+    return load_values_clamped(j0);
+}
 #endif
+
+MATRIX_V load_values(int j0, bool full) {
+    MATRIX_V values = read_values(j0, full);
     if (!full) {
         find_nonfinite(j0);
         coopMatPerElementNV(values, values, drop_nonfinite_element);
@@ -205,7 +245,7 @@ MATRIX_V load_values(int j0, bool full) {
 }
 
 #else
-MATRIX_K load_keys(int j0) {
+MATRIX_K load_keys(int j0, bool full) {
     MATRIX_K keys;
     fetch_keys(g, k_head, j0, run.end);
     fetch_values(g, v_head, j0, run.end);
@@ -251,7 +291,7 @@ void main() {
     MATRIX_S maximum = MATRIX_S(no_state().maximum), sum = MATRIX_S(0.0);
     for (int j0 = run.begin; j0 < run.end; advance(run, j0)) {
         bool full = is_full(j0);
-        MATRIX_S s = coopMatMulAdd(q, load_keys(j0), MATRIX_S(0.0));
+        MATRIX_S s = coopMatMulAdd(q, load_keys(j0, full), MATRIX_S(0.0));
         if (full && !biased())
             coopMatPerElementNV(s, s, score_element);
         else

@@ -5,11 +5,20 @@
 #include "op/known_drivers.h"
 #include "op/matrix.h"
 
-/* Query rows, keys of a step. Of a workgroup; of a subgroup; of a subgroup on a software driver, which compiles every
- * element's operation. */
-static const uint32_t workgroup_tiles[][2] = {{64, 64}, {64, 32}, {32, 64}, {32, 32}, {128, 64}, {128, 32}, {16, 64}};
-static const uint32_t subgroup_tiles[][2] = {{16, 32}, {16, 16}, {32, 32}, {8, 32}, {8, 16}};
-static const uint32_t software_tiles[][2] = {{8, 16}, {8, 8}, {16, 16}};
+typedef struct tile_list {
+    uint32_t count, tiles[7][2];
+} tile_list;
+
+/* Query rows, keys of a step. Of a workgroup, whose registers hold outputs of wide heads, too; of a subgroup; of a
+ * subgroup on a software driver, which compiles every element's operation. */
+static const tile_list workgroup_tiles = {7, {{64, 64}, {64, 32}, {32, 64}, {32, 32}, {128, 64}, {128, 32}, {16, 64}}};
+static const tile_list wide_tiles = {6, {{64, 32}, {32, 32}, {16, 32}, {64, 64}, {32, 64}, {16, 64}}};
+static const tile_list widest_tiles = {5, {{32, 32}, {16, 32}, {64, 32}, {32, 64}, {16, 64}}};
+static const tile_list subgroup_tiles = {5, {{16, 32}, {16, 16}, {32, 32}, {8, 32}, {8, 16}}};
+static const tile_list software_tiles = {3, {{8, 16}, {8, 8}, {16, 16}}};
+#define MAX_ROWS 128
+#define WIDE     256
+#define WIDEST   512
 
 /* Software drivers compile every element of a matrix, and need memory for each: Mesa's 26.1 peaks at 2.2 GiB for a head
  * dimension of 32, with options at 2.6 for 16, and at several times that for wider ones. */
@@ -48,16 +57,20 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
     return vka__matrix_any_size_why_not(caps);
 }
 
+static const tile_list *tiles_of(const vka_device_caps *caps, const vka__attention_problem *p) {
+    if (!vka__matrix_by_workgroup(caps))
+        return caps->type == VKA_DEVICE_CPU ? &software_tiles : &subgroup_tiles;
+    uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]);
+    return dim >= WIDEST ? &widest_tiles : dim >= WIDE ? &wide_tiles : &workgroup_tiles;
+}
+
 static bool tile_at(const vka_device_caps *caps, const void *problem, uint32_t index, vka__tile *tile) {
-    (void)problem;
-    bool by_workgroup = vka__matrix_by_workgroup(caps), cpu = caps->type == VKA_DEVICE_CPU;
-    const uint32_t(*list)[2] = by_workgroup ? workgroup_tiles : cpu ? software_tiles : subgroup_tiles;
-    uint32_t count = by_workgroup ? sizeof workgroup_tiles : cpu ? sizeof software_tiles : sizeof subgroup_tiles;
-    if (index >= count / sizeof *list)
+    const tile_list *list = tiles_of(caps, problem);
+    if (index >= list->count)
         return false;
     const vka_matrix_shape *grain = vka__matrix_grain(caps);
-    *tile = (vka__tile){vka__round_up(list[index][0], grain->m),
-                        vka__round_up(vka__round_up(list[index][1], grain->n), grain->k), 1, 1};
+    *tile = (vka__tile){vka__round_up(list->tiles[index][0], grain->m),
+                        vka__round_up(vka__round_up(list->tiles[index][1], grain->n), grain->k), 1, 1};
     return true;
 }
 
@@ -90,7 +103,9 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__attention_problem *p = problem;
-    return vka__path_first_fitting(&vka__path_coopmat2.path, caps, p, UINT32_MAX, UINT32_MAX, tile);
+    /* Few rows take a tile that holds no more; of a subgroup tiles are small anyway. */
+    uint32_t rows = vka__matrix_by_workgroup(caps) ? vka__rows_with_keys(p, MAX_ROWS) : UINT32_MAX;
+    return vka__path_first_fitting(&vka__path_coopmat2.path, caps, p, rows, UINT32_MAX, tile);
 }
 
 static void fill(const vka_device_caps *caps, const vka__attention_problem *p, const vka__tile *tile,
