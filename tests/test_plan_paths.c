@@ -245,3 +245,26 @@ Test(plan_paths, long_rows_are_shared) {
         cr_assert_eq(plan.splits, 1, "%s: %u", d->name, plan.splits);
     }
 }
+
+/* Intel's registers: a lane of the narrowest subgroup has 32 vectors of four floats, of which compilers need some. */
+Test(plan_paths, decode_fits_registers_of_intel) {
+    static const uint32_t dims[] = {32, 64, 80, 128, 256};
+    for (size_t i = 0; i < DEVICES; i++) {
+        const vka_device_caps *caps = &devices[i].caps;
+        for (int d = 0; caps->vendor_id == 0x8086 && caps->subgroup_size_control && d < 5; d++) {
+            vka__attention_problem p = plain(VKA_F16, 32, 8, 1, 4096, dims[d]);
+            vka__attention_plan plan;
+            vka__refusal refusal = {0};
+            cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), VKA_OK);
+            const uint32_t *spec = plan.main.spec;
+            cr_assert_eq(plan.path == VKA_ATTENTION_PATH_DECODE, dims[d] <= caps->subgroup_min * 16, "%s, %u channels",
+                         devices[i].name, dims[d]);
+            if (plan.path == VKA_ATTENTION_PATH_DECODE) {
+                uint32_t vectors = 2 * vka__div_up(vka__div_up(dims[d], 4), spec[VKA_SPEC_TC]);
+                cr_assert_eq(spec[VKA_SPEC_SUBGROUP], caps->subgroup_min, "%s", devices[i].name);
+                cr_assert_leq((spec[VKA_SPEC_BR] + spec[VKA_SPEC_BC]) * vectors, 20, "%s, %u channels", devices[i].name,
+                              dims[d]);
+            }
+        }
+    }
+}
