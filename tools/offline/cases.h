@@ -14,7 +14,7 @@
 typedef struct offline_case {
     char name[64];
     vka_dtype dtype;
-    uint32_t head_dim; /* 0: another operation */
+    uint32_t head_dim;  /* 0: another operation */
     uint32_t value_dim; /* of values that are views of the keys; 0: head_dim, a tensor of their own */
     uint32_t heads, kv_heads, queries, keys;
     bool causal;
