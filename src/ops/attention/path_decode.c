@@ -59,8 +59,8 @@ static uint32_t pack_rows(const vka_device_caps *caps, const vka__attention_prob
 /* As many rows as there are, or equal parts of them that leave room for the keys and values of a step. */
 static uint32_t rows_of(const vka_device_caps *caps, const vka__attention_problem *p, uint32_t lanes) {
     uint32_t vectors = row_vectors(p, lanes), room = caps->type == VKA_DEVICE_CPU ? 64 : 24;
-    if (is_intel(caps)) /* beside one key */
-        room = intel_vectors(p) - vka__min_u32(vectors, intel_vectors(p));
+    if (is_intel(caps)) /* beside two keys, so that there is one to wait for */
+        room = intel_vectors(p) - vka__min_u32(2 * vectors, intel_vectors(p));
     uint32_t most = vka__min_u32(MAX_ROWS, vka__max_u32(1, room / vectors));
     uint32_t rows = vka__rows_with_keys(p, PACK_ROWS);
     return vka__div_up(rows, vka__div_up(rows, most));

@@ -73,9 +73,16 @@ uint32_t vka__live_keys(const vka__attention_problem *p, uint32_t tile_rows) {
     return live < 1 ? 1 : (uint32_t)vka__min_u64((uint64_t)live, p->kv_len);
 }
 
-/* Keys that repay a split. */
-static uint32_t least_keys(const vka_device_caps *caps) {
-    return caps->type == VKA_DEVICE_CPU ? 1024 : 256;
+/* Lanes of a workgroup that is one subgroup of a GPU; 0: it is more. */
+static uint32_t lone_width(const vka_device_caps *caps, const vka__attention_plan *plan) {
+    bool lone = caps->type != VKA_DEVICE_CPU && plan->path == VKA_ATTENTION_PATH_DECODE;
+    return lone ? plan->main.spec[VKA_SPEC_SUBGROUP] : 0;
+}
+
+/* Keys that repay a split. Lone subgroups wait for memory, which more of them make use of. */
+static uint32_t least_keys(const vka_device_caps *caps, const vka__attention_plan *plan) {
+    uint32_t width = lone_width(caps, plan);
+    return width ? vka__min_u32(4 * width, 256) : caps->type == VKA_DEVICE_CPU ? 1024 : 256;
 }
 
 /* Rows of tiles that see much more than others, as those of global tokens do, must not keep the device waiting:
@@ -95,8 +102,11 @@ static uint32_t choose_splits(const vka_device_caps *caps, const vka__attention_
         return vka__max_u32(p->splits, 1);
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR];
     uint32_t target = caps->type == VKA_DEVICE_CPU ? 8 : caps->type == VKA_DEVICE_DISCRETE ? 512 : 64;
+    uint32_t narrow = lone_width(caps, plan);
+    target *= narrow && narrow < 32 ? 32 / narrow : 1;
     target = plan->workgroups ? plan->workgroups : target;
-    uint64_t wanted = target / vka__max_u64(groups, 1), possible = vka__live_keys(p, tile_rows) / least_keys(caps);
+    uint64_t wanted = target / vka__max_u64(groups, 1);
+    uint64_t possible = vka__live_keys(p, tile_rows) / least_keys(caps, plan);
     if (p->permutation.present)
         return 1;
     if (p->pattern)
@@ -275,8 +285,9 @@ static int32_t zero_of(uint32_t zero, int64_t rest) {
     return (int32_t)(moved < -most ? -most : moved > most ? most : moved);
 }
 
-static void fill_options(const vka_device_caps *caps, const vka__attention_problem *p, vka_attention_params *params) {
-    params->least = least_keys(caps);
+static void fill_options(const vka_device_caps *caps, const vka__attention_problem *p, const vka__attention_plan *plan,
+                         vka_attention_params *params) {
+    params->least = least_keys(caps, plan);
     params->heads = p->q.shape[1];
     params->q_rows = p->q.shape[2];
     params->kv_rows = p->k.shape[2];
@@ -331,7 +342,7 @@ static void fill_pattern(const vka_device_caps *caps, const vka__attention_probl
     params->map_tiles = p->pattern->tiles_at;
     params->map_bits = p->pattern->bits_at;
     params->map_least = vka__max_u32(vka__div_up(info->longest_row, plan->splits),
-                                     p->splits ? 1 : vka__div_up(least_keys(caps), info->key_tile));
+                                     p->splits ? 1 : vka__div_up(least_keys(caps, plan), info->key_tile));
 }
 
 void vka__attention_fill_params(const vka_device_caps *caps, const vka__attention_problem *p,
@@ -344,7 +355,7 @@ void vka__attention_fill_params(const vka_device_caps *caps, const vka__attentio
     params->band_hi = p->band_hi;
     params->diagonal = p->diagonal;
     fill_scores(p, params);
-    fill_options(caps, p, params);
+    fill_options(caps, p, plan, params);
     fill_products(p, params);
     fill_pattern(caps, p, plan, params);
 }
