@@ -31,3 +31,20 @@ bool png_file_load(const char *path, uint32_t *width, uint32_t *height, uint8_t 
     *width = image.width, *height = image.height, *rgb = bytes;
     return true;
 }
+
+uint8_t *png_file_encode(uint32_t width, uint32_t height, uint32_t channels, const uint8_t *pixels, size_t *size) {
+    png_image image = {.version = PNG_IMAGE_VERSION, .width = width, .height = height};
+    image.format = channels == 4 ? PNG_FORMAT_RGBA : PNG_FORMAT_RGB;
+    png_alloc_size_t bytes = 0;
+    uint8_t *file = NULL;
+    if (png_image_write_to_memory(&image, NULL, &bytes, 0, pixels, 0, NULL)) {
+        file = allocate(bytes, 1);
+        if (png_image_write_to_memory(&image, file, &bytes, 0, pixels, 0, NULL)) {
+            *size = bytes;
+            return file;
+        }
+    }
+    free(file);
+    say_why("a picture", &image);
+    return NULL;
+}

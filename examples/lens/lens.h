@@ -6,15 +6,31 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A picture that a grid of patches covers, each of them a token: row by row from the upper left one, which is token
+ * `first` of its side. Tokens in front of and behind the patches, as that of a class, are shown as texts. */
+typedef struct lens_picture {
+    const uint8_t *pixels;  /* [height, width, channels], row by row from the top; NULL: there is no picture */
+    uint32_t width, height; /* pixels                                                                        */
+    uint32_t channels;      /* 3: red, green, blue; 4: opacity behind them                                   */
+    uint32_t rows, columns; /* patches                                                                       */
+    uint32_t first;         /* rows * columns tokens from here on are patches                                */
+} lens_picture;
+
+/* What may be 0 or NULL is optional. */
 typedef struct lens {
     const char *title;          /* UTF-8, as all texts                                                     */
-    const char *const *queries; /* [n]: tokens that look                                                   */
+    const char *const *queries; /* [n]: tokens that look; NULL is the text of patches, which need none      */
     const char *const *keys;    /* [m]: tokens that are looked at                                          */
     uint32_t layers, heads, n, m;
     const float *probabilities; /* [layers, heads, n, m]; each row adds up to 1, or to 0 where it sees nothing */
+    /* Optional: whose patches the queries are, or the keys. A picture of both, as in a vision transformer, is given
+     * twice: the same pixels are written once. Choosing a token draws its weights over the picture of the other side.
+     */
+    lens_picture query_picture, key_picture;
 } lens;
 
-/* Writes the page. false: errno says why. */
+/* Writes the page. false: errno says why; EINVAL, where patches are more than there are tokens, or a picture has none.
+ */
 bool lens_write(const lens *l, const char *path);
 
 #endif

@@ -1,12 +1,36 @@
 #!/bin/sh
-# lens: the page of attention in a browser. No error on the console; choosing a head, a layer, a token or a picture of the
-# sheet changes what is drawn to what it should be; nothing is wider than a phone.
+# lens: the page of attention in a browser. No error on the console; choosing a head, a layer, a token, a patch or a picture of
+# the sheet changes what is drawn to what it should be; nothing is wider than a phone.
 #   test_browser.sh WRITE_PAGE      exit status 77: no Chromium here
 set -u
 . "$(dirname "$0")/../support/chromium.sh"
 
-"$1" "$work/page.html" || exit 1
-grep -E 'https?://' "$work/page.html" | grep -v 'www.w3.org/2000/svg' && fail "the page refers to something elsewhere"
+for kind in texts patches caption; do
+    "$1" $kind "$work/$kind.html" || exit 1
+    grep -E 'https?://' "$work/$kind.html" | grep -v 'www.w3.org/2000/svg' && fail "the page of $kind refers to something elsewhere"
+done
+[ "$(grep -o 'data:image/png' "$work/patches.html" | wc -l)" = 1 ] || fail "a picture of both sides is not written once"
+
+# look KIND PART ..: the page, which $work/note has looked at from inside, 360 pixels wide; says all of these parts
+look() {
+    kind=$1
+    shift
+    sed "/^<body>/r $work/note" "$work/$kind.html" >"$work/noted.html"
+    cat >"$work/phone.html" <<'END'
+<!DOCTYPE html><meta charset="utf-8"><body><script>
+addEventListener('message', (e) => { document.body.dataset.note = e.data; });
+</script><iframe src="noted.html" style="width: 360px; height: 800px; border: 0"></iframe>
+END
+    open "$work/phone.html" 800 900
+    note=$(sed -n 's/.*data-note="\([^"]*\)".*/\1/p' "$work/dom" | head -n 1 | sed 's/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g')
+    for part in "$@"; do
+        case $note in
+        *"$part"*) ;;
+        *) fail "the page of $kind has not $part: $note" ;;
+        esac
+    done
+    echo "ok: $kind: $note"
+}
 
 # A second script looks at the page from inside and notes what it sees on the outer page's <body>. `at` is where the
 # widest lines of the tokens lead to; thin ones are counted.
@@ -31,11 +55,11 @@ addEventListener('load', () => {
   note.rollout = sum.toFixed(2);
   choose('layer', 0);
   choose('head', 0);
-  const token = all('#lines ol:first-child button')[3];
+  const token = all('.q ol button')[3];
   token.focus();
   note.focus = drawn() + find('#says').textContent;
   token.click();
-  all('#lines ol:last-child button')[2].focus();
+  all('.k ol button')[2].focus();
   note.pinned = drawn();
   document.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape' }));
   note.escape = drawn();
@@ -48,20 +72,70 @@ addEventListener('load', () => {
 });
 </script>
 END
-sed "/^<body>/r $work/note" "$work/page.html" >"$work/noted.html"
-cat >"$work/phone.html" <<'END'
-<!DOCTYPE html><meta charset="utf-8"><body><script>
-addEventListener('message', (e) => { document.body.dataset.note = e.data; });
-</script><iframe src="noted.html" style="width: 360px; height: 800px; border: 0"></iframe>
-END
-open "$work/phone.html" 800 900
-note=$(sed -n 's/.*data-note="\([^"]*\)".*/\1/p' "$work/dom" | head -n 1 | sed 's/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g')
-for part in '"first":"01234+20"' '"head":"12340+20"' '"layer":"23401+20"' '"mean":"+25"' '"rollout":"5.00"' \
+look texts '"first":"01234+20"' '"head":"12340+20"' '"layer":"23401+20"' '"mean":"+25"' '"rollout":"5.00"' \
     '"focus":"3+4“café” looks at: café 0.80, ' '"pinned":"3+4"' '"escape":"01234+20"' '"sheet":"34012+2012"' '"painted":6' \
-    '"wider":0' '"title":"Attention: <b>owned"'; do
-    case $note in
-    *"$part"*) ;;
-    *) fail "the page has not $part: $note" ;;
-    esac
-done
-echo "ok: $note"
+    '"wider":0' '"title":"Attention: <b>owned"'
+
+# Of a picture that is painted over: the patches of full colour, counted from 0, and how many others have some.
+cat >"$work/note" <<'END'
+<script>
+addEventListener('load', () => {
+  const find = (text) => document.querySelector(text), all = (text) => [...document.querySelectorAll(text)];
+  const over = (canvas) => {
+    if (!canvas) return 'none';
+    const { width, height } = canvas, copy = Object.assign(document.createElement('canvas'), { width, height });
+    const context = copy.getContext('2d', { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    const shades = Array.from({ length: data.length / 4 }, (_, i) => data[4 * i + 3]), most = Math.max(1, ...shades);
+    return shades.map((x, i) => x === most ? i : -1).filter((i) => i >= 0).join(' ') + '+' + shades.filter((x) => x && x < most).length;
+  };
+  const drawn = () => ['.q', '.k'].map((side) => over(find(side + ' canvas'))).join(' | ');
+  const choose = (name, value) => find(`input[name=${name}][value="${value}"]`).click();
+  const press = (node, key) => node.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+  const at = (board, type, x, y) => {
+    const box = board.getBoundingClientRect();
+    board.dispatchEvent(new PointerEvent(type, { bubbles: true, pointerType: 'mouse',
+      clientX: box.left + (x + 0.5) / 4 * box.width, clientY: box.top + (y + 0.5) / 3 * box.height }));
+  };
+  const note = { first: drawn(), sheet: over(find('.sheet canvas')).length > 8 };
+  const token = find('.q ol button'), [q, k] = ['.q .patches', '.k .patches'].map(find);
+  token.focus();
+  note.token = drawn() + ' ' + find('#says').textContent.slice(0, 40);
+  note.heads = all('.sheet canvas').map(over).join(' ');
+  choose('head', 1);
+  note.head = drawn();
+  at(k, 'pointermove', 2, 1);
+  note.key = drawn() + ' ' + find('#says').textContent.slice(0, 40);
+  if (q) {
+    at(q, 'pointermove', 1, 1);
+    note.patch = drawn();
+    at(q, 'click', 1, 1);
+    at(k, 'pointermove', 0, 0);
+    note.pinned = drawn();
+    press(q, 'ArrowRight');
+    note.arrow = drawn();
+    press(q, 'ArrowUp');
+    press(q, 'ArrowUp');
+    note.edge = drawn() + ' ' + ['left', 'top', 'width'].map((side) => find('.q .patches i').style[side]).join(' ');
+    press(q, 'Enter');
+    note.free = drawn();
+    find('input[value=rollout]').click();
+    token.click();
+    note.rollout = drawn();
+    find('.side .on').click();
+  }
+  note.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  note.pictures = all('.patches').map((b) => { const { width, height } = b.getBoundingClientRect(); return (width / height).toFixed(2) + (width > 120); }).join(' ');
+  parent.postMessage(JSON.stringify(note), '*');
+});
+</script>
+END
+all='0 1 2 3 4 5 6 7 8 9 10 11+0'
+look patches '"first":"+0 | '"$all"'"' '"sheet":true' '"token":"+0 | '"$all"' “class” looks at: class 0.80, ' \
+    '"heads":"'"$all"' 0+11 1+11 0+11 1+11 2+11"' '"head":"+0 | 0+11"' '"key":"5+11 | +0 “patch 2, 3” is looked at by: patch 2, 2' \
+    '"patch":"+0 | 6+11"' '"pinned":"+0 | 6+11"' '"arrow":"+0 | 7+11"' '"edge":"+0 | 3+11 50% 0% 25%"' '"free":"+0 | '"$all"'"' \
+    '"rollout":"+0 | 1+11"' '"wider":0' '"pictures":"1.33true 1.33true"'
+look caption '"first":"none | 0 1 2+9"' '"token":"none | 0+11 “a” looks at: patch 1, 1 0.80, ' \
+    '"heads":"0+11 1+11 2+11 1+11 2+11 3+11"' '"head":"none | 1+11"' '"key":"none | +0 “patch 2, 3” is looked at by: ' \
+    '"wider":0' '"pictures":"1.33true"'
