@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "curve.h"
 
-#include "canvas.h"
+#include "common/canvas.h"
 #include "common/program.h"
 
 #include <math.h>

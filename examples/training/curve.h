@@ -18,8 +18,7 @@ typedef struct curve {
 void curve_add(curve *c, uint32_t step, float loss);
 void curve_free(curve *c);
 
-/* Training thin, validation thick. A line across, unless `level` is 0, with a label: lower-case letters, digits, ".",
- * "-" and blanks. false: said why on stderr. */
+/* Training thin, validation thick. A line across, unless `level` is 0, with a label. false: said why on stderr. */
 bool curve_draw(const char *path, const curve *training, const curve *validation, float level, const char *label);
 
 #endif

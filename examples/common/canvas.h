@@ -1,7 +1,7 @@
-/* Lines and a few letters in a picture.
+/* Lines, areas and letters in a picture.
  * SPDX-License-Identifier: MIT */
-#ifndef TRAINING_CANVAS_H
-#define TRAINING_CANVAS_H
+#ifndef COMMON_CANVAS_H
+#define COMMON_CANVAS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,10 +23,14 @@ bool canvas_save(const canvas *c, const char *path);
 /* In pixels from the upper left corner, with smooth edges. */
 void canvas_line(canvas *c, double x0, double y0, double x1, double y1, double width, colour ink);
 
-/* From its upper left corner; letters of 5 x 7 dots, each `size` pixels wide. Of letters there are lower-case ones,
- * digits,
- * ".", "-" and ":"; others are blank. */
+/* Covers pixels from (x, y) on with this share of the colour. */
+void canvas_fill(canvas *c, int64_t x, int64_t y, uint32_t width, uint32_t height, double share, colour ink);
+
+/* UTF-8 from its upper left corner, in letters of 5 x 7 dots (letters.h), each `size` pixels wide. The second one reads
+ * upwards: (x, y) is where its upper left corner would be after a quarter turn to the left, at the bottom of the text.
+ */
 void canvas_text(canvas *c, double x, double y, uint32_t size, const char *text, colour ink);
+void canvas_text_up(canvas *c, double x, double y, uint32_t size, const char *text, colour ink);
 uint32_t canvas_text_width(const char *text, uint32_t size);
 
 #endif
