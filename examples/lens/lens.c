@@ -3,6 +3,7 @@
 #include "lens.h"
 
 #include "common/png_file.h"
+#include "weights.h"
 
 #include <errno.h>
 #include <math.h>
@@ -58,11 +59,6 @@ static void write_base64(FILE *f, const uint8_t *bytes, size_t size) {
 
 /* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
-static bool fits(const lens_picture *p, uint32_t tokens) {
-    return p->pixels == NULL || (p->width && p->height && p->rows && p->columns && p->rows <= tokens / p->columns &&
-                                 p->first <= tokens - p->rows * p->columns && (p->channels == 3 || p->channels == 4));
-}
-
 static bool same_pixels(const lens_picture *a, const lens_picture *b) {
     return a->pixels == b->pixels && a->width == b->width && a->height == b->height && a->channels == b->channels;
 }
@@ -106,6 +102,44 @@ static bool write_pictures(FILE *f, const lens *l) {
     return ok;
 }
 
+/* ---- attributions ------------------------------------------------------------------------------------------------ */
+
+/* JSON has no numbers that are not finite. */
+static void write_number(FILE *f, double x) {
+    if (isfinite(x)) {
+        fprintf(f, "%.9g", x);
+    } else {
+        fputs("null", f);
+    }
+}
+
+static void write_attribution(FILE *f, const lens *l, const lens_attribution *a) {
+    fputs("{\"of\":", f);
+    write_text(f, a->of);
+    if (a->tokens) {
+        write_texts(f, "tokens", a->tokens, a->count);
+    }
+    fputs(",\"values\":[", f);
+    for (uint32_t i = 0; i < (a->tokens ? a->count : l->m); i++) {
+        fputs(i ? "," : "", f);
+        write_number(f, (double)a->values[i]);
+    }
+    fprintf(f, "],\"steps\":%u,\"value\":", a->steps);
+    write_number(f, a->value);
+    fputs(",\"baseline\":", f);
+    write_number(f, a->baseline);
+    fputc('}', f);
+}
+
+static void write_attributions(FILE *f, const lens *l) {
+    fputs(",\"attributions\":[", f);
+    for (uint32_t i = 0; i < l->attribution_count; i++) {
+        fputs(i ? "," : "", f);
+        write_attribution(f, l, &l->attributions[i]);
+    }
+    fputc(']', f);
+}
+
 /* ---- the page ---------------------------------------------------------------------------------------------------- */
 
 /* Probabilities in steps of 1/10000, which are whole numbers and short. */
@@ -124,13 +158,14 @@ static bool write_data(FILE *f, const lens *l) {
     write_texts(f, "queries", l->queries, l->n);
     write_texts(f, "keys", l->keys, l->m);
     bool ok = write_pictures(f, l);
+    write_attributions(f, l);
     write_probabilities(f, l);
     fputc('}', f);
     return ok;
 }
 
 bool lens_write(const lens *l, const char *path) {
-    if (!fits(&l->query_picture, l->n) || !fits(&l->key_picture, l->m)) {
+    if (!lens_pictures_fit(l)) {
         errno = EINVAL;
         return false;
     }

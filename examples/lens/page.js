@@ -213,6 +213,46 @@
     make('p', {}, 'A row is a token that looks, a column one that is looked at.'
       + (patched ? ' Where a token or patch is chosen whose weights lie on a picture, each head has its own.' : '')), sheet);
 
+  // ---- attributions: integrated gradients (Sundararajan, Taly and Yan 2017) ----
+
+  const signed = (x) => Math.abs(x) < 0.0005 ? '0' : (x < 0 ? '\u2212' : '+') + Math.abs(x).toFixed(3);
+  const chips = (texts, values, most) => {
+    const list = make('ol', { class: 'chips' });
+    texts.forEach((text, i) => {
+      const share = Math.round(60 * Math.abs(values[i]) / most), ink = values[i] < 0 ? '--heat' : '--mark';
+      const chip = make('li', {}, make('b', {}, text), make('small', {}, values[i] === null ? 'not finite' : signed(values[i])));
+      chip.style.background = `color-mix(in srgb, var(${ink}) ${share}%, var(--raised))`;
+      list.append(chip);
+    });
+    return list;
+  };
+  const signs = (values, most, { image, width, height, rows, columns, first }) => {
+    const canvas = make('canvas', { width: columns, height: rows }), context = canvas.getContext('2d');
+    const pixels = context.createImageData(columns, rows);
+    values.slice(first, first + rows * columns).forEach((x, i) =>
+      pixels.data.set([...colour(x < 0 ? '--heat' : '--mark'), Math.round(190 * Math.abs(x) / most)], 4 * i));
+    context.putImageData(pixels, 0, 0);
+    const board = make('div', { class: `patches under${width < 160 ? ' coarse' : ''}` }, make('img', { src: data.images[image], alt: '' }), canvas);
+    board.style.aspectRatio = `${width} / ${height}`;
+    board.style.maxWidth = `min(100%, ${70 * width / height}vh, ${Math.max(320, 2 * width)}px)`;
+    return make('figure', {}, board);
+  };
+  const explain = ({ of, tokens, values, value, baseline, steps }) => {
+    const most = values.reduce((a, b) => Math.max(a, Math.abs(b)), 0) || 1, sum = values.reduce((a, b) => a + b, 0);
+    const picture = tokens ? undefined : pictures.k, all = (tokens || keys).map((text, i) => text === null ? name('k', i) : text);
+    const texts = all.map((_, i) => i).filter((i) => !picture || i < picture.first || i >= picture.first + picture.rows * picture.columns);
+    const finite = value !== null && baseline !== null && !values.includes(null);
+    return make('section', { class: 'attribution' }, make('h3', {}, of),
+      chips(texts.map((i) => all[i]), texts.map((i) => values[i]), most), ...(picture ? [signs(values, most, picture)] : []),
+      make('p', {}, finite ? `They add up to ${sum.toFixed(4)}, of ${value.toFixed(4)} for this input less ${baseline.toFixed(4)} for the baseline, `
+        + `which is ${(value - baseline).toFixed(4)}: off by ${Math.abs(sum - value + baseline).toExponential(1)}, with ${steps} steps.`
+        : 'Not all of it is finite.'));
+  };
+  const explained = data.attributions.length === 0 ? [] : [make('h2', {}, 'Integrated gradients'),
+    make('p', {}, 'What each token adds, blue, or takes away, orange.'), ...data.attributions.map(explain)];
+  sheet.after(...explained);
+  const redrawPictures = () => document.querySelectorAll('section.attribution').forEach((section, i) => section.replaceWith(explain(data.attributions[i])));
+
   // ---- drawing ----
 
   const matrix = (canvas, w) => {
@@ -274,6 +314,6 @@
     says.textContent = sentence(w);
     paint(false);
   };
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { show(); paint(true); });
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { show(); paint(true); redrawPictures(); });
   show();
 })();

@@ -11,18 +11,16 @@ for kind in texts patches caption; do
 done
 [ "$(grep -o 'data:image/png' "$work/patches.html" | wc -l)" = 1 ] || fail "a picture of both sides is not written once"
 
-# look KIND PART ..: the page, which $work/note has looked at from inside, 360 pixels wide; says all of these parts
+# noted KIND: the page, which the script in $work/note looks at from inside
+noted() {
+    sed "/^<body>/r $work/note" "$work/$1.html" >"$work/noted-$1.html"
+}
+
+# look KIND PART ..: what was noted of the page has all of these parts
 look() {
     kind=$1
     shift
-    sed "/^<body>/r $work/note" "$work/$kind.html" >"$work/noted.html"
-    cat >"$work/phone.html" <<'END'
-<!DOCTYPE html><meta charset="utf-8"><body><script>
-addEventListener('message', (e) => { document.body.dataset.note = e.data; });
-</script><iframe src="noted.html" style="width: 360px; height: 800px; border: 0"></iframe>
-END
-    open "$work/phone.html" 800 900
-    note=$(sed -n 's/.*data-note="\([^"]*\)".*/\1/p' "$work/dom" | head -n 1 | sed 's/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g')
+    note=$(sed -n "s/.*data-$kind=\"\([^\"]*\)\".*/\1/p" "$work/dom" | head -n 1 | sed 's/&quot;/"/g; s/&lt;/</g; s/&gt;/>/g; s/&amp;/\&/g')
     for part in "$@"; do
         case $note in
         *"$part"*) ;;
@@ -68,13 +66,14 @@ addEventListener('load', () => {
   note.painted = all('canvas').filter((c) => c.getContext('2d').getImageData(0, 0, 5, 5).data.some((x) => x > 200)).length;
   note.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   note.title = document.title;
+  note.explained = all('.attribution').map((s) => s.textContent).join('|');
+  note.shares = all('.attribution')[0].querySelectorAll('li').length + ' ' + all('.attribution li').slice(0, 2)
+    .map((li) => getComputedStyle(li).backgroundColor).filter((c, i, both) => both.indexOf(c) === i).length;
   parent.postMessage(JSON.stringify(note), '*');
 });
 </script>
 END
-look texts '"first":"01234+20"' '"head":"12340+20"' '"layer":"23401+20"' '"mean":"+25"' '"rollout":"5.00"' \
-    '"focus":"3+4“café” looks at: café 0.80, ' '"pinned":"3+4"' '"escape":"01234+20"' '"sheet":"34012+2012"' '"painted":6' \
-    '"wider":0' '"title":"Attention: <b>owned"'
+noted texts
 
 # Of a picture that is painted over: the patches of full colour, counted from 0, and how many others have some.
 cat >"$work/note" <<'END'
@@ -125,17 +124,36 @@ addEventListener('load', () => {
     note.rollout = drawn();
     find('.side .on').click();
   }
+  note.signs = over(find('.attribution canvas')) + ' ' + all('.attribution li').map((li) => li.textContent).join(' ');
   note.wider = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   note.pictures = all('.patches').map((b) => { const { width, height } = b.getBoundingClientRect(); return (width / height).toFixed(2) + (width > 120); }).join(' ');
   parent.postMessage(JSON.stringify(note), '*');
 });
 </script>
 END
+noted patches
+noted caption
+
+# All in one browser, each as wide as a phone.
+cat >"$work/phones.html" <<'END'
+<!DOCTYPE html><meta charset="utf-8"><body><script>
+addEventListener('message', (e) => { for (const f of document.querySelectorAll('iframe')) if (f.contentWindow === e.source) document.body.dataset[f.name] = e.data; });
+</script>
+<iframe name="texts" src="noted-texts.html" style="width: 360px; height: 800px; border: 0"></iframe>
+<iframe name="patches" src="noted-patches.html" style="width: 360px; height: 800px; border: 0"></iframe>
+<iframe name="caption" src="noted-caption.html" style="width: 360px; height: 800px; border: 0"></iframe>
+END
+open "$work/phones.html" 1200 900
+
+look texts '"first":"01234+20"' '"head":"12340+20"' '"layer":"23401+20"' '"mean":"+25"' '"rollout":"5.00"' \
+    '"focus":"3+4“café” looks at: café 0.80, ' '"pinned":"3+4"' '"escape":"01234+20"' '"sheet":"34012+2012"' '"painted":6' \
+    '"wider":0' '"title":"Attention: <b>owned"' '"explained":"f & ga+0.500<' '&amp;+0.063They add up to 0.4375, of 0.9000 for this input less 0.4500 for' \
+    'which is 0.4500: off by 1.3e-2, with 16 steps.|other<b>+0.500y−0.250z+0.125They add up to 0.3750' 'off by 0.0e+0' '"shares":"5 2"'
 all='0 1 2 3 4 5 6 7 8 9 10 11+0'
 look patches '"first":"+0 | '"$all"'"' '"sheet":true' '"token":"+0 | '"$all"' “class” looks at: class 0.80, ' \
     '"heads":"'"$all"' 0+11 1+11 0+11 1+11 2+11"' '"head":"+0 | 0+11"' '"key":"5+11 | +0 “patch 2, 3” is looked at by: patch 2, 2' \
     '"patch":"+0 | 6+11"' '"pinned":"+0 | 6+11"' '"arrow":"+0 | 7+11"' '"edge":"+0 | 3+11 50% 0% 25%"' '"free":"+0 | '"$all"'"' \
-    '"rollout":"+0 | 1+11"' '"wider":0' '"pictures":"1.33true 1.33true"'
+    '"rollout":"+0 | 1+11"' '"signs":"0+2 class+0.500 <b>+0.500 y' '"wider":0' '"pictures":"1.33true 1.33true 1.33true"'
 look caption '"first":"none | 0 1 2+9"' '"token":"none | 0+11 “a” looks at: patch 1, 1 0.80, ' \
     '"heads":"0+11 1+11 2+11 1+11 2+11 3+11"' '"head":"none | 1+11"' '"key":"none | +0 “patch 2, 3” is looked at by: ' \
     '"wider":0' '"pictures":"1.33true"'
