@@ -9,11 +9,10 @@
  */
 #include "common/options.h"
 #include "common/program.h"
-#include "lens/lens.h"
 #include "sentences/encoder.h"
+#include "sentences/explain.h"
 #include "sentences/table.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +20,7 @@
 
 const char program_name[] = "sentences";
 
-static const char usage[] = "usage: sentences [--model DIR] [--save FILE] [--lens FILE] [--repeat N] [sentence ..]\n"
+static const char usage[] = "usage: sentences [option ..] [sentence ..]\n"
                             "\n"
                             "Embeds sentences, or the lines of the standard input, and shows the cosines of\n"
                             "their embeddings: 1 means the same, 0 that they have nothing to do with each\n"
@@ -30,15 +29,18 @@ static const char usage[] = "usage: sentences [--model DIR] [--save FILE] [--len
                             "  --model DIR   with model.safetensors and vocabulary.txt [where\n"
                             "                tools/fetch-models puts them]\n"
                             "  --save FILE   writes embeddings, as a safetensors file\n"
-                            "  --lens FILE   writes a page that shows what the first sentence's pieces look at\n"
+                            "  --lens FILE   writes a page that shows what the first sentence's pieces look at,\n"
+                            "                and what each piece of the first two adds to their cosine\n"
+                            "  --steps N     of the integrated gradients that say so, 1 to 100000 [64]\n"
+                            "  --sheet FILE  draws all heads and attention rolled out, of the first sentence, as PNG\n"
                             "  --repeat N    embeds all sentences N times more, and says how long it took\n";
 
 /* Of a batch; what is more is embedded in several. */
 enum { BATCH_TOKENS = 4096, BATCH_SENTENCES = 512, COSINE_ROWS = 256 };
 
 typedef struct app {
-    const char *model, *save, *lens;
-    uint32_t repeat;
+    const char *model, *save, *lens, *sheet;
+    uint32_t repeat, steps;
     char **sentences;
     uint32_t count, room;
     vocabulary words;
@@ -162,33 +164,16 @@ static void save(const app *a) {
     }
 }
 
-/* Probabilities of the first sentence, which is embedded once more. */
-static void show_lens(app *a) {
-    static const char *pieces[MAX_TOKENS];
-    lens l = {.title = a->sentences[0], .queries = pieces, .keys = pieces};
-    l.layers = a->weights.layers, l.heads = a->weights.heads, l.n = l.m = (uint32_t)a->offsets[1];
-    if (l.n == 0) {
-        fail("the first sentence has no pieces to show");
+/* Of the first two sentences. */
+static void show_lens(const app *a) {
+    explanation x = {.device = a->device, .weights = &a->weights, .words = &a->words, .count = a->count < 2 ? 1 : 2};
+    for (uint32_t s = 0; s < x.count; s++) {
+        x.sentence[s] = (explained){.text = a->sentences[s], .ids = a->ids + a->offsets[s]};
+        x.sentence[s].n = (uint32_t)(a->offsets[s + 1] - a->offsets[s]);
+        x.sentence[s].embedding = a->embeddings + (size_t)s * a->weights.outputs;
     }
-    for (uint32_t i = 0; i < l.n; i++) {
-        pieces[i] = a->words.pieces[a->ids[i]].bytes;
-    }
-    const size_t layer = (size_t)l.heads * l.n * l.n;
-    float *probabilities = allocate(l.layers * layer, sizeof *probabilities);
-    float *embedding = allocate(a->weights.outputs, sizeof *embedding);
-    encoder *e = create_encoder(a, &(encoder_desc){.tokens = l.n, .sentences = 1, .attention = true});
-    token_batch batch = {.ids = a->ids, .offsets = a->offsets, .sentences = 1};
-    check_that(a, encoder_run(e, &batch, embedding, &a->why));
-    for (uint32_t i = 0; i < l.layers; i++) {
-        check_that(a, encoder_attention(e, i, 0, l.n, probabilities + i * layer, &a->why));
-    }
-    encoder_destroy(&e);
-    l.probabilities = probabilities;
-    if (!lens_write(&l, a->lens)) {
-        fail("%s: %s", a->lens, strerror(errno));
-    }
-    free(probabilities);
-    free(embedding);
+    x.steps = a->steps, x.page = a->lens, x.sheet = a->sheet;
+    explain(&x);
 }
 
 /* ---- results ----------------------------------------------------------------------------------------------------- */
@@ -257,10 +242,9 @@ static void open_model(app *a) {
 
 static void read_arguments(app *a, int argc, char **argv) {
     const option list[] = {
-        {"--model", OPTION_TEXT, &a->model},
-        {"--save", OPTION_TEXT, &a->save},
-        {"--lens", OPTION_TEXT, &a->lens},
-        {"--repeat", OPTION_NUMBER, &a->repeat},
+        {"--model", OPTION_TEXT, &a->model},   {"--save", OPTION_TEXT, &a->save},
+        {"--lens", OPTION_TEXT, &a->lens},     {"--sheet", OPTION_TEXT, &a->sheet},
+        {"--steps", OPTION_NUMBER, &a->steps}, {"--repeat", OPTION_NUMBER, &a->repeat},
     };
     int i = options_read_first(argc, argv, list, sizeof list / sizeof *list, usage);
     if (i == argc) {
@@ -268,6 +252,9 @@ static void read_arguments(app *a, int argc, char **argv) {
     }
     for (; i < argc; i++) {
         add_sentence(a, argv[i]);
+    }
+    if (a->steps < 1 || a->steps > 100000) {
+        options_refuse(usage);
     }
     if (a->count == 0) {
         fail("there are no sentences: see --help");
@@ -288,7 +275,7 @@ static void free_all(app *a) {
 }
 
 int main(int argc, char **argv) {
-    app a = {0};
+    app a = {.steps = 64};
     read_arguments(&a, argc, argv);
     open_model(&a);
     cut_all(&a);
@@ -297,7 +284,7 @@ int main(int argc, char **argv) {
     if (a.save) {
         save(&a);
     }
-    if (a.lens) {
+    if (a.lens || a.sheet) {
         show_lens(&a);
     }
     show(&a);

@@ -9,7 +9,7 @@
  * the offsets at which sentences begin. The mean is attention, too: of one query for each sentence, where all scores
  * are 0. And x / |x| is an RMS norm whose weights are 1 / sqrt(width).
  */
-#include "encoder.h"
+#include "encoder_parts.h"
 
 #include <vkattn/embedding.h>
 #include <vkattn/positions.h>
@@ -18,27 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_BUFFERS = 256 };
-
-struct encoder {
-    vka_device *device;
-    vka_recorder *recorder;
-    vka_nn_sequence *sequence;
-    vka_buffer *buffers[MAX_BUFFERS];
-    uint32_t buffer_count;
-    encoder_desc capacity;
-    uint32_t heads, layers, channels, width, outputs, longest;
-    vka_tensor ids, positions, offsets; /* what the host writes   */
-    vka_tensor zeros;                   /* [1, tokens]            */
-    vka_tensor rows;                    /* 0 .. sentences         */
-    vka_tensor out;                     /* [sentences, outputs]   */
-    vka_tensor probabilities[MAX_LAYERS];
-    vka_status status; /* the first that is not VKA_OK */
-};
-
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-static void keep(encoder *e, vka_status status) {
+void encoder_keep(encoder *e, vka_status status) {
     if (e->status == VKA_OK) {
         e->status = status;
     }
@@ -50,23 +32,22 @@ static vka_tensor create_with(encoder *e, vka_dtype dtype, uint32_t rank, uint32
     vka_buffer_desc desc = {.size = (uint64_t)rows * columns * vka_dtype_size(dtype), .memory = memory};
     vka_buffer **buffer = &e->buffers[e->buffer_count];
     if (e->buffer_count == MAX_BUFFERS) {
-        keep(e, VKA_OUT_OF_MEMORY);
+        encoder_keep(e, VKA_OUT_OF_MEMORY);
     }
     if (e->status == VKA_OK) {
-        keep(e, vka_buffer_create(e->device, &desc, buffer));
+        encoder_keep(e, vka_buffer_create(e->device, &desc, buffer));
     }
     if (e->status != VKA_OK) {
         return (vka_tensor){0};
     }
     e->buffer_count++;
     if (values) {
-        keep(e, vka_buffer_write(*buffer, 0, values, desc.size));
+        encoder_keep(e, vka_buffer_write(*buffer, 0, values, desc.size));
     }
     return rank == 1 ? vka_tensor_1d(*buffer, dtype, columns) : vka_tensor_2d(*buffer, dtype, rows, columns);
 }
 
-/* A result of a kernel. */
-static vka_tensor create(encoder *e, uint32_t rows, uint32_t columns) {
+vka_tensor encoder_new(encoder *e, uint32_t rows, uint32_t columns) {
     return create_with(e, VKA_F32, 2, rows, columns, VKA_MEMORY_DEVICE, NULL);
 }
 
@@ -94,7 +75,7 @@ static vka_tensor upload_positions(encoder *e, uint32_t channels) {
     float *values = malloc((size_t)e->longest * channels * sizeof *values);
     vka_tensor t = {0};
     if (values == NULL) {
-        keep(e, VKA_OUT_OF_MEMORY);
+        encoder_keep(e, VKA_OUT_OF_MEMORY);
         return t;
     }
     vka_sinusoidal_positions(0, e->longest, channels, VKA_SINUSOID_HALVES, 0, values);
@@ -108,7 +89,7 @@ static vka_tensor upload_series(encoder *e, vka_dtype dtype, uint32_t count, flo
     float *values = malloc(count * sizeof *values);
     vka_tensor t = {0};
     if (values == NULL) {
-        keep(e, VKA_OUT_OF_MEMORY);
+        encoder_keep(e, VKA_OUT_OF_MEMORY);
         return t;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -125,9 +106,9 @@ static vka_tensor upload_series(encoder *e, vka_dtype dtype, uint32_t count, flo
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
 
-static void add(encoder *e, vka_operation operation, const void *desc, size_t size) {
+void encoder_add(encoder *e, vka_operation operation, const void *desc, size_t size) {
     if (e->status == VKA_OK) {
-        keep(e, vka_nn_operation(e->sequence, operation, desc, size));
+        encoder_keep(e, vka_nn_operation(e->sequence, operation, desc, size));
     }
 }
 
@@ -135,27 +116,27 @@ static void add_linear(encoder *e, vka_tensor x, const vka_nn_linear *l, vka_ten
                        vka_tensor out) {
     vka_linear_desc desc = {.x = x, .weight = l->weight, .bias = l->bias, .residual = residual, .out = out};
     desc.activation = activation;
-    add(e, VKA_OPERATION_LINEAR, &desc, sizeof desc);
+    encoder_add(e, VKA_OPERATION_LINEAR, &desc, sizeof desc);
 }
 
 static void add_norm(encoder *e, const vka_nn_norm *norm, vka_tensor x, vka_tensor out) {
     if (e->status == VKA_OK) {
-        keep(e, vka_nn_normalise(e->sequence, norm, &x, &out));
+        encoder_keep(e, vka_nn_normalise(e->sequence, norm, &x, &out));
     }
 }
 
 static vka_tensor add_embedding(encoder *e, const weights *w) {
-    vka_tensor places = create(e, e->capacity.tokens, w->channels), x = create(e, e->capacity.tokens, w->channels);
+    vka_tensor places = encoder_new(e, e->capacity.tokens, w->channels),
+               x = encoder_new(e, e->capacity.tokens, w->channels);
     vka_embedding_desc place = {.table = upload_positions(e, w->channels), .ids = e->positions, .out = places};
-    add(e, VKA_OPERATION_EMBEDDING, &place, sizeof place);
+    encoder_add(e, VKA_OPERATION_EMBEDDING, &place, sizeof place);
     vka_embedding_desc token = {.table = upload(e, w->embedding), .ids = e->ids, .out = x, .position = places};
     token.scale = 2;
-    add(e, VKA_OPERATION_EMBEDDING, &token, sizeof token);
+    encoder_add(e, VKA_OPERATION_EMBEDDING, &token, sizeof token);
     return x;
 }
 
-/* Columns `first` .. of rows that are tokens, as heads of one packed sequence: [1, heads, tokens, dim]. */
-static vka_tensor heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, uint32_t dim) {
+vka_tensor encoder_heads(const vka_tensor *t, uint32_t first, uint32_t heads, uint32_t dim) {
     vka_tensor h = *t;
     uint32_t columns = t->shape[1];
     h.rank = 4;
@@ -166,86 +147,94 @@ static vka_tensor heads_of(const vka_tensor *t, uint32_t first, uint32_t heads, 
 }
 
 /* What a sentence's tokens see is the sentence. */
-static void add_attention(encoder *e, const layer_weights *l, uint32_t layer, vka_tensor qkv, vka_tensor out) {
+static vka_attention_desc add_attention(encoder *e, const layer_weights *l, uint32_t layer, vka_tensor qkv,
+                                        vka_tensor out) {
     uint32_t h = e->heads, d = l->dim, n = e->longest, sentences = e->capacity.sentences;
     vka_attention_desc desc = {
-        .q = heads_of(&qkv, 0, h, d),
-        .k = heads_of(&qkv, h * d, h, d),
-        .v = heads_of(&qkv, 2 * h * d, h, d),
-        .out = heads_of(&out, 0, h, d),
+        .q = encoder_heads(&qkv, 0, h, d),
+        .k = encoder_heads(&qkv, h * d, h, d),
+        .v = encoder_heads(&qkv, 2 * h * d, h, d),
+        .out = encoder_heads(&out, 0, h, d),
         .q_offsets.tensor = e->offsets,
         .kv_offsets.tensor = e->offsets,
         .sequences = sentences,
         .max_q_len = n,
         .max_kv_len = n,
     };
-    if (e->capacity.attention) {
-        vka_tensor lse = create(e, h, e->capacity.tokens), all = create(e, sentences * h * n, n);
+    if (e->capacity.attention || e->capacity.gradients) {
+        vka_tensor lse = encoder_new(e, h, e->capacity.tokens);
         desc.lse = vka_tensor_3d(lse.buffer, VKA_F32, 1, h, e->capacity.tokens);
+    }
+    if (e->capacity.attention) {
+        vka_tensor all = encoder_new(e, sentences * h * n, n);
         desc.scores = vka_tensor_4d(all.buffer, VKA_F32, sentences, h, n, n);
         desc.score_stage = VKA_SCORES_PROBABILITIES;
         e->probabilities[layer] = desc.scores;
     }
-    add(e, VKA_OPERATION_ATTENTION, &desc, sizeof desc);
+    encoder_add(e, VKA_OPERATION_ATTENTION, &desc, sizeof desc);
+    return desc;
 }
 
+/* What a backward pass reads is not written twice: out is another tensor than y then. */
 static vka_tensor add_layer(encoder *e, const weights *w, uint32_t index, vka_tensor x) {
     const layer_weights *l = &w->layer[index];
     const vka_tensor none = {0};
     uint32_t tokens = e->capacity.tokens, columns = e->heads * l->dim;
-    vka_tensor h = create(e, tokens, l->inputs), qkv = create(e, tokens, 3 * columns), a = create(e, tokens, columns);
-    vka_tensor y = create(e, tokens, e->width), n = create(e, tokens, e->width);
-    vka_nn_norm norm1 = upload_norm(e, &l->norm1), norm2 = upload_norm(e, &l->norm2);
-    vka_nn_linear in = upload_linear(e, &l->in_proj), out = upload_linear(e, &l->out_proj);
+    vka_tensor h = encoder_new(e, tokens, l->inputs), a = encoder_new(e, tokens, columns), around = x;
+    vka_tensor y = encoder_new(e, tokens, e->width), n = encoder_new(e, tokens, e->width);
+    layer_parts *p = &e->parts[index];
+    *p = (layer_parts){.x = x, .h = h, .y = y, .qkv = encoder_new(e, tokens, 3 * columns)};
+    p->norm1 = upload_norm(e, &l->norm1), p->norm2 = upload_norm(e, &l->norm2);
+    p->in = upload_linear(e, &l->in_proj), p->out = upload_linear(e, &l->out_proj);
 
-    add_norm(e, &norm1, x, h);
-    add_linear(e, h, &in, none, VKA_ACTIVATION_NONE, qkv);
-    add_attention(e, l, index, qkv, a);
+    add_norm(e, &p->norm1, x, h);
+    add_linear(e, h, &p->in, none, VKA_ACTIVATION_NONE, p->qkv);
+    p->attention = add_attention(e, l, index, p->qkv, a);
     if (l->residual.weight) { /* where the width changes */
-        vka_nn_linear residual = upload_linear(e, &l->residual);
-        add_linear(e, x, &residual, none, VKA_ACTIVATION_NONE, y);
-        x = y;
+        p->residual = upload_linear(e, &l->residual);
+        add_linear(e, x, &p->residual, none, VKA_ACTIVATION_NONE, y);
+        around = y;
     }
-    add_linear(e, a, &out, x, VKA_ACTIVATION_NONE, y);
-    add_norm(e, &norm2, y, n);
-    vka_nn_feed_forward_desc feed_forward = {.x = n,
-                                             .residual = y,
-                                             .out = y,
-                                             .up = upload_linear(e, &l->linear1),
-                                             .down = upload_linear(e, &l->linear2),
-                                             .activation = VKA_ACTIVATION_RELU};
+    add_linear(e, a, &p->out, around, VKA_ACTIVATION_NONE, y);
+    add_norm(e, &p->norm2, y, n);
+    p->feed_forward = (vka_nn_feed_forward_desc){.x = n,
+                                                 .residual = y,
+                                                 .out = e->capacity.gradients ? encoder_new(e, tokens, e->width) : y,
+                                                 .up = upload_linear(e, &l->linear1),
+                                                 .down = upload_linear(e, &l->linear2),
+                                                 .activation = VKA_ACTIVATION_RELU};
+    p->feed_forward.keep = e->capacity.gradients ? VKA_NN_KEEP_INPUTS : VKA_NN_KEEP_NOTHING;
     if (e->status == VKA_OK) {
-        keep(e, vka_nn_feed_forward(e->sequence, &feed_forward));
+        encoder_keep(e, vka_nn_feed_forward(e->sequence, &p->feed_forward));
     }
-    return y;
+    return p->feed_forward.out;
 }
 
 /* The mean of each sentence: attention whose scores are all 0 gives every key the same weight. */
-static vka_tensor add_mean(encoder *e, vka_tensor x) {
+static void add_mean(encoder *e, vka_tensor x) {
     uint32_t sentences = e->capacity.sentences;
-    vka_tensor mean = create(e, sentences, e->width);
+    e->mean = encoder_new(e, sentences, e->width);
     vka_attention_desc desc = {
         .q = vka_tensor_4d(e->zeros.buffer, VKA_F32, 1, 1, sentences, 1),
         .k = vka_tensor_4d(e->zeros.buffer, VKA_F32, 1, 1, e->capacity.tokens, 1),
-        .v = heads_of(&x, 0, 1, e->width),
-        .out = heads_of(&mean, 0, 1, e->width),
+        .v = encoder_heads(&x, 0, 1, e->width),
+        .out = encoder_heads(&e->mean, 0, 1, e->width),
         .q_offsets.tensor = e->rows,
         .kv_offsets.tensor = e->offsets,
         .sequences = sentences,
         .max_q_len = 1,
         .max_kv_len = e->longest,
     };
-    add(e, VKA_OPERATION_ATTENTION, &desc, sizeof desc);
-    return mean;
+    encoder_add(e, VKA_OPERATION_ATTENTION, &desc, sizeof desc);
 }
 
-static void add_hidden(encoder *e, const weights *w, vka_tensor x) {
-    vka_nn_linear hidden = upload_linear(e, &w->hidden);
-    vka_tensor h = create(e, e->capacity.sentences, w->outputs);
-    add_linear(e, x, &hidden, (vka_tensor){0}, VKA_ACTIVATION_TANH, h);
-    vka_rms_norm_desc norm = {.x = h, .out = e->out, .epsilon = 1e-30f};
-    norm.weight = upload_series(e, VKA_F32, w->outputs, (float)(1 / sqrt(w->outputs)));
-    add(e, VKA_OPERATION_RMS_NORM, &norm, sizeof norm);
+static void add_hidden(encoder *e, const weights *w) {
+    e->hidden = upload_linear(e, &w->hidden);
+    e->bent = encoder_new(e, e->capacity.sentences, w->outputs);
+    add_linear(e, e->mean, &e->hidden, (vka_tensor){0}, VKA_ACTIVATION_TANH, e->bent);
+    e->unit = (vka_rms_norm_desc){.x = e->bent, .out = e->embeddings, .epsilon = 1e-30f};
+    e->unit.weight = upload_series(e, VKA_F32, w->outputs, (float)(1 / sqrt(w->outputs)));
+    encoder_add(e, VKA_OPERATION_RMS_NORM, &e->unit, sizeof e->unit);
 }
 
 static void build(encoder *e, const weights *w) {
@@ -255,12 +244,23 @@ static void build(encoder *e, const weights *w) {
     e->offsets = create_input(e, sentences + 1);
     e->rows = upload_series(e, VKA_I32, sentences + 1, 0);
     e->zeros = upload_series(e, VKA_F32, tokens > sentences ? tokens : sentences, 0);
-    e->out = create_with(e, VKA_F32, 2, sentences, w->outputs, VKA_MEMORY_READBACK, NULL);
-    vka_tensor x = add_embedding(e, w);
+    e->embeddings = create_with(e, VKA_F32, 2, sentences, w->outputs, VKA_MEMORY_READBACK, NULL);
+    vka_tensor x;
+    if (e->capacity.gradients) {
+        x = e->input = create_with(e, VKA_F32, 2, tokens, w->channels, VKA_MEMORY_UPLOAD, NULL);
+    } else {
+        x = add_embedding(e, w);
+    }
     for (uint32_t i = 0; i < w->layers; i++) {
         x = add_layer(e, w, i, x);
     }
-    add_hidden(e, w, add_mean(e, x));
+    add_mean(e, x);
+    add_hidden(e, w);
+    if (e->capacity.gradients) {
+        e->toward = create_with(e, VKA_F32, 2, sentences, w->outputs, VKA_MEMORY_UPLOAD, NULL);
+        e->d_input = create_with(e, VKA_F32, 2, tokens, w->channels, VKA_MEMORY_READBACK, NULL);
+        encoder_add_backward(e);
+    }
 }
 
 encoder *encoder_create(vka_device *device, const weights *w, const encoder_desc *desc, complaint *why) {
@@ -274,16 +274,16 @@ encoder *encoder_create(vka_device *device, const weights *w, const encoder_desc
     e->longest = desc->tokens < MAX_TOKENS ? desc->tokens : MAX_TOKENS;
     e->heads = w->heads, e->layers = w->layers, e->channels = w->channels;
     e->width = w->width, e->outputs = w->outputs;
-    keep(e, vka_recorder_create(device, NULL, &e->recorder));
+    encoder_keep(e, vka_recorder_create(device, NULL, &e->recorder));
     if (e->status == VKA_OK) {
-        keep(e, vka_nn_sequence_create(device, NULL, &e->sequence));
+        encoder_keep(e, vka_nn_sequence_create(device, NULL, &e->sequence));
     }
     build(e, w);
     if (e->status == VKA_OK) {
-        keep(e, vka_recorder_begin(e->recorder));
+        encoder_keep(e, vka_recorder_begin(e->recorder));
     }
     if (e->status == VKA_OK) {
-        keep(e, vka_nn_sequence_record(e->recorder, e->sequence));
+        encoder_keep(e, vka_nn_sequence_record(e->recorder, e->sequence));
     }
     if (e->status != VKA_OK) {
         complain(why, "the model can't be recorded: %s", vka_status_string(e->status));
@@ -331,15 +331,15 @@ static bool write_inputs(encoder *e, const token_batch *b, complaint *why) {
     return true;
 }
 
-static bool done(vka_status status, complaint *why) {
+bool encoder_done(vka_status status, complaint *why) {
     return status == VKA_OK || complain(why, "the device failed: %s", vka_status_string(status));
 }
 
 bool encoder_run(encoder *e, const token_batch *batch, float *embeddings, complaint *why) {
     uint64_t bytes = (uint64_t)batch->sentences * e->outputs * sizeof(float);
-    return write_inputs(e, batch, why) && done(vka_recorder_submit(e->recorder), why) &&
-           done(vka_recorder_wait(e->recorder, VKA_FOREVER), why) &&
-           (bytes == 0 || done(vka_buffer_read(e->out.buffer, 0, embeddings, bytes), why));
+    return write_inputs(e, batch, why) && encoder_done(vka_recorder_submit(e->recorder), why) &&
+           encoder_done(vka_recorder_wait(e->recorder, VKA_FOREVER), why) &&
+           (bytes == 0 || encoder_done(vka_buffer_read(e->embeddings.buffer, 0, embeddings, bytes), why));
 }
 
 bool encoder_attention(encoder *e, uint32_t layer, uint32_t sentence, uint32_t n, float *probabilities,
@@ -350,9 +350,9 @@ bool encoder_attention(encoder *e, uint32_t layer, uint32_t sentence, uint32_t n
     }
     for (uint32_t row = 0; row < e->heads * n; row++) {
         uint64_t from = ((uint64_t)sentence * e->heads + row / n) * e->longest + row % n;
-        if (!done(vka_buffer_read(t->buffer, from * e->longest * sizeof(float), probabilities + (size_t)row * n,
-                                  n * sizeof(float)),
-                  why)) {
+        if (!encoder_done(vka_buffer_read(t->buffer, from * e->longest * sizeof(float), probabilities + (size_t)row * n,
+                                          n * sizeof(float)),
+                          why)) {
             return false;
         }
     }
@@ -388,5 +388,5 @@ bool cosines_of(vka_device *device, const float *embeddings, uint32_t outputs, u
     vka_recorder_destroy(&recorder);
     vka_buffer_destroy(&e);
     vka_buffer_destroy(&c);
-    return done(status, why);
+    return encoder_done(status, why);
 }

@@ -18,6 +18,7 @@ typedef struct token_batch {
 typedef struct encoder_desc {
     uint32_t tokens, sentences; /* of a batch, at most                                        */
     bool attention;             /* keeps the probabilities of all heads for encoder_attention */
+    bool gradients;             /* with a backward pass, for gradients.c: not for encoder_run  */
 } encoder_desc;
 
 typedef struct encoder encoder;

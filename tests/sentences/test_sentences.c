@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "examples/sentences/encoder.h"
+#include "examples/sentences/gradients.h"
 #include "reference/reference.h"
 #include "sentences/tiny.h"
 #include "support/context.h"
@@ -28,7 +29,7 @@
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
 typedef struct folder {
-    char path[64], model[96], words[96], saved[96], page[96];
+    char path[64], model[96], words[96], saved[96], page[96], sheet[96];
 } folder;
 
 static void folder_create(folder *f) {
@@ -38,6 +39,7 @@ static void folder_create(folder *f) {
     snprintf(f->words, sizeof f->words, "%s/vocabulary.txt", f->path);
     snprintf(f->saved, sizeof f->saved, "%s/saved.safetensors", f->path);
     snprintf(f->page, sizeof f->page, "%s/page.html", f->path);
+    snprintf(f->sheet, sizeof f->sheet, "%s/sheet.png", f->path);
 }
 
 static void folder_remove(folder *f) {
@@ -45,6 +47,7 @@ static void folder_remove(folder *f) {
     unlink(f->words);
     unlink(f->saved);
     unlink(f->page);
+    unlink(f->sheet);
     cr_expect_eq(rmdir(f->path), 0);
 }
 
@@ -159,8 +162,8 @@ static double compare(const weights *w, const int32_t *ids, uint32_t n, const fl
     double *want = malloc(w->outputs * sizeof *want), *want_p = calloc(pairs + 1, sizeof *want_p);
     float *naive = malloc(w->outputs * sizeof *naive), *naive_p = calloc(pairs + 1, sizeof *naive_p);
     ref_error e = {0}, e_p = {0};
-    embed_f64(w, ids, n, want, want_p);
-    embed_f32(w, ids, n, naive, naive_p);
+    embed_f64(w, ids, n, NULL, want, want_p);
+    embed_f32(w, ids, n, NULL, naive, naive_p);
     for (uint32_t i = 0; i < w->outputs; i++) {
         ref_error_add(&e, out[i], naive[i], want[i]);
     }
@@ -245,6 +248,94 @@ Test(sentences, tiny_model) {
     cr_expect(!encoder_run(e, &(token_batch){d.ids, d.offsets, 2}, out, &why));
     cr_expect_str_eq(why.text, "a batch of 2 sentences with 175 pieces is beyond 7 with 174");
     encoder_destroy(&e);
+    weights_close(&w);
+    context_close(&c);
+}
+
+/* ---- integrated gradients ---------------------------------------------------------------------------------------- */
+
+/* f(x), the product of an embedding with `toward`, where piece i has shares[i] of its vector. */
+static double product_f64(const weights *w, const int32_t *ids, uint32_t n, const double *shares, const float *toward) {
+    double *out = malloc(w->outputs * sizeof *out), *p = malloc((size_t)w->layers * w->heads * n * n * sizeof *p),
+           sum = 0;
+    embed_f64(w, ids, n, shares, out, p);
+    for (uint32_t i = 0; i < w->outputs; i++) {
+        sum += out[i] * (double)toward[i];
+    }
+    free(out);
+    free(p);
+    return sum;
+}
+
+/* By central differences of float64, whose error, of about 1e-9, is far below that of float32. */
+static double attribution_f64(const weights *w, const gradients_desc *d, uint32_t which) {
+    static const double step = 1e-6;
+    double shares[MAX_TOKENS], sum = 0;
+    for (uint32_t k = 0; k < d->steps; k++) {
+        for (uint32_t i = 0; i < d->n; i++) {
+            shares[i] = (k + 0.5) / d->steps;
+        }
+        shares[which] += step;
+        double above = product_f64(w, d->ids, d->n, shares, d->toward);
+        shares[which] -= 2 * step;
+        sum += (above - product_f64(w, d->ids, d->n, shares, d->toward)) / (2 * step) / d->steps;
+    }
+    return sum;
+}
+
+static double missed(const gradients_result *r, uint32_t n) {
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        sum += (double)r->values[i];
+    }
+    return fabs(sum - r->value + r->baseline);
+}
+
+/* The accuracy rule, with nothing granted for a naive computation: 1e-5. */
+static void compare_gradients(const weights *w, const gradients_desc *d, const gradients_result *r) {
+    ref_error e = {0};
+    double shares[MAX_TOKENS] = {0}, baseline = product_f64(w, d->ids, d->n, shares, d->toward);
+    double value = product_f64(w, d->ids, d->n, NULL, d->toward);
+    for (uint32_t i = 0; i < d->n; i++) {
+        double want = attribution_f64(w, d, i);
+        ref_error_add(&e, r->values[i], want, want);
+    }
+    ref_error_add(&e, r->value, value, value);
+    ref_error_add(&e, r->baseline, baseline, baseline);
+    cr_expect(ref_error_ok(&e), "%u pieces, %u steps: off by %g", d->n, d->steps, e.out);
+}
+
+/* Of a batch that is not full, of several, and of pieces so many that each point is a batch of its own. */
+Test(sentences, integrated_gradients) {
+    static const uint32_t lengths[] = {1, 9, 33}, steps[] = {1, 5, 35};
+    context c;
+    weights w;
+    complaint why;
+    open_tiny(&c, &w);
+    ref_rng rng = ref_rng_seed(test_seed() + 2);
+    float toward[64] = {0};
+    for (uint32_t i = 0; i < w.outputs; i++) {
+        toward[i] = (float)ref_rng_normal(&rng) / 4;
+    }
+    for (int i = 0; i < 3; i++) {
+        drawn d = draw(&w, &rng, &lengths[i], 1);
+        gradients_desc desc = {.ids = d.ids, .n = lengths[i], .toward = toward, .steps = steps[i]};
+        gradients_result r;
+        memset(&r, 0xff, sizeof r);
+        cr_assert(integrate_gradients(c.device, &w, &desc, &r, &why), "%s", why.text);
+        compare_gradients(&w, &desc, &r);
+    }
+    drawn d = draw(&w, &rng, (const uint32_t[]){128}, 1);
+    gradients_desc desc = {.ids = d.ids, .n = 128, .toward = toward, .steps = 2};
+    gradients_result few, many;
+    cr_assert(integrate_gradients(c.device, &w, &desc, &few, &why), "%s", why.text);
+    desc.steps = 64;
+    cr_assert(integrate_gradients(c.device, &w, &desc, &many, &why), "%s", why.text);
+    cr_expect(missed(&many, 128) < 1e-3 && missed(&many, 128) < missed(&few, 128), "2 steps miss by %g, 64 by %g",
+              missed(&few, 128), missed(&many, 128));
+    desc.steps = 0;
+    cr_expect(!integrate_gradients(c.device, &w, &desc, &few, &why));
+    cr_expect_str_eq(why.text, "integrated gradients need 1 .. 128 pieces, and steps");
     weights_close(&w);
     context_close(&c);
 }
@@ -404,10 +495,12 @@ Test(sentences, program) {
     static const char eight[] = "'a lazy fog' 'a lazy fog' 'aaaaaaaaaaaaaaaa bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb' "
                                 "ab b ba fog '\xc3\xa7\xc3\xa7'";
     char arguments[512];
-    snprintf(arguments, sizeof arguments, "--repeat 1 --lens %s %s", f.page, eight);
+    snprintf(arguments, sizeof arguments, "--repeat 1 --lens %s --steps 9 --sheet %s %s", f.page, f.sheet, eight);
     cr_expect_eq(run_program(&f, arguments, text, sizeof text), 0);
     cr_expect_eq(access(f.page, R_OK), 0);
-    expect_lines(text, 10);
+    cr_expect_eq(access(f.sheet, R_OK), 0);
+    expect_lines(text, 12);
+    cr_expect(strstr(text, "\nsentence 2: gradients add up to "), "%s", text);
     cr_expect(strstr(text, "8 sentences, ") == text, "%s", text);
     cr_expect(strstr(text, "\n 2  a lazy fog                    1.00  1.00\n 3  aaaaaaaaaaaaaaaa bbbbbbbbb.. "), "%s",
               text);
