@@ -6,9 +6,13 @@
  * says how much a pixel's place counts. All that runs on the device is one vka_attention.
  *
  * Without a picture it renders one: a small path tracer (denoise/scene.c) makes a noisy frame and a clean one. */
+#include "common/options.h"
 #include "common/program.h"
+#include "denoise/buffers.h"
 #include "denoise/guides.h"
+#include "denoise/pfm.h"
 #include "denoise/picture.h"
+#include "denoise/planes.h"
 #include "denoise/rows.h"
 #include "denoise/scene.h"
 
@@ -33,7 +37,8 @@ enum { NOISY_PATHS = 4, GUIDES = 16, CLEAN_PATHS = 128, LEAST_SIDE = 32 };
 const char program_name[] = "denoise";
 
 static const char usage[] =
-    "usage: denoise [--out DIR] [--size WxH] [--window N] [picture.png]\n"
+    "usage: denoise [--out DIR] [--size WxH] [--window N] [--save-buffers DIR] [picture.png]\n"
+    "       denoise --color FILE [buffer ..] [--exposure X] [--out DIR] [--window N]\n"
     "\n"
     "Denoises a picture with attention and writes noisy.png, denoised.png and clean.png.\n"
     "\n"
@@ -42,12 +47,27 @@ static const char usage[] =
     "  --size WxH   of the rendered scene, at least 32x32 (256x192)\n"
     "  --window N   pixels of a side of the window that a pixel sees, 7 to 21 (21)\n"
     "  --out DIR    where to write (the current directory)\n"
+    "  --save-buffers DIR  the rendered scene as PFM files, as the options below read them\n"
+    "\n"
+    "Buffers of your own renderer: PFM or EXR files, or PNG, all of one size.\n"
+    "\n"
+    "  --color FILE       noisy and linear (PNG: sRGB); denoised.pfm is written, too\n"
+    "  --albedo FILE      colours of surfaces: light alone is denoised, textures stay as they are\n"
+    "  --normal FILE      of surfaces, in any space (PNG: 0 .. 255 is -1 .. 1)\n"
+    "  --depth FILE       distances, of which ratios count; infinite: no surface\n"
+    "  --position FILE    places in metres, instead of depth\n"
+    "  --emission FILE    what shines by itself [the colour, where albedo is 0]\n"
+    "  --reference FILE   the picture without noise: prints PSNR\n"
+    "  --exposure X       colours are multiplied by it [so that their geometric mean is 0.18]\n"
     "\n"
     "Exit status: 0 if the denoised picture is nearer to the clean one than the noisy one is, by at least 6 dB for\n"
-    "the scene (at 96x72 or larger; below, it has too few pixels) and 2 dB for a picture; otherwise 1.\n";
+    "the scene (at 96x72 or larger; below, it has too few pixels) and 2 dB for a picture; for buffers of your own at\n"
+    "all, or if there is no reference. Otherwise 1; 2 if arguments are wrong.\n";
 
 typedef struct options {
-    const char *out, *picture;
+    const char *out, *picture, *save;
+    buffer_paths buffers;
+    float exposure;
     uint32_t width, height, window;
 } options;
 
@@ -141,29 +161,75 @@ static picture filter(const guide *g, const picture *values, uint32_t window) {
 
 /* ---- pictures ----------------------------------------------------------------------------------------------- */
 
-static picture displayed(const frame *f) {
-    picture p = picture_create(f->width, f->height);
-    for (size_t i = 0; i < (size_t)f->width * f->height * 3; i++) {
-        p.rgb[i] = display(f->radiance[i]);
+static picture displayed(const float *linear, uint32_t width, uint32_t height) {
+    picture p = picture_create(width, height);
+    for (size_t i = 0; i < (size_t)width * height * 3; i++) {
+        p.rgb[i] = display(linear[i]);
     }
     return p;
 }
 
-/* Renders, denoises the light alone, and puts the textures back: they are not noisy, so they stay sharp. */
-static void denoise_scene(const options *o, picture *clean, picture *noisy, picture *denoised) {
-    frame reference = scene_render(o->width, o->height, CLEAN_PATHS, CLEAN_PATHS);
-    frame f = scene_render(o->width, o->height, NOISY_PATHS, GUIDES);
-    *clean = displayed(&reference);
-    *noisy = displayed(&f);
-    frame_free(&reference);
-
-    guide g = guide_of_frame(&f);
-    *denoised = filter(&g, &(picture){f.width, f.height, f.light}, o->window);
-    for (size_t i = 0; i < (size_t)f.width * f.height * 3; i++) {
-        denoised->rgb[i] = display(f.emission[i] + f.albedo[i] * denoised->rgb[i]);
+/* Denoises the light alone, and puts the textures back: they are not noisy, so they stay sharp. The result is linear.
+ */
+static picture denoise_frame(const frame *f, uint32_t window) {
+    guide g = guide_of_frame(f);
+    picture light = filter(&g, &(picture){f->width, f->height, f->light}, window);
+    for (size_t i = 0; i < (size_t)f->width * f->height * 3; i++) {
+        light.rgb[i] = f->emission[i] + f->albedo[i] * light.rgb[i];
     }
     guide_free(&g);
+    return light;
+}
+
+static bool denoise_scene(const options *o, picture *clean, picture *noisy, picture *denoised) {
+    frame reference = scene_render(o->width, o->height, CLEAN_PATHS, CLEAN_PATHS);
+    frame f = scene_render(o->width, o->height, NOISY_PATHS, GUIDES);
+    bool ok = o->save == NULL || buffers_save(o->save, &f, &reference);
+    if (ok) {
+        picture linear = denoise_frame(&f, o->window);
+        *clean = displayed(reference.radiance, o->width, o->height);
+        *noisy = displayed(f.radiance, o->width, o->height);
+        *denoised = displayed(linear.rgb, o->width, o->height);
+        picture_free(&linear);
+    }
+    frame_free(&reference);
     frame_free(&f);
+    return ok;
+}
+
+static bool save_linear(const options *o, const picture *linear, float exposure) {
+    char path[4096];
+    for (size_t i = 0; i < (size_t)linear->width * linear->height * 3; i++) {
+        linear->rgb[i] /= exposure;
+    }
+    return snprintf(path, sizeof path, "%s/denoised.pfm", o->out) < (int)sizeof path &&
+           pfm_save(path, linear->width, linear->height, 3, linear->rgb);
+}
+
+/* Without a reference `clean` is empty. */
+static bool denoise_buffers(const options *o, picture *clean, picture *noisy, picture *denoised) {
+    frame f;
+    float *reference, exposure = o->exposure;
+    if (!buffers_load(&o->buffers, &exposure, &f, &reference)) {
+        return false;
+    }
+    bool ok = f.width >= o->window && f.height >= o->window;
+    if (ok) {
+        printf("exposure     colours times %g\n", (double)exposure);
+        picture linear = denoise_frame(&f, o->window);
+        *noisy = displayed(f.radiance, f.width, f.height);
+        *denoised = displayed(linear.rgb, f.width, f.height);
+        if (reference) {
+            *clean = displayed(reference, f.width, f.height);
+        }
+        ok = save_linear(o, &linear, exposure);
+        picture_free(&linear);
+    } else {
+        plane_refuse(o->buffers.color, "has %u x %u pixels, less than the window of %u", f.width, f.height, o->window);
+    }
+    free(reference);
+    frame_free(&f);
+    return ok;
 }
 
 static bool denoise_picture(const options *o, picture *clean, picture *noisy, picture *denoised) {
@@ -178,17 +244,19 @@ static bool denoise_picture(const options *o, picture *clean, picture *noisy, pi
 }
 
 static bool report(const options *o, const picture *clean, const picture *noisy, const picture *denoised) {
+    bool saved = picture_save(o->out, "noisy.png", noisy) && picture_save(o->out, "denoised.png", denoised);
+    if (clean->rgb == NULL) {
+        return saved;
+    }
     double before = picture_psnr(noisy, clean), after = picture_psnr(denoised, clean);
-    double margin = o->picture == NULL ? FRAME_MARGIN : PICTURE_MARGIN;
+    double margin = o->buffers.color ? 0 : o->picture ? PICTURE_MARGIN : FRAME_MARGIN;
     bool better = after >= before + margin;
     printf("PSNR         noisy %.2f dB, denoised %.2f dB: %+.2f dB, asked for %.1f\n", before, after, after - before,
            margin);
     if (!better) {
         fprintf(stderr, "denoise: the denoised picture is not better by %.1f dB\n", margin);
     }
-    bool saved = picture_save(o->out, "noisy.png", noisy) && picture_save(o->out, "denoised.png", denoised) &&
-                 picture_save(o->out, "clean.png", clean);
-    return better && saved;
+    return picture_save(o->out, "clean.png", clean) && better && saved;
 }
 
 static bool parse_size(const char *text, options *o) {
@@ -204,44 +272,32 @@ static bool parse_window(const char *text, options *o) {
 }
 
 static bool parse(int argc, char **argv, options *o) {
-    for (int i = 1; i < argc; i++) {
-        bool more = i + 1 < argc;
-        if (strcmp(argv[i], "--out") == 0 && more) {
-            o->out = argv[++i];
-        } else if (strcmp(argv[i], "--size") == 0 && more) {
-            if (!parse_size(argv[++i], o)) {
-                return false;
-            }
-        } else if (strcmp(argv[i], "--window") == 0 && more) {
-            if (!parse_window(argv[++i], o)) {
-                return false;
-            }
-        } else if (argv[i][0] != '-' && o->picture == NULL) {
-            o->picture = argv[i];
-        } else {
-            return false;
-        }
-    }
-    return true;
+    const char *size = NULL, *window = NULL;
+    buffer_paths *b = &o->buffers;
+    const option list[] = {
+        {"--out", OPTION_TEXT, &o->out},           {"--size", OPTION_TEXT, &size},
+        {"--window", OPTION_TEXT, &window},        {"--save-buffers", OPTION_TEXT, &o->save},
+        {"--color", OPTION_TEXT, &b->color},       {"--albedo", OPTION_TEXT, &b->albedo},
+        {"--normal", OPTION_TEXT, &b->normal},     {"--depth", OPTION_TEXT, &b->depth},
+        {"--position", OPTION_TEXT, &b->position}, {"--emission", OPTION_TEXT, &b->emission},
+        {"--exposure", OPTION_REAL, &o->exposure}, {"--reference", OPTION_TEXT, &b->reference},
+    };
+    int first = options_read_first(argc, argv, list, sizeof list / sizeof *list, usage);
+    o->picture = first < argc ? argv[first] : NULL;
+    bool others = b->albedo || b->normal || b->depth || b->position || b->emission || b->reference || o->exposure != 0;
+    return first + 1 >= argc && (size == NULL || parse_size(size, o)) && (window == NULL || parse_window(window, o)) &&
+           !(b->color ? o->picture || o->save || size : others) && !(o->picture && o->save);
 }
 
 int main(int argc, char **argv) {
     options o = {.out = ".", .width = 256, .height = 192, .window = MOST_WINDOW};
-    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(usage, stdout);
-        return 0;
-    }
     if (!parse(argc, argv, &o)) {
-        fputs(usage, stderr);
-        return 2;
+        options_refuse(usage);
     }
     picture clean = {0}, noisy = {0}, denoised = {0};
-    bool ok = true;
-    if (o.picture == NULL) {
-        denoise_scene(&o, &clean, &noisy, &denoised);
-    } else {
-        ok = denoise_picture(&o, &clean, &noisy, &denoised);
-    }
+    bool ok = o.picture         ? denoise_picture(&o, &clean, &noisy, &denoised)
+              : o.buffers.color ? denoise_buffers(&o, &clean, &noisy, &denoised)
+                                : denoise_scene(&o, &clean, &noisy, &denoised);
     ok = ok && report(&o, &clean, &noisy, &denoised);
     picture_free(&clean);
     picture_free(&noisy);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define MOST_PIXELS (1u << 28) /* of a file that is read */
+
 static bool say_why(const char *path, const png_image *image) {
     fprintf(stderr, "%s: %s: %s\n", program_name, path, image->message);
     return false;
@@ -23,6 +25,11 @@ bool png_file_load(const char *path, uint32_t *width, uint32_t *height, uint8_t 
         return say_why(path, &image);
     }
     image.format = PNG_FORMAT_RGB;
+    if ((uint64_t)image.width * image.height > MOST_PIXELS) {
+        fprintf(stderr, "%s: %s: has %u x %u pixels\n", program_name, path, image.width, image.height);
+        png_image_free(&image);
+        return false;
+    }
     png_byte *bytes = allocate(PNG_IMAGE_SIZE(image), 1);
     if (!png_image_finish_read(&image, &(png_color){255, 255, 255}, bytes, 0, NULL)) {
         free(bytes);

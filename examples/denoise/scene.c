@@ -260,6 +260,8 @@ static void render_pixel(frame *f, uint32_t x, uint32_t y, uint32_t paths, uint3
         mean(f->albedo + at, got.albedo, guides);
         mean(f->normal + at, got.normal, guides);
         mean(f->place + at, got.place, guides);
+        vec way = sub(got.place, eye);
+        f->depth[pixel] += sqrtf(dot(way, way)) / (float)guides;
     }
     for (int c = 0; c < 3; c++) {
         float albedo = f->albedo[at + (size_t)c];
@@ -273,6 +275,7 @@ frame scene_render(uint32_t width, uint32_t height, uint32_t paths, uint32_t gui
     for (size_t i = 0; i < sizeof planes_of / sizeof *planes_of; i++) {
         *planes_of[i] = allocate((size_t)width * height * 3, sizeof(float));
     }
+    f.depth = allocate((size_t)width * height, sizeof(float));
     for (uint32_t y = 0; y < height; y++) {
         for (uint32_t x = 0; x < width; x++) {
             render_pixel(&f, x, y, paths, guides);
@@ -288,6 +291,7 @@ void frame_free(frame *f) {
     free(f->albedo);
     free(f->normal);
     free(f->place);
+    free(f->depth);
     *f = (frame){0};
 }
 

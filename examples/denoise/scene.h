@@ -16,7 +16,8 @@ typedef struct frame {
     float *light;    /* what falls on the surface: the picture without its textures */
     float *albedo;   /* the surface's colour                                        */
     float *normal;
-    float *place; /* position in the world */
+    float *place; /* position in the world                    */
+    float *depth; /* how far from the eye that is, one float each */
 } frame;
 
 /* Renders the built-in scene, always with the same noise for the same arguments. `paths` samples per pixel are lit;
