@@ -34,7 +34,7 @@ packages=(
     libjsmn-dev                                              # tuning records
     libcriterion-dev                                         # tests
     libcjson-dev libpopt-dev                                 # bench
-    libpng-dev libutf8proc-dev                               # examples
+    libpng-dev libutf8proc-dev libopenexr-dev                # examples
     libvulkan1 vulkan-validationlayers                       # to run; the driver comes below
 )
 # Too old on Debian 12.
