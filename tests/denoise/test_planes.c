@@ -34,6 +34,7 @@ static _Noreturn void broken(const char *what, const char *name, size_t at) {
 
 /* What is said on stderr goes to a file, which `said` reads. */
 static void listen(void) {
+    remove(file("said"));
     if (freopen(file("said"), "w", stderr) == NULL) {
         broken("can't be written", "said", 0);
     }
@@ -60,6 +61,7 @@ static size_t read_bytes(const char *name, uint8_t *bytes) {
 }
 
 static void write_bytes(const char *name, const uint8_t *bytes, size_t size) {
+    remove(file(name)); /* file systems wait for the disk where a file is written anew */
     FILE *f = fopen(file(name), "wb");
     if (!f || fwrite(bytes, 1, size, f) != size || fclose(f) != 0) {
         broken("can't be written", name, size);
@@ -170,9 +172,9 @@ static void fuzz(const char *name, const char *spoilt, uint64_t seed) {
     size_t size = read_bytes(name, bytes), taken = 0;
     uint64_t state = seed | 1;
     plane_file f;
+    listen();
     for (size_t n = 0; n < size; n++) {
         write_bytes(spoilt, bytes, n);
-        listen();
         bool whole = plane_load(file(spoilt), PLANE_COLOUR, WIDTH, HEIGHT, &f);
         if (whole && !(strstr(name, ".png") && n + 12 >= size)) { /* a PNG's end has no pixels */
             broken("is not refused when cut short", spoilt, n);
@@ -187,7 +189,6 @@ static void fuzz(const char *name, const char *spoilt, uint64_t seed) {
             other[(state >> 33) % most] = (uint8_t)(state >> 24);
         }
         write_bytes(spoilt, other, size);
-        listen();
         if (plane_load(file(spoilt), PLANE_DEPTH, 0, 0, &f)) {
             volatile float sum = 0;
             for (size_t k = 0; k < (size_t)f.width * f.height * f.channels; k++) {
