@@ -14,11 +14,27 @@
 
 set(deps_root ${PROJECT_SOURCE_DIR}/.deps)
 
+# Sets `result` to a folder with that header of /usr/include alone: for another platform, whose own headers those beside it are not.
+function(vka_alone result header)
+    set(folder ${PROJECT_BINARY_DIR}/headers)
+    file(MAKE_DIRECTORY ${folder})
+    string(REGEX REPLACE "/.*" "" top ${header})
+    foreach(name IN ITEMS ${top} vk_video)
+        if(EXISTS /usr/include/${name} AND (name STREQUAL top OR top STREQUAL vulkan))
+            file(CREATE_LINK /usr/include/${name} ${folder}/${name} SYMBOLIC)
+        endif()
+    endforeach()
+    set(${result} ${folder} PARENT_SCOPE)
+endfunction()
+
 # Looks every time: an older answer must not hide a .deps/ that came later.
 function(vka_header_library target header)
     find_path(dir ${header} HINTS ${deps_root}/root/usr/include NO_CACHE)
     if(NOT dir)
         message(FATAL_ERROR "${header} is missing: run setup.sh, or install it")
+    endif()
+    if(CMAKE_CROSSCOMPILING AND dir MATCHES "^/usr/include/?$")
+        vka_alone(dir ${header})
     endif()
     add_library(${target} INTERFACE IMPORTED GLOBAL)
     target_include_directories(${target} SYSTEM INTERFACE ${dir})

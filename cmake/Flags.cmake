@@ -11,6 +11,9 @@ endif()
 set(CMAKE_C_EXTENSIONS OFF)
 set(CMAKE_CXX_EXTENSIONS OFF)
 add_compile_definitions(_POSIX_C_SOURCE=200809L)
+if(MINGW) # formats of C99, which the oldest run-time library of Windows does not know
+    add_compile_definitions(__USE_MINGW_ANSI_STDIO=1)
+endif()
 
 if(VKATTN_SANITIZE)
     add_compile_options(-fsanitize=${VKATTN_SANITIZE} -fno-omit-frame-pointer)

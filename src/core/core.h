@@ -22,7 +22,11 @@ void *vka__realloc(const vka__context *ctx, void *old, size_t size);
 void vka__free(const vka__context *ctx, void *memory);
 
 #if defined(__GNUC__)
-#    define VKA_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#    ifdef __MINGW32__ /* whose own printf is older than C99, and not what is called: cmake/Flags.cmake */
+#        define VKA_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#    else
+#        define VKA_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#    endif
 #else
 #    define VKA_PRINTF(text, first)
 #endif

@@ -1,4 +1,4 @@
-/* Mutex, condition variable and variables of a thread over what the platform has: C11 threads are missing on macOS and
+/* Mutex, condition variable, variables of a thread and a clock over what the platform has: C11 threads are missing on macOS and
  * MinGW.
  * SPDX-License-Identifier: MIT */
 #ifndef VKA_SYNC_H
@@ -43,8 +43,16 @@ static inline void vka__cond_wait(vka__cond *c, vka__mutex *m) {
 static inline void vka__cond_broadcast(vka__cond *c) {
     WakeAllConditionVariable(c);
 }
+/* Seconds since some moment. */
+static inline double vka__now(void) {
+    LARGE_INTEGER ticks, of_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&of_second);
+    return (double)ticks.QuadPart / (double)of_second.QuadPart;
+}
 #else
 #    include <pthread.h>
+#    include <time.h>
 typedef pthread_mutex_t vka__mutex;
 typedef pthread_cond_t vka__cond;
 #    define VKA_MUTEX_INIT PTHREAD_MUTEX_INITIALIZER
@@ -71,6 +79,11 @@ static inline void vka__cond_wait(vka__cond *c, vka__mutex *m) {
 }
 static inline void vka__cond_broadcast(vka__cond *c) {
     pthread_cond_broadcast(c);
+}
+static inline double vka__now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 #endif
 

@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/sync.h"
 #include "op/call.h"
 #include "op/switched_off.h"
 #include "self_test/answer.h"
@@ -44,12 +44,6 @@ typedef struct run {
     kernel_set right, ran; /* that gave a right answer; that ran at all */
     vka_self_test_report report;
 } run;
-
-static double now(void) {
-    struct timespec t;
-    timespec_get(&t, TIME_UTC);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool has(const kernel_set set, uint32_t kernel) {
     return set[kernel / 64] >> kernel % 64 & 1;
@@ -119,7 +113,7 @@ static vka_status try_one(run *r, const vka__op *op, const void *desc, const vka
                                        r->answer->desc_size);
     if (status != VKA_OK)
         return status == VKA_UNSUPPORTED ? VKA_OK : status;
-    if (r->end > 0 && now() > r->end) {
+    if (r->end > 0 && vka__now() > r->end) {
         r->late = true;
         r->report.left_out++;
         return VKA_OK;
@@ -275,7 +269,7 @@ static void close(run *r) {
 }
 
 static vka_status test(run *r, uint64_t wanted, double seconds) {
-    r->begin = now();
+    r->begin = vka__now();
     r->end = seconds > 0 ? r->begin + seconds : 0;
     vka_status status = open(r);
     for (uint32_t i = 0; i < OPERATIONS && status == VKA_OK; ++i) {
@@ -285,7 +279,7 @@ static vka_status test(run *r, uint64_t wanted, double seconds) {
     }
     close(r);
     r->report.kernels = count(r->ran);
-    r->report.nanoseconds = (uint64_t)(1e9 * (now() - r->begin));
+    r->report.nanoseconds = (uint64_t)(1e9 * (vka__now() - r->begin));
     return status;
 }
 

@@ -3,6 +3,8 @@
  * volk keeps instance-level functions in globals. They are not used here, except for one pointer that its table loader
  * needs, which is set and read under a lock: devices of different instances and loaders can live side by side.
  * SPDX-License-Identifier: MIT */
+#include "core/sync.h" /* first: windows.h and volk both have a FARPROC, and only volk asks */
+
 #define VOLK_IMPLEMENTATION
 #include "vk/vk.h"
 
