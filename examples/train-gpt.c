@@ -10,8 +10,6 @@
 #include "train-gpt/options.h"
 #include "train-gpt/sample.h"
 #include "train-gpt/text.h"
-#include "training/config.h"
-#include "training/run.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,11 +27,8 @@ typedef struct training {
     vka_device *device;
     text text;
     model model;
-    optimizer optimizer;
-    random_state random;
-    curve losses, validation;
+    session session;
     double bigram;
-    vka_recorder *step, *evaluation;
     text_vocabulary vocabulary; /* of the text */
     int32_t *ids, *targets;     /* of a batch  */
     dump dump;
@@ -48,23 +43,15 @@ static void fill_config(config *c, const training *t) {
     config_add(c, "width", d->width);
     config_add(c, "context", d->context);
     config_add(c, "batch", d->batch);
-    config_add_optimizer(c, &t->optimizer.desc);
     config_add_text(c, "vocabulary", t->vocabulary.digits);
 }
 
-static training_state state_of(training *t) {
-    return (training_state){&t->model.parameters, &t->optimizer, &t->random, &t->losses, &t->validation};
-}
-
-/* Sizes are the file's, and so are the schedule's length and rate unless options say otherwise. */
-static void take_sizes(const vka_safetensors *file, options *o) {
-    o->model.layers = config_number(file, "layers");
-    o->model.heads = config_number(file, "heads");
-    o->model.width = config_number(file, "width");
-    o->model.context = config_number(file, "context");
-    o->model.batch = config_number(file, "batch");
-    o->steps = o->has_steps ? o->steps : config_number(file, "steps");
-    o->rate = o->rate > 0 ? o->rate : strtof(checkpoint_get(file, "learning_rate"), NULL);
+static void take_sizes(const vka_safetensors *file, trunk_desc *d) {
+    d->layers = config_number(file, "layers");
+    d->heads = config_number(file, "heads");
+    d->width = config_number(file, "width");
+    d->context = config_number(file, "context");
+    d->batch = config_number(file, "batch");
 }
 
 /* ---- losses -------------------------------------------------------------------------------------------------- */
@@ -80,7 +67,7 @@ static double validate(training *t, uint32_t batches) {
             uint32_t which = (uint32_t)(((uint64_t)i * batch + k) * count / wanted);
             text_validation(&t->text, which, context, ids + (size_t)k * context, targets + (size_t)k * context);
         }
-        sum += (double)training_submit(t->evaluation, t->model.loss);
+        sum += (double)training_submit(t->session.evaluation, t->model.loss);
     }
     return sum / batches;
 }
@@ -104,36 +91,29 @@ static float train_step(void *user, uint32_t step) {
     const trunk_desc *m = &t->model.desc;
     const size_t bytes = sizeof(int32_t) * m->batch * m->context;
     (void)step;
-    text_draw(&t->text, &t->random, m->batch, m->context, t->ids, t->targets);
+    text_draw(&t->text, &t->session.random, m->batch, m->context, t->ids, t->targets);
     memcpy(vka_buffer_map(t->model.ids), t->ids, bytes);
     memcpy(vka_buffer_map(t->model.targets), t->targets, bytes);
-    float loss = training_submit(t->step, t->model.loss);
+    float loss = training_submit(t->session.step, t->model.loss);
     dump_add(&t->dump, t->ids, t->targets, loss);
     return loss;
 }
 
 static void train(training *t) {
-    const options *o = t->o;
     const trunk_desc *m = &t->model.desc;
     config c = {.count = 0};
     fill_config(&c, t);
     t->ids = allocate((size_t)m->batch * m->context, sizeof *t->ids);
     t->targets = allocate((size_t)m->batch * m->context, sizeof *t->targets);
-    training_run_all(&(training_run){.steps = o->steps,
-                                     .show = o->show,
-                                     .save_every = o->save_every,
-                                     .save = o->save,
-                                     .curve = o->curve,
-                                     .level = (float)t->bigram,
-                                     .label = "bigram model",
-                                     .batch = m->batch * m->context,
-                                     .unit = "tokens",
-                                     .state = state_of(t),
-                                     .texts = c.texts,
-                                     .text_count = c.count,
-                                     .step = train_step,
-                                     .validate = validate_some,
-                                     .user = t});
+    session_run(&t->session,
+                &(training_run){.level = (float)t->bigram,
+                                .label = "bigram model",
+                                .batch = m->batch * m->context,
+                                .unit = "tokens",
+                                .step = train_step,
+                                .validate = validate_some,
+                                .user = t},
+                &c);
     free(t->ids);
     free(t->targets);
 }
@@ -144,7 +124,7 @@ static void write_sample(training *t) {
     while ((uint32_t)first + 1 < t->text.classes && t->text.bytes[first] < '\n') {
         first++;
     }
-    sample(&t->model, t->o->seed, t->o->temperature, first, t->o->sample, tokens);
+    sample(&t->model, t->o->training.seed, t->o->temperature, first, t->o->sample, tokens);
     FILE *file = t->o->text ? fopen(t->o->text, "wb") : stdout;
     if (file == NULL) {
         fail("%s: can't be written", t->o->text);
@@ -159,41 +139,28 @@ static void write_sample(training *t) {
 }
 
 static void open_training(training *t, options *o) {
-    vka_safetensors *file = o->resume ? checkpoint_open(o->resume) : NULL;
-    const training_state state = state_of(t);
+    vka_safetensors *file = training_options_open(&o->training, 1000, DEFAULT_RATE);
     if (file) {
-        take_sizes(file, o);
+        take_sizes(file, &o->model);
     }
-    o->rate = o->rate > 0 ? o->rate : DEFAULT_RATE;
     t->o = o;
     t->text = text_load(o->data, (uint64_t)o->model.batch * o->model.context + 1);
     t->vocabulary = text_vocabulary_of(&t->text);
     if (file && strcmp(t->vocabulary.digits, checkpoint_get(file, "vocabulary")) != 0) {
-        fail("%s: has other characters than what %s was trained on", o->data, o->resume);
+        fail("%s: has other characters than what %s was trained on", o->data, o->training.resume);
     }
     o->model.classes = t->text.classes;
     check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &t->device));
-    model_create(&t->model, t->device, &o->model, o->seed);
-    const optimizer_desc rates = optimizer_usual(o->steps, o->rate);
-    optimizer_create(&t->optimizer, t->device, &rates);
-    t->random = random_seed(o->seed, "batches");
-    if (file) {
-        checkpoint_load(file, &state);
-        vka_safetensors_close(&file);
-    }
-    model_build(&t->model, &t->optimizer);
-    t->step = training_record(t->device, t->model.step);
-    t->evaluation = training_record(t->device, t->model.evaluation);
+    model_create(&t->model, t->device, &o->model, o->training.seed);
+    session_begin(&t->session, t->device, &o->training, &t->model.parameters, &file);
+    model_build(&t->model, &t->session.optimizer);
+    session_record(&t->session, t->model.step, t->model.evaluation);
     t->bigram = text_bigram_loss(&t->text, all_batches(t) * o->model.batch * o->model.context);
 }
 
 static void close_training(training *t) {
-    vka_recorder_destroy(&t->step);
-    vka_recorder_destroy(&t->evaluation);
+    session_end(&t->session);
     model_destroy(&t->model);
-    optimizer_destroy(&t->optimizer);
-    curve_free(&t->losses);
-    curve_free(&t->validation);
     text_free(&t->text);
     vka_device_destroy(&t->device);
 }
@@ -205,12 +172,13 @@ int main(int argc, char **argv) {
     printf("%" PRIu64 " parameters, %" PRIu32 " kinds of characters, %" PRIu32 " to learn from, on %s\n",
            parameters_total(&t.model.parameters), t.text.classes, t.text.training, vka_device_get_caps(t.device)->name);
     if (o.dump) {
-        t.dump = dump_begin(&t.model.parameters, o.steps, o.model.batch, o.model.context);
+        t.dump = dump_begin(&t.model.parameters, o.training.steps, o.model.batch, o.model.context);
     }
     train(&t);
     if (o.dump) {
         config c = {.count = 0};
         fill_config(&c, &t);
+        config_add_optimizer(&c, &t.session.optimizer.desc);
         dump_end(&t.dump, o.dump, &t.model.parameters, c.texts, c.count);
     }
     double loss = validate(&t, all_batches(&t));

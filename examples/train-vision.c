@@ -3,12 +3,10 @@
  *
  * A step is recorded once and submitted for each batch of pictures: the host cuts them into patches and reads a loss.
  * train-vision/model.c has the model, training/ what any training needs. */
-#include "common/options.h"
 #include "common/program.h"
 #include "train-vision/digits.h"
 #include "train-vision/model.h"
-#include "training/config.h"
-#include "training/run.h"
+#include "training/session.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -41,10 +39,9 @@ static const char usage[] =
     "Exit status: 0 if it reads more of the pictures to judge by than the nearest mean does; otherwise 1.\n";
 
 typedef struct options {
+    training_options training;
     trunk_desc model;
-    const char *data, *save, *resume, *curve;
-    uint32_t steps, show, save_every, seed;
-    float rate;
+    const char *data;
     bool any_accuracy;
 } options;
 
@@ -53,10 +50,7 @@ typedef struct training {
     vka_device *device;
     digits digits;
     model model;
-    optimizer optimizer;
-    random_state random;
-    curve losses, validation;
-    vka_recorder *step, *evaluation;
+    session session;
 } training;
 
 /* What was judged. */
@@ -66,44 +60,31 @@ typedef struct result {
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
 
-/* Steps and rate are 0 where they are not given. */
 static options parse(int argc, char **argv) {
-    options o = {.model = {.layers = 3, .heads = 4, .width = 64, .batch = 64},
-                 .data = "build/data/digits.csv",
-                 .show = 100,
-                 .save_every = 500,
-                 .seed = 1};
+    options o = {.training = training_options_usual(),
+                 .model = {.layers = 3, .heads = 4, .width = 64, .batch = 64},
+                 .data = "build/data/digits.csv"};
     const option list[] = {
+        TRAINING_OPTIONS(o.training),
         {"--data", OPTION_TEXT, &o.data},
-        {"--save", OPTION_TEXT, &o.save},
-        {"--resume", OPTION_TEXT, &o.resume},
-        {"--curve", OPTION_TEXT, &o.curve},
-        {"--steps", OPTION_NUMBER, &o.steps},
-        {"--show", OPTION_NUMBER, &o.show},
-        {"--save-every", OPTION_NUMBER, &o.save_every},
-        {"--seed", OPTION_NUMBER, &o.seed},
         {"--layers", OPTION_NUMBER, &o.model.layers},
         {"--heads", OPTION_NUMBER, &o.model.heads},
         {"--width", OPTION_NUMBER, &o.model.width},
         {"--batch", OPTION_NUMBER, &o.model.batch},
-        {"--rate", OPTION_REAL, &o.rate},
         {"--any-accuracy", OPTION_FLAG, &o.any_accuracy},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!o.show || !o.save_every) {
+    if (!training_options_are_valid(&o.training)) {
         options_refuse(usage);
     }
     return o;
 }
 
-/* Sizes are the file's, and so are the schedule's length and rate unless options say otherwise. */
-static void take_sizes(const vka_safetensors *file, options *o) {
-    o->model.layers = config_number(file, "layers");
-    o->model.heads = config_number(file, "heads");
-    o->model.width = config_number(file, "width");
-    o->model.batch = config_number(file, "batch");
-    o->steps = o->steps ? o->steps : config_number(file, "steps");
-    o->rate = o->rate > 0 ? o->rate : strtof(checkpoint_get(file, "learning_rate"), NULL);
+static void take_sizes(const vka_safetensors *file, trunk_desc *d) {
+    d->layers = config_number(file, "layers");
+    d->heads = config_number(file, "heads");
+    d->width = config_number(file, "width");
+    d->batch = config_number(file, "batch");
 }
 
 static void fill_config(config *c, const training *t) {
@@ -112,11 +93,6 @@ static void fill_config(config *c, const training *t) {
     config_add(c, "heads", d->heads);
     config_add(c, "width", d->width);
     config_add(c, "batch", d->batch);
-    config_add_optimizer(c, &t->optimizer.desc);
-}
-
-static training_state state_of(training *t) {
-    return (training_state){&t->model.parameters, &t->optimizer, &t->random, &t->losses, &t->validation};
 }
 
 /* ---- judging ------------------------------------------------------------------------------------------------- */
@@ -145,7 +121,7 @@ static result judge(training *t) {
             uint32_t which = i < count ? first + i : 0;
             model_set_picture(&t->model, i, d->pixels[which], d->labels[which]);
         }
-        training_submit(t->evaluation, t->model.logits);
+        training_submit(t->session.evaluation, t->model.logits);
         const float *logits = vka_buffer_map(t->model.logits);
         for (uint32_t i = 0; i < count; i++) {
             judge_logits(logits + (size_t)i * DIGIT_CLASSES, d->labels[first + i], &r);
@@ -168,62 +144,39 @@ static float train_step(void *user, uint32_t step) {
     (void)step;
     for (uint32_t i = 0; i < t->model.trunk.desc.batch; i++) {
         float pixels[DIGIT_PIXELS];
-        int32_t label = digits_draw(&t->digits, &t->random, pixels);
+        int32_t label = digits_draw(&t->digits, &t->session.random, pixels);
         model_set_picture(&t->model, i, pixels, label);
     }
-    return training_submit(t->step, t->model.loss);
+    return training_submit(t->session.step, t->model.loss);
 }
 
 static void train(training *t) {
-    const options *o = t->o;
     config c = {.count = 0};
     fill_config(&c, t);
-    training_run_all(&(training_run){.steps = o->steps,
-                                     .show = o->show,
-                                     .save_every = o->save_every,
-                                     .save = o->save,
-                                     .curve = o->curve,
-                                     .batch = o->model.batch,
-                                     .unit = "pictures",
-                                     .state = state_of(t),
-                                     .texts = c.texts,
-                                     .text_count = c.count,
-                                     .step = train_step,
-                                     .validate = validate,
-                                     .user = t});
+    session_run(
+        &t->session,
+        &(training_run){
+            .batch = t->o->model.batch, .unit = "pictures", .step = train_step, .validate = validate, .user = t},
+        &c);
 }
 
 static void open_training(training *t, options *o) {
-    vka_safetensors *file = o->resume ? checkpoint_open(o->resume) : NULL;
-    const training_state state = state_of(t);
+    vka_safetensors *file = training_options_open(&o->training, 1500, DEFAULT_RATE);
     if (file) {
-        take_sizes(file, o);
+        take_sizes(file, &o->model);
     }
-    o->rate = o->rate > 0 ? o->rate : DEFAULT_RATE;
-    o->steps = o->steps ? o->steps : 1500;
     t->o = o;
     t->digits = digits_load(o->data);
     check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &t->device));
-    model_create(&t->model, t->device, &o->model, o->seed);
-    const optimizer_desc rates = optimizer_usual(o->steps, o->rate);
-    optimizer_create(&t->optimizer, t->device, &rates);
-    t->random = random_seed(o->seed, "batches");
-    if (file) {
-        checkpoint_load(file, &state);
-        vka_safetensors_close(&file);
-    }
-    model_build(&t->model, &t->optimizer);
-    t->step = training_record(t->device, t->model.step);
-    t->evaluation = training_record(t->device, t->model.evaluation);
+    model_create(&t->model, t->device, &o->model, o->training.seed);
+    session_begin(&t->session, t->device, &o->training, &t->model.parameters, &file);
+    model_build(&t->model, &t->session.optimizer);
+    session_record(&t->session, t->model.step, t->model.evaluation);
 }
 
 static void close_training(training *t) {
-    vka_recorder_destroy(&t->step);
-    vka_recorder_destroy(&t->evaluation);
+    session_end(&t->session);
     model_destroy(&t->model);
-    optimizer_destroy(&t->optimizer);
-    curve_free(&t->losses);
-    curve_free(&t->validation);
     digits_free(&t->digits);
     vka_device_destroy(&t->device);
 }

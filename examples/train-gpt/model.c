@@ -2,12 +2,10 @@
 #include "model.h"
 
 #include "common/program.h"
+#include "training/operation.h"
 
 #include <vkattn/embedding.h>
 #include <vkattn/loss.h>
-
-#define ADD(sequence, OP, ...)                                                                                         \
-    check(vka_nn_operation(sequence, VKA_OPERATION_##OP, &(__VA_ARGS__), sizeof(__VA_ARGS__)))
 
 /* ---- tensors ------------------------------------------------------------------------------------------------- */
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
-#include "common/options.h"
-
 static const char usage[] =
     "usage: train-gpt [options]\n"
     "\n"
@@ -26,39 +24,26 @@ static const char usage[] =
     "Exit status: 0 if the validation loss is below that of a bigram model; otherwise 1.\n";
 
 options options_parse(int argc, char **argv) {
-    options o = {.model = {.layers = 4, .heads = 4, .width = 128, .context = 128, .batch = 8},
+    options o = {.training = training_options_usual(),
+                 .model = {.layers = 4, .heads = 4, .width = 128, .context = 128, .batch = 8},
                  .data = "build/data/moby-dick.txt",
-                 .steps = 1000,
-                 .show = 100,
-                 .save_every = 500,
-                 .seed = 1,
                  .temperature = 0.8f};
-    uint32_t steps = UINT32_MAX;
     const option list[] = {
+        TRAINING_OPTIONS(o.training),
         {"--data", OPTION_TEXT, &o.data},
-        {"--save", OPTION_TEXT, &o.save},
-        {"--resume", OPTION_TEXT, &o.resume},
-        {"--curve", OPTION_TEXT, &o.curve},
         {"--dump", OPTION_TEXT, &o.dump},
         {"--text", OPTION_TEXT, &o.text},
-        {"--steps", OPTION_NUMBER, &steps},
-        {"--show", OPTION_NUMBER, &o.show},
-        {"--save-every", OPTION_NUMBER, &o.save_every},
         {"--sample", OPTION_NUMBER, &o.sample},
-        {"--seed", OPTION_NUMBER, &o.seed},
         {"--layers", OPTION_NUMBER, &o.model.layers},
         {"--heads", OPTION_NUMBER, &o.model.heads},
         {"--width", OPTION_NUMBER, &o.model.width},
         {"--context", OPTION_NUMBER, &o.model.context},
         {"--batch", OPTION_NUMBER, &o.model.batch},
-        {"--rate", OPTION_REAL, &o.rate},
         {"--temperature", OPTION_REAL, &o.temperature},
         {"--any-loss", OPTION_FLAG, &o.any_loss},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    o.has_steps = steps != UINT32_MAX;
-    o.steps = o.has_steps ? steps : o.steps;
-    if (!o.show || !o.save_every) {
+    if (!training_options_are_valid(&o.training)) {
         options_refuse(usage);
     }
     return o;

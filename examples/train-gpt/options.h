@@ -4,14 +4,15 @@
 #define TRAIN_GPT_OPTIONS_H
 
 #include "model.h"
+#include "training/session.h"
 
 typedef struct options {
+    training_options training;
     trunk_desc model; /* classes are the text's */
-    const char *data, *save, *resume, *curve, *dump, *text;
-    uint32_t steps, show, save_every, sample, seed;
-    float rate; /* 0: not given */
+    const char *data, *dump, *text;
+    uint32_t sample;
     float temperature;
-    bool has_steps, any_loss;
+    bool any_loss;
 } options;
 
 /* Says how to use the program, and ends it, where that was asked for or is not understood. */

@@ -2,14 +2,12 @@
 #include "sample.h"
 
 #include "common/program.h"
+#include "training/operation.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <vkattn/embedding.h>
 #include <vkattn/sampling.h>
-
-#define ADD(sequence, OP, ...)                                                                                         \
-    check(vka_nn_operation(sequence, VKA_OPERATION_##OP, &(__VA_ARGS__), sizeof(__VA_ARGS__)))
 
 typedef struct sampler {
     model *m;
