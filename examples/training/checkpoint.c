@@ -12,7 +12,7 @@ enum { PARTS = 3, MAX_TEXTS = 32, OWN_TEXTS = 4, KEYS_SIZE = 512 };
 
 static const vka_log to_stderr = {.fn = log_line};
 static const char *const part_prefixes[PARTS] = {"", "first_moment.", "second_moment."};
-static const char format_name[] = "vkattn-example-training-1";
+static const char format_name[] = "vkattn-example-training-1", weights_format_name[] = "vkattn-example-weights-1";
 static const char *const own_texts[OWN_TEXTS] = {"format", "step", "random", "texts"};
 
 typedef struct tensor_name {
@@ -102,11 +102,18 @@ static void join_keys(const checkpoint_text *texts, uint32_t count, char *keys, 
     }
 }
 
-static void write_state(const char *path, const training_state *t, const vka_safetensor *tensors, uint32_t count,
-                        const checkpoint_text *texts, uint32_t text_count) {
+/* What a file says of itself but for texts of the program's own. */
+typedef struct label {
+    const char *format;
+    uint32_t step;
+    uint64_t random;
+} label;
+
+static void write_labelled(const char *path, const label *l, const vka_safetensor *tensors, uint32_t count,
+                           const checkpoint_text *texts, uint32_t text_count) {
     char step[16], random[24], keys[KEYS_SIZE], sum[24];
     checkpoint_text all_texts[MAX_TEXTS] = {
-        {own_texts[0], format_name}, {own_texts[1], step}, {own_texts[2], random}, {own_texts[3], keys}};
+        {own_texts[0], l->format}, {own_texts[1], step}, {own_texts[2], random}, {own_texts[3], keys}};
     if (OWN_TEXTS + text_count + 1 > MAX_TEXTS) {
         fail("%s: too many texts", path);
     }
@@ -114,8 +121,8 @@ static void write_state(const char *path, const training_state *t, const vka_saf
     for (uint32_t i = 0; i < count; i++) {
         all[i] = &tensors[i];
     }
-    snprintf(step, sizeof step, "%" PRIu32, optimizer_get_step(t->optimizer));
-    snprintf(random, sizeof random, "%016" PRIx64, t->random->at);
+    snprintf(step, sizeof step, "%" PRIu32, l->step);
+    snprintf(random, sizeof random, "%016" PRIx64, l->random);
     join_keys(texts, text_count, keys, sizeof keys);
     memcpy(all_texts + OWN_TEXTS, texts, text_count * sizeof *texts);
     text_count += OWN_TEXTS;
@@ -141,10 +148,31 @@ void checkpoint_save(const char *path, const training_state *t, const checkpoint
     }
     tensors[n++] = tensor_of_curve(t->training, "curve.training");
     tensors[n++] = tensor_of_curve(t->validation, "curve.validation");
-    write_state(path, t, tensors, n, texts, count);
+    const label l = {format_name, optimizer_get_step(t->optimizer), t->random->at};
+    write_labelled(path, &l, tensors, n, texts, count);
     free(tensors);
     free(names);
     free(data);
+}
+
+void checkpoint_save_weights(const char *path, const parameters *p, uint32_t step, const checkpoint_text *texts,
+                             uint32_t count) {
+    const size_t numbers = (size_t)(p->bytes / sizeof(float));
+    float *values = allocate(numbers, sizeof *values);
+    uint16_t *halves = allocate(numbers, sizeof *halves);
+    vka_safetensor *tensors = allocate(p->count, sizeof *tensors);
+    check(vka_buffer_read(p->values, 0, values, p->bytes));
+    vka_f32_to_f16(values, halves, numbers);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const parameter *q = &p->list[i];
+        tensors[i] = checkpoint_tensor(q, q->name, halves + q->offset / sizeof(float));
+        tensors[i].dtype = VKA_F16;
+        tensors[i].bytes /= 2;
+    }
+    write_labelled(path, &(label){weights_format_name, step, 0}, tensors, p->count, texts, count);
+    free(tensors);
+    free(halves);
+    free(values);
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------------- */
@@ -180,21 +208,30 @@ static uint64_t checksum_of_file(const vka_safetensors *file) {
     return sum;
 }
 
-vka_safetensors *checkpoint_open(const char *path) {
+/* `what`: in what is said of a file that is none. */
+static vka_safetensors *open_labelled(const char *path, const char *format, const char *what) {
     vka_safetensors *file;
     char sum[24];
     if (vka_safetensors_open(path, &to_stderr, &file) != VKA_OK) {
-        fail("%s: is no checkpoint that can be read", path);
+        fail("%s: is no %s that can be read", path, what);
     }
-    const char *format = vka_safetensors_metadata(file, "format");
-    if (format == NULL || strcmp(format, format_name) != 0) {
-        fail("%s: is not a checkpoint of this program", path);
+    const char *is = vka_safetensors_metadata(file, "format");
+    if (is == NULL || strcmp(is, format) != 0) {
+        fail("%s: is not a %s of this program", path, what);
     }
     snprintf(sum, sizeof sum, "%016" PRIx64, checksum_of_file(file));
     if (strcmp(sum, checkpoint_get(file, "checksum")) != 0) {
-        fail("%s: the checkpoint is damaged: its checksum is %s, not %s", path, sum, checkpoint_get(file, "checksum"));
+        fail("%s: the %s is damaged: its checksum is %s, not %s", path, what, sum, checkpoint_get(file, "checksum"));
     }
     return file;
+}
+
+vka_safetensors *checkpoint_open(const char *path) {
+    return open_labelled(path, format_name, "checkpoint");
+}
+
+vka_safetensors *checkpoint_open_weights(const char *path) {
+    return open_labelled(path, weights_format_name, "file of weights");
 }
 
 static const vka_safetensor *tensor_named(const vka_safetensors *file, const char *name) {
@@ -205,19 +242,41 @@ static const vka_safetensor *tensor_named(const vka_safetensors *file, const cha
     return t;
 }
 
+/* The tensor of a parameter, of its shape. */
+static const vka_safetensor *tensor_of(const vka_safetensors *file, const parameter *p, const char *name,
+                                       vka_dtype dtype) {
+    const vka_safetensor *t = tensor_named(file, name);
+    bool same = t->dtype == dtype && t->rank == p->rank;
+    for (uint32_t k = 0; k < p->rank && same; k++) {
+        same = t->shape[k] == p->shape[k];
+    }
+    if (!same) {
+        fail("the checkpoint's tensor %s is not of this model's shape", name);
+    }
+    return t;
+}
+
 static void load_part(const vka_safetensors *file, const parameters *p, int part) {
     for (uint32_t i = 0; i < p->count; i++) {
         const parameter *q = &p->list[i];
-        tensor_name name = name_of(q, part);
-        const vka_safetensor *t = tensor_named(file, name.text);
-        bool same = t->dtype == VKA_F32 && t->rank == q->rank;
-        for (uint32_t k = 0; k < q->rank && same; k++) {
-            same = t->shape[k] == q->shape[k];
-        }
-        if (!same) {
-            fail("the checkpoint's tensor %s is not of this model's shape", name.text);
-        }
+        const tensor_name name = name_of(q, part);
+        const vka_safetensor *t = tensor_of(file, q, name.text, VKA_F32);
         check(vka_buffer_write(part_of(p, part), q->offset, t->data, t->bytes));
+    }
+}
+
+void checkpoint_load_weights(const vka_safetensors *file, const parameters *p) {
+    for (uint32_t i = 0; i < p->count; i++) {
+        const parameter *q = &p->list[i];
+        const vka_safetensor *t = tensor_of(file, q, q->name, VKA_F16);
+        const size_t count = (size_t)(parameter_bytes(q) / sizeof(float));
+        float *values = allocate(count, sizeof *values);
+        uint16_t *halves = allocate(count, sizeof *halves);
+        memcpy(halves, t->data, count * sizeof *halves); /* aligned */
+        vka_f16_to_f32(halves, values, count);
+        check(vka_buffer_write(p->values, q->offset, values, count * sizeof *values));
+        free(halves);
+        free(values);
     }
 }
 

@@ -36,6 +36,12 @@ void checkpoint_write(const char *path, const vka_safetensor *tensors, uint32_t 
  * program if it can't. */
 void checkpoint_save(const char *path, const training_state *t, const checkpoint_text *texts, uint32_t count);
 
+/* Parameters alone, in f16, for who uses a model; `step`: how long it was trained. */
+void checkpoint_save_weights(const char *path, const parameters *p, uint32_t step, const checkpoint_text *texts,
+                             uint32_t count);
+vka_safetensors *checkpoint_open_weights(const char *path);
+void checkpoint_load_weights(const vka_safetensors *file, const parameters *p);
+
 /* Opens a file and checks it: one that is damaged, or no checkpoint, ends the program with a line that says so. */
 vka_safetensors *checkpoint_open(const char *path);
 /* A text that was saved; one that is missing ends the program. */

@@ -10,18 +10,17 @@
 /* ---- parameters ---------------------------------------------------------------------------------------------- */
 
 typedef struct prefix {
-    char text[24];
+    char text[36];
 } prefix;
 
-static prefix prefix_of(uint32_t layer) {
+static prefix prefix_of(const trunk_desc *d, uint32_t layer) {
     prefix p;
-    snprintf(p.text, sizeof p.text, "layers.%" PRIu32 ".", layer);
+    snprintf(p.text, sizeof p.text, "%slayers.%" PRIu32 ".", d->prefix ? d->prefix : "", layer);
     return p;
 }
 
-/* A weight where there are two sizes, otherwise a bias. */
-static void add(parameters *p, const char *of, const char *name, uint32_t n0, uint32_t n1, float mean,
-                float deviation) {
+void trunk_add_parameter(parameters *p, const char *of, const char *name, uint32_t n0, uint32_t n1, float mean,
+                         float deviation) {
     char whole[64];
     snprintf(whole, sizeof whole, "%s%s", of, name);
     parameters_add(p, whole, n1 ? 2 : 1, (uint32_t[]){n0, n1}, mean, deviation);
@@ -35,18 +34,18 @@ float trunk_deviation(const trunk_desc *d) {
 static void add_layer(parameters *p, const trunk_desc *d, const char *of) {
     const uint32_t width = d->width, inner = 4 * width;
     const float deviation = trunk_deviation(d), residual = deviation / sqrtf(2.0f * (float)d->layers);
-    add(p, of, "norm1.weight", width, 0, 1, 0);
-    add(p, of, "norm1.bias", width, 0, 0, 0);
-    add(p, of, "self_attn.in_proj_weight", 3 * width, width, 0, deviation);
-    add(p, of, "self_attn.in_proj_bias", 3 * width, 0, 0, 0);
-    add(p, of, "self_attn.out_proj.weight", width, width, 0, residual);
-    add(p, of, "self_attn.out_proj.bias", width, 0, 0, 0);
-    add(p, of, "norm2.weight", width, 0, 1, 0);
-    add(p, of, "norm2.bias", width, 0, 0, 0);
-    add(p, of, "linear1.weight", inner, width, 0, deviation);
-    add(p, of, "linear1.bias", inner, 0, 0, 0);
-    add(p, of, "linear2.weight", width, inner, 0, residual);
-    add(p, of, "linear2.bias", width, 0, 0, 0);
+    trunk_add_parameter(p, of, "norm1.weight", width, 0, 1, 0);
+    trunk_add_parameter(p, of, "norm1.bias", width, 0, 0, 0);
+    trunk_add_parameter(p, of, "self_attn.in_proj_weight", 3 * width, width, 0, deviation);
+    trunk_add_parameter(p, of, "self_attn.in_proj_bias", 3 * width, 0, 0, 0);
+    trunk_add_parameter(p, of, "self_attn.out_proj.weight", width, width, 0, residual);
+    trunk_add_parameter(p, of, "self_attn.out_proj.bias", width, 0, 0, 0);
+    trunk_add_parameter(p, of, "norm2.weight", width, 0, 1, 0);
+    trunk_add_parameter(p, of, "norm2.bias", width, 0, 0, 0);
+    trunk_add_parameter(p, of, "linear1.weight", inner, width, 0, deviation);
+    trunk_add_parameter(p, of, "linear1.bias", inner, 0, 0, 0);
+    trunk_add_parameter(p, of, "linear2.weight", width, inner, 0, residual);
+    trunk_add_parameter(p, of, "linear2.bias", width, 0, 0, 0);
 }
 
 void trunk_add_parameters(parameters *p, const trunk_desc *d) {
@@ -56,11 +55,13 @@ void trunk_add_parameters(parameters *p, const trunk_desc *d) {
              TRUNK_MAX_LAYERS, TRUNK_MAX_WIDTH);
     }
     for (uint32_t i = 0; i < d->layers; i++) {
-        add_layer(p, d, prefix_of(i).text);
+        add_layer(p, d, prefix_of(d, i).text);
     }
-    add(p, "", "norm.weight", d->width, 0, 1, 0);
-    add(p, "", "norm.bias", d->width, 0, 0, 0);
-    add(p, "", "head.weight", d->classes, d->width, 0, trunk_deviation(d));
+    if (d->classes) {
+        trunk_add_parameter(p, "", "norm.weight", d->width, 0, 1, 0);
+        trunk_add_parameter(p, "", "norm.bias", d->width, 0, 0, 0);
+        trunk_add_parameter(p, "", "head.weight", d->classes, d->width, 0, trunk_deviation(d));
+    }
 }
 
 /* ---- buffers ------------------------------------------------------------------------------------------------- */
@@ -101,12 +102,14 @@ vka_tensor trunk_gradient(const trunk *t) {
 vka_nn_layer_desc trunk_layer(const trunk *t, vka_nn_sequence *s, uint32_t layer, vka_tensor x, vka_tensor out) {
     vka_nn_layer_desc d = {.x = x,
                            .out = out,
-                           .norm_first = true,
+                           .norm_first = !t->desc.norm_last,
                            .norm_self.kind = VKA_NN_NORM_LAYER,
                            .norm_feed_forward.kind = VKA_NN_NORM_LAYER,
                            .self = {.heads = t->desc.heads, .attention.causal = t->desc.causal},
-                           .feed_forward.activation = VKA_ACTIVATION_GELU};
-    check(vka_nn_layer_find(s, VKA_NN_NAMES_TORCH, prefix_of(layer).text, parameters_find_value, t->parameters, &d));
+                           .feed_forward.activation = t->desc.norm_last ? VKA_ACTIVATION_RELU : VKA_ACTIVATION_GELU};
+    d.self.attention.kv_lengths.tensor = t->desc.lengths;
+    check(vka_nn_layer_find(s, VKA_NN_NAMES_TORCH, prefix_of(&t->desc, layer).text, parameters_find_value,
+                            t->parameters, &d));
     return d;
 }
 
@@ -131,7 +134,7 @@ vka_tensor trunk_add_layers(trunk *t, vka_nn_sequence *s, bool trains) {
 void trunk_add_layers_backward(const trunk *t, vka_nn_sequence *s, vka_tensor d_out) {
     for (uint32_t i = t->desc.layers; i-- > 0; d_out = trunk_gradient(t)) {
         vka_nn_layer_backward_desc d = {.forward = t->layers[i], .gradients = {.out = d_out, .x = trunk_gradient(t)}};
-        check(vka_nn_layer_backward_find(s, VKA_NN_NAMES_TORCH, prefix_of(i).text, parameters_find_gradient,
+        check(vka_nn_layer_backward_find(s, VKA_NN_NAMES_TORCH, prefix_of(&t->desc, i).text, parameters_find_gradient,
                                          t->parameters, &d));
         check(vka_nn_layer_backward(s, &d));
     }

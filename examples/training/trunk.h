@@ -1,7 +1,7 @@
 /* What models have in common: layers from vectors to vectors, a last norm, and a head that makes logits of them.
  *
- * Layers have the names of PyTorch's nn.TransformerEncoderLayer behind "layers.N.", with norms in front and GELU; the
- * rest are "norm.weight", "norm.bias" and "head.weight".
+ * Layers have the names of PyTorch's nn.TransformerEncoderLayer behind "layers.N.", with norms in front and GELU unless
+ * it is said otherwise; the rest are "norm.weight", "norm.bias" and "head.weight".
  * SPDX-License-Identifier: MIT */
 #ifndef TRAINING_TRUNK_H
 #define TRAINING_TRUNK_H
@@ -16,8 +16,11 @@ typedef struct trunk_desc {
     uint32_t layers, heads, width;
     uint32_t context; /* tokens of a sequence        */
     uint32_t batch;   /* sequences of a step         */
-    uint32_t classes; /* logits                      */
+    uint32_t classes; /* logits; 0: there are layers alone */
     bool causal;
+    bool norm_last;     /* norms behind, and RELU: the layers of 2017       */
+    vka_tensor lengths; /* i32 [batch]: tokens that are seen; absent: all   */
+    const char *prefix; /* of layers' names; NULL: none                     */
 } trunk_desc;
 
 typedef struct trunk {
@@ -28,6 +31,9 @@ typedef struct trunk {
     vka_nn_layer_desc layers[TRUNK_MAX_LAYERS]; /* as forward had them, for backward */
 } trunk;
 
+/* A parameter named `of` and `name`: a weight where there are two sizes, otherwise a bias. */
+void trunk_add_parameter(parameters *p, const char *of, const char *name, uint32_t n0, uint32_t n1, float mean,
+                         float deviation);
 /* Of weights at first: GPT-2's 0.02 at its width of 768. */
 float trunk_deviation(const trunk_desc *desc);
 /* Refuses sizes that can't be, by ending the program. */
