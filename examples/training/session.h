@@ -16,7 +16,7 @@
 #include "config.h"
 #include "run.h"
 
-enum { TRAINING_STEPS_NOT_GIVEN = UINT32_MAX };
+#define TRAINING_STEPS_NOT_GIVEN UINT32_MAX
 
 typedef struct training_options {
     const char *save, *resume, *curve;

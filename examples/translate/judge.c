@@ -3,6 +3,8 @@
 
 #include "common/program.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +27,13 @@ uint32_t judge_batch(greedy *g, random_state *r) {
     return right;
 }
 
-double judge_all(greedy *g, uint32_t count) {
-    const uint32_t batch = g->model->desc.batch, batches = (count + batch - 1) / batch;
+double judge_all(greedy *g) {
+    const uint32_t count = JUDGED_BATCHES * g->model->desc.batch;
     random_state r = random_seed(0, "judging");
     double right = 0;
-    for (uint32_t i = 0; i < batches; i++) {
+    for (int i = 0; i < JUDGED_BATCHES; i++) {
         right += judge_batch(g, &r);
     }
-    return right / ((double)batches * batch);
+    printf("%.2f %% of %" PRIu32 " dates are right, of days it never saw\n", 100 * right / count, count);
+    return right / count;
 }

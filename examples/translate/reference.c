@@ -8,7 +8,7 @@
 #include <string.h>
 #include <vkattn/positions.h>
 
-enum { WIDTH = 16, INNER = 4 * WIDTH }; /* at most */
+enum { WIDTH = 8, INNER = 4 * WIDTH }; /* at most */
 
 typedef struct rows {
     dual at[DATE_SOURCE][WIDTH];

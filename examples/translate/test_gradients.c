@@ -49,7 +49,7 @@ static bool test_kind(vka_device *device, cross_kind kind) {
     static const char *const texts[][2] = {{"3 May 1990", "1990-05-03"}, {"24.XII.'07", "2007-12-24"}};
     model m;
     optimizer o;
-    model_create(&m, device, &(model_desc){.layers = 2, .heads = 2, .width = 8, .batch = 2, .attention = kind}, 1);
+    model_create(&m, device, &(model_desc){.layers = 2, .heads = 2, .width = 4, .batch = 2, .attention = kind}, 1);
     const optimizer_desc rates = optimizer_usual(1, 1e-3f);
     optimizer_create(&o, device, &rates);
     model_build_training(&m, &o);
