@@ -118,6 +118,15 @@ static void train(training *t) {
     free(t->targets);
 }
 
+/* In f16, and says what that costs. */
+static void write_weights(training *t) {
+    config c = {.count = 0};
+    fill_config(&c, t);
+    checkpoint_save_weights(t->o->weights, &t->model.parameters, optimizer_get_step(&t->session.optimizer), c.texts,
+                            c.count);
+    printf("validation loss with weights in f16 %.4f\n", validate(t, all_batches(t)));
+}
+
 static void write_sample(training *t) {
     int32_t *tokens = allocate(t->o->sample, sizeof *tokens);
     int32_t first = 0; /* of a new line, where there are lines */
@@ -183,6 +192,9 @@ int main(int argc, char **argv) {
     }
     double loss = validate(&t, all_batches(&t));
     printf("validation loss %.4f; of a bigram model %.4f\n", loss, t.bigram);
+    if (o.weights) {
+        write_weights(&t);
+    }
     if (o.sample) {
         write_sample(&t);
     }

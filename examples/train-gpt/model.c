@@ -2,6 +2,7 @@
 #include "model.h"
 
 #include "common/program.h"
+#include "gpt/parameters.h"
 #include "training/operation.h"
 
 #include <vkattn/embedding.h>
@@ -68,12 +69,10 @@ static void add_backward(model *m, vka_nn_sequence *s, vka_tensor last) {
 
 void model_create(model *m, vka_device *device, const trunk_desc *desc, uint64_t seed) {
     const uint64_t tokens = (uint64_t)desc->batch * desc->context;
-    const float one = 1, deviation = trunk_deviation(desc);
+    const float one = 1;
     *m = (model){.desc = *desc, .device = device};
     m->desc.causal = true;
-    parameters_add(&m->parameters, "tokens.weight", 2, (uint32_t[]){desc->classes, desc->width}, 0, deviation);
-    parameters_add(&m->parameters, "positions.weight", 2, (uint32_t[]){desc->context, desc->width}, 0, deviation);
-    trunk_add_parameters(&m->parameters, &m->desc);
+    gpt_add_parameters(&m->parameters, &m->desc);
     parameters_create(&m->parameters, device, seed);
     trunk_create(&m->trunk, device, &m->parameters, &m->desc);
     m->ids = create_buffer(device, tokens * sizeof(int32_t), VKA_MEMORY_UPLOAD);

@@ -15,6 +15,7 @@ static const char usage[] =
     "  --show N            a line and a validation each N steps (100)\n"
     "  --save FILE         a checkpoint at the end, and each --save-every N steps (500)\n"
     "  --resume FILE       goes on where a checkpoint was saved, with its sizes, steps and rate\n"
+    "  --weights FILE      writes the weights alone, in f16, for examples/generate\n"
     "  --curve FILE.png    draws losses\n"
     "  --sample N          writes N characters at the end, with a --temperature X (0.8), 0: the likeliest\n"
     "  --text FILE         where to (standard output)\n"
@@ -31,6 +32,7 @@ options options_parse(int argc, char **argv) {
     const option list[] = {
         TRAINING_OPTIONS(o.training),
         {"--data", OPTION_TEXT, &o.data},
+        {"--weights", OPTION_TEXT, &o.weights},
         {"--dump", OPTION_TEXT, &o.dump},
         {"--text", OPTION_TEXT, &o.text},
         {"--sample", OPTION_NUMBER, &o.sample},

@@ -9,7 +9,7 @@
 typedef struct options {
     training_options training;
     trunk_desc model; /* classes are the text's */
-    const char *data, *dump, *text;
+    const char *data, *weights, *dump, *text;
     uint32_t sample;
     float temperature;
     bool any_loss;

@@ -163,6 +163,8 @@ void checkpoint_save_weights(const char *path, const parameters *p, uint32_t ste
     vka_safetensor *tensors = allocate(p->count, sizeof *tensors);
     check(vka_buffer_read(p->values, 0, values, p->bytes));
     vka_f32_to_f16(values, halves, numbers);
+    vka_f16_to_f32(halves, values, numbers);
+    check(vka_buffer_write(p->values, 0, values, p->bytes));
     for (uint32_t i = 0; i < p->count; i++) {
         const parameter *q = &p->list[i];
         tensors[i] = checkpoint_tensor(q, q->name, halves + q->offset / sizeof(float));
@@ -185,19 +187,28 @@ const char *checkpoint_get(const vka_safetensors *file, const char *key) {
     return text;
 }
 
-static uint64_t checksum_of_file(const vka_safetensors *file) {
+/* Of a file that may be anything. */
+static const char *text_of(const vka_safetensors *file, const char *path, const char *what, const char *key) {
+    const char *text = vka_safetensors_metadata(file, key);
+    if (text == NULL) {
+        fail("%s: the %s is damaged: it lacks %s", path, what, key);
+    }
+    return text;
+}
+
+static uint64_t checksum_of_file(const vka_safetensors *file, const char *path, const char *what) {
     uint32_t count = vka_safetensors_count(file), text_count = 0;
     checkpoint_text texts[MAX_TEXTS];
     char keys[KEYS_SIZE];
     for (; text_count < OWN_TEXTS; text_count++) {
         texts[text_count].key = own_texts[text_count];
     }
-    snprintf(keys, sizeof keys, "%s", checkpoint_get(file, "texts"));
+    snprintf(keys, sizeof keys, "%s", text_of(file, path, what, "texts"));
     for (char *key = strtok(keys, " "); key && text_count < MAX_TEXTS; key = strtok(NULL, " ")) {
         texts[text_count++].key = key;
     }
     for (uint32_t i = 0; i < text_count; i++) {
-        texts[i].value = checkpoint_get(file, texts[i].key);
+        texts[i].value = text_of(file, path, what, texts[i].key);
     }
     const vka_safetensor **all = allocate(count, sizeof *all);
     for (uint32_t i = 0; i < count; i++) {
@@ -219,9 +230,10 @@ static vka_safetensors *open_labelled(const char *path, const char *format, cons
     if (is == NULL || strcmp(is, format) != 0) {
         fail("%s: is not a %s of this program", path, what);
     }
-    snprintf(sum, sizeof sum, "%016" PRIx64, checksum_of_file(file));
-    if (strcmp(sum, checkpoint_get(file, "checksum")) != 0) {
-        fail("%s: the %s is damaged: its checksum is %s, not %s", path, what, sum, checkpoint_get(file, "checksum"));
+    snprintf(sum, sizeof sum, "%016" PRIx64, checksum_of_file(file, path, what));
+    const char *said = text_of(file, path, what, "checksum");
+    if (strcmp(sum, said) != 0) {
+        fail("%s: the %s is damaged: its checksum is %s, not %s", path, what, sum, said);
     }
     return file;
 }
