@@ -90,8 +90,7 @@ static double ink_at(const float *pixels, double x, double y) {
     return ink;
 }
 
-int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]) {
-    const uint32_t which = random_below(r, d->training);
+void digits_vary(const digits *d, random_state *r, uint32_t which, float pixels[DIGIT_PIXELS]) {
     const double angle = 0.25 * draw_real(r), width = 1 + 0.15 * draw_real(r), height = 1 + 0.15 * draw_real(r);
     const double dx = 0.8 * draw_real(r), dy = 0.8 * draw_real(r), middle = (DIGIT_SIDE - 1) / 2.0;
     for (int i = 0; i < DIGIT_PIXELS; i++) {
@@ -100,6 +99,11 @@ int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]
         pixels[i] = (float)ink_at(d->pixels[which], middle + dx + cos(angle) * x - sin(angle) * y,
                                   middle + dy + sin(angle) * x + cos(angle) * y);
     }
+}
+
+int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]) {
+    const uint32_t which = random_below(r, d->training);
+    digits_vary(d, r, which, pixels);
     return d->labels[which];
 }
 

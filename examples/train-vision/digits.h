@@ -19,7 +19,9 @@ typedef struct digits {
 digits digits_load(const char *path);
 void digits_free(digits *d);
 
-/* One to learn from, turned, stretched and moved a little. */
+/* A picture, turned, stretched and moved a little. */
+void digits_vary(const digits *d, random_state *r, uint32_t which, float pixels[DIGIT_PIXELS]);
+/* The same of one to learn from; returns its label. */
 int32_t digits_draw(const digits *d, random_state *r, float pixels[DIGIT_PIXELS]);
 
 /* The patches of a picture, row by row, as PATCHES rows of PATCH_PIXELS. */

@@ -4,18 +4,9 @@
 #include "common/program.h"
 #include "training/operation.h"
 
-#include <vkattn/embedding.h>
 #include <vkattn/loss.h>
 
 /* ---- tensors ------------------------------------------------------------------------------------------------- */
-
-static vka_tensor patches_of(const model *m) {
-    return vka_tensor_3d(m->patches, VKA_F32, m->trunk.desc.batch, MODEL_TOKENS, PATCH_PIXELS);
-}
-
-static vka_tensor places_of(const model *m) {
-    return vka_tensor_2d(m->places, VKA_I32, m->trunk.desc.batch, MODEL_TOKENS);
-}
 
 static vka_tensor targets_of(const model *m) {
     return vka_tensor_1d(m->targets, VKA_I32, m->trunk.desc.batch);
@@ -38,28 +29,13 @@ static vka_tensor rows(const model *m, vka_buffer *buffer) {
     return vka_tensor_2d(buffer, VKA_F32, m->trunk.desc.batch, m->trunk.desc.width);
 }
 
-/* The first token of each picture, of tokens' vectors. */
-static vka_tensor first_of(const model *m, vka_tensor tokens) {
-    vka_tensor t = rows(m, tokens.buffer);
-    t.stride[0] = (uint64_t)MODEL_TOKENS * m->trunk.desc.width;
-    t.stride[1] = 1;
-    return t;
-}
-
 /* ---- operations ---------------------------------------------------------------------------------------------- */
 
-/* Positions are rows of a table by the tokens' places; the class's token, whose patch is 0, is nothing else. Returns
- * what the last layer gives. */
+/* Returns what the last layer gives. */
 static vka_tensor add_forward(model *m, vka_nn_sequence *s, bool trains) {
-    const vka_tensor x = trunk_input(&m->trunk);
-    ADD(s, EMBEDDING,
-        (vka_embedding_desc){
-            .table = parameters_value(&m->parameters, "positions.weight"), .ids = places_of(m), .out = x});
-    ADD(s, LINEAR,
-        (vka_linear_desc){
-            .x = patches_of(m), .weight = parameters_value(&m->parameters, "patches.weight"), .residual = x, .out = x});
+    patches_add(&m->patches, s);
     vka_tensor last = trunk_add_layers(&m->trunk, s, trains);
-    trunk_add_head(&m->trunk, s, first_of(m, last), rows(m, m->normed), logits_of(m));
+    trunk_add_head(&m->trunk, s, trunk_first(&m->trunk, last), rows(m, m->normed), logits_of(m));
     return last;
 }
 
@@ -78,17 +54,10 @@ static void add_backward(model *m, vka_nn_sequence *s, vka_tensor last) {
                                           .lse = lse_of(m),
                                           .d_total = single(m->one),
                                           .d_logits = logits_of(m)});
-    trunk_add_head_backward(&m->trunk, s, first_of(m, last), rows(m, m->normed), logits_of(m), rows(m, m->d_normed),
-                            first_of(m, d_last));
+    trunk_add_head_backward(&m->trunk, s, trunk_first(&m->trunk, last), rows(m, m->normed), logits_of(m),
+                            rows(m, m->d_normed), trunk_first(&m->trunk, d_last));
     trunk_add_layers_backward(&m->trunk, s, d_last);
-    ADD(s, LINEAR_BACKWARD,
-        (vka_linear_backward_desc){.x = patches_of(m),
-                                   .weight = parameters_value(&m->parameters, "patches.weight"),
-                                   .d_out = d_h,
-                                   .d_weight = parameters_gradient(&m->parameters, "patches.weight")});
-    ADD(s, EMBEDDING_BACKWARD,
-        (vka_embedding_backward_desc){
-            .ids = places_of(m), .d_out = d_h, .d_table = parameters_gradient(&m->parameters, "positions.weight")});
+    patches_add_backward(&m->patches, s);
 }
 
 /* ---- the model ----------------------------------------------------------------------------------------------- */
@@ -96,8 +65,6 @@ static void add_backward(model *m, vka_nn_sequence *s, vka_tensor last) {
 static void create_buffers(model *m, vka_device *device) {
     const uint64_t batch = m->trunk.desc.batch, row = sizeof(float) * m->trunk.desc.width;
     const float one = 1;
-    m->patches = create_buffer(device, batch * MODEL_TOKENS * PATCH_PIXELS * sizeof(float), VKA_MEMORY_UPLOAD);
-    m->places = create_buffer(device, batch * MODEL_TOKENS * sizeof(int32_t), VKA_MEMORY_UPLOAD);
     m->targets = create_buffer(device, batch * sizeof(int32_t), VKA_MEMORY_UPLOAD);
     m->loss = create_buffer(device, sizeof(float), VKA_MEMORY_READBACK);
     m->logits = create_buffer(device, batch * m->trunk.desc.classes * sizeof(float), VKA_MEMORY_READBACK);
@@ -107,9 +74,6 @@ static void create_buffers(model *m, vka_device *device) {
     m->d_last = create_buffer(device, batch * MODEL_TOKENS * row, VKA_MEMORY_DEVICE);
     m->one = create_buffer(device, sizeof(float), VKA_MEMORY_UPLOAD);
     check(vka_buffer_write(m->one, 0, &one, sizeof one));
-    for (uint64_t i = 0; i < batch * MODEL_TOKENS; i++) {
-        ((int32_t *)vka_buffer_map(m->places))[i] = (int32_t)(i % MODEL_TOKENS);
-    }
 }
 
 void model_create(model *m, vka_device *device, const trunk_desc *desc, uint64_t seed) {
@@ -117,11 +81,11 @@ void model_create(model *m, vka_device *device, const trunk_desc *desc, uint64_t
     d.context = MODEL_TOKENS;
     d.classes = DIGIT_CLASSES;
     *m = (model){0};
-    parameters_add(&m->parameters, "patches.weight", 2, (uint32_t[]){d.width, PATCH_PIXELS}, 0, 0.5f);
-    parameters_add(&m->parameters, "positions.weight", 2, (uint32_t[]){MODEL_TOKENS, d.width}, 0, 0.3f);
+    patches_add_parameters(&m->parameters, &d, PATCH_PIXELS);
     trunk_add_parameters(&m->parameters, &d);
     parameters_create(&m->parameters, device, seed);
     trunk_create(&m->trunk, device, &m->parameters, &d);
+    patches_create(&m->patches, &m->trunk, PATCH_PIXELS);
     create_buffers(m, device);
 }
 
@@ -135,18 +99,19 @@ void model_build(model *m, const optimizer *o) {
 }
 
 void model_destroy(model *m) {
-    vka_buffer **const buffers[] = {&m->patches, &m->places,   &m->targets, &m->loss, &m->logits,
-                                    &m->normed,  &m->d_normed, &m->d_last,  &m->lse,  &m->one};
+    vka_buffer **const buffers[] = {&m->targets,  &m->loss,   &m->logits, &m->normed,
+                                    &m->d_normed, &m->d_last, &m->lse,    &m->one};
     vka_nn_sequence_destroy(&m->step);
     vka_nn_sequence_destroy(&m->evaluation);
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         vka_buffer_destroy(buffers[i]);
     }
+    patches_destroy(&m->patches);
     trunk_destroy(&m->trunk);
     parameters_destroy(&m->parameters);
 }
 
 void model_set_picture(model *m, uint32_t at, const float pixels[DIGIT_PIXELS], int32_t label) {
-    digits_cut(pixels, (float *)vka_buffer_map(m->patches) + ((size_t)at * MODEL_TOKENS + 1) * PATCH_PIXELS);
+    digits_cut(pixels, patches_at(&m->patches, at));
     ((int32_t *)vka_buffer_map(m->targets))[at] = label;
 }

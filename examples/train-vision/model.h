@@ -6,6 +6,7 @@
 
 #include "digits.h"
 #include "training/optimizer.h"
+#include "training/patches.h"
 #include "training/trunk.h"
 
 enum { MODEL_TOKENS = PATCHES + 1 }; /* the first one is that of the class */
@@ -13,13 +14,12 @@ enum { MODEL_TOKENS = PATCHES + 1 }; /* the first one is that of the class */
 typedef struct model {
     trunk trunk;
     parameters parameters;
-    vka_buffer *patches; /* f32 [batch, tokens, PATCH_PIXELS], mapped: for the host to write, but for the first rows,
-                            which are 0 */
-    vka_buffer *targets; /* i32 [batch], mapped: likewise                                                            */
+    patches patches;
+    vka_buffer *targets; /* i32 [batch], mapped: for the host to write */
     vka_buffer *loss;    /* f32 [1], mapped: the mean over a batch                                                   */
     vka_buffer *logits;  /* f32 [batch, classes], mapped: of the evaluation                                          */
     vka_nn_sequence *step, *evaluation; /* forward, backward, update; logits                                         */
-    vka_buffer *places, *normed, *d_normed, *d_last, *lse, *one;
+    vka_buffer *normed, *d_normed, *d_last, *lse, *one;
 } model;
 
 /* Refuses sizes that can't be, by ending the program. */

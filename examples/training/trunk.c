@@ -9,20 +9,34 @@
 
 /* ---- parameters ---------------------------------------------------------------------------------------------- */
 
-typedef struct prefix {
-    char text[36];
-} prefix;
+trunk_text trunk_name(const trunk_desc *d, const char *what) {
+    trunk_text n;
+    if (snprintf(n.text, sizeof n.text, "%s%s", d->prefix ? d->prefix : "", what) >= (int)sizeof n.text) {
+        fail("%s%s: the name is too long", d->prefix, what);
+    }
+    return n;
+}
 
-static prefix prefix_of(const trunk_desc *d, uint32_t layer) {
-    prefix p;
-    snprintf(p.text, sizeof p.text, "%slayers.%" PRIu32 ".", d->prefix ? d->prefix : "", layer);
-    return p;
+static trunk_text prefix_of(const trunk_desc *d, uint32_t layer) {
+    char text[24];
+    snprintf(text, sizeof text, "layers.%" PRIu32 ".", layer);
+    return trunk_name(d, text);
+}
+
+vka_tensor trunk_value(const trunk *t, const char *what) {
+    return parameters_value(t->parameters, trunk_name(&t->desc, what).text);
+}
+
+vka_tensor trunk_value_gradient(const trunk *t, const char *what) {
+    return parameters_gradient(t->parameters, trunk_name(&t->desc, what).text);
 }
 
 void trunk_add_parameter(parameters *p, const char *of, const char *name, uint32_t n0, uint32_t n1, float mean,
                          float deviation) {
     char whole[64];
-    snprintf(whole, sizeof whole, "%s%s", of, name);
+    if (snprintf(whole, sizeof whole, "%s%s", of, name) >= (int)sizeof whole) {
+        fail("%s%s: the name is too long", of, name);
+    }
     parameters_add(p, whole, n1 ? 2 : 1, (uint32_t[]){n0, n1}, mean, deviation);
 }
 
@@ -58,9 +72,10 @@ void trunk_add_parameters(parameters *p, const trunk_desc *d) {
         add_layer(p, d, prefix_of(d, i).text);
     }
     if (d->classes) {
-        trunk_add_parameter(p, "", "norm.weight", d->width, 0, 1, 0);
-        trunk_add_parameter(p, "", "norm.bias", d->width, 0, 0, 0);
-        trunk_add_parameter(p, "", "head.weight", d->classes, d->width, 0, trunk_deviation(d));
+        const char *of = d->prefix ? d->prefix : "";
+        trunk_add_parameter(p, of, "norm.weight", d->width, 0, 1, 0);
+        trunk_add_parameter(p, of, "norm.bias", d->width, 0, 0, 0);
+        trunk_add_parameter(p, of, "head.weight", d->classes, d->width, 0, trunk_deviation(d));
     }
 }
 
@@ -95,6 +110,14 @@ vka_tensor trunk_input(const trunk *t) {
 
 vka_tensor trunk_gradient(const trunk *t) {
     return vectors(t, t->gradient);
+}
+
+vka_tensor trunk_first(const trunk *t, vka_tensor vectors) {
+    vka_tensor first = vka_tensor_2d(vectors.buffer, VKA_F32, t->desc.batch, t->desc.width);
+    first.offset = vectors.offset;
+    first.stride[0] = (uint64_t)t->desc.context * t->desc.width;
+    first.stride[1] = 1;
+    return first;
 }
 
 /* ---- layers -------------------------------------------------------------------------------------------------- */
@@ -143,15 +166,13 @@ void trunk_add_layers_backward(const trunk *t, vka_nn_sequence *s, vka_tensor d_
 /* ---- head ---------------------------------------------------------------------------------------------------- */
 
 static vka_nn_norm last_norm(const trunk *t) {
-    return (vka_nn_norm){.kind = VKA_NN_NORM_LAYER,
-                         .weight = parameters_value(t->parameters, "norm.weight"),
-                         .bias = parameters_value(t->parameters, "norm.bias")};
+    return (vka_nn_norm){
+        .kind = VKA_NN_NORM_LAYER, .weight = trunk_value(t, "norm.weight"), .bias = trunk_value(t, "norm.bias")};
 }
 
 void trunk_add_head(const trunk *t, vka_nn_sequence *s, vka_tensor x, vka_tensor normed, vka_tensor logits) {
     const vka_nn_norm norm = last_norm(t);
-    const vka_linear_desc linear = {
-        .x = normed, .weight = parameters_value(t->parameters, "head.weight"), .out = logits};
+    const vka_linear_desc linear = {.x = normed, .weight = trunk_value(t, "head.weight"), .out = logits};
     check(vka_nn_normalise(s, &norm, &x, &normed));
     check(vka_nn_operation(s, VKA_OPERATION_LINEAR, &linear, sizeof linear));
 }
@@ -159,14 +180,13 @@ void trunk_add_head(const trunk *t, vka_nn_sequence *s, vka_tensor x, vka_tensor
 void trunk_add_head_backward(const trunk *t, vka_nn_sequence *s, vka_tensor x, vka_tensor normed, vka_tensor d_logits,
                              vka_tensor d_normed, vka_tensor d_x) {
     const vka_linear_backward_desc linear = {.x = normed,
-                                             .weight = parameters_value(t->parameters, "head.weight"),
+                                             .weight = trunk_value(t, "head.weight"),
                                              .d_out = d_logits,
                                              .d_x = d_normed,
-                                             .d_weight = parameters_gradient(t->parameters, "head.weight")};
+                                             .d_weight = trunk_value_gradient(t, "head.weight")};
     const vka_nn_normalise_backward_desc norm = {
         .norm = last_norm(t),
-        .gradient = {.weight = parameters_gradient(t->parameters, "norm.weight"),
-                     .bias = parameters_gradient(t->parameters, "norm.bias")},
+        .gradient = {.weight = trunk_value_gradient(t, "norm.weight"), .bias = trunk_value_gradient(t, "norm.bias")},
         .x = x,
         .d_out = d_normed,
         .d_x = d_x};
