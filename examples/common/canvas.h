@@ -26,8 +26,9 @@ void canvas_line(canvas *c, double x0, double y0, double x1, double y1, double w
 /* Covers pixels from (x, y) on with this share of the colour. */
 void canvas_fill(canvas *c, int64_t x, int64_t y, uint32_t width, uint32_t height, double share, colour ink);
 
-/* UTF-8 from its upper left corner, in letters of 5 x 7 dots (letters.h), each `size` pixels wide. The second one reads
- * upwards: (x, y) is where its upper left corner would be after a quarter turn to the left, at the bottom of the text.
+/* UTF-8 from its upper left corner, in letters of 5 x 7 dots and 2 below the line (letters.h), each `size` pixels wide.
+ * The second one reads upwards: (x, y) is where its upper left corner would be after a quarter turn to the left, at the
+ * bottom of the text.
  */
 void canvas_text(canvas *c, double x, double y, uint32_t size, const char *text, colour ink);
 void canvas_text_up(canvas *c, double x, double y, uint32_t size, const char *text, colour ink);
