@@ -301,6 +301,8 @@ int main(int argc, char **argv) {
     const double chance = 1.0 / MEANINGS;
     printf("of %d captions %.1f %% of pictures find theirs, of %d pictures %.1f %% of captions; %.1f %% by chance\n",
            MEANINGS, 100 * r.captions, MEANINGS, 100 * r.pictures, 100 * chance);
+    printf("%.1f %% and %.1f %% find the right digits, wherever they lie\n", 100 * r.caption_digits,
+           100 * r.picture_digits);
     if (o.export) {
         export(&a);
     }

@@ -67,29 +67,44 @@ double judged_cosine(const float *x, const float *y, uint32_t size) {
     return product / sqrt(xx * yy);
 }
 
+/* Of two meanings, wherever they lie. */
+static bool same_digits(uint32_t x, uint32_t y) {
+    const bool pairs = x < MEANING_PAIRS && y < MEANING_PAIRS, singles = x >= MEANING_PAIRS && y >= MEANING_PAIRS;
+    const uint32_t x1 = x / 10 % 10, x2 = x % 10, y1 = y / 10 % 10, y2 = y % 10;
+    return (singles && x2 == y2) || (pairs && ((x1 == y1 && x2 == y2) || (x1 == y2 && x2 == y1)));
+}
+
 /* From each x to its own y among all; returns the mean loss. */
-static double judge_way(const judged *j, const float *x, const float *y, double factor, double *right) {
+static double judge_way(const judged *j, const float *x, const float *y, double factor, double *right,
+                        double *digits_right) {
     double loss = 0;
-    *right = 0;
-    for (size_t i = 0; i < MEANINGS; i++) {
-        const double own = factor * judged_cosine(x + i * j->size, y + i * j->size, j->size);
-        double sum = 0;
-        bool best = true;
-        for (size_t k = 0; k < MEANINGS; k++) {
-            const double other = factor * judged_cosine(x + i * j->size, y + k * j->size, j->size);
+    uint32_t found = 0, found_digits = 0;
+    for (uint32_t i = 0; i < MEANINGS; i++) {
+        const float *of = x + (size_t)i * j->size;
+        const double own = factor * judged_cosine(of, y + (size_t)i * j->size, j->size);
+        double sum = 0, most = own;
+        uint32_t best = i;
+        for (uint32_t k = 0; k < MEANINGS; k++) {
+            const double other = factor * judged_cosine(of, y + (size_t)k * j->size, j->size);
             sum += exp(other - own);
-            best = best && (k == i || other < own);
+            if (k != i && other >= most) {
+                most = other;
+                best = k;
+            }
         }
         loss += log(sum) / MEANINGS;
-        *right += best ? 1.0 / MEANINGS : 0;
+        found += best == i;
+        found_digits += same_digits(i, best);
     }
+    *right = (double)found / MEANINGS;
+    *digits_right = (double)found_digits / MEANINGS;
     return loss;
 }
 
 judgement judge(const judged *j, double factor) {
     judgement r;
-    r.loss = judge_way(j, j->images, j->texts, factor, &r.captions) / 2;
-    r.loss += judge_way(j, j->texts, j->images, factor, &r.pictures) / 2;
+    r.loss = judge_way(j, j->images, j->texts, factor, &r.captions, &r.caption_digits) / 2;
+    r.loss += judge_way(j, j->texts, j->images, factor, &r.pictures, &r.picture_digits) / 2;
     return r;
 }
 

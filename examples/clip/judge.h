@@ -16,6 +16,7 @@ typedef struct judged {
 typedef struct judgement {
     double loss;
     double captions, pictures; /* shares of pictures whose caption is the most alike one, and the other way round */
+    double caption_digits, picture_digits; /* of those whose most alike one is at least of the same digits          */
 } judgement;
 
 /* The same each time; to be freed by judged_free. */
