@@ -244,6 +244,7 @@ static void open_training(app *a, options *o) {
 static void open_weights(app *a, options *o) {
     vka_safetensors *file = weights_open(o->weights);
     take_sizes(file, o->weights, &o->model);
+    weights_check(file, o->weights, "image.head.weight", o->model.embedding, o->model.width);
     model_create(&a->model, a->device, &o->model, 0);
     weights_load(file, o->weights, a->device, &a->model.parameters);
     vka_safetensors_close(&file);

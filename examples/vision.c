@@ -237,6 +237,7 @@ static void open_app(app *a) {
                              .heads = weights_number(file, a->o->weights, "heads"),
                              .width = weights_number(file, a->o->weights, "width"),
                              .batch = BATCH};
+    weights_check(file, a->o->weights, "head.weight", DIGIT_CLASSES, desc.width);
     a->digits = digits_load(a->o->data);
     a->count = a->digits.count - a->digits.training;
     a->probabilities = allocate(a->count, sizeof *a->probabilities);

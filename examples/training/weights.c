@@ -58,6 +58,27 @@ uint32_t weights_number(const vka_safetensors *file, const char *path, const cha
     return (uint32_t)strtoul(text, NULL, 10);
 }
 
+/* In f32 or f16, of this shape. */
+static const vka_safetensor *find(const vka_safetensors *file, const char *path, const char *name, uint32_t rank,
+                                  const uint32_t *shape) {
+    const vka_safetensor *t = vka_safetensors_find(file, name);
+    if (t == NULL) {
+        fail("%s: lacks the tensor %s", path, name);
+    }
+    bool same = (t->dtype == VKA_F32 || t->dtype == VKA_F16) && t->rank == rank;
+    for (uint32_t k = 0; k < rank && same; k++) {
+        same = t->shape[k] == shape[k];
+    }
+    if (!same) {
+        fail("%s: the tensor %s is not of this model's shape", path, name);
+    }
+    return t;
+}
+
+void weights_check(const vka_safetensors *file, const char *path, const char *name, uint32_t n0, uint32_t n1) {
+    find(file, path, name, 2, (uint32_t[]){n0, n1});
+}
+
 static void load(const vka_safetensor *t, vka_device *device, const parameters *p, const parameter *q) {
     if (t->dtype == VKA_F32) {
         check(vka_buffer_write(p->values, q->offset, t->data, t->bytes));
@@ -73,17 +94,7 @@ static void load(const vka_safetensor *t, vka_device *device, const parameters *
 void weights_load(const vka_safetensors *file, const char *path, vka_device *device, const parameters *p) {
     for (uint32_t i = 0; i < p->count; i++) {
         const parameter *q = &p->list[i];
-        const vka_safetensor *t = vka_safetensors_find(file, q->name);
-        if (t == NULL) {
-            fail("%s: lacks the tensor %s", path, q->name);
-        }
-        bool same = (t->dtype == VKA_F32 || t->dtype == VKA_F16) && t->rank == q->rank;
-        for (uint32_t k = 0; k < q->rank && same; k++) {
-            same = t->shape[k] == q->shape[k];
-        }
-        if (!same) {
-            fail("%s: the tensor %s is not of this model's shape", path, q->name);
-        }
+        const vka_safetensor *t = find(file, path, q->name, q->rank, q->shape);
         load(t, device, p, q);
     }
 }
