@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "model.h"
 
-#include "training/add.h"
+#include "training/operation.h"
 
 #include <math.h>
 #include <string.h>
