@@ -320,7 +320,8 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  *
  * Tensors must each fit a binding (vka_device_caps.storage_range), and so must the workspace: 4 bytes for each row of
  * queries, as many with d_alibi_slopes or d_cosine_scale, with cosines for each row of queries and of keys, and 8 D
- * with d_content_bias or d_position_bias. Forward's options need a device with 17 storage buffers, as there.
+ * with d_content_bias or d_position_bias; with a pattern 24 for each of its live tiles, which are sorted by columns.
+ * Forward's options need a device with 17 storage buffers, as there.
  *
  * @return, threads and lifetime: as vka_attention. */
 VKA_OPERATION_FUNCTIONS(attention_backward, ATTENTION_BACKWARD)

@@ -13,6 +13,11 @@ VKA_INPUT_F32(VKA_BIND_LSE, lse)
 layout(set = 0, binding = VKA_BIND_WORKSPACE, std430) buffer ws_floats {
     float ws_f[];
 };
+#if VKA_WITH_OPTIONS
+layout(set = 0, binding = VKA_BIND_WORKSPACE, std430) readonly buffer ws_words {
+    uint ws_w[];
+};
+#endif
 VKA_READERS(q, VKA_BIND_Q, Q_TYPE)
 VKA_ANY_READERS(k, VKA_BIND_K, K_TYPE)
 VKA_READERS(v, VKA_BIND_V, V_TYPE)
@@ -164,13 +169,17 @@ Queries queries_of(Grid g, int first, int last) {
 }
 
 #if VKA_WITH_OPTIONS
-// Of a block map: its row that a query lies in, and the run that some keys are of there. false: nothing is seen.
-bool find_run(Grid g, int map_row, int first_key) {
-    run.first_row = map_row;
-    uvec2 list = map_list(g, map_row);
-    uint column = uint(first_key) >> MAP_KEYS_LOG2, tile = map_seek(list, column);
-    run.bits = uvec2(tile < list.y && map_column(tile) == column ? map_tile_bits(tile) : MAP_DEAD);
+// Of a block map, whose tiles backward_map.comp sorted by columns: where the tiles of a key's column begin and end.
+uvec2 column_list(Grid g, uint key) {
+    uint column = (p.map_heads == 1u ? 0u : g.head) * b.map_columns + (key >> MAP_KEYS_LOG2);
+    return uvec2(column > 0u ? ws_w[b.column_ends + column - 1u] : 0u, ws_w[b.column_ends + column]);
+}
+
+// Makes one of them the run of a step.
+void begin_column_tile(uint tile) {
+    uint at = b.column_tiles + 2u * tile;
+    run.first_row = int(ws_w[at]);
+    run.bits = uvec2(ws_w[at + 1u]);
     run.partial = run.bits.x != MAP_FULL;
-    return run.bits.x != MAP_DEAD;
 }
 #endif

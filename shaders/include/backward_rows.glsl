@@ -88,13 +88,13 @@ void add_partners(Grid g, uint first) {
     Queries w = queries_of(g, int(first), int(first + BR) - 1);
 #if VKA_WITH_OPTIONS
     if (MAPPED) {
-        int low = (w.begin + g.diagonal) >> int(MAP_ROWS_LOG2), high = (w.end - 1 + g.diagonal) >> int(MAP_ROWS_LOG2);
-        for (int i = max(low, 0); i <= min(high, int(p.map_rows) - 1) && w.begin < w.end; ++i) {
-            if (!find_run(g, i, int(first)))
-                continue;
-            int begin = max((i << int(MAP_ROWS_LOG2)) - g.diagonal, w.begin);
-            int end = min(((i + 1) << int(MAP_ROWS_LOG2)) - g.diagonal, w.end);
-            add_range(g, begin, end, max(w.full_begin, begin), min(w.full_end, end));
+        uvec2 tiles = column_list(g, first);
+        for (uint i = tiles.x; i < tiles.y; ++i) {
+            begin_column_tile(i);
+            int begin = max((run.first_row << int(MAP_ROWS_LOG2)) - g.diagonal, w.begin);
+            int end = min(((run.first_row + 1) << int(MAP_ROWS_LOG2)) - g.diagonal, w.end);
+            if (begin < end)
+                add_range(g, begin, end, max(w.full_begin, begin), min(w.full_end, end));
         }
         return;
     }

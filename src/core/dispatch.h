@@ -58,7 +58,7 @@ typedef struct vka__dispatch {
 } vka__dispatch;
 
 /* Pipelines of one operation. */
-#define VKA__MAX_KEYS 12
+#define VKA__MAX_KEYS 16
 /* Bytes of a parameter block. */
 #define VKA__MAX_PARAMS 768
 /* Bytes of VKA__SOURCE_COUNTS: two entries. */

@@ -32,6 +32,10 @@ VKA_STRUCT(vka_attention_backward_params) {
     VKA_UINT_ query_norms;  /* where queries' 1 / length begin in the workspace, in the order of deltas               */
     VKA_UINT_ parts;        /* where rows' parts of d_q begin, D4 vectors each: all by keys, then all by positions    */
     VKA_UINT_ relative_heads; /* heads that share a row of relative keys                                              */
+    VKA_UINT_ map_columns;    /* of a block map: its columns of tiles                                                 */
+    VKA_UINT_ column_ends;    /* where in the workspace, in words, it says where each column's tiles end, head by head */
+    VKA_UINT_ column_tiles;   /* and where the tiles lie, in the order of columns, two words each: row and bits       */
+    VKA_UINT_ unused_;
 }
 VKA_END(vka_attention_backward_params);
 

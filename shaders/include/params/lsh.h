@@ -36,5 +36,7 @@ VKA_END(vka_lsh_params);
 #define VKA_BIND_BUCKETS   5
 #define VKA_BIND_SCRATCH   6
 #define VKA_BIND_SORT_LENS 7
+/* Of sorts of a block map's tiles. */
+#define VKA_BIND_COLUMN_TILES 2
 
 #endif

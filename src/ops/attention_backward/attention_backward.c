@@ -151,8 +151,7 @@ static void set_type(vka__pipeline_key *key, uint32_t role, const vka__view *v) 
         key->spec[VKA_SPEC_TYPES] |= (uint32_t)v->dtype << 4 * role;
 }
 
-/* A pass of `x` by `y` by `z` workgroups, each of which does so many multiply-adds. */
-static void add_pass(vka__call *c, vka__backward_pass pass, uint64_t x, uint32_t y, uint32_t z, uint64_t work) {
+void vka__backward_add_pass(vka__call *c, vka__backward_pass pass, uint64_t x, uint32_t y, uint32_t z, uint64_t work) {
     vka__backward_plan *plan = &VKA__STATE(c, vka__backward_state)->plan;
     if (!x || !y || !z)
         return;
@@ -173,8 +172,8 @@ static void plan_delta(vka__call *c) {
                                 (vka__call_has(c, VKA__BACKWARD_D_LSE) ? VKA_FLAG_D_LSE : 0);
     set_type(key, VKA_ROLE_OUT, &p->out);
     set_type(key, VKA_ROLE_DELTA_D_OUT, d_out);
-    add_pass(c, VKA__PASS_DELTA, vka__div_up(p->q.shape[2], t), p->q.shape[1], p->q.shape[0],
-             (uint64_t)t * p->v.shape[3]);
+    vka__backward_add_pass(c, VKA__PASS_DELTA, vka__div_up(p->q.shape[2], t), p->q.shape[1], p->q.shape[0],
+                           (uint64_t)t * p->v.shape[3]);
 }
 
 /* Constants that all other passes share. */
@@ -198,8 +197,9 @@ static void plan_norms(vka__call *c) {
     const vka__attention_problem *p = &state_of(c)->problem;
     uint32_t t = vka__group_size(c->caps, c->caps->type == VKA_DEVICE_CPU ? 8 : 64);
     fill_spec(c, key_of(c, VKA__PASS_NORMS, VKA__attention_backward_norms, t));
-    add_pass(c, VKA__PASS_NORMS, vka__div_up(vka__max_u32(p->q.shape[2], p->k.shape[2]), t),
-             p->q.shape[1] + p->k.shape[1], vka__max_u32(p->q.shape[0], p->k.shape[0]), (uint64_t)t * p->q.shape[3]);
+    vka__backward_add_pass(c, VKA__PASS_NORMS, vka__div_up(vka__max_u32(p->q.shape[2], p->k.shape[2]), t),
+                           p->q.shape[1] + p->k.shape[1], vka__max_u32(p->q.shape[0], p->k.shape[0]),
+                           (uint64_t)t * p->q.shape[3]);
 }
 
 static void plan_queries(vka__call *c) {
@@ -212,8 +212,8 @@ static void plan_queries(vka__call *c) {
     key->spec[VKA_SPEC_FLAGS] |= d_slopes(c)->present ? VKA_FLAG_D_ALIBI : 0;
     key->spec[VKA_SPEC_FLAGS] |= wants_parts(c) ? VKA_FLAG_D_PARTS : 0;
     uint32_t rows = p->options & VKA_FLAG_Q_OFFSETS ? p->q_len : p->q.shape[2], tile = key->spec[VKA_SPEC_BR];
-    add_pass(c, VKA__PASS_QUERIES, vka__div_up(rows, tile), p->q.shape[1], p->batch,
-             (uint64_t)tile * p->kv_len * (2 * p->q.shape[3] + p->v.shape[3]));
+    vka__backward_add_pass(c, VKA__PASS_QUERIES, vka__div_up(rows, tile), p->q.shape[1], p->batch,
+                           (uint64_t)tile * p->kv_len * (2 * p->q.shape[3] + p->v.shape[3]));
 }
 
 static void plan_keys(vka__call *c) {
@@ -227,8 +227,9 @@ static void plan_keys(vka__call *c) {
     key->spec[VKA_SPEC_FLAGS] |= d_v->present && vka__view_vec4(d_v) ? VKA_FLAG_VEC4_GRAD_V : 0;
     uint32_t rows = p->options & VKA_FLAG_KV_OFFSETS ? p->kv_len : p->k.shape[2], tile = key->spec[VKA_SPEC_BR];
     uint32_t sharers = VKA__PARAMS(c, vka__backward_params)->backward.sharers;
-    add_pass(c, VKA__PASS_KEYS, vka__div_up(rows, tile), p->k.shape[1], p->batch / sharers,
-             (uint64_t)tile * p->q_len * vka__group_of(p) * sharers * 2 * (p->q.shape[3] + p->v.shape[3]));
+    vka__backward_add_pass(c, VKA__PASS_KEYS, vka__div_up(rows, tile), p->k.shape[1], p->batch / sharers,
+                           (uint64_t)tile * p->q_len * vka__group_of(p) * sharers * 2 *
+                               (p->q.shape[3] + p->v.shape[3]));
 }
 
 static void plan_heads(vka__call *c) {
@@ -239,7 +240,7 @@ static void plan_heads(vka__call *c) {
     key->spec[VKA_SPEC_FLAGS] |= (d_slopes(c)->present ? VKA_FLAG_D_ALIBI : 0) |
                                  (vka__call_has(c, VKA__BACKWARD_D_SINKS) ? VKA_FLAG_D_SINKS : 0);
     key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
-    add_pass(c, VKA__PASS_HEADS, p->q.shape[1], 1, 1, (uint64_t)p->batch * p->q_len);
+    vka__backward_add_pass(c, VKA__PASS_HEADS, p->q.shape[1], 1, 1, (uint64_t)p->batch * p->q_len);
 }
 
 /* Elements of which each stands for few pairs have an invocation each, others a workgroup. */
@@ -267,8 +268,8 @@ static bool plan_bias(vka__call *c, vka__backward_pass pass) {
     key->spec[VKA_SPEC_TC] = team;
     /* The ends of a table of distances may stand for half of all pairs. */
     uint64_t most = relative ? pairs / vka__max_u32(size.h, 1) : each;
-    add_pass(c, pass, (elements + t / team - 1) / (t / team), size.h, size.b,
-             most * (p->q.shape[3] + p->v.shape[3]) * (t / team));
+    vka__backward_add_pass(c, pass, (elements + t / team - 1) / (t / team), size.h, size.b,
+                           most * (p->q.shape[3] + p->v.shape[3]) * (t / team));
     return true;
 }
 
@@ -283,8 +284,8 @@ static void plan_relative_keys(vka__call *c) {
     key->spec[VKA_SPEC_FLAGS] |= vka__view_vec4(d_keys) ? VKA_FLAG_VEC4_GRAD : 0;
     key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
     uint64_t pairs = (uint64_t)p->batch * p->q.shape[1] / d_keys->shape[1] * p->q_len * p->kv_len;
-    add_pass(c, VKA__PASS_RELATIVE_KEYS, d_keys->shape[2], d_keys->shape[1], 1,
-             pairs * (3 * p->q.shape[3] + p->v.shape[3]));
+    vka__backward_add_pass(c, VKA__PASS_RELATIVE_KEYS, d_keys->shape[2], d_keys->shape[1], 1,
+                           pairs * (3 * p->q.shape[3] + p->v.shape[3]));
 }
 
 /* A bias of queries. */
@@ -296,7 +297,7 @@ static void plan_content(vka__call *c, vka__backward_pass pass, uint32_t arg) {
     set_type(key, VKA_ROLE_GRAD, &c->view[arg]);
     key->spec[VKA_SPEC_FLAGS] |= pass == VKA__PASS_POSITION ? VKA_FLAG_BY_POSITION : 0;
     key->spec[VKA_SPEC_BR] = key->spec[VKA_SPEC_BC] = 1;
-    add_pass(c, pass, vka__div_up(p->q.shape[3], 4), p->q.shape[1], 1, (uint64_t)p->batch * p->q_len);
+    vka__backward_add_pass(c, pass, vka__div_up(p->q.shape[3], 4), p->q.shape[1], 1, (uint64_t)p->batch * p->q_len);
 }
 
 static bool sees_all(vka__call *c) {
@@ -309,8 +310,12 @@ static bool sees_all(vka__call *c) {
         return false;
     vka_attention_backward_params unused = {0};
     c->workspace_bytes = vka__align_up(4 * lay_out(c, &unused), 256);
+    return true;
+}
+
+static bool sees_workspace(vka__call *c) {
     return c->workspace_bytes <= vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) ||
-           vka__refuse_span(c->caps, "workspace", "the sums of all rows", &c->refusal);
+           vka__refuse_span(c->caps, "workspace", "the sums of all rows and the tiles of a pattern", &c->refusal);
 }
 
 static bool plan(vka__call *c) {
@@ -329,8 +334,13 @@ static bool plan(vka__call *c) {
         plan_norms(c);
     if (vka__call_has(c, VKA__BACKWARD_D_Q) || slopes || wants_parts(c))
         plan_queries(c);
-    if (vka__call_has(c, VKA__BACKWARD_D_K) || vka__call_has(c, VKA__BACKWARD_D_V))
+    if (vka__call_has(c, VKA__BACKWARD_D_K) || vka__call_has(c, VKA__BACKWARD_D_V)) {
         plan_keys(c);
+        if (s->problem.map.present)
+            vka__backward_plan_map(c);
+    }
+    if (!sees_workspace(c))
+        return false;
     if (slopes || vka__call_has(c, VKA__BACKWARD_D_SINKS))
         plan_heads(c);
     if (vka__call_has(c, VKA__BACKWARD_D_MASK) && !plan_bias(c, VKA__PASS_MASK))
@@ -418,7 +428,10 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         index -= plan->chunks[pass++];
     uint32_t first[3];
     out->key = pass;
-    bind_pass(c, pass, out);
+    if (vka__backward_is_of_map(pass))
+        vka__backward_bind_map(c, pass, out);
+    else
+        bind_pass(c, pass, out);
     vka__grid_chunk(&plan->grid[pass], index, first, out->groups);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
@@ -432,13 +445,16 @@ static void explain(const vka__call *c, vka__text *text) {
     vka__say(text, "queries: %u rows by %u keys, shared_bytes %u\n", q->br, q->bc,
              plan->shared_bytes[VKA__PASS_QUERIES]);
     vka__say(text, "keys: %u rows by %u queries, shared_bytes %u\n", k->br, k->bc, plan->shared_bytes[VKA__PASS_KEYS]);
+    if (plan->chunks[VKA__PASS_MAP_TILES])
+        vka__say(text, "sorted_tiles: %llu\n", (unsigned long long)state_of(c)->problem.pattern->info.live_tiles);
 }
 
 _Static_assert(offsetof(vka__backward_state, problem) == 0, "checks of attention look for it there");
-_Static_assert(sizeof(vka__backward_params) <= VKA__MAX_PARAMS && sizeof(vka_attention_backward_params) % 16 == 0,
+_Static_assert(sizeof(vka__backward_block) <= VKA__MAX_PARAMS && sizeof(vka_attention_backward_params) % 16 == 0,
                "both structures lie in one block, by std140");
 
 VKA__OPERATION(attention_backward, .within = "forward.", .within_at = FORWARD,
-               .params_size = sizeof(vka__backward_params), .state_size = sizeof(vka__backward_state),
-               .workspace = DESC(workspace), .limits = limits, .sizes = vka__attention_sizes_of,
-               .check = vka__backward_check, .plan = plan, .dispatch = dispatch, .explain = explain);
+               .params_size = sizeof(vka__backward_block), .param_blocks = VKA__BACKWARD_BLOCKS,
+               .state_size = sizeof(vka__backward_state), .workspace = DESC(workspace), .limits = limits,
+               .sizes = vka__attention_sizes_of, .check = vka__backward_check, .plan = plan, .dispatch = dispatch,
+               .explain = explain);

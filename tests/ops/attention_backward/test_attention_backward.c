@@ -191,7 +191,20 @@ Test(attention_backward, patterns) {
                      .pattern_key_tile = 32, .pattern_heads = true}},
         {.forward = {SHAPE(2, 2, 1, 100, 130, 16, 16), .pattern_seed = 6, .pattern_query_tile = 64,
                      .pattern_key_tile = 32, .causal = true, .alibi = true}},
+        {.forward = {SHAPE(1, 4, 2, 70, 75, 16, 16), .pattern_seed = 7, .pattern_query_tile = 16,
+                     .pattern_key_tile = 64, .pattern_heads = true, .diagonal = VKA_DIAGONAL_EXPLICIT, .offset = 3}},
     };
+    RUN_ALL(&config_real, cases);
+}
+
+/* So many tiles that they are sorted block by block, in rows that see few or all of them. */
+Test(attention_backward, many_tiles) {
+    static const uint32_t globals[] = {3, 470};
+    const vka_pattern_term terms[] = {{.kind = VKA_PATTERN_WINDOW, .window = {70, 40, 0}},
+                                      {.kind = VKA_PATTERN_GLOBAL, .global = {globals, 2, false}}};
+    const vka_pattern_desc pattern = {
+        .queries = 480, .keys = 480, .heads = 3, .terms = terms, .term_count = 2, .query_tile = 16, .key_tile = 32};
+    const backward_case cases[] = {{.forward = {SHAPE(1, 3, 3, 480, 480, 8, 8), .pattern = &pattern}}};
     RUN_ALL(&config_real, cases);
 }
 
