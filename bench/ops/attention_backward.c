@@ -47,6 +47,7 @@ static vka_attention_backward_desc describe(const bench_problem *p) {
         .path = p->c->path == BENCH_PATH_ROW       ? VKA_ATTENTION_BACKWARD_PATH_ROW
                 : p->c->path == BENCH_PATH_TILE    ? VKA_ATTENTION_BACKWARD_PATH_TILE
                 : p->c->path == BENCH_PATH_COOPMAT ? VKA_ATTENTION_BACKWARD_PATH_COOPMAT
+                : p->c->path == BENCH_PATH_DOT     ? VKA_ATTENTION_BACKWARD_PATH_DOT
                                                    : VKA_ATTENTION_BACKWARD_PATH_AUTO,
         .forward = bench_attention_desc(p),
     };
@@ -112,7 +113,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 
 BENCH_OPERATION(attention_backward, .title = "gradient of attention", .word = "attention backward ",
                 .group = "Gradients of attention", .shape = BENCH_SHAPE_ATTENTION,
-                .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE) | BENCH_BIT(BENCH_PATH_COOPMAT),
+                .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE) | BENCH_BIT(BENCH_PATH_COOPMAT) |
+                         BENCH_BIT(BENCH_PATH_DOT),
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_X) |
                          BENCH_BIT(BENCH_RESIDUAL) | BENCH_BIT(BENCH_TARGETS) | BENCH_BIT(BENCH_WEIGHT) |
                          BENCH_BIT(BENCH_BIAS) | BENCH_BIT(BENCH_OUT),

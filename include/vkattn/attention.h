@@ -220,6 +220,9 @@ typedef enum vka_attention_backward_path {
     /* Subgroups own rows and multiply by cooperative matrices: q, k, v and d_out of f16, or all of bf16, causality and
      * windows, and no other options. Probabilities and gradients of scores are rounded to that type. */
     VKA_ATTENTION_BACKWARD_PATH_COOPMAT = 3,
+    /* As TILE, with products of rows by pairs of f16 that are summed in f32: q, k, v and d_out of f16, not with
+     * cosine_scale and relative_keys. Taken unasked where a device has an instruction for it. */
+    VKA_ATTENTION_BACKWARD_PATH_DOT = 4,
 } vka_attention_backward_path;
 
 /* The gradients of one attention. Each is that of a loss with respect to the tensor in its name, whose shape it has;

@@ -8,35 +8,58 @@
 // a chunk of 4 TC channels at a time, once for the products and once for the gradients. What each pair says lies there, too,
 // as the invocations that need it all share the row; -0 stands for a pair that is not seen, whose partner counts as 0
 // whatever it holds.
+//
+// VKA_PAIRS = 1: rows and partners lie in shared memory as f16, as which the tensors have them, and are multiplied in pairs whose
+// products are summed in f32: a vector is eight channels then. What pairs of rows say, and gradients, are floats as ever.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
+#if VKA_MIXED_DOT
+#extension GL_EXT_spirv_intrinsics : require
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #define VKA_BACKWARD 1
 #include "elements.glsl"
 #include "attention.glsl"
 #include "blocks.glsl"
 #include "attention_backward.glsl"
 #include "backward_rows.glsl"
+#if VKA_PAIRS
+#define VKA_BF16 0
+#define VKA_NEAREST_F16 0
+#include "backward_words.glsl"
+#include "pair_dot.glsl"
+#endif
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
 const uint CN = BC / TC;
-const uint X_CHUNKS = (D4 + TC - 1u) / TC;
-const uint Y_CHUNKS = (DV4 + TC - 1u) / TC;
-const uint X_STRIDE = D4 + 1u, Y_STRIDE = DV4 + 1u; // padded against bank conflicts, as the others
+// A row's vectors, and how many of four channels one of them is.
+#if VKA_PAIRS
+#define VECTOR uvec4
+const uint FOURS = 2u;
+#else
+#define VECTOR vec4
+const uint FOURS = 1u;
+#endif
+const uint X_VECTORS = (D4 + FOURS - 1u) / FOURS;
+const uint Y_VECTORS = (DV4 + FOURS - 1u) / FOURS;
+const uint X_CHUNKS = (X_VECTORS + TC - 1u) / TC;
+const uint Y_CHUNKS = (Y_VECTORS + TC - 1u) / TC;
+const uint X_STRIDE = X_VECTORS + 1u, Y_STRIDE = Y_VECTORS + 1u; // padded against bank conflicts, as the others
 const uint PARTNER_STRIDE = TC + 1u;
 const uint PAIR_STRIDE = BC + 4u;
 
-shared vec4 x_tile[BR * X_STRIDE];
-shared vec4 y_tile[BR * Y_STRIDE];
-shared vec4 partners[BC * PARTNER_STRIDE];
+shared VECTOR x_tile[BR * X_STRIDE];
+shared VECTOR y_tile[BR * Y_STRIDE];
+shared VECTOR partners[BC * PARTNER_STRIDE];
 shared float x_factors[BR * PAIR_STRIDE];
 #if VKA_KEYS
 shared float y_factors[BR * PAIR_STRIDE];
 #endif
 
-vec4 x_grads[RM * X_CHUNKS];
+vec4 x_grads[RM * X_CHUNKS * FOURS];
 #if VKA_KEYS
-vec4 y_grads[RM * Y_CHUNKS];
+vec4 y_grads[RM * Y_CHUNKS * FOURS];
 #else
 Row row_info[RM];
 QueryState row_state[RM];
@@ -52,13 +75,54 @@ float seen_factor(float x) {
     return floatBitsToUint(x) == UNSEEN ? 0.0 : x;
 }
 
+// ---- vectors ---------------------------------------------------------------------------------------------------------
+
+#if VKA_PAIRS
+VECTOR own_vector(Place at, uint i, bool y) {
+    return own_words(at, i, y);
+}
+
+VECTOR partner_vector(Place at, uint i, bool y) {
+    return partner_words(at, i, y);
+}
+
+float vector_dot(VECTOR a, VECTOR b, float sum) {
+    [[unroll]] for (uint e = 0u; e < 4u; ++e) sum = pair_dot(a[e], b[e], sum);
+    return sum;
+}
+
+// Four of a vector's channels.
+vec4 four_of(VECTOR x, uint f) {
+    uvec2 words = f == 0u ? x.xy : x.zw;
+    return vec4(unpackHalf2x16(words.x), unpackHalf2x16(words.y));
+}
+#else
+VECTOR own_vector(Place at, uint i, bool y) {
+    return y ? own_y(at, i) : own_x(at, i);
+}
+
+VECTOR partner_vector(Place at, uint i, bool y) {
+    return y ? partner_y(at, i) : partner_x(at, i);
+}
+
+float vector_dot(VECTOR a, VECTOR b, float sum) {
+    return dot_add(a, b, sum);
+}
+
+vec4 four_of(VECTOR x, uint f) {
+    return x;
+}
+#endif
+
 // ---- rows ------------------------------------------------------------------------------------------------------------
 
 void stage_rows(Grid g, uint rows) {
-    for (uint i = gl_LocalInvocationIndex; i < BR * D4; i += gl_WorkGroupSize.x)
-        x_tile[i / D4 * X_STRIDE + i % D4] = own_x(own_place(g, min(first_row + i / D4, rows - 1u)), i % D4);
-    for (uint i = gl_LocalInvocationIndex; i < BR * DV4; i += gl_WorkGroupSize.x)
-        y_tile[i / DV4 * Y_STRIDE + i % DV4] = own_y(own_place(g, min(first_row + i / DV4, rows - 1u)), i % DV4);
+    for (uint i = gl_LocalInvocationIndex; i < BR * X_VECTORS; i += gl_WorkGroupSize.x)
+        x_tile[i / X_VECTORS * X_STRIDE + i % X_VECTORS] =
+            own_vector(own_place(g, min(first_row + i / X_VECTORS, rows - 1u)), i % X_VECTORS, false);
+    for (uint i = gl_LocalInvocationIndex; i < BR * Y_VECTORS; i += gl_WorkGroupSize.x)
+        y_tile[i / Y_VECTORS * Y_STRIDE + i % Y_VECTORS] =
+            own_vector(own_place(g, min(first_row + i / Y_VECTORS, rows - 1u)), i % Y_VECTORS, true);
 }
 
 // A chunk of the partners of a step. `y`: of their second vectors.
@@ -67,9 +131,9 @@ void stage_partners(Grid g, int first, int end, uint chunk, bool y) {
     for (uint i = gl_LocalInvocationIndex; i < BC * TC; i += gl_WorkGroupSize.x) {
         uint d = chunk * TC + i % TC;
         Place at = partner_place(g, min(first + int(i / TC), end - 1));
-        vec4 x = vec4(0.0);
-        if (d < (y ? DV4 : D4))
-            x = y ? partner_y(at, d) : partner_x(at, d);
+        VECTOR x = VECTOR(0);
+        if (d < (y ? Y_VECTORS : X_VECTORS))
+            x = partner_vector(at, d, y);
         partners[i / TC * PARTNER_STRIDE + i % TC] = x;
     }
     barrier();
@@ -78,23 +142,23 @@ void stage_partners(Grid g, int first, int end, uint chunk, bool y) {
 // ---- products --------------------------------------------------------------------------------------------------------
 
 void multiply_x(uint chunk) {
-    for (uint i = 0u; i < min(TC, D4 - chunk * TC); ++i) {
-        vec4 other[CN];
+    for (uint i = 0u; i < min(TC, X_VECTORS - chunk * TC); ++i) {
+        VECTOR other[CN];
         [[unroll]] for (uint n = 0u; n < CN; ++n) other[n] = partners[(tc + n * TC) * PARTNER_STRIDE + i];
         [[unroll]] for (uint r = 0u; r < RM; ++r) {
-            vec4 x = x_tile[(tr * RM + r) * X_STRIDE + chunk * TC + i];
-            [[unroll]] for (uint n = 0u; n < CN; ++n) s[r * CN + n] = dot_add(x, other[n], s[r * CN + n]);
+            VECTOR x = x_tile[(tr * RM + r) * X_STRIDE + chunk * TC + i];
+            [[unroll]] for (uint n = 0u; n < CN; ++n) s[r * CN + n] = vector_dot(x, other[n], s[r * CN + n]);
         }
     }
 }
 
 void multiply_y(uint chunk) {
-    for (uint i = 0u; i < min(TC, DV4 - chunk * TC); ++i) {
-        vec4 other[CN];
+    for (uint i = 0u; i < min(TC, Y_VECTORS - chunk * TC); ++i) {
+        VECTOR other[CN];
         [[unroll]] for (uint n = 0u; n < CN; ++n) other[n] = partners[(tc + n * TC) * PARTNER_STRIDE + i];
         [[unroll]] for (uint r = 0u; r < RM; ++r) {
-            vec4 y = y_tile[(tr * RM + r) * Y_STRIDE + chunk * TC + i];
-            [[unroll]] for (uint n = 0u; n < CN; ++n) t[r * CN + n] = dot_add(y, other[n], t[r * CN + n]);
+            VECTOR y = y_tile[(tr * RM + r) * Y_STRIDE + chunk * TC + i];
+            [[unroll]] for (uint n = 0u; n < CN; ++n) t[r * CN + n] = vector_dot(y, other[n], t[r * CN + n]);
         }
     }
 }
@@ -135,10 +199,14 @@ vec4 weighted(float factor, vec4 x, vec4 sum, bool full) {
 void add_x(Grid g, int first, int end, uint chunk, bool full) {
     stage_partners(g, first, end, chunk, false);
     for (uint c = 0u; c < BC; ++c) {
-        vec4 x = partners[c * PARTNER_STRIDE + tc];
-        [[unroll]] for (uint r = 0u; r < RM; ++r)
-            x_grads[r * X_CHUNKS + chunk] =
-                weighted(x_factors[(tr * RM + r) * PAIR_STRIDE + c], x, x_grads[r * X_CHUNKS + chunk], full);
+        VECTOR x = partners[c * PARTNER_STRIDE + tc];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) {
+            float factor = x_factors[(tr * RM + r) * PAIR_STRIDE + c];
+            [[unroll]] for (uint f = 0u; f < FOURS; ++f) {
+                uint at = (r * X_CHUNKS + chunk) * FOURS + f;
+                x_grads[at] = weighted(factor, four_of(x, f), x_grads[at], full);
+            }
+        }
     }
 }
 
@@ -146,10 +214,14 @@ void add_x(Grid g, int first, int end, uint chunk, bool full) {
 void add_y(Grid g, int first, int end, uint chunk, bool full) {
     stage_partners(g, first, end, chunk, true);
     for (uint c = 0u; c < BC; ++c) {
-        vec4 y = partners[c * PARTNER_STRIDE + tc];
-        [[unroll]] for (uint r = 0u; r < RM; ++r)
-            y_grads[r * Y_CHUNKS + chunk] =
-                weighted(y_factors[(tr * RM + r) * PAIR_STRIDE + c], y, y_grads[r * Y_CHUNKS + chunk], full);
+        VECTOR y = partners[c * PARTNER_STRIDE + tc];
+        [[unroll]] for (uint r = 0u; r < RM; ++r) {
+            float factor = y_factors[(tr * RM + r) * PAIR_STRIDE + c];
+            [[unroll]] for (uint f = 0u; f < FOURS; ++f) {
+                uint at = (r * Y_CHUNKS + chunk) * FOURS + f;
+                y_grads[at] = weighted(factor, four_of(y, f), y_grads[at], full);
+            }
+        }
     }
 }
 #endif
@@ -191,9 +263,9 @@ void add_steps(Grid g, int begin, int end, int full_begin, int full_end) {
 }
 
 void clear_sums() {
-    [[unroll]] for (uint i = 0u; i < RM * X_CHUNKS; ++i) x_grads[i] = vec4(0.0);
+    [[unroll]] for (uint i = 0u; i < RM * X_CHUNKS * FOURS; ++i) x_grads[i] = vec4(0.0);
 #if VKA_KEYS
-    [[unroll]] for (uint i = 0u; i < RM * Y_CHUNKS; ++i) y_grads[i] = vec4(0.0);
+    [[unroll]] for (uint i = 0u; i < RM * Y_CHUNKS * FOURS; ++i) y_grads[i] = vec4(0.0);
 #else
     [[unroll]] for (uint r = 0u; r < RM; ++r) slope_sum[r] = 0.0;
 #endif
@@ -238,18 +310,23 @@ void finish_rows(Grid g, uint rows) {
 }
 #endif
 
+// Which four of a row's channels the invocation's x-th four are.
+uint four_number(uint x) {
+    return (x / FOURS * TC + tc) * FOURS + x % FOURS;
+}
+
 #if VKA_KEYS
 void store_rows(Grid g, uint head, uint rows) {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         uint row = first_row + tr * RM + r;
         if (row >= rows)
             continue;
-        [[unroll]] for (uint x = 0u; x < X_CHUNKS; ++x)
-            if (x * TC + tc < D4)
-                put_x(g, head, row, x * TC + tc, x_grads[r * X_CHUNKS + x]);
-        [[unroll]] for (uint x = 0u; x < Y_CHUNKS; ++x)
-            if (x * TC + tc < DV4)
-                put_y(g, head, row, x * TC + tc, y_grads[r * Y_CHUNKS + x]);
+        [[unroll]] for (uint x = 0u; x < X_CHUNKS * FOURS; ++x)
+            if (four_number(x) < D4)
+                put_x(g, head, row, four_number(x), x_grads[r * X_CHUNKS * FOURS + x]);
+        [[unroll]] for (uint x = 0u; x < Y_CHUNKS * FOURS; ++x)
+            if (four_number(x) < DV4)
+                put_y(g, head, row, four_number(x), y_grads[r * Y_CHUNKS * FOURS + x]);
     }
 }
 
@@ -278,9 +355,9 @@ void store_rows(Grid g) {
         bool counts = row < g.q_len && row_state[r].alive;
         if (row >= written_rows(g))
             continue;
-        [[unroll]] for (uint x = 0u; x < X_CHUNKS; ++x)
-            if (x * TC + tc < D4)
-                put_x(g, g.head, row, x * TC + tc, counts ? x_grads[r * X_CHUNKS + x] : vec4(0.0));
+        [[unroll]] for (uint x = 0u; x < X_CHUNKS * FOURS; ++x)
+            if (four_number(x) < D4)
+                put_x(g, g.head, row, four_number(x), counts ? x_grads[r * X_CHUNKS * FOURS + x] : vec4(0.0));
     }
 #if VKA_WITH_OPTIONS
     if (!has(VKA_FLAG_D_ALIBI))

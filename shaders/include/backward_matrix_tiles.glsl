@@ -4,7 +4,7 @@
 //
 // Expects backward_rows.glsl, VKA_BF16, BC, KK, NN, TC, THREADS and `thread`.
 // SPDX-License-Identifier: MIT
-#include "halves.glsl"
+#include "backward_words.glsl"
 #include "float_bits.glsl"
 
 // Tiles of the operands' channels, and those of the gradients' that a subgroup owns.
@@ -35,59 +35,8 @@ shared vec4 partner_delta[BC / 4u];
 // nonfinite_matrix.glsl.
 shared ivec4 nonfinite_step;
 
-// ---- elements of memory ------------------------------------------------------------------------------------------------
-
-// Vector d of a row: four elements.
-uvec2 query_x_words(Place at, uint d) {
-    return has(VKA_FLAG_VEC4_QK) ? q_w2[(at.x >> 2) + d] : element_words(query_x(at, d));
-}
-
-uvec2 query_y_words(Place at, uint d) {
-    return has(VKA_FLAG_VEC4_OUT) ? d_out_w2[(at.y >> 2) + d] : element_words(query_y(at, d));
-}
-
-uvec2 key_x_words(Place at, uint d) {
-    return has(VKA_FLAG_VEC4_QK) ? k_w2[(at.x >> 2) + d] : element_words(key_x(at, d));
-}
-
-uvec2 key_y_words(Place at, uint d) {
-    return has(VKA_FLAG_VEC4_V) ? v_w2[(at.y >> 2) + d] : element_words(key_y(at, d));
-}
-
-#if VKA_KEYS
-#define own_x_words key_x_words
-#define own_y_words key_y_words
-#define partner_x_words query_x_words
-#define partner_y_words query_y_words
-#else
-#define own_x_words query_x_words
-#define own_y_words query_y_words
-#define partner_x_words key_x_words
-#define partner_y_words key_y_words
-#endif
-
-// Eight channels; 0 beyond the last one.
-uvec4 own_words(Place at, uint eight, bool y) {
-    uint d = 2u * eight, size = y ? DV4 : D4;
-    uvec2 low = uvec2(0u), high = uvec2(0u);
-    if (d < size)
-        low = y ? own_y_words(at, d) : own_x_words(at, d);
-    if (d + 1u < size)
-        high = y ? own_y_words(at, d + 1u) : own_x_words(at, d + 1u);
-    return uvec4(low, high);
-}
-
 uvec4 partner_words(Grid g, int partner, int end, uint eight, bool y, bool inside) {
-    uint d = 2u * eight, size = y ? DV4 : D4;
-    uvec2 low = uvec2(0u), high = uvec2(0u);
-    if (inside || partner < end) {
-        Place at = partner_place(g, partner);
-        if (d < size)
-            low = y ? partner_y_words(at, d) : partner_x_words(at, d);
-        if (d + 1u < size)
-            high = y ? partner_y_words(at, d + 1u) : partner_x_words(at, d + 1u);
-    }
-    return uvec4(low, high);
+    return inside || partner < end ? partner_words(partner_place(g, partner), eight, y) : uvec4(0u);
 }
 
 // ---- a step ------------------------------------------------------------------------------------------------------------

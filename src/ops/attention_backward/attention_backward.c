@@ -37,7 +37,7 @@ static const vka__arg args[ARGS] = {
 static const vka__limit limits[] = {VKA__ATTENTION_LIMITS, {0}};
 static const vka__number numbers[NUMBERS] = {
     VKA__ATTENTION_NUMBERS("forward.", FORWARD),
-    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_BACKWARD_PATH_COOPMAT, 0,
+    [PATH] = {"path", DESC(path), VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_BACKWARD_PATH_DOT, 0,
               "vka_attention_backward_path"},
 };
 

@@ -79,9 +79,13 @@ static bool rows_fit(vka__call *c) {
 
 /* ---- tiles ------------------------------------------------------------------------------------------------------- */
 
-/* Largest first. */
-static const vka__tile tiles[] = {{32, 32, 2, 8}, {16, 32, 2, 8}, {16, 16, 1, 8}, {8, 32, 1, 8}, {8, 32, 1, 16},
-                                  {8, 16, 1, 16}, {4, 32, 1, 32}, {4, 16, 1, 16}, {4, 8, 1, 8}};
+/* Largest first. Those before FIRST_OF_FLOATS are for pairs of f16, which need half the shared memory. */
+#define FIRST_OF_FLOATS 2
+/* Of pairs; software drivers compile for long what more of them unroll. */
+#define FIRST_OF_CPUS 4
+static const vka__tile tiles[] = {{64, 32, 4, 8}, {32, 32, 4, 8}, {32, 32, 2, 8}, {16, 32, 2, 8},
+                                  {16, 16, 1, 8}, {8, 32, 1, 8},  {8, 32, 1, 16}, {8, 16, 1, 16},
+                                  {4, 32, 1, 32}, {4, 16, 1, 16}, {4, 8, 1, 8}};
 /* What compilers have registers for without spills, in floats of an invocation: its gradients and its pairs' products.
  * By what they said of the tiles below (docs/portability.md). */
 #define MOST_FLOATS  88
@@ -90,9 +94,13 @@ static const vka__tile tiles[] = {{32, 32, 2, 8}, {16, 32, 2, 8}, {16, 16, 1, 8}
 #define FEW_FLOATS   16
 #define MOST_CHUNKS  16
 
-static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass pass, const vka__tile *t) {
-    uint32_t d4 = vka__div_up(p->q.shape[3], 4), dv4 = vka__div_up(p->v.shape[3], 4);
-    return 16 * t->br * (d4 + dv4 + 2) + 16 * t->bc * (t->tc + 1) +
+/* Vectors of a row in shared memory. `pairs`: of eight f16, instead of four floats. */
+static uint32_t vectors(uint32_t channels, bool pairs) {
+    return vka__div_up(channels, pairs ? 8 : 4);
+}
+
+static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass pass, const vka__tile *t, bool pairs) {
+    return 16 * t->br * (vectors(p->q.shape[3], pairs) + vectors(p->v.shape[3], pairs) + 2) + 16 * t->bc * (t->tc + 1) +
            4 * t->br * (t->bc + 4) * (pass == VKA__PASS_KEYS ? 2 : 1);
 }
 
@@ -103,39 +111,57 @@ static uint32_t most_floats(const vka_device_caps *caps) {
     return vka__has_few_registers(caps) ? few : apple ? APPLE_FLOATS : MOST_FLOATS;
 }
 
-static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, uint32_t most) {
+static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, bool pairs, uint32_t most) {
     const vka__attention_problem *p = problem_of(c);
-    uint32_t x = vka__div_up(vka__div_up(p->q.shape[3], 4), t->tc),
-             y = vka__div_up(vka__div_up(p->v.shape[3], 4), t->tc);
-    uint32_t floats = t->rm * (4 * (x + (pass == VKA__PASS_KEYS ? y : 0)) + 2 * t->bc / t->tc);
+    uint32_t x = vka__div_up(vectors(p->q.shape[3], pairs), t->tc);
+    uint32_t y = vka__div_up(vectors(p->v.shape[3], pairs), t->tc);
+    uint32_t floats = t->rm * ((pairs ? 8 : 4) * (x + (pass == VKA__PASS_KEYS ? y : 0)) + 2 * t->bc / t->tc);
     return map_holds(p, pass, t) && t->br / t->rm * t->tc <= c->caps->max_invocations &&
-           tile_bytes(p, pass, t) <= c->caps->shared_bytes && floats <= most && x <= MOST_CHUNKS && y <= MOST_CHUNKS;
+           tile_bytes(p, pass, t, pairs) <= c->caps->shared_bytes && floats <= most && x <= MOST_CHUNKS &&
+           y <= MOST_CHUNKS;
 }
 
-static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass) {
+static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass, bool pairs) {
     uint32_t limits[] = {most_floats(c->caps), MOST_FLOATS};
     for (int n = 0; n < 2; ++n)
-        for (size_t i = 0; i < sizeof tiles / sizeof *tiles; ++i)
-            if (tile_fits(c, pass, &tiles[i], limits[n]))
+        for (size_t i = !pairs                            ? FIRST_OF_FLOATS
+                        : c->caps->type == VKA_DEVICE_CPU ? FIRST_OF_CPUS
+                                                          : 0;
+             i < sizeof tiles / sizeof *tiles; ++i)
+            if (tile_fits(c, pass, &tiles[i], pairs, limits[n]))
                 return &tiles[i];
     return NULL;
 }
 
 /* NULL: they are taken. Keys of relative positions are read by each pair for itself, which a tile does not make faster.
  */
-static const char *take_tiles(vka__call *c) {
-    static const vka__kernel kernels[] = {VKA__attention_backward_queries_tile, VKA__attention_backward_keys_tile};
+static const char *take_tiles(vka__call *c, bool pairs) {
+    static const vka__kernel floats[] = {VKA__attention_backward_queries_tile, VKA__attention_backward_keys_tile};
+    static const vka__kernel dots[2][2] = {
+        {VKA__attention_backward_queries_dot, VKA__attention_backward_keys_dot},
+        {VKA__attention_backward_queries_dot_mixed, VKA__attention_backward_keys_dot_mixed}};
+    const vka__kernel *kernels = pairs ? dots[c->caps->f16_mixed_dot] : floats;
     if (problem_of(c)->relative_keys.present)
         return "relative_keys have no tiles";
     for (int i = 0; i < 2; ++i) {
         vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
-        const vka__tile *tile = choose_tile(c, pass);
+        const vka__tile *tile = choose_tile(c, pass, pairs);
         if (!tile)
             return "no tile for such dimensions and pattern fits this device's registers and shared memory";
         take(c, pass, kernels[i], tile, tile->br / tile->rm * tile->tc);
-        plan_of(c)->shared_bytes[pass] = tile_bytes(problem_of(c), pass, tile);
+        plan_of(c)->shared_bytes[pass] = tile_bytes(problem_of(c), pass, tile, pairs);
     }
     return NULL;
+}
+
+static const char *take_dots(vka__call *c) {
+    const vka__attention_problem *p = problem_of(c);
+    if (vka__has_products(p))
+        return VKA__NO_PRODUCTS;
+    if (p->q.dtype != VKA_F16 || p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 ||
+        c->view[VKA__BACKWARD_D_OUT].dtype != VKA_F16)
+        return "it multiplies pairs of f16: q, k, v and d_out must be f16";
+    return take_tiles(c, true);
 }
 
 /* Does a path have a kernel that the self-test switched off? */
@@ -145,7 +171,7 @@ static bool is_off(vka__call *c) {
 }
 
 const char *vka__backward_path_name(uint32_t path) {
-    static const char *const names[] = {"auto", "row", "tile", "coopmat"};
+    static const char *const names[] = {"auto", "row", "tile", "coopmat", "dot"};
     return names[path];
 }
 
@@ -157,7 +183,9 @@ static const char *take_path(vka__call *c, vka_attention_backward_path path) {
     if (path == VKA_ATTENTION_BACKWARD_PATH_COOPMAT)
         why_not = vka__backward_take_coopmat(c);
     else if (path == VKA_ATTENTION_BACKWARD_PATH_TILE)
-        why_not = take_tiles(c);
+        why_not = take_tiles(c, false);
+    else if (path == VKA_ATTENTION_BACKWARD_PATH_DOT)
+        why_not = take_dots(c);
     else if (rows_fit(c))
         take_rows(c);
     else
@@ -166,17 +194,19 @@ static const char *take_path(vka__call *c, vka_attention_backward_path path) {
 }
 
 bool vka__backward_choose(vka__call *c) {
-    static const vka_attention_backward_path order[2][3] = {
-        {VKA_ATTENTION_BACKWARD_PATH_COOPMAT, VKA_ATTENTION_BACKWARD_PATH_TILE, VKA_ATTENTION_BACKWARD_PATH_ROW},
+    static const vka_attention_backward_path order[2][4] = {
+        {VKA_ATTENTION_BACKWARD_PATH_COOPMAT, VKA_ATTENTION_BACKWARD_PATH_DOT, VKA_ATTENTION_BACKWARD_PATH_TILE,
+         VKA_ATTENTION_BACKWARD_PATH_ROW},
         {VKA_ATTENTION_BACKWARD_PATH_ROW, VKA_ATTENTION_BACKWARD_PATH_TILE}};
     vka_attention_backward_path path = VKA__DESC(c, vka_attention_backward_desc)->path;
     if (path) {
         const char *why_not = take_path(c, path);
         return !why_not || vka__refuse(&c->refusal, "path", "can't be %s: %s", vka__backward_path_name(path), why_not);
     }
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 4; ++i) {
         path = order[c->caps->type == VKA_DEVICE_CPU][i];
-        if (path && !take_path(c, path))
+        bool repays = path != VKA_ATTENTION_BACKWARD_PATH_DOT || c->caps->f16_mixed_dot;
+        if (path && repays && !take_path(c, path))
             return true;
     }
     return vka__refuse(&c->refusal, "path", "of such dimensions and pattern this device has no kernel");

@@ -59,6 +59,27 @@ Test(attention_backward, matrices) {
     RUN_ALL(&config_real, cases);
 }
 
+/* Pairs of f16: dimensions that are no multiple of eight, rows of few queries and of many, with and without options. */
+Test(attention_backward, dots) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 4, 2, 37, 45, 20, 11), .dtype = VKA_F16, .causal = true, .layout = {"0213", 3, 1}},
+         .d_lse = true,
+         .path = VKA_ATTENTION_BACKWARD_PATH_DOT},
+        {.forward = {SHAPE(2, 2, 1, 37, 45, 40, 24), .dtype = VKA_F16, .window = {true, 9, 3}, .poison_hidden = true,
+                     .kv_list = {LIST_LENGTHS}, .alibi = true},
+         .d_dtype = VKA_F32,
+         .path = VKA_ATTENTION_BACKWARD_PATH_DOT},
+    };
+    context c;
+    context_open(&c, &config_real);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        backward_problem p = backward_make(&c, cases[i], test_seed());
+        backward_run(&p);
+        backward_destroy(&p);
+    }
+    context_close(&c);
+}
+
 static void factors_done(backward_problem *p, float *d_out, context *c) {
     free(d_out);
     backward_destroy(p);
