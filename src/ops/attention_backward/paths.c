@@ -82,10 +82,10 @@ static bool rows_fit(vka__call *c) {
 /* Largest first. Those before FIRST_OF_FLOATS are for pairs of f16, which need half the shared memory. */
 #define FIRST_OF_FLOATS 2
 /* Of pairs; software drivers compile for long what more of them unroll. */
-#define FIRST_OF_CPUS 4
+#define FIRST_OF_CPUS 10
 static const vka__tile tiles[] = {{64, 32, 4, 8}, {32, 32, 4, 8}, {32, 32, 2, 8}, {16, 32, 2, 8},
                                   {16, 16, 1, 8}, {8, 32, 1, 8},  {8, 32, 1, 16}, {8, 16, 1, 16},
-                                  {4, 32, 1, 32}, {4, 16, 1, 16}, {4, 8, 1, 8}};
+                                  {4, 32, 1, 32}, {4, 16, 1, 16}, {8, 8, 2, 8},   {4, 8, 1, 8}};
 /* What compilers have registers for without spills, in floats of an invocation: its gradients and its pairs' products.
  * By what they said of the tiles below (docs/portability.md). */
 #define MOST_FLOATS  88

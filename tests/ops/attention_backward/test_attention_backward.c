@@ -65,7 +65,7 @@ Test(attention_backward, dots) {
         {.forward = {SHAPE(2, 4, 2, 37, 45, 20, 11), .dtype = VKA_F16, .causal = true, .layout = {"0213", 3, 1}},
          .d_lse = true,
          .path = VKA_ATTENTION_BACKWARD_PATH_DOT},
-        {.forward = {SHAPE(2, 2, 1, 37, 45, 40, 24), .dtype = VKA_F16, .window = {true, 9, 3}, .poison_hidden = true,
+        {.forward = {SHAPE(2, 2, 1, 37, 45, 72, 24), .dtype = VKA_F16, .window = {true, 9, 3}, .poison_hidden = true,
                      .kv_list = {LIST_LENGTHS}, .alibi = true},
          .d_dtype = VKA_F32,
          .path = VKA_ATTENTION_BACKWARD_PATH_DOT},
@@ -74,7 +74,9 @@ Test(attention_backward, dots) {
     context_open(&c, &config_real);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         backward_problem p = backward_make(&c, cases[i], test_seed());
-        backward_run(&p);
+        if (!context_leaves_out(&c, 2)) {
+            backward_run(&p);
+        }
         backward_destroy(&p);
     }
     context_close(&c);
