@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "patches.h"
 
-#include "add.h"
+#include "operation.h"
 
 #include <vkattn/embedding.h>
 
