@@ -300,7 +300,7 @@ static vka_integers integers(const attention_list *list, int wanted, const int32
 vka_attention_desc attention_desc(const attention_problem *p) {
     const attention_case *a = &p->a;
     bool packed = a->q_list.kind == LIST_OFFSETS || a->kv_list.kind == LIST_OFFSETS;
-    return (vka_attention_desc){
+    vka_attention_desc desc = {
 #define X(name) .name = p->name.view,
         ATTENTION_INPUTS(X) ATTENTION_PRODUCT_INPUTS(X) ATTENTION_OUTPUTS(X)
 #undef X
@@ -331,6 +331,12 @@ vka_attention_desc attention_desc(const attention_problem *p) {
         .determinism = a->batch_invariant ? VKA_DETERMINISM_BATCH : VKA_DETERMINISM_CALL,
         .dequantise = a->dequantise,
     };
+    if (a->values_are_keys) {
+        desc.v = desc.k;
+        desc.v.shape[3] = a->value_dim;
+        desc.v_scale = desc.k_scale;
+    }
+    return desc;
 }
 
 /* ---- in words -------------------------------------------------------------------------------------------------- */
@@ -388,6 +394,7 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
         a->v_shared ? " (v 1)" : "", a->q_heads, a->kv_heads, a->q_len, a->kv_len, a->head_dim, a->value_dim);
     say(&w, a->layout.order || a->layout.pad || a->layout.shift, " order %s+%u>>%u",
         a->layout.order ? a->layout.order : "dense", a->layout.pad, a->layout.shift);
+    say(&w, a->values_are_keys, " values are keys");
     say_scores(&w, p);
     say(&w, a->causal, " causal");
     say(&w, a->window.enabled, " window %d .. %d", a->window.left, a->window.right);

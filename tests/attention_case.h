@@ -67,6 +67,7 @@ typedef struct attention_case {
     attention_list q_list, kv_list;
     uint32_t max_q_len, max_kv_len;
     bool k_shared, v_shared;         /* a batch of 1 for all of q's       */
+    bool values_are_keys;            /* v is the first channels of k, in its buffer */
     uint32_t page_size;              /* 0: not paged; kv_len is then rounded up to pages */
     bool wild_pages;                 /* some ids in the table do not exist */
     const vka_pattern_desc *pattern; /* NULL: none; lives as long as the problem                       */

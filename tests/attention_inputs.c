@@ -225,6 +225,17 @@ static tensor make_kv(attention_problem *p, vka_dtype dtype, bool shared, uint32
     return t;
 }
 
+/* What the reference takes for values. */
+static void copy_keys(attention_problem *p) {
+    uint32_t dim = p->a.head_dim, value_dim = p->a.value_dim;
+    for (size_t row = 0; row < p->k.count / dim; row++) {
+        memcpy(p->v.values + row * value_dim, p->k.values + row * dim, value_dim * sizeof *p->v.values);
+    }
+    if (p->v_scale.count) {
+        memcpy(p->v_scale.values, p->k_scale.values, p->k_scale.count * sizeof *p->k_scale.values);
+    }
+}
+
 /* What masks, or all but does. */
 static float masking(vka_dtype type, mask_content content) {
     static const float lowest[] = {[VKA_F32] = -FLT_MAX, [VKA_F16] = -65504, [VKA_BF16] = -0x1.fep127f};
@@ -347,6 +358,9 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
     tensor_fill_normal(&p->q, rng, 0, 1);
     p->k = make_kv(p, a->k_dtype, a->k_shared, a->head_dim, rng, &p->k_scale);
     p->v = make_kv(p, a->v_dtype, a->v_shared, a->value_dim, rng, &p->v_scale);
+    if (a->values_are_keys) {
+        copy_keys(p);
+    }
     if (a->whole_numbers) {
         make_whole(&p->q);
         make_whole(&p->k);

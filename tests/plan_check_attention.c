@@ -247,7 +247,10 @@ void check_dispatches(const device *d, const vka__attention_problem *p, const vk
 static void check_matrices(const device *d, vka_dtype dtype, const vka__attention_plan *plan) {
     const uint32_t *spec = plan->main.spec, m = spec[VKA_SPEC_M], n = spec[VKA_SPEC_N], k = spec[VKA_SPEC_K];
     uint32_t rows = spec[VKA_SPEC_RM] * m, members = spec[VKA_SPEC_TC], width = spec[VKA_SPEC_SUBGROUP];
-    uint32_t bc = spec[VKA_SPEC_BC], soft = rows / members, lanes = soft < width ? width / soft : 1;
+    bool by_channel = spec[VKA_SPEC_LOW_REGISTER] & VKA_LEAN_BY_CHANNEL;
+    uint32_t bc = spec[VKA_SPEC_BC], team = by_channel ? vka__min_u32(members, rows * bc / width / 4) : members;
+    cr_assert(team, "%s: %u rows of %u keys for %u lanes", d->name, rows, bc, width);
+    uint32_t soft = rows / team, lanes = soft < width ? width / soft : 1;
     bool listed = false;
     for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
         const vka_matrix_shape *s = &d->caps.matrix_shapes[i];
@@ -256,7 +259,8 @@ static void check_matrices(const device *d, vka_dtype dtype, const vka__attentio
     cr_assert(listed, "%s: %ux%ux%u", d->name, m, n, k);
     cr_assert_eq(spec[VKA_SPEC_BR] % rows, 0);
     cr_assert_eq(spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_BR] / rows * members * width);
-    cr_assert(rows % members == 0 && bc % (n * members) == 0 && bc % k == 0 && bc >= rows && bc % rows == 0);
+    cr_assert(rows % team == 0 && bc % k == 0);
+    cr_assert(by_channel ? bc % n == 0 : bc % (n * members) == 0 && bc >= rows && bc % rows == 0);
     cr_assert(soft < width ? width % soft == 0 : soft % width == 0, "%s", d->name);
     cr_assert(bc % (4 * lanes) == 0, "%s: %u keys for %u lanes", d->name, bc, lanes);
 }

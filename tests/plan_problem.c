@@ -39,6 +39,11 @@ static vka__attention_problem random_shapes(ref_rng *rng) {
                                                VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_COOPMAT,
                                                VKA_ATTENTION_PATH_COOPMAT2, VKA_ATTENTION_PATH_DOT),
                                 .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
+    if (dv <= d && ref_rng_below(rng, 4) == 0) {
+        p.v = p.k;
+        p.v.shape[3] = dv;
+        p.values_are_keys = true;
+    }
     if (ref_rng_below(rng, 2)) {
         p.lse = random_view(rng, VKA_F32, b, kv * group, nq, 1);
     }
@@ -80,6 +85,7 @@ static void draw_pages(ref_rng *rng, vka__attention_problem *p) {
     uint32_t pages = p->batch * columns + ref_rng_below(rng, 9), heads = p->k.shape[1];
     p->k = random_view(rng, p->k.dtype, pages, heads, page, p->k.shape[3]);
     p->v = random_view(rng, p->v.dtype, pages, heads, page, p->v.shape[3]);
+    p->values_are_keys = false;
     p->pages = random_view(rng, VKA_I32, 1, 1, p->batch, columns);
     p->kv_len = columns * page;
 }

@@ -43,28 +43,37 @@ layout(constant_id = VKA_SPEC_LOW_REGISTER) const uint LOW_REGISTER = 0u;
 const bool LEAN_STEPS = (LOW_REGISTER & VKA_LEAN_STEPS) != 0u;
 const bool QUERY_ROWS = (LOW_REGISTER & VKA_LEAN_QUERY_ROWS) != 0u;
 const bool BY_KEY = (LOW_REGISTER & VKA_LEAN_BY_KEY) != 0u;
+const bool KEY_VALUES = (LOW_REGISTER & VKA_LEAN_KEY_VALUES) != 0u;
+const bool BY_CHANNEL = (LOW_REGISTER & VKA_LEAN_BY_CHANNEL) != 0u;
 
 const uint ROWS = RM * MM;
 const uint BLOCKS = BR / ROWS;
 const uint THREADS = BLOCKS * TC * SG;
 const uint D_TILES = (D + KK - 1u) / KK;
+const uint D_SHARE = BY_CHANNEL ? (D_TILES + TC - 1u) / TC : D_TILES; // of a subgroup
 const uint DV_TILES = ((DV + NN - 1u) / NN + TC - 1u) / TC; // of a subgroup
-const uint KEY_TILES = BC / NN / TC;                          // of a subgroup
+const uint KEY_TILES = BY_CHANNEL ? 1u : BC / NN / TC;        // of a subgroup
 const uint WEIGHT_TILES = BC / KK;
 const uint Q_ROWS = 0u;
 const uint Q_WIDTH = BC / 4u;      // vectors of eight elements
 const uint Q_TILES = 8u * Q_WIDTH / KK;
-const uint K_WIDTH = D_TILES * KK / 4u;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
+const uint D_WIDTH = D_TILES * KK / 4u;
+const uint KEY_WIDTH = KEY_VALUES ? V_WIDTH : 0u;
+const uint K_WIDTH = KEY_WIDTH > D_WIDTH ? KEY_WIDTH : D_WIDTH;
 // Vectors of four floats; rows, or keys of more than two vectors and each NN keys, are padded by one against bank conflicts.
 const uint S_STRIDE = BC / 4u + 1u;
 const uint KEY_STRIDE = ROWS / 4u + (ROWS > 8u ? 1u : 0u);
 const uint S_KEYS = BY_KEY ? BC * KEY_STRIDE + BC / NN : 0u;
-const uint S_BLOCK = S_KEYS > ROWS * S_STRIDE ? S_KEYS : ROWS * S_STRIDE;
+const uint S_ROWS = ROWS * S_STRIDE;
+const uint S_BLOCK = BY_CHANNEL ? TC * S_ROWS : S_KEYS > S_ROWS ? S_KEYS : S_ROWS;
+const uint S_MEMBER = BY_CHANNEL ? S_ROWS : NN / 4u; // from one subgroup's part of the tile to the next one's
 const uint W_STRIDE = BC / 2u; // words
 // Rows of which a subgroup computes the softmax; lanes that share a row's scores and how far apart they are, or rows that share a
 // lane, which has two or four of them by key; vectors that a lane has, of a row's keys or of a key's rows.
-const uint SOFT_ROWS = ROWS / TC;
+const uint SOFT_MOST = BY_CHANNEL ? ROWS * BC / SG / 4u : TC;
+const uint SOFT_TEAM = SOFT_MOST < TC ? SOFT_MOST : TC; // subgroups that do
+const uint SOFT_ROWS = ROWS / SOFT_TEAM;
 const uint KEY_ROWS = SOFT_ROWS < 4u ? SOFT_ROWS : 4u;
 const uint ROW_STEP = BY_KEY ? SOFT_ROWS / KEY_ROWS : SOFT_ROWS;
 const uint LANES = ROW_STEP < SG ? SG / ROW_STEP : 1u;
@@ -89,7 +98,7 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "nonfinite_matrix.glsl"
 #include "matrix_tiles.glsl"
 
-MATRIX_A q_rows[RM * D_TILES];
+MATRIX_A q_rows[RM * D_SHARE];
 shared uvec4 q_tile[QUERY_ROWS ? BR * K_STRIDE : 1u];
 shared uint q_parts[BY_KEY ? BLOCKS * RM * D_TILES * SG * PART_WORDS : 4u];
 MATRIX_C out_rows[RM * DV_TILES];
@@ -110,7 +119,17 @@ void block_sync() {
 
 // A row of the workgroup in the scores' tile, where each has BC columns when rows pass through it.
 uint s_row(uint row) {
-    return block * S_BLOCK + (row - first) * S_STRIDE;
+    return BY_KEY || BY_CHANNEL ? block * S_BLOCK + (row - first) * S_STRIDE : row * S_STRIDE;
+}
+
+// The same in what the subgroup has of that tile to itself: columns of it, or a tile of its own.
+uint own_row(uint row) {
+    return s_row(row) + member * S_MEMBER;
+}
+
+// A tile of channels of queries and keys: the n-th that the subgroup multiplies.
+uint channel_tile(uint n) {
+    return BY_CHANNEL ? n * TC + member : n;
 }
 
 // A key's scores, by key.
@@ -138,25 +157,27 @@ MATRIX_A query_part(uint r, uint x) {
     return q;
 }
 
-// A block's queries pass through its part of the scores' tile, as many channels at a time as rows hold there; all of a
-// subgroup's are loaded where nothing branches, as compilers would copy at every step what was loaded in a branch.
+// A block's queries pass through its part of the scores' tile, or a subgroup's share of them through its own, as many channels at
+// a time as rows hold there; all of a subgroup's are loaded where nothing branches, as compilers would copy at every step what was
+// loaded in a branch.
 void load_query_tiles(Grid g, uint first_row) {
-    [[unroll]] for (uint x0 = 0u; x0 < D_TILES; x0 += Q_TILES) {
+    uint begin = BY_CHANNEL ? lane : member * SG + lane, at = BY_CHANNEL ? own_row(first) : s_row(first);
+    [[unroll]] for (uint x0 = 0u; x0 < D_SHARE; x0 += Q_TILES) {
         block_sync();
-        for (uint i = member * SG + lane; i < ROWS * Q_WIDTH; i += TC * SG) {
-            uint row = first + i / Q_WIDTH, d = i % Q_WIDTH;
-            s_tile[s_row(row) + d] = uintBitsToFloat(query_words(g, first_row + row, x0 * (KK / 8u) + d));
+        for (uint i = begin; i < ROWS * Q_WIDTH; i += BY_CHANNEL ? SG : TC * SG) {
+            uint row = i / Q_WIDTH, d = i % Q_WIDTH, eight = channel_tile(x0 + d / (KK / 8u)) * (KK / 8u) + d % (KK / 8u);
+            s_tile[at + row * S_STRIDE + d] = uintBitsToFloat(query_words(g, first_row + first + row, eight));
         }
         block_sync();
         [[unroll]] for (uint r = 0u; r < RM; ++r)
-            [[unroll]] for (uint x = x0; x < min(x0 + Q_TILES, D_TILES); ++x) {
+            [[unroll]] for (uint x = x0; x < min(x0 + Q_TILES, D_SHARE); ++x) {
                 MATRIX_A q;
-                coopMatLoad(q, s_tile, s_row(first + r * MM) + (x - x0) * (KK / 8u), S_STRIDE,
+                coopMatLoad(q, s_tile, at + r * MM * S_STRIDE + (x - x0) * (KK / 8u), S_STRIDE,
                             gl_CooperativeMatrixLayoutRowMajor);
                 if (BY_KEY)
                     put_query_part(r, x, q);
                 else
-                    q_rows[r * D_TILES + x] = q;
+                    q_rows[r * D_SHARE + x] = q;
             }
     }
 }
@@ -177,7 +198,7 @@ void load_queries(Grid g, uint first_row) {
 MATRIX_A query_tile(uint r, uint x) {
     if (BY_KEY)
         return query_part(r, x);
-    MATRIX_A q = q_rows[r * D_TILES + x];
+    MATRIX_A q = q_rows[r * D_SHARE + x];
     if (QUERY_ROWS)
         coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 8u), K_STRIDE,
                     gl_CooperativeMatrixLayoutRowMajor);
@@ -205,6 +226,23 @@ void multiply_keys() {
     }
 }
 
+// All rows' scores of all keys, as far as the subgroup's channels make them up.
+void multiply_channels() {
+    MATRIX_C s[RM * (BC / NN)];
+    [[unroll]] for (uint i = 0u; i < RM * (BC / NN); ++i) s[i] = MATRIX_C(0.0);
+    [[unroll]] for (uint x = 0u; x < D_SHARE; ++x)
+        if ((x + 1u) * TC <= D_TILES || channel_tile(x) < D_TILES)
+            [[unroll]] for (uint n = 0u; n < BC / NN; ++n) {
+                MATRIX_B keys = key_tile(n, channel_tile(x));
+                [[unroll]] for (uint r = 0u; r < RM; ++r)
+                    s[r * (BC / NN) + n] = coopMatMulAdd(query_tile(r, x), keys, s[r * (BC / NN) + n]);
+            }
+    [[unroll]] for (uint r = 0u; r < RM; ++r)
+        [[unroll]] for (uint n = 0u; n < BC / NN; ++n)
+            coopMatStore(s[r * (BC / NN) + n], s_tile, own_row(first + r * MM) + n * (NN / 4u), S_STRIDE,
+                         gl_CooperativeMatrixLayoutRowMajor);
+}
+
 // Scores by key; every operand of queries is loaded once a step.
 void multiply_keys_by_key() {
     MATRIX_C s[RM * KEY_TILES];
@@ -221,6 +259,10 @@ void multiply_keys_by_key() {
         [[unroll]] for (uint i = 0u; i < KEY_TILES; ++i)
             coopMatStore(s[r * KEY_TILES + i], s_tile, key_at((member * KEY_TILES + i) * NN) + r * (MM / 4u), KEY_STRIDE,
                          gl_CooperativeMatrixLayoutColumnMajor);
+}
+
+bool has_soft_rows() {
+    return SOFT_TEAM == TC || member < SOFT_TEAM;
 }
 
 // The row, within the workgroup, of a lane's n-th row, and the part of it that the lane has.
@@ -245,7 +287,7 @@ float over_row_sum(float x) {
 // Four weights of a row. Where a lane has an even number of vectors, its first one is at an even place: said here, since compilers
 // don't find out.
 void put_weights(uint row, uint i, vec4 weights) {
-    uint vector = part_of() * LANE_VECTORS + i, at = row * S_STRIDE + vector / 2u;
+    uint vector = part_of() * LANE_VECTORS + i, at = s_row(row) + vector / 2u;
     vec2 words = uintBitsToFloat(weight_words(weights));
     if ((LANE_VECTORS % 2u == 0u ? i : vector) % 2u == 0u)
         s_tile[at].xy = words;
@@ -272,6 +314,14 @@ float raised(float reference, float highest) {
     return (highest - reference) * p.exp_scale > 8.0 ? highest : reference;
 }
 
+// Four scores of a row.
+vec4 scores_at(uint at) {
+    vec4 s = s_tile[at];
+    if (BY_CHANNEL)
+        [[unroll]] for (uint other = 1u; other < TC; ++other) s += s_tile[at + other * S_MEMBER];
+    return s;
+}
+
 // Scores to probabilities; returns what the row's old results are worth.
 float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool full) {
     uint row = lane_row(n), part = part_of();
@@ -279,7 +329,7 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
     vec4 s[LANE_VECTORS];
     float highest = LOWEST;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
-        s[i] = s_tile[row * S_STRIDE + part * LANE_VECTORS + i];
+        s[i] = scores_at(s_row(row) + part * LANE_VECTORS + i);
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
             s[i][e] = masked_score(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), end, full, s[i][e], highest);
     }
@@ -351,8 +401,12 @@ void softmax_rows(Grid g, uint first_row, int j0, int end, bool full) {
 
 MATRIX_B value_tile(uint c, uint x) {
     MATRIX_B values;
-    coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE,
-                gl_CooperativeMatrixLayoutColumnMajor);
+    if (KEY_VALUES)
+        coopMatLoad(values, k_tile, c * KK * K_STRIDE + (member * DV_TILES + x) * (NN / 8u), K_STRIDE,
+                    gl_CooperativeMatrixLayoutRowMajor);
+    else
+        coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE,
+                    gl_CooperativeMatrixLayoutColumnMajor);
     return values;
 }
 
@@ -360,7 +414,7 @@ void multiply_values() {
     for (uint c = 0u; c < WEIGHT_TILES; ++c) {
         MATRIX_A weights[RM];
         [[unroll]] for (uint r = 0u; r < RM; ++r)
-            coopMatLoad(weights[r], s_tile, (first + r * MM) * S_STRIDE + c * (KK / 8u), S_STRIDE,
+            coopMatLoad(weights[r], s_tile, s_row(first + r * MM) + c * (KK / 8u), S_STRIDE,
                         gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
             MATRIX_B values = value_tile(c, x);
@@ -387,100 +441,20 @@ void multiply_values_by_key() {
         }
 }
 
-// A loop over tiles of outputs that holds the long code once, and what touches accumulators once a tile: they can only be
-// indexed by constants.
-#define FOR_TILE(x)                                                                                                    \
-    [[unroll]] for (uint x##_tile = 0u; x##_tile < DV_TILES; ++x##_tile) if (x##_tile == x)                            \
-        [[unroll]] for (uint r = 0u; r < RM; ++r)
-
-// Tiles of outputs pass through the scores' tile, where each subgroup of a block has NN columns, or keys, to itself.
-void load_pass(out MATRIX_C tile, uint r) {
-    if (BY_KEY)
-        coopMatLoad(tile, s_tile, key_at(member * NN) + r * (MM / 4u), KEY_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
-    else
-        coopMatLoad(tile, s_tile, s_row(first + r * MM) + member * (NN / 4u), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
-}
-
-void store_pass(MATRIX_C tile, uint r) {
-    if (BY_KEY)
-        coopMatStore(tile, s_tile, key_at(member * NN) + r * (MM / 4u), KEY_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
-    else
-        coopMatStore(tile, s_tile, s_row(first + r * MM) + member * (NN / 4u), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
-}
-
-void put_pass(uint row, uint column, float x) {
-    if (BY_KEY)
-        s_tile[key_at(member * NN + column) + row / 4u][row % 4u] = x;
-    else
-        s_tile[s_row(first + row) + member * (NN / 4u) + column / 4u][column % 4u] = x;
-}
-
-void add_nonfinite_values(Grid g, uint first_row, uint v_head, int j0, int end) {
-    block_sync(); // the weights there are loaded
-    [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
-        subgroup_sync();
-        for (uint i = lane; i < ROWS * NN; i += SG) {
-            uint row = i / NN, n = i % NN;
-            Row r = row_of(g, min(first_row + first + row, row_count(g) - 1u));
-            put_pass(row, n, nonfinite_part(g, r, (member * DV_TILES + x) * NN + n, v_head, j0, end));
-        }
-        subgroup_sync();
-        FOR_TILE(x) {
-            MATRIX_C part;
-            load_pass(part, r);
-            out_rows[r * DV_TILES + x_tile] += part;
-        }
+// Values for the products that follow. Those in the keys' tile are there: all that is left to do is what put_pair does.
+void place_values(Grid g, uint v_head, int j0, int end, bool full) {
+    if (!KEY_VALUES && LEAN_STEPS)
+        copy_values(g, v_head, j0, end, full);
+    else if (!KEY_VALUES)
+        stage_values(full, j0);
+    else if (!full) {
+        if (TC == 1u)
+            barrier(); // other blocks' subgroups read keys
+        drop_nonfinite_keys(j0);
     }
 }
 
-// ---- results ----------------------------------------------------------------------------------------------------------
-
-// A tile of outputs whose first vector of four channels is `vector`, a vector at a time.
-void store_vectors(Grid g, uint first_row, uint vector) {
-    for (uint i = lane; i < ROWS * (NN / 4u); i += SG) {
-        uint row = first + i / (NN / 4u), d = i % (NN / 4u);
-        if (is_row(g, first_row + row) && vector + d < DV4)
-            store_vector(g, row_query(g, first_row + row), vector + d, s_tile[s_row(row) + member * (NN / 4u) + d]);
-    }
-}
-
-// The same where columns lie one after the other: four channels of four rows at a time.
-void store_columns(Grid g, uint first_row, uint vector) {
-    for (uint i = lane; i < ROWS / 4u * (NN / 4u); i += SG) {
-        uint d = i / (ROWS / 4u), at = key_at(member * NN + d * 4u) + i % (ROWS / 4u);
-        mat4 rows = transpose(
-            mat4(s_tile[at], s_tile[at + KEY_STRIDE], s_tile[at + 2u * KEY_STRIDE], s_tile[at + 3u * KEY_STRIDE]));
-        [[unroll]] for (uint n = 0u; n < 4u; ++n) {
-            uint row = first_row + first + i % (ROWS / 4u) * 4u + n;
-            if (is_row(g, row) && vector + d < DV4)
-                store_vector(g, row_query(g, row), vector + d, rows[n]);
-        }
-    }
-}
-
-void store_rows(Grid g, uint first_row) {
-    [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
-        uint row = lane_row(n);
-        uvec2 query = row_query(g, min(first_row + row, row_count(g) - 1u));
-        state[n].sum = over_row_sum(state[n].sum);
-        if (part_of() == 0u) {
-            row_factor[row] = final_scale(state[n], query.x);
-            if (is_row(g, first_row + row))
-                store_state(g, query, state[n]);
-        }
-    }
-    block_sync();
-    scale_outputs();
-    [[dont_unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
-        FOR_TILE(x) store_pass(out_rows[r * DV_TILES + x_tile], r);
-        subgroup_sync();
-        if (BY_KEY)
-            store_columns(g, first_row, (member * DV_TILES + x) * (NN / 4u));
-        else
-            store_vectors(g, first_row, (member * DV_TILES + x) * (NN / 4u));
-        subgroup_sync();
-    }
-}
+#include "matrix_outputs.glsl"
 
 // `zero` is 0, which compilers can't know: addresses that depend on it are computed again in each step. Otherwise they would be
 // computed once before the loop and take registers in all of it.
@@ -520,25 +494,23 @@ void main() {
         else
             copy_keys(g, k_head, j0, run.end, false);
         barrier();
-        if (!LEAN_STEPS)
+        if (!LEAN_STEPS && !KEY_VALUES)
             fetch_values(g, v_head, j0, run.end);
         if (BY_KEY)
             multiply_keys_by_key();
+        else if (BY_CHANNEL)
+            multiply_channels();
         else
             multiply_keys();
         block_sync();
         if (full) {
-            softmax_rows(g, first_row, j0, run.end, true);
-            if (LEAN_STEPS)
-                copy_values(g, v_head, j0, run.end, true);
-            else
-                stage_values(true, j0);
+            if (has_soft_rows())
+                softmax_rows(g, first_row, j0, run.end, true);
+            place_values(g, v_head, j0, run.end, true);
         } else {
-            softmax_rows(g, first_row, j0, run.end, false);
-            if (LEAN_STEPS)
-                copy_values(g, v_head, j0, run.end, false);
-            else
-                stage_values(false, j0);
+            if (has_soft_rows())
+                softmax_rows(g, first_row, j0, run.end, false);
+            place_values(g, v_head, j0, run.end, false);
         }
         barrier();
         advance(ahead, next);
@@ -552,6 +524,8 @@ void main() {
             multiply_values();
         if (!full && nonfinite_step == j0)
             add_nonfinite_values(g, first_row, v_head, j0, run.end);
+        if (KEY_VALUES)
+            barrier(); // the keys' tile has been read
     }
     if (BY_KEY)
         find_place(uint(next) >> 31);

@@ -47,6 +47,7 @@ const uint DV_PADDED = (DV + NN - 1u) / NN * NN;
 const uint Q_ROWS = BR;
 const uint K_WIDTH = D_PADDED / 4u;
 const uint V_WIDTH = DV_PADDED / 4u;
+const bool KEY_VALUES = false;
 
 #if VKA_WORKGROUP
 #define SCOPE gl_ScopeWorkgroup

@@ -1,6 +1,7 @@
 // Keys and values of a step in shared memory, for kernels that multiply matrices of 16-bit elements: zero beyond the last
 // key and the last channel. Expects BC, THREADS, `thread`, K_WIDTH and V_WIDTH (vectors of four elements a
-// row), and Q_ROWS, queries that pass through the keys' tile at a time. VKA_STAGE_STEPS = 0: only queries do.
+// row), KEY_VALUES (values are the keys' first channels, and have no tile), and Q_ROWS, queries that pass through the keys' tile at
+// a time. VKA_STAGE_STEPS = 0: only queries do.
 //
 // Keys lie as in memory. Values lie by channels, each a row of pairs of keys: operands that are loaded by columns are loaded
 // by as many bytes as there are, those loaded by rows element by element (AMD, Intel), or are transposed afterwards (NVIDIA).
@@ -19,7 +20,7 @@ shared uvec4 k_tile[(BC > Q_ROWS ? BC : Q_ROWS) * K_STRIDE];
 #include "element_words.glsl"
 
 #if VKA_STAGE_STEPS
-shared uint v_tile[4u * V_WIDTH * V_STRIDE];
+shared uint v_tile[KEY_VALUES ? 4u : 4u * V_WIDTH * V_STRIDE];
 
 // Is there a vector d of a row of `size` vectors, of which `width` are staged? Most often that is known beforehand.
 bool has_vector(uint d, uint size, uint width) {
@@ -65,13 +66,24 @@ void put_key(uint i, uvec4 words) {
 
 // In a step that some rows see only in part, NaN and infinities are set aside: a product with probability 0 would spread
 // them to rows that may not see them.
-void put_pair(bool full, int j0, uint at, uvec4 words) {
-    if (!full) {
-        uvec4 kept = uvec4(drop_nonfinite(words.x), drop_nonfinite(words.y), drop_nonfinite(words.z), drop_nonfinite(words.w));
-        if (kept != words)
-            nonfinite_step = j0;
-        words = kept;
+uvec4 without_nonfinite(int j0, uvec4 words) {
+    uvec4 kept = uvec4(drop_nonfinite(words.x), drop_nonfinite(words.y), drop_nonfinite(words.z), drop_nonfinite(words.w));
+    if (kept != words)
+        nonfinite_step = j0;
+    return kept;
+}
+
+// The same of values that lie in the keys' tile.
+void drop_nonfinite_keys(int j0) {
+    [[dont_unroll]] for (uint i = thread; i < BC * (V_WIDTH / 2u); i += THREADS) {
+        uint at = i / (V_WIDTH / 2u) * K_STRIDE + i % (V_WIDTH / 2u);
+        k_tile[at] = without_nonfinite(j0, k_tile[at]);
     }
+}
+
+void put_pair(bool full, int j0, uint at, uvec4 words) {
+    if (!full)
+        words = without_nonfinite(j0, words);
     v_tile[at] = words.x & 0xffffu | words.z << 16;
     v_tile[at + V_STRIDE] = words.x >> 16 | words.z & 0xffff0000u;
     v_tile[at + 2u * V_STRIDE] = words.y & 0xffffu | words.w << 16;

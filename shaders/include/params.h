@@ -69,6 +69,8 @@ VKA_END(vka_push);
 #define VKA_LEAN_STEPS         1u /* steps are copied to shared memory and do not wait in registers             */
 #define VKA_LEAN_QUERY_ROWS    2u /* attention: queries stay in shared memory, row by row                       */
 #define VKA_LEAN_BY_KEY        4u /*   .. as what each lane holds of an operand, and scores key by key           */
+#define VKA_LEAN_KEY_VALUES    8u /* attention: values are the keys' first channels, and read from their tile   */
+#define VKA_LEAN_BY_CHANNEL    16u /* attention: subgroups of a block share channels of queries and keys, not keys */
 
 /* Types as in vka_dtype; 0: absent. */
 #define VKA_TYPE_F32  1

@@ -57,6 +57,15 @@ static inline bool vka__view_same(const vka__view *a, const vka__view *b) {
     return same;
 }
 
+/* Is `b`, of the same piece of memory, the first channels of `a`? */
+static inline bool vka__view_begins(const vka__view *a, const vka__view *b) {
+    bool begins = a->offset == b->offset && a->dtype == b->dtype && b->shape[3] <= a->shape[3] &&
+                  (b->shape[3] == 1 || a->stride[3] == b->stride[3]);
+    for (uint32_t i = 0; i < 3; ++i)
+        begins = begins && a->shape[i] == b->shape[i] && a->stride[i] == b->stride[i];
+    return begins;
+}
+
 /* A view [.., N] becomes [.., N, 1], so that what rows have one number of each joins the rows themselves. */
 static inline void vka__view_append_one(vka__view *v) {
     if (!v->present)

@@ -10,6 +10,10 @@ static const vka_tensor *tensor_of(const vka__call *c, uint32_t arg) {
     return t ? t : &absent;
 }
 
+bool vka__call_same_memory(const vka__call *c, uint32_t arg, uint32_t other) {
+    return vka__buffer_same_memory(tensor_of(c, arg)->buffer, tensor_of(c, other)->buffer);
+}
+
 vka_status vka__call_check_memory(const vka__call *c) {
     const vka__check check = vka__call_checker(c);
     const vka__arg *args = c->op->args;

@@ -174,6 +174,9 @@ static inline bool vka__call_has(const vka__call *call, uint32_t arg) {
     return call->view[arg].present;
 }
 
+/* Do two tensors lie in one piece of memory? Without buffers nobody knows. */
+bool vka__call_same_memory(const vka__call *call, uint32_t arg, uint32_t other);
+
 /* Host values, or a table that a plan made, instead of a tensor. */
 void vka__call_set_values(vka__call *call, uint32_t arg, const int32_t *values, uint32_t count);
 

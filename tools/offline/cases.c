@@ -155,7 +155,7 @@ static vka_status compile_attention(vka_device *device, const offline_case *c, u
     vka_status status =
         give_buffers(device, (vka_tensor *[]){&d.q, &d.k, &d.v, &d.out, &d.key_lists}, c->listed ? 5 : 4);
     if (c->value_dim) {
-        d.v = d.k;
+        d.v = vka_tensor_transpose(d.k, 0, 0); /* with strides, which are those of keys */
         d.v.shape[3] = c->value_dim;
     }
     if (status == VKA_OK)

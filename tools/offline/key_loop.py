@@ -1,7 +1,7 @@
 """key_loop.py: finds in a kernel's blocks (isa.py) the loop that computes, and what one full step of it executes.
 
-A step is a way through the loop, from its first block back to it. Of those that do the multiply-adds asked for it is the one
-that loads most from memory, as a branch around a load is taken beyond the ends of tensors, and of these the one with the fewest
+A step is a way through the loop, from its first block back to it. Of those that do the multiply-adds asked for, and exponentials where
+there are any (some subgroups may leave them to others), it is the one that loads most from memory, as a branch around a load is taken beyond the ends of tensors, and of these the one with the fewest
 instructions: steps that mask, scale or set something aside have more. Loops inside are executed as often as the multiply-adds need,
 in equal shares; those without any, not at all where there is a way around them.
 SPDX-License-Identifier: MIT
@@ -103,21 +103,21 @@ def edges_within(blocks, loops, header):
 
 
 def block_facts(blocks, inner, width):
-    """Multiply-adds, bytes loaded (but in inner loops) and instructions of each block."""
+    """Multiply-adds, bytes loaded (but in inner loops), instructions, and whether there are exponentials, of each block."""
     facts = []
     for at, block in enumerate(blocks):
         step = Step()
         step.add(block, 1)
         loaded = sum(i.size * i.count for i in block.code if i.kind == "global" and not i.store)
-        facts.append((step.total_madds(width), 0 if at in inner else loaded, step.instructions()))
+        facts.append((step.total_madds(width), 0 if at in inner else loaded, step.instructions(), bool(step.count["exp"])))
     return facts
 
 
 def prune(ways):
     """Without those that others are better than in everything."""
     kept = []
-    for way in sorted(ways, key=lambda w: (-w[0], -w[1], w[2])):
-        if not any(k[0] >= way[0] and k[1] >= way[1] and k[2] <= way[2] for k in kept):
+    for way in sorted(ways, key=lambda w: (-w[0], -w[1], w[2], -w[3])):
+        if not any(k[0] >= way[0] and k[1] >= way[1] and k[2] <= way[2] and k[3] >= way[3] for k in kept):
             kept.append(way)
     return kept
 
@@ -132,13 +132,13 @@ def best_way(blocks, order, loops, header, width, useful):
     for at in sorted(loops[header], key=place.get, reverse=True):
         ahead = []
         for n in edges[at]:
-            ahead += [(0, 0, 0, ())] if n is None else ways.get(n, [])
-        m, b, c = facts[at]
-        ways[at] = prune([(m + w[0], b + w[1], c + w[2], (at,) + w[3]) for w in ahead])
+            ahead += [(0, 0, 0, False, ())] if n is None else ways.get(n, [])
+        m, b, c, e = facts[at]
+        ways[at] = prune([(m + w[0], b + w[1], c + w[2], e or w[3], (at,) + w[4]) for w in ahead])
     enough = [w for w in ways[header] if w[0] >= ENOUGH * (useful or 0)] or ways[header]
     if not useful:
         enough = [w for w in enough if w[0] == max(w[0] for w in enough)]
-    return min(enough, key=lambda w: (-w[1], w[2]))[3] if enough else None
+    return min(enough, key=lambda w: (-w[3], -w[1], w[2]))[4] if enough else None
 
 
 def inner_times(blocks, loops, header, way, width, useful):

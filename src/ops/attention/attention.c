@@ -22,8 +22,7 @@ static bool is_empty(const vka__attention_problem *p) {
 }
 
 /* With keys and values that are dequantised first, if that is worth it: the problem then reads those. */
-static void plan_dequantised(vka__call *c) {
-    vka__attention_state *s = VKA__STATE(c, vka__attention_state);
+static void plan_dequantised(const vka__call *c, vka__attention_state *s, uint64_t *workspace) {
     vka__refusal refusal;
     if (!vka__dequantise_pays(c->caps, &s->problem, &s->plan))
         return;
@@ -35,10 +34,29 @@ static void plan_dequantised(vka__call *c) {
         return;
     /* In front are partial results, if keys are split. */
     vka__dequantise_move(&dense, &d, planned.workspace_bytes);
-    c->workspace_bytes = planned.workspace_bytes + bytes;
+    *workspace = planned.workspace_bytes + bytes;
     s->problem = dense;
     s->plan = planned;
     s->dequantise = d;
+}
+
+static bool plan_problem(const vka__call *c, vka__attention_state *s, uint64_t *workspace, vka__refusal *refusal) {
+    if (vka__plan_attention(c->caps, &s->problem, &s->plan, refusal) != VKA_OK)
+        return false;
+    *workspace = s->plan.workspace_bytes;
+    plan_dequantised(c, s, workspace);
+    return true;
+}
+
+/* Where no buffers tell whether v is a view of k: what is needed if it is. */
+static uint64_t workspace_of_view(const vka__call *c, const vka__attention_problem *p) {
+    vka__attention_state s = {.problem = *p};
+    vka__refusal refusal;
+    uint64_t bytes = 0;
+    s.problem.v.offset = p->k.offset;
+    s.problem.values_are_keys = vka__view_begins(&p->k, &s.problem.v);
+    bool unknown = !c->source[VKA__ATTENTION_K].buffer || !c->source[VKA__ATTENTION_V].buffer;
+    return unknown && s.problem.values_are_keys && plan_problem(c, &s, &bytes, &refusal) ? bytes : 0;
 }
 
 static void add_dequantise(vka__call *c) {
@@ -58,10 +76,10 @@ static bool plan(vka__call *c) {
     if (is_empty(&s->problem))
         return true;
     s->problem.tuning = c->device ? vka__device_tuning(c->device) : NULL;
-    if (vka__plan_attention(c->caps, &s->problem, plan, &c->refusal) != VKA_OK)
+    uint64_t of_view = workspace_of_view(c, &s->problem);
+    if (!plan_problem(c, s, &c->workspace_bytes, &c->refusal))
         return false;
-    c->workspace_bytes = plan->workspace_bytes;
-    plan_dequantised(c);
+    c->workspace_bytes = vka__max_u64(c->workspace_bytes, of_view);
     *VKA__PARAMS_AT(c, vka_attention_params, 0) = plan->params;
     vka__attention_keys(plan, c->key);
     c->key_count = VKA__ATTENTION_KEYS;

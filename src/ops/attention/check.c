@@ -380,6 +380,15 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
         *views[i] = c->view[i];
 }
 
+/* Is v the first channels of k, in the same memory? */
+static bool values_are_keys(const vka__call *c, const vka__attention_problem *p) {
+    bool scaled = p->k_scale.present || p->v_scale.present;
+    bool same_scales = vka__call_same_memory(c, VKA__ATTENTION_K_SCALE, VKA__ATTENTION_V_SCALE) &&
+                       vka__view_same(&p->k_scale, &p->v_scale);
+    return (!scaled || same_scales) && vka__call_same_memory(c, VKA__ATTENTION_K, VKA__ATTENTION_V) &&
+           vka__view_begins(&p->k, &p->v);
+}
+
 vka_status vka__attention_check(vka__call *c) {
     vka__attention_problem *p = problem_of(c);
     const uint32_t pairs[] = {p->batch, desc_of(c)->q.shape[1], p->q_len, p->kv_len};
@@ -404,5 +413,6 @@ vka_status vka__attention_check(vka__call *c) {
         return status;
     fill_views(c, p);
     fill_options(desc_of(c), p);
+    p->values_are_keys = values_are_keys(c, p);
     return vka__attention_check_pattern(c, p);
 }

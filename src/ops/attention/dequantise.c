@@ -20,8 +20,10 @@ static const vka__view *side_of(const vka__attention_problem *p, int side) {
     return side ? &p->v : &p->k;
 }
 
-/* Pages are given up for both. */
+/* Pages are given up for both. Values that are keys become a view of what those become. */
 static bool is_on(const vka__attention_problem *p, int side) {
+    if (side && p->values_are_keys)
+        return false;
     bool any = vka__is_quantised(p->k.dtype) || vka__is_quantised(p->v.dtype);
     return p->pages.present ? any : vka__is_quantised(side_of(p, side)->dtype);
 }
@@ -99,13 +101,19 @@ uint64_t vka__dequantise_problem(vka__attention_problem *p, const vka__attention
         *view = dense;
         scale->present = false;
     }
+    if (p->values_are_keys && on[0]) {
+        uint32_t channels = p->v.shape[3];
+        p->v = p->k;
+        p->v.shape[3] = channels;
+        p->v_scale.present = false;
+    }
     p->pages.present = false;
     return bytes;
 }
 
 void vka__dequantise_move(vka__attention_problem *p, const vka__dequantise *d, uint64_t bytes) {
     p->k.offset += d->on[0] ? bytes : 0;
-    p->v.offset += d->on[1] ? bytes : 0;
+    p->v.offset += d->on[1] || (p->values_are_keys && d->on[0]) ? bytes : 0;
 }
 
 /* The keys' part of an attention without queries, with a side as its k. */

@@ -596,5 +596,6 @@ void vka__explain_attention(const vka__attention_problem *p, const vka__attentio
     vka__say(text, "band: %s\noptions: %s\npattern: %s\nsplits: %u\nindirect: %s\nbinding: %s\n", vka__yes(p->band),
              option_names(p, options, sizeof options), pattern_text(p, pattern, sizeof pattern), plan->splits,
              vka__yes(plan->indirect), slices[plan->slice]);
-    vka__say(text, "query_ranges: %u\nkey_parts: %u\n", plan->row_parts, plan->parts);
+    vka__say(text, "query_ranges: %u\nkey_parts: %u\nvalues_of_keys: %s\n", plan->row_parts, plan->parts,
+             vka__yes(spec[VKA_SPEC_LOW_REGISTER] & VKA_LEAN_KEY_VALUES));
 }
