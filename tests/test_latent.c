@@ -115,6 +115,8 @@ RUN(packed, 3, .q_heads = 6, .kv_heads = 1, .q_len = 3, .kv_len = 67, .head_dim 
 RUN(window, 0, .q_len = 17, .kv_len = 83, .head_dim = 80, .value_dim = 72, .causal = true, .window = {true, 31, 0},
     .tile = {16, 16, 1, 2})
 RUN(wide_values, 0, .q_heads = 2, .kv_heads = 1, .q_len = 5, .kv_len = 35, .head_dim = 192, .value_dim = 128,
+    .tile = {8, 32, 1, 8})
+RUN(few_owners, 0, .q_heads = 2, .kv_heads = 1, .q_len = 5, .kv_len = 35, .head_dim = 64, .value_dim = 64,
     .tile = {8, 16, 1, 8})
 RUN(widest, 3, .q_heads = 16, .kv_heads = 1, .kv_len = 99, .head_dim = 576, .value_dim = 512, .tile = {8, 16, 1, 4})
 RUN(whole_rows, 0, .q_len = 19, .kv_len = 37, .head_dim = 24, .value_dim = 17, .causal = true, .tile = {16, 16, 1, 1})

@@ -261,6 +261,7 @@ void multiply_keys_by_key() {
                          gl_CooperativeMatrixLayoutColumnMajor);
 }
 
+// The others go along, without reading or writing: drivers may make a barrier of subgroups one of the workgroup.
 bool has_soft_rows() {
     return SOFT_TEAM == TC || member < SOFT_TEAM;
 }
@@ -329,7 +330,9 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
     vec4 s[LANE_VECTORS];
     float highest = LOWEST;
     [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
-        s[i] = scores_at(s_row(row) + part * LANE_VECTORS + i);
+        s[i] = vec4(0.0);
+        if (has_soft_rows())
+            s[i] = scores_at(s_row(row) + part * LANE_VECTORS + i);
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
             s[i][e] = masked_score(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), end, full, s[i][e], highest);
     }
@@ -343,7 +346,8 @@ float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool 
         sum += s[i].x + s[i].y + s[i].z + s[i].w;
         [[unroll]] for (uint e = 0u; e < 4u; ++e)
             s[i][e] = apply_dropout(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
-        put_weights(row, i, s[i]);
+        if (has_soft_rows())
+            put_weights(row, i, s[i]);
     }
     state[n] = State(maximum, sum);
     return rescale;
@@ -392,9 +396,9 @@ void softmax_rows(Grid g, uint first_row, int j0, int end, bool full) {
         rescales = online_softmax_step_by_key(g, first_row, j0, end, full);
     [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
         float rescale = BY_KEY ? rescales[n % 4u] : online_softmax_step(g, first_row, n, j0, end, full);
-        if (part_of() == 0u)
+        if (part_of() == 0u && has_soft_rows())
             row_factor[lane_row(n)] = rescale;
-        if (rescale != 1.0)
+        if (rescale != 1.0 && has_soft_rows())
             rescale_step[block].x = j0;
     }
 }
@@ -504,12 +508,10 @@ void main() {
             multiply_keys();
         block_sync();
         if (full) {
-            if (has_soft_rows())
-                softmax_rows(g, first_row, j0, run.end, true);
+            softmax_rows(g, first_row, j0, run.end, true);
             place_values(g, v_head, j0, run.end, true);
         } else {
-            if (has_soft_rows())
-                softmax_rows(g, first_row, j0, run.end, false);
+            softmax_rows(g, first_row, j0, run.end, false);
             place_values(g, v_head, j0, run.end, false);
         }
         barrier();
