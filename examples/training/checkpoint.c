@@ -219,15 +219,16 @@ static uint64_t checksum_of_file(const vka_safetensors *file, const char *path, 
     return sum;
 }
 
-/* `what`: in what is said of a file that is none. */
-static vka_safetensors *open_labelled(const char *path, const char *format, const char *what) {
+/* A checkpoint has weights, too. */
+static vka_safetensors *open_labelled(const char *path, bool weights) {
+    const char *what = weights ? "file of weights" : "checkpoint";
     vka_safetensors *file;
     char sum[24];
     if (vka_safetensors_open(path, &to_stderr, &file) != VKA_OK) {
         fail("%s: is no %s that can be read", path, what);
     }
     const char *is = vka_safetensors_metadata(file, "format");
-    if (is == NULL || strcmp(is, format) != 0) {
+    if (is == NULL || (strcmp(is, format_name) != 0 && (!weights || strcmp(is, weights_format_name) != 0))) {
         fail("%s: is not a %s of this program", path, what);
     }
     snprintf(sum, sizeof sum, "%016" PRIx64, checksum_of_file(file, path, what));
@@ -239,11 +240,11 @@ static vka_safetensors *open_labelled(const char *path, const char *format, cons
 }
 
 vka_safetensors *checkpoint_open(const char *path) {
-    return open_labelled(path, format_name, "checkpoint");
+    return open_labelled(path, false);
 }
 
 vka_safetensors *checkpoint_open_weights(const char *path) {
-    return open_labelled(path, weights_format_name, "file of weights");
+    return open_labelled(path, true);
 }
 
 static const vka_safetensor *tensor_named(const vka_safetensors *file, const char *name) {
@@ -256,9 +257,9 @@ static const vka_safetensor *tensor_named(const vka_safetensors *file, const cha
 
 /* The tensor of a parameter, of its shape. */
 static const vka_safetensor *tensor_of(const vka_safetensors *file, const parameter *p, const char *name,
-                                       vka_dtype dtype) {
+                                       bool may_be_half) {
     const vka_safetensor *t = tensor_named(file, name);
-    bool same = t->dtype == dtype && t->rank == p->rank;
+    bool same = (t->dtype == VKA_F32 || (may_be_half && t->dtype == VKA_F16)) && t->rank == p->rank;
     for (uint32_t k = 0; k < p->rank && same; k++) {
         same = t->shape[k] == p->shape[k];
     }
@@ -272,7 +273,7 @@ static void load_part(const vka_safetensors *file, const parameters *p, int part
     for (uint32_t i = 0; i < p->count; i++) {
         const parameter *q = &p->list[i];
         const tensor_name name = name_of(q, part);
-        const vka_safetensor *t = tensor_of(file, q, name.text, VKA_F32);
+        const vka_safetensor *t = tensor_of(file, q, name.text, false);
         check(vka_buffer_write(part_of(p, part), q->offset, t->data, t->bytes));
     }
 }
@@ -280,12 +281,14 @@ static void load_part(const vka_safetensors *file, const parameters *p, int part
 void checkpoint_load_weights(const vka_safetensors *file, const parameters *p) {
     for (uint32_t i = 0; i < p->count; i++) {
         const parameter *q = &p->list[i];
-        const vka_safetensor *t = tensor_of(file, q, q->name, VKA_F16);
+        const vka_safetensor *t = tensor_of(file, q, q->name, true);
         const size_t count = (size_t)(parameter_bytes(q) / sizeof(float));
         float *values = allocate(count, sizeof *values);
         uint16_t *halves = allocate(count, sizeof *halves);
-        memcpy(halves, t->data, count * sizeof *halves); /* aligned */
-        vka_f16_to_f32(halves, values, count);
+        memcpy(t->dtype == VKA_F16 ? (void *)halves : (void *)values, t->data, t->bytes); /* aligned */
+        if (t->dtype == VKA_F16) {
+            vka_f16_to_f32(halves, values, count);
+        }
         check(vka_buffer_write(p->values, q->offset, values, count * sizeof *values));
         free(halves);
         free(values);

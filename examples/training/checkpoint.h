@@ -36,10 +36,11 @@ void checkpoint_write(const char *path, const vka_safetensor *tensors, uint32_t 
  * program if it can't. */
 void checkpoint_save(const char *path, const training_state *t, const checkpoint_text *texts, uint32_t count);
 
-/* Parameters alone, in f16, for who uses a model: a fifth of a checkpoint, or less. `step`: how long it was trained. They
- * are rounded on the device, too, so that a validation after this is one of what was written. */
+/* Parameters alone, in f16, for who uses a model: a fifth of a checkpoint, or less. `step`: how long it was trained.
+ * They are rounded on the device, too, so that a validation after this is one of what was written. */
 void checkpoint_save_weights(const char *path, const parameters *p, uint32_t step, const checkpoint_text *texts,
                              uint32_t count);
+/* Of such a file, or of a checkpoint. */
 vka_safetensors *checkpoint_open_weights(const char *path);
 void checkpoint_load_weights(const vka_safetensors *file, const parameters *p);
 

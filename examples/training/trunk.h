@@ -1,9 +1,8 @@
 /* What models have in common: layers from vectors to vectors, a last norm, and a head that makes logits of them.
  *
  * Layers have the names of PyTorch's nn.TransformerEncoderLayer behind "layers.N.", with norms in front and GELU unless
- * it is said otherwise; the rest are "norm.weight", "norm.bias" and "head.weight". A model of several trunks gives each a
- * prefix.
- * SPDX-License-Identifier: MIT */
+ * it is said otherwise; the rest are "norm.weight", "norm.bias" and "head.weight". A model of several trunks gives each
+ * a prefix. SPDX-License-Identifier: MIT */
 #ifndef TRAINING_TRUNK_H
 #define TRAINING_TRUNK_H
 

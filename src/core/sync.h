@@ -1,6 +1,5 @@
-/* Mutex, condition variable, variables of a thread and a clock over what the platform has: C11 threads are missing on macOS and
- * MinGW.
- * SPDX-License-Identifier: MIT */
+/* Mutex, condition variable, variables of a thread and a clock over what the platform has: C11 threads are missing on
+ * macOS and MinGW. SPDX-License-Identifier: MIT */
 #ifndef VKA_SYNC_H
 #define VKA_SYNC_H
 
