@@ -9,7 +9,7 @@
 #include "clip/show.h"
 #include "common/options.h"
 #include "common/program.h"
-#include "training/run.h"
+#include "training/session.h"
 #include "training/weights.h"
 
 #include <inttypes.h>
@@ -50,9 +50,8 @@ static const char usage[] =
 
 typedef struct options {
     model_desc model;
-    const char *weights, *data, *sheet, *words, *export, *save, *resume, *curve;
-    uint32_t steps, show, save_every, seed;
-    float rate;
+    training_options training;
+    const char *weights, *data, *sheet, *words, *export;
     bool train, any_accuracy;
     caption captions[SHOW_MOST];
     uint32_t caption_count;
@@ -64,10 +63,9 @@ typedef struct app {
     scenes scenes;
     judged *judged;
     model model;
-    optimizer optimizer;
-    random_state random;
-    curve losses, validation;
-    vka_recorder *step, *evaluation;
+    session session; /* of a training */
+    vka_recorder *evaluation;
+    uint32_t steps; /* that the weights were trained for */
 } app;
 
 /* ---- options ------------------------------------------------------------------------------------------------- */
@@ -92,15 +90,13 @@ static void take_captions(options *o, int argc, char **argv, int first) {
     }
 }
 
-/* Steps and rate are 0 where they are not given. */
 static options parse(int argc, char **argv) {
     options o = {.model = {.image_layers = 3, .text_layers = 2, .heads = 4, .width = 64, .embedding = 64, .batch = 64},
                  .weights = "examples/clip/scenes.safetensors",
                  .data = "build/data/digits.csv",
-                 .show = 100,
-                 .save_every = 500,
-                 .seed = 1};
+                 .training = training_options_usual()};
     const option list[] = {
+        TRAINING_OPTIONS(o.training),
         {"--weights", OPTION_TEXT, &o.weights},
         {"--data", OPTION_TEXT, &o.data},
         {"--sheet", OPTION_TEXT, &o.sheet},
@@ -108,26 +104,18 @@ static options parse(int argc, char **argv) {
         {"--export", OPTION_TEXT, &o.export},
         {"--any-accuracy", OPTION_FLAG, &o.any_accuracy},
         {"--train", OPTION_FLAG, &o.train},
-        {"--steps", OPTION_NUMBER, &o.steps},
         {"--layers", OPTION_NUMBER, &o.model.image_layers},
         {"--text-layers", OPTION_NUMBER, &o.model.text_layers},
         {"--heads", OPTION_NUMBER, &o.model.heads},
         {"--width", OPTION_NUMBER, &o.model.width},
         {"--embedding", OPTION_NUMBER, &o.model.embedding},
         {"--batch", OPTION_NUMBER, &o.model.batch},
-        {"--rate", OPTION_REAL, &o.rate},
-        {"--seed", OPTION_NUMBER, &o.seed},
-        {"--show", OPTION_NUMBER, &o.show},
-        {"--save", OPTION_TEXT, &o.save},
-        {"--save-every", OPTION_NUMBER, &o.save_every},
-        {"--resume", OPTION_TEXT, &o.resume},
-        {"--curve", OPTION_TEXT, &o.curve},
     };
     const int first = options_read_first(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!o.show || !o.save_every) {
+    if (!training_options_are_valid(&o.training)) {
         options_refuse(usage);
     }
-    o.train = o.train || o.resume;
+    o.train = o.train || o.training.resume;
     take_captions(&o, argc, argv, first);
     return o;
 }
@@ -154,10 +142,6 @@ static void fill_sizes(config *c, model_desc d) {
 }
 
 /* ---- training ------------------------------------------------------------------------------------------------ */
-
-static training_state state_of(app *a) {
-    return (training_state){&a->model.parameters, &a->optimizer, &a->random, &a->losses, &a->validation};
-}
 
 static judgement judge_all(app *a) {
     judged_embed(a->judged, &a->model, a->evaluation);
@@ -186,69 +170,51 @@ static float train_step(void *user, uint32_t step) {
     bool taken[MEANINGS] = {false};
     (void)step;
     for (uint32_t i = 0; i < a->model.desc.batch; i++) {
-        const uint32_t meaning = draw_meaning(&a->random, i % 2 == 0, taken);
+        const uint32_t meaning = draw_meaning(&a->session.random, i % 2 == 0, taken);
         scene s;
-        scenes_draw(&a->scenes, &a->random, false, meaning, &s);
-        const caption c = caption_of(meaning, random_below(&a->random, CAPTION_KINDS));
+        scenes_draw(&a->scenes, &a->session.random, false, meaning, &s);
+        const caption c = caption_of(meaning, random_below(&a->session.random, CAPTION_KINDS));
         model_set_picture(&a->model, i, &s);
         model_set_caption(&a->model, i, &c);
     }
-    return training_submit(a->step, a->model.loss) / 2;
+    return training_submit(a->session.step, a->model.loss) / 2;
 }
 
 static void train(app *a) {
-    const options *o = a->o;
     config c = {.count = 0};
     fill_sizes(&c, a->model.desc);
-    config_add_optimizer(&c, &a->optimizer.desc);
-    training_run_all(&(training_run){.steps = o->steps,
-                                     .show = o->show,
-                                     .save_every = o->save_every,
-                                     .save = o->save,
-                                     .curve = o->curve,
-                                     .batch = o->model.batch,
-                                     .unit = "pictures",
-                                     .state = state_of(a),
-                                     .texts = c.texts,
-                                     .text_count = c.count,
-                                     .step = train_step,
-                                     .validate = validate,
-                                     .user = a});
+    session_run(
+        &a->session,
+        &(training_run){
+            .batch = a->model.desc.batch, .unit = "pictures", .step = train_step, .validate = validate, .user = a},
+        &c);
+    a->steps = optimizer_get_step(&a->session.optimizer);
 }
 
-/* The schedule's length and rate are the file's unless options say otherwise. */
 static void open_training(app *a, options *o) {
-    vka_safetensors *file = o->resume ? checkpoint_open(o->resume) : NULL;
-    const training_state state = state_of(a);
+    vka_safetensors *file = training_options_open(&o->training, 1500, DEFAULT_RATE);
     if (file) {
-        take_sizes(file, o->resume, &o->model);
-        o->steps = o->steps ? o->steps : config_number(file, "steps");
-        o->rate = o->rate > 0 ? o->rate : strtof(checkpoint_get(file, "learning_rate"), NULL);
+        take_sizes(file, o->training.resume, &o->model);
     }
-    o->rate = o->rate > 0 ? o->rate : DEFAULT_RATE;
-    o->steps = o->steps ? o->steps : 1500;
-    model_create(&a->model, a->device, &o->model, o->seed);
-    const optimizer_desc rates = optimizer_usual(o->steps, o->rate);
-    optimizer_create(&a->optimizer, a->device, &rates);
-    a->random = random_seed(o->seed, "batches");
-    if (file) {
-        checkpoint_load(file, &state);
-        vka_safetensors_close(&file);
-    }
-    model_build(&a->model, &a->optimizer);
-    a->step = training_record(a->device, a->model.step);
+    model_create(&a->model, a->device, &o->model, o->training.seed);
+    session_begin(&a->session, a->device, &o->training, &a->model.parameters, &file);
+    model_build(&a->model, &a->session.optimizer);
+    session_record(&a->session, a->model.step, a->model.evaluation);
+    a->evaluation = a->session.evaluation;
 }
 
 /* ---- the program --------------------------------------------------------------------------------------------- */
 
 static void open_weights(app *a, options *o) {
-    vka_safetensors *file = weights_open(o->weights);
+    vka_safetensors *file = checkpoint_open_weights(o->weights);
     take_sizes(file, o->weights, &o->model);
     weights_check(file, o->weights, "image.head.weight", o->model.embedding, o->model.width);
     model_create(&a->model, a->device, &o->model, 0);
-    weights_load(file, o->weights, a->device, &a->model.parameters);
+    checkpoint_load_weights(file, &a->model.parameters);
+    a->steps = checkpoint_step(file);
     vka_safetensors_close(&file);
     model_build(&a->model, NULL);
+    a->evaluation = training_record(a->device, a->model.evaluation);
 }
 
 static void open_app(app *a, options *o) {
@@ -256,17 +222,16 @@ static void open_app(app *a, options *o) {
     a->scenes = scenes_load(o->data);
     check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &a->device));
     o->train ? open_training(a, o) : open_weights(a, o);
-    a->evaluation = training_record(a->device, a->model.evaluation);
     a->judged = judged_create(&a->scenes, a->model.desc.embedding);
 }
 
 static void close_app(app *a) {
-    vka_recorder_destroy(&a->step);
-    vka_recorder_destroy(&a->evaluation);
+    if (a->o->train) {
+        session_end(&a->session);
+    } else {
+        vka_recorder_destroy(&a->evaluation);
+    }
     model_destroy(&a->model);
-    optimizer_destroy(&a->optimizer);
-    curve_free(&a->losses);
-    curve_free(&a->validation);
     judged_free(a->judged);
     scenes_free(&a->scenes);
     vka_device_destroy(&a->device);
@@ -275,7 +240,7 @@ static void close_app(app *a) {
 static void export(const app *a) {
     config c = {.count = 0};
     fill_sizes(&c, a->model.desc);
-    weights_save(a->o->export, a->device, &a->model.parameters, &c);
+    checkpoint_save_weights(a->o->export, &a->model.parameters, a->steps, c.texts, c.count);
 }
 
 static void draw_sheets(app *a) {

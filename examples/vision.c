@@ -8,6 +8,7 @@
 #include "lens/lens.h"
 #include "train-vision/digits.h"
 #include "train-vision/model.h"
+#include "training/config.h"
 #include "training/weights.h"
 #include "vision/attribution.h"
 #include "vision/sheet.h"
@@ -56,6 +57,7 @@ typedef struct app {
     attribution attribution;
     float (*probabilities)[DIGIT_CLASSES]; /* of the pictures that nothing was learned from */
     uint32_t count;
+    uint32_t step; /* that the weights were trained for */
 } app;
 
 static options parse(int argc, char **argv) {
@@ -228,11 +230,11 @@ static void export(const app *a, const trunk_desc *d) {
     config_add(&c, "layers", d->layers);
     config_add(&c, "heads", d->heads);
     config_add(&c, "width", d->width);
-    weights_save(a->o->export, a->device, &a->model.parameters, &c);
+    checkpoint_save_weights(a->o->export, &a->model.parameters, a->step, c.texts, c.count);
 }
 
 static void open_app(app *a) {
-    vka_safetensors *file = weights_open(a->o->weights);
+    vka_safetensors *file = checkpoint_open_weights(a->o->weights);
     const trunk_desc desc = {.layers = weights_number(file, a->o->weights, "layers"),
                              .heads = weights_number(file, a->o->weights, "heads"),
                              .width = weights_number(file, a->o->weights, "width"),
@@ -243,7 +245,8 @@ static void open_app(app *a) {
     a->probabilities = allocate(a->count, sizeof *a->probabilities);
     check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &a->device));
     model_create(&a->model, a->device, &desc, 0);
-    weights_load(file, a->o->weights, a->device, &a->model.parameters);
+    checkpoint_load_weights(file, &a->model.parameters);
+    a->step = checkpoint_step(file);
     vka_safetensors_close(&file);
     attribution_create(&a->attribution, &a->model.patches, false);
     if (a->o->export) {

@@ -247,6 +247,11 @@ vka_safetensors *checkpoint_open_weights(const char *path) {
     return open_labelled(path, true);
 }
 
+uint32_t checkpoint_step(const vka_safetensors *file) {
+    const char *step = vka_safetensors_metadata(file, "step");
+    return step ? (uint32_t)strtoul(step, NULL, 10) : 0;
+}
+
 static const vka_safetensor *tensor_named(const vka_safetensors *file, const char *name) {
     const vka_safetensor *t = vka_safetensors_find(file, name);
     if (t == NULL) {
@@ -317,6 +322,6 @@ void checkpoint_load(const vka_safetensors *file, const training_state *t) {
     }
     load_curve(file, "curve.training", t->training);
     load_curve(file, "curve.validation", t->validation);
-    optimizer_set_step(t->optimizer, (uint32_t)strtoul(checkpoint_get(file, "step"), NULL, 10));
+    optimizer_set_step(t->optimizer, checkpoint_step(file));
     t->random->at = strtoull(checkpoint_get(file, "random"), NULL, 16);
 }

@@ -40,6 +40,8 @@ void checkpoint_save(const char *path, const training_state *t, const checkpoint
  * They are rounded on the device, too, so that a validation after this is one of what was written. */
 void checkpoint_save_weights(const char *path, const parameters *p, uint32_t step, const checkpoint_text *texts,
                              uint32_t count);
+/* Steps that the parameters were trained for. */
+uint32_t checkpoint_step(const vka_safetensors *file);
 /* Of such a file, or of a checkpoint. */
 vka_safetensors *checkpoint_open_weights(const char *path);
 void checkpoint_load_weights(const vka_safetensors *file, const parameters *p);
