@@ -80,7 +80,8 @@ typedef struct vka_attention_desc {
     vka_tensor k; /* required: [B, Hkv, Nk, D]; f32, f16, bf16, q8_0, q4_0 or i8; Hq is a multiple of Hkv, and   */
     /*   query head h reads key head h / (Hq / Hkv) (GQA, Ainslie 2023; MQA for Hkv = 1). A batch of 1   */
     /*   serves all of q's                                                                        */
-    vka_tensor v;   /* required: [B, Hkv, Nk, Dv]; types and batch as k's, each of its own                        */
+    vka_tensor v; /* required: [B, Hkv, Nk, Dv]; types and batch as k's, each of its own. May be a view of k's first */
+    /*   channels (latent attention): keys are then read once where that is faster                */
     vka_tensor out; /* required: [B, Hq, Nq, Dv]; f32, f16 or bf16                                                */
     vka_tensor lse; /* optional: f32 [B, Hq, Nq], natural log of the sum of exponentials of a row's scores        */
 
