@@ -6,7 +6,7 @@
 #include "common/program.h"
 #include "generate/options.h"
 #include "generate/weights.h"
-#include "generate/write.h"
+#include "gpt/write.h"
 #include "lens/lens.h"
 
 #include <errno.h>

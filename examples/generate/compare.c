@@ -8,9 +8,9 @@
  * of guesses, whose logits must have the same bits. Exit status: 0: all is as it should be; 1: it is not.
  * SPDX-License-Identifier: MIT */
 #include "common/program.h"
-#include "generate/draft.h"
+#include "gpt/draft.h"
+#include "gpt/write.h"
 #include "generate/reference.h"
-#include "generate/write.h"
 #include "training/random.h"
 
 #include <inttypes.h>

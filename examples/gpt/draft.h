@@ -3,10 +3,10 @@
  * 1984). A guess costs nothing but a place in a tree that the model checks, so any source will do: the text so far, and
  * texts of its kind.
  * SPDX-License-Identifier: MIT */
-#ifndef GENERATE_DRAFT_H
-#define GENERATE_DRAFT_H
+#ifndef GPT_DRAFT_H
+#define GPT_DRAFT_H
 
-#include "gpt/decoder.h"
+#include "decoder.h"
 
 enum { DRAFT_ORDER = 6 };
 

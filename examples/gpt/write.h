@@ -1,7 +1,7 @@
 /* A text that a decoder writes, and how long that takes.
  * SPDX-License-Identifier: MIT */
-#ifndef GENERATE_WRITE_H
-#define GENERATE_WRITE_H
+#ifndef GPT_WRITE_H
+#define GPT_WRITE_H
 
 #include "draft.h"
 
