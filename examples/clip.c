@@ -32,6 +32,7 @@ static const char usage[] =
     "                     tools/fetch-data)\n"
     "  --sheet FILE.png   draws captions with the pictures that they find\n"
     "  --words FILE.png   draws where in the picture the words of its caption are\n"
+    "  --lens FILE.html   the same of the first caption as a page: choose a word\n"
     "  --export FILE      writes the weights in f16\n"
     "  --any-accuracy     succeeds whatever is found\n"
     "\n"
@@ -51,7 +52,7 @@ static const char usage[] =
 typedef struct options {
     model_desc model;
     training_options training;
-    const char *weights, *data, *sheet, *words, *export;
+    const char *weights, *data, *sheet, *words, *lens, *export;
     bool train, any_accuracy;
     caption captions[SHOW_MOST];
     uint32_t caption_count;
@@ -101,6 +102,7 @@ static options parse(int argc, char **argv) {
         {"--data", OPTION_TEXT, &o.data},
         {"--sheet", OPTION_TEXT, &o.sheet},
         {"--words", OPTION_TEXT, &o.words},
+        {"--lens", OPTION_TEXT, &o.lens},
         {"--export", OPTION_TEXT, &o.export},
         {"--any-accuracy", OPTION_FLAG, &o.any_accuracy},
         {"--train", OPTION_FLAG, &o.train},
@@ -251,6 +253,9 @@ static void draw_sheets(app *a) {
     }
     if (o->words) {
         show_words(&s, o->captions, o->caption_count, o->words);
+    }
+    if (o->lens) {
+        show_page(&s, &o->captions[0], o->lens);
     }
 }
 

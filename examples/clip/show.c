@@ -3,10 +3,13 @@
 
 #include "common/canvas.h"
 #include "common/program.h"
+#include "lens/lens.h"
 #include "vision/attribution.h"
 #include "vision/heat.h"
 #include "vision/relevance.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +103,7 @@ typedef struct words {
     const caption *captions;
     uint32_t count, jobs;
     job list[SHOW_MOST * MAPS];
+    double maps[SHOW_MOST * MAPS][SCENE_PATCHES];
     uint32_t pictures[SHOW_MOST]; /* that captions find */
     float *texts;                 /* [count, size] */
     attribution attribution;
@@ -127,12 +131,10 @@ static uint32_t column_x(uint32_t column) {
     return TEXT + STEP + GAP + column * STEP;
 }
 
-static void draw_map(words *w, const job *b, const attribution_maps *maps) {
-    double numbers[SCENE_PATCHES];
-    const uint32_t y = TOP + b->row * ROW;
-    relevance_by_gradients(maps, numbers);
-    const uint32_t x = column_x(b->column);
-    draw(&w->canvas, x, y, &w->show->judged->scenes[w->pictures[b->row]], numbers, grey);
+static void draw_map(words *w, uint32_t which) {
+    const job *b = &w->list[which];
+    const uint32_t x = column_x(b->column), y = TOP + b->row * ROW;
+    draw(&w->canvas, x, y, &w->show->judged->scenes[w->pictures[b->row]], w->maps[which], grey);
     canvas_text(&w->canvas, x, y + TILE + 6, 1, caption_word(&w->captions[b->row], b->at), black);
 }
 
@@ -149,7 +151,7 @@ static void run_jobs(words *w, uint32_t first, uint32_t count) {
     attribution_run(&w->attribution);
     for (uint32_t i = 0; i < count; i++) {
         attribution_read(&w->attribution, i, &maps);
-        draw_map(w, &w->list[first + i], &maps);
+        relevance_by_gradients(&maps, w->maps[first + i]);
     }
     attribution_maps_free(&maps);
 }
@@ -186,28 +188,83 @@ static void list_jobs(words *w) {
     }
 }
 
+/* Finds a picture for each caption, and makes a map for each of their words. */
+static void words_begin(words *w) {
+    const judged *j = w->show->judged;
+    const uint32_t batch = w->show->model->desc.batch;
+    w->texts = allocate((size_t)w->count * j->size, sizeof *w->texts);
+    judged_embed_captions(w->captions, w->count, w->show->model, w->show->evaluation, w->texts);
+    list_jobs(w);
+    for (uint32_t i = 0; i < w->count; i++) {
+        judged_best(j, w->texts + (size_t)i * j->size, j->images, 1, &w->pictures[i]);
+    }
+    attribution_create(&w->attribution, &w->show->model->patches, true);
+    for (uint32_t first = 0; first < w->jobs; first += batch) {
+        run_jobs(w, first, w->jobs - first < batch ? w->jobs - first : batch);
+    }
+}
+
+static void words_end(words *w) {
+    attribution_destroy(&w->attribution);
+    free(w->texts);
+}
+
 void show_words(const show *s, const caption *captions, uint32_t count, const char *path) {
-    const judged *j = s->judged;
-    const uint32_t batch = s->model->desc.batch;
     words w = {.show = s, .captions = captions, .count = count};
+    words_begin(&w);
     w.canvas = canvas_create(column_x(MAPS) + GAP + ANSWER_TEXT, TOP + count * ROW + LEGEND);
-    w.texts = allocate((size_t)count * j->size, sizeof *w.texts);
-    judged_embed_captions(captions, count, s->model, s->evaluation, w.texts);
-    list_jobs(&w);
     canvas_text(&w.canvas, MARGIN, 12, 1, "a caption", black);
     canvas_text(&w.canvas, TEXT, 12, 1, "its picture", black);
     canvas_text(&w.canvas, column_x(0), 12, 1, "what makes a word fit better than others in its place", black);
     canvas_text(&w.canvas, column_x(MAPS) + GAP, 12, 1, "the captions most like the picture", black);
     for (uint32_t i = 0; i < count; i++) {
-        judged_best(j, w.texts + (size_t)i * j->size, j->images, 1, &w.pictures[i]);
         draw_row(&w, i);
     }
-    attribution_create(&w.attribution, &s->model->patches, true);
-    for (uint32_t first = 0; first < w.jobs; first += batch) {
-        run_jobs(&w, first, w.jobs - first < batch ? w.jobs - first : batch);
+    for (uint32_t i = 0; i < w.jobs; i++) {
+        draw_map(&w, i);
     }
-    attribution_destroy(&w.attribution);
     heat_legend(&w.canvas, column_x(0), TOP + count * ROW + 4);
-    free(w.texts);
+    words_end(&w);
     save(&w.canvas, path);
+}
+
+/* ---- a page -------------------------------------------------------------------------------------------------- */
+
+void show_page(const show *s, const caption *words_of, const char *path) {
+    enum { PIXELS = 12, SIDE = PIXELS * SCENE_SIDE };
+    static uint8_t rgb[SIDE * SIDE][3];
+    words w = {.show = s, .captions = words_of, .count = 1};
+    words_begin(&w);
+    float shares[MAPS][SCENE_PATCHES];
+    const char *texts[MAPS], *keys[SCENE_PATCHES] = {NULL};
+    for (uint32_t i = 0; i < w.jobs; i++) {
+        double sum = 0;
+        texts[i] = caption_word(words_of, w.list[i].at);
+        for (uint32_t k = 0; k < SCENE_PATCHES; k++) {
+            sum += w.maps[i][k];
+        }
+        for (uint32_t k = 0; k < SCENE_PATCHES; k++) {
+            shares[i][k] = sum > 0 ? (float)(w.maps[i][k] / sum) : 0;
+        }
+    }
+    for (uint32_t i = 0; i < SIDE * SIDE; i++) {
+        const float ink = s->judged->scenes[w.pictures[0]].pixels[i / SIDE / PIXELS * SCENE_SIDE + i % SIDE / PIXELS];
+        memset(rgb[i], (int)lrintf(255 * (1 - ink)), 3);
+    }
+    char title[LETTERS];
+    caption_text(words_of, title, sizeof title);
+    lens l = {.title = title,
+              .queries = texts,
+              .keys = keys,
+              .layers = 1,
+              .heads = 1,
+              .n = w.jobs,
+              .m = SCENE_PATCHES,
+              .probabilities = shares[0],
+              .key_picture = {.pixels = rgb[0], .width = SIDE, .height = SIDE, .channels = 3}};
+    l.key_picture.rows = l.key_picture.columns = SCENE_SIDE / SCENE_PATCH;
+    words_end(&w);
+    if (!lens_write(&l, path)) {
+        fail("%s: %s", path, strerror(errno));
+    }
 }

@@ -22,4 +22,7 @@ void show_pictures(const show *s, const caption *captions, uint32_t count, const
  * attention (Chefer 2021). */
 void show_words(const show *s, const caption *captions, uint32_t count, const char *path);
 
+/* The same of one caption, as a page: choose a word, and its map is drawn over the picture. */
+void show_page(const show *s, const caption *words_of, const char *path);
+
 #endif
