@@ -1,12 +1,12 @@
-# vka_test(NAME name COMMAND program [argument..] [LABELS label..] [ENVIRONMENT VARIABLE=value..] [COST n] [ONCE])
+# vka_test(NAME name COMMAND program [argument..] [LABELS label..] [ENVIRONMENT VARIABLE=value..] [COST n] [ONCE | SHARE m])
 #
 # A test, run by tools/run-test, which sets limits, names what failed and counts what was skipped: exit status 77, or lines
 # "SKIP: reason". What the software driver compiles is kept from run to run, for all tests together, but not in the user's
 # own cache. Of tests that are to run at the same time ctest starts those of the highest COST first. Machines
 # may divide the tests by VKATTN_TEST_SHARE=K/N: Criterion's programs by themselves (tests/support/share.c); what is to run
-# ONCE is of the first share.
+# ONCE is of the first share, or of share m, counted around.
 function(vka_test)
-    cmake_parse_arguments(PARSE_ARGV 0 test "ONCE" "NAME;COST" "COMMAND;LABELS;ENVIRONMENT")
+    cmake_parse_arguments(PARSE_ARGV 0 test "ONCE" "NAME;COST;SHARE" "COMMAND;LABELS;ENVIRONMENT")
     list(POP_FRONT test_COMMAND program)
     if(TARGET ${program})
         set(program $<TARGET_FILE:${program}>)
@@ -18,7 +18,10 @@ function(vka_test)
         MESA_SHADER_CACHE_DIR=${PROJECT_BINARY_DIR}/tests/shader-cache
         VKATTN_TEST_SKIPS=${PROJECT_BINARY_DIR}/Testing/skips ${test_ENVIRONMENT})
     if(test_ONCE)
-        set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT VKATTN_TEST_ONCE=1)
+        set(test_SHARE 1)
+    endif()
+    if(test_SHARE)
+        set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT VKATTN_TEST_ONCE=${test_SHARE})
     endif()
     if(test_COST)
         set_property(TEST ${test_NAME} PROPERTY COST ${test_COST})
