@@ -11,6 +11,7 @@
 #include "training/config.h"
 #include "training/weights.h"
 #include "vision/attribution.h"
+#include "vision/heat.h"
 #include "vision/sheet.h"
 
 #include <errno.h>
@@ -199,10 +200,7 @@ static void write_lens(app *a) {
     const int read = best_of(a->probabilities[chosen[0]], -1);
     char title[64];
     snprintf(title, sizeof title, "A handwritten %" PRId32 ", read as %d", a->digits.labels[at], read);
-    for (uint32_t i = 0; i < SIDE * SIDE; i++) {
-        const float ink = a->digits.pixels[at][i / SIDE / SCALE * DIGIT_SIDE + i % SIDE / SCALE];
-        memset(rgb[i], (int)lrintf(255 * (1 - ink)), 3);
-    }
+    heat_pixels(&(heat_picture){.pixels = a->digits.pixels[at], .side = DIGIT_SIDE, .scale = SCALE}, rgb);
     attribution_maps maps = attribution_maps_create(&a->attribution);
     look(a, chosen[0], read, &maps);
     lens l = {.title = title,

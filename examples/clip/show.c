@@ -9,7 +9,6 @@
 #include "vision/relevance.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -247,10 +246,8 @@ void show_page(const show *s, const caption *words_of, const char *path) {
             shares[i][k] = sum > 0 ? (float)(w.maps[i][k] / sum) : 0;
         }
     }
-    for (uint32_t i = 0; i < SIDE * SIDE; i++) {
-        const float ink = s->judged->scenes[w.pictures[0]].pixels[i / SIDE / PIXELS * SCENE_SIDE + i % SIDE / PIXELS];
-        memset(rgb[i], (int)lrintf(255 * (1 - ink)), 3);
-    }
+    heat_pixels(&(heat_picture){.pixels = s->judged->scenes[w.pictures[0]].pixels, .side = SCENE_SIDE, .scale = PIXELS},
+                rgb);
     char title[LETTERS];
     caption_text(words_of, title, sizeof title);
     lens l = {.title = title,

@@ -11,6 +11,18 @@
 
 enum { ADVANCE = LETTER_COLUMNS + 1 };
 
+void colour_along(const double (*colours)[3], int count, double share, double mixed[3]) {
+    const double at = fmin(fmax(share, 0), 1) * (count - 1);
+    const int first = at < count - 1 ? (int)at : count - 2;
+    for (int i = 0; i < 3; i++) {
+        mixed[i] = colours[first][i] + (at - first) * (colours[first + 1][i] - colours[first][i]);
+    }
+}
+
+colour colour_of(const double rgb[3]) {
+    return (colour){(uint8_t)lrint(rgb[0]), (uint8_t)lrint(rgb[1]), (uint8_t)lrint(rgb[2])};
+}
+
 canvas canvas_create(uint32_t width, uint32_t height) {
     canvas c = {width, height, allocate((size_t)width * height * 3, 1)};
     memset(c.rgb, 255, (size_t)width * height * 3);

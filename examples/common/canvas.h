@@ -15,6 +15,11 @@ typedef struct canvas {
     uint8_t *rgb;
 } canvas;
 
+/* What lies at a share, 0 to 1, of the way along `count` colours in equal steps, at least two, as red, green and blue.
+ */
+void colour_along(const double (*colours)[3], int count, double share, double mixed[3]);
+colour colour_of(const double rgb[3]);
+
 /* White. */
 canvas canvas_create(uint32_t width, uint32_t height);
 void canvas_free(canvas *c);

@@ -4,7 +4,6 @@
 #include "common/program.h"
 #include "common/canvas.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,13 +23,9 @@ static const colour ink = {24, 24, 32}, pale = {160, 160, 176}, line = {208, 208
 /* From white over blue to nearly black: lightness falls evenly, so a printed page shows it, too. */
 static colour heat(double share) {
     static const double stops[][3] = {{255, 255, 255}, {198, 219, 240}, {107, 164, 212}, {33, 104, 172}, {8, 32, 80}};
-    const double at = fmin(fmax(share, 0), 1) * 4;
-    const int k = at < 4 ? (int)at : 3;
-    uint8_t mixed[3];
-    for (int i = 0; i < 3; i++) {
-        mixed[i] = (uint8_t)lrint(stops[k][i] + (at - k) * (stops[k + 1][i] - stops[k][i]));
-    }
-    return (colour){mixed[0], mixed[1], mixed[2]};
+    double mixed[3];
+    colour_along(stops, sizeof stops / sizeof *stops, share, mixed);
+    return colour_of(mixed);
 }
 
 /* In the middle of a square; blanks are marked, as one may be looked at. */

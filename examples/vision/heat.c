@@ -2,6 +2,7 @@
 #include "heat.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { COLOURS = 5, BAR_WIDTH = 120, BAR_HEIGHT = 12 };
 
@@ -11,14 +12,12 @@ static const double colours[COLOURS][3] = {
 
 /* Of paper with ink on it. */
 static colour mixed(double heat, double ink) {
-    const double at = fmin(fmax(heat, 0), 1) * (COLOURS - 1);
-    const int first = at < COLOURS - 1 ? (int)at : COLOURS - 2;
     double light[3];
+    colour_along(colours, COLOURS, heat, light);
     for (int i = 0; i < 3; i++) {
-        light[i] = colours[first][i] + (colours[first + 1][i] - colours[first][i]) * (at - first);
         light[i] *= 1 - 0.85 * ink;
     }
-    return (colour){(uint8_t)lrint(light[0]), (uint8_t)lrint(light[1]), (uint8_t)lrint(light[2])};
+    return colour_of(light);
 }
 
 static double largest(const double *numbers, uint32_t count) {
@@ -42,6 +41,14 @@ void heat_draw(canvas *c, uint32_t x, uint32_t y, const heat_picture *p, const d
         const uint32_t far = i ? size : 0;
         canvas_line(c, x, y + far, x + size, y + far, 1.5, frame);
         canvas_line(c, x + far, y, x + far, y + size, 1.5, frame);
+    }
+}
+
+void heat_pixels(const heat_picture *p, uint8_t (*rgb)[3]) {
+    const uint32_t side = p->side * p->scale;
+    for (uint32_t i = 0; i < side * side; i++) {
+        const float ink = p->pixels[i / side / p->scale * p->side + i % side / p->scale];
+        memset(rgb[i], (int)lrintf(255 * (1 - ink)), 3);
     }
 }
 

@@ -15,6 +15,8 @@ typedef struct heat_picture {
 /* With a frame around it. `numbers`: [side / patch, side / patch], of which the largest is red; NULL: paper is white.
  */
 void heat_draw(canvas *c, uint32_t x, uint32_t y, const heat_picture *p, const double *numbers, colour frame);
+/* The picture alone, as a page takes it: [side * scale, side * scale] pixels. */
+void heat_pixels(const heat_picture *p, uint8_t (*rgb)[3]);
 /* A bar of the colours, with its meaning. */
 void heat_legend(canvas *c, uint32_t x, uint32_t y);
 
