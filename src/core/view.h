@@ -49,14 +49,6 @@ static inline bool vka__view_vec4(const vka__view *v) {
     return ok;
 }
 
-/* Are these, of one piece of memory, the very same elements in the same order? */
-static inline bool vka__view_same(const vka__view *a, const vka__view *b) {
-    bool same = a->offset == b->offset && a->dtype == b->dtype;
-    for (uint32_t i = 0; i < VKA_MAX_RANK; ++i)
-        same = same && a->shape[i] == b->shape[i] && a->stride[i] == b->stride[i];
-    return same;
-}
-
 /* Is `b`, of the same piece of memory, the first channels of `a`? */
 static inline bool vka__view_begins(const vka__view *a, const vka__view *b) {
     bool begins = a->offset == b->offset && a->dtype == b->dtype && b->shape[3] <= a->shape[3] &&
@@ -64,6 +56,11 @@ static inline bool vka__view_begins(const vka__view *a, const vka__view *b) {
     for (uint32_t i = 0; i < 3; ++i)
         begins = begins && a->shape[i] == b->shape[i] && a->stride[i] == b->stride[i];
     return begins;
+}
+
+/* Are these, of one piece of memory, the very same elements in the same order? */
+static inline bool vka__view_same(const vka__view *a, const vka__view *b) {
+    return vka__view_begins(a, b) && a->shape[3] == b->shape[3] && a->stride[3] == b->stride[3];
 }
 
 /* A view [.., N] becomes [.., N, 1], so that what rows have one number of each joins the rows themselves. */

@@ -123,11 +123,13 @@ static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t,
 
 static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass, bool pairs) {
     uint32_t limits[] = {most_floats(c->caps), MOST_FLOATS};
+    size_t first = 0;
+    if (!pairs)
+        first = FIRST_OF_FLOATS;
+    else if (c->caps->type == VKA_DEVICE_CPU)
+        first = FIRST_OF_CPUS;
     for (int n = 0; n < 2; ++n)
-        for (size_t i = !pairs                            ? FIRST_OF_FLOATS
-                        : c->caps->type == VKA_DEVICE_CPU ? FIRST_OF_CPUS
-                                                          : 0;
-             i < sizeof tiles / sizeof *tiles; ++i)
+        for (size_t i = first; i < sizeof tiles / sizeof *tiles; ++i)
             if (tile_fits(c, pass, &tiles[i], pairs, limits[n]))
                 return &tiles[i];
     return NULL;
