@@ -122,6 +122,7 @@ typedef enum bench_path {
     BENCH_PATH_VECTOR,    /* linear, beside tile and coopmat */
     BENCH_PATH_RECURRENT, /* linear attention */
     BENCH_PATH_CHUNKED,
+    BENCH_PATH_COOPMAT_REGISTERS, /* attention */
     BENCH_PATH_INVALID = -1,
 } bench_path;
 

@@ -20,8 +20,8 @@ static const char *const dtype_names[] = {[VKA_DTYPE_INVALID] = "invalid",
                                           [VKA_BF16] = "bf16",
                                           [VKA_Q8_0] = "q8_0",
                                           [VKA_Q4_0] = "q4_0"};
-const char *const bench_path_names[] = {"auto", "row",   "tile",   "decode",    "coopmat", "coopmat2", "dot",
-                                        "lane", "group", "vector", "recurrent", "chunked", NULL};
+const char *const bench_path_names[] = {"auto", "row",   "tile",   "decode",    "coopmat", "coopmat2",          "dot",
+                                        "lane", "group", "vector", "recurrent", "chunked", "coopmat_registers", NULL};
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

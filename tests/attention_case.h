@@ -5,6 +5,7 @@
 
 #include <vkattn/attention.h>
 
+#include "attention_paths.h"
 #include "pattern_case.h"
 #include "support/context.h"
 #include "support/tensor.h"
@@ -186,8 +187,6 @@ void attention_run_paths(attention_problem *p, uint32_t splits);
 /* attention_run by the path that is chosen, with keys split as the plan says and in three; `in_turns`: one of both, by
  * the case's number. */
 void attention_run_splits(attention_problem *p, bool in_turns, size_t number);
-
-#define LAST_PATH VKA_ATTENTION_PATH_DOT
 
 /* Judges what the outputs hold after a run of the caller's own. `how` is for the message. */
 bool attention_judge(attention_problem *p, const char *how, char *why, size_t size);

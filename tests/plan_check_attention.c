@@ -243,7 +243,25 @@ void check_dispatches(const device *d, const vka__attention_problem *p, const vk
 
 /* ---- a plan ----------------------------------------------------------------------------------------------------- */
 
+static bool lists_shape(const device *d, const vka_matrix_shape *shape) {
+    for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
+        if (!memcmp(&d->caps.matrix_shapes[i], shape, sizeof *shape)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What coopmat.comp divides must come out even, and its shape be one that the device lists. */
+static void check_registers(const device *d, const vka__attention_plan *plan) {
+    const uint32_t *spec = plan->main.spec, size = spec[VKA_SPEC_M], rows = spec[VKA_SPEC_RM] * size;
+    vka_matrix_shape shape = {size, size, size, VKA_F16};
+    cr_assert(d->caps.matrix_functions && lists_shape(d, &shape), "%s: %u", d->name, size);
+    cr_assert(spec[VKA_SPEC_N] == size && spec[VKA_SPEC_K] == size && spec[VKA_SPEC_TC] == 1);
+    cr_assert(spec[VKA_SPEC_BR] % rows == 0 && spec[VKA_SPEC_BC] % size == 0);
+    cr_assert_eq(spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_BR] / rows * spec[VKA_SPEC_SUBGROUP]);
+}
+
 static void check_matrices(const device *d, vka_dtype dtype, const vka__attention_plan *plan) {
     const uint32_t *spec = plan->main.spec, m = spec[VKA_SPEC_M], n = spec[VKA_SPEC_N], k = spec[VKA_SPEC_K];
     uint32_t rows = spec[VKA_SPEC_RM] * m, members = spec[VKA_SPEC_TC], width = spec[VKA_SPEC_SUBGROUP];
@@ -251,12 +269,7 @@ static void check_matrices(const device *d, vka_dtype dtype, const vka__attentio
     uint32_t bc = spec[VKA_SPEC_BC], team = by_channel ? vka__min_u32(members, rows * bc / width / 4) : members;
     cr_assert(team, "%s: %u rows of %u keys for %u lanes", d->name, rows, bc, width);
     uint32_t soft = rows / team, lanes = soft < width ? width / soft : 1;
-    bool listed = false;
-    for (uint32_t i = 0; i < d->caps.matrix_shape_count; i++) {
-        const vka_matrix_shape *s = &d->caps.matrix_shapes[i];
-        listed = listed || (s->m == m && s->n == n && s->k == k && s->dtype == dtype);
-    }
-    cr_assert(listed, "%s: %ux%ux%u", d->name, m, n, k);
+    cr_assert(lists_shape(d, &(vka_matrix_shape){m, n, k, dtype}), "%s: %ux%ux%u", d->name, m, n, k);
     cr_assert_eq(spec[VKA_SPEC_BR] % rows, 0);
     cr_assert_eq(spec[VKA_SPEC_GROUP_SIZE], spec[VKA_SPEC_BR] / rows * members * width);
     cr_assert(rows % team == 0 && bc % k == 0);
@@ -321,10 +334,11 @@ void check_attention(const device *d, const vka__attention_problem *p) {
     if (plan.path == VKA_ATTENTION_PATH_COOPMAT) {
         check_matrices(d, p->q.dtype, &plan);
     }
+    if (plan.path == VKA_ATTENTION_PATH_COOPMAT_REGISTERS) {
+        check_registers(d, &plan);
+    }
     if (p->cosine.present || p->relative_keys.present) { /* which these can't do */
-        cr_assert(plan.path != VKA_ATTENTION_PATH_COOPMAT && plan.path != VKA_ATTENTION_PATH_COOPMAT2 &&
-                      plan.path != VKA_ATTENTION_PATH_DOT,
-                  "%s", d->name);
+        cr_assert(!attention_has_matrices((uint32_t)plan.path) && plan.path != VKA_ATTENTION_PATH_DOT, "%s", d->name);
     }
     if (p->options & VKA_FLAG_HARD) { /* which the others can't do */
         cr_assert(plan.path == VKA_ATTENTION_PATH_ROW || plan.path == VKA_ATTENTION_PATH_DECODE, "%s", d->name);

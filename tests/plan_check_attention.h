@@ -5,6 +5,7 @@
 
 #include <vkattn/attention.h>
 
+#include "attention_paths.h"
 #include "ops/attention/plan.h"
 #include "plan_check.h"
 

@@ -24,7 +24,7 @@ typedef struct device {
     .f16_storage = f16, .f16_arithmetic = f16
 
 /* Of every kind that there is, with matrices and without, and the least that Vulkan promises. */
-#define DEVICES 23
+#define DEVICES 24
 extern const device devices[DEVICES];
 
 /* The one of this name, which has to be there. */

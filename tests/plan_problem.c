@@ -29,16 +29,16 @@ static vka__attention_problem random_shapes(ref_rng *rng) {
     uint32_t d = ONE_OF(rng, 1, 8, 40, 59, 64, 80, 96, 111, 128, 192, 256, 320, 576);
     uint32_t dv = ref_rng_below(rng, 3) ? vka__min_u32(d, 512) : ONE_OF(rng, 64, 512);
     uint32_t nq = ONE_OF(rng, 1, 2, 3, 17, 64, 113, 1023, 4096, 100000), nk = ONE_OF(rng, 0, 1, 63, 239, 1024, 100000);
-    vka__attention_problem p = {.q = random_view(rng, dtype, b, kv * group, nq, d),
-                                .k = random_view(rng, kv_type(rng, dtype, d), b, kv, nk, d),
-                                .v = random_view(rng, kv_type(rng, dtype, dv), b, kv, nk, dv),
-                                .out = random_view(rng, out_dtype, b, kv * group, nq, dv),
-                                .scale = 0.125f,
-                                .path = ONE_OF(rng, VKA_ATTENTION_PATH_AUTO, VKA_ATTENTION_PATH_AUTO,
-                                               VKA_ATTENTION_PATH_ROW, VKA_ATTENTION_PATH_TILE,
-                                               VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_COOPMAT,
-                                               VKA_ATTENTION_PATH_COOPMAT2, VKA_ATTENTION_PATH_DOT),
-                                .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
+    vka__attention_problem p = {
+        .q = random_view(rng, dtype, b, kv * group, nq, d),
+        .k = random_view(rng, kv_type(rng, dtype, d), b, kv, nk, d),
+        .v = random_view(rng, kv_type(rng, dtype, dv), b, kv, nk, dv),
+        .out = random_view(rng, out_dtype, b, kv * group, nq, dv),
+        .scale = 0.125f,
+        .path = ONE_OF(rng, VKA_ATTENTION_PATH_AUTO, VKA_ATTENTION_PATH_AUTO, VKA_ATTENTION_PATH_ROW,
+                       VKA_ATTENTION_PATH_TILE, VKA_ATTENTION_PATH_DECODE, VKA_ATTENTION_PATH_COOPMAT,
+                       VKA_ATTENTION_PATH_COOPMAT2, VKA_ATTENTION_PATH_DOT, VKA_ATTENTION_PATH_COOPMAT_REGISTERS),
+        .splits = ONE_OF(rng, 0, 0, 1, 2, 7, 64)};
     if (dv <= d && ref_rng_below(rng, 4) == 0) {
         p.v = p.k;
         p.v.shape[3] = dv;

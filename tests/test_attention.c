@@ -71,11 +71,13 @@ static void sizes(vka_dtype dtype, const uint32_t *dims, size_t count) {
                                     [VKA_ATTENTION_PATH_DECODE] = true,
                                     [VKA_ATTENTION_PATH_COOPMAT] = thorough || !software,
                                     [VKA_ATTENTION_PATH_COOPMAT2] = dims[d] <= 40 || !software,
-                                    [VKA_ATTENTION_PATH_DOT] = thorough || !software};
+                                    [VKA_ATTENTION_PATH_DOT] = thorough || !software,
+                                    [VKA_ATTENTION_PATH_COOPMAT_REGISTERS] = dims[d] <= 40 || thorough || !software};
         run_lengths(&c, dtype, dims[d], everywhere, 2, runs);
         if (thorough) {
             runs[VKA_ATTENTION_PATH_DOT] = dims[d] == 59 || !software;
             runs[VKA_ATTENTION_PATH_COOPMAT] = dims[d] == 59 || !software;
+            runs[VKA_ATTENTION_PATH_COOPMAT_REGISTERS] = dims[d] == 59 || !software;
             run_lengths(&c, dtype, dims[d], elsewhere, 5, runs);
         }
     }

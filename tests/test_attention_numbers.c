@@ -323,7 +323,7 @@ Test(attention_numbers, visible_values) {
 
 /* Matrices take long to compile where they are not hardware. */
 static bool is_quick(const context *c, vka_attention_path path) {
-    bool matrices = path == VKA_ATTENTION_PATH_COOPMAT || path == VKA_ATTENTION_PATH_COOPMAT2;
+    bool matrices = attention_has_matrices(path);
     return !matrices || !context_is_software(c);
 }
 

@@ -60,7 +60,7 @@ static void try_candidate(attention_problem *p, const vka_attention_candidate *c
 static bool is_tried(const vka_device_caps *caps, bool slow, const vka_attention_candidate *candidate, uint32_t turn,
                      bool all_matrices) {
     bool software = caps->type == VKA_DEVICE_CPU;
-    bool matrices = candidate->path == VKA_ATTENTION_PATH_COOPMAT || candidate->path == VKA_ATTENTION_PATH_COOPMAT2;
+    bool matrices = attention_has_matrices(candidate->path);
     if (slow) {
         return turn % ONE_OF_SLOW == 0;
     }

@@ -193,7 +193,7 @@ Test(errors_attention, numbers) {
     INVALID("diagonal", d.diagonal = (vka_diagonal)3);
     INVALID("selection", d.selection = (vka_selection)3);
     INVALID("score_stage", d.score_stage = (vka_score_stage)4);
-    INVALID("path", d.path = (vka_attention_path)(VKA_ATTENTION_PATH_DOT + 1));
+    INVALID("path", d.path = (vka_attention_path)(VKA_ATTENTION_PATH_COOPMAT_REGISTERS + 1));
     INVALID("splits", d.splits = 65);
     end(&f);
 }

@@ -31,7 +31,7 @@ static void attention_on(const device_config *config, bool forced_paths, size_t 
         attention_problem p = attention_make(&c, attentions[i], test_seed());
         attention_run_splits(&p, software, i);
         for (int path = VKA_ATTENTION_PATH_ROW; forced_paths && !slow && i % 2 == 0 && path <= LAST_PATH; path++) {
-            bool matrices = path == VKA_ATTENTION_PATH_COOPMAT || path == VKA_ATTENTION_PATH_COOPMAT2;
+            bool matrices = attention_has_matrices((uint32_t)path);
             if (matrices && software && attentions[i].head_dim > 16) {
                 continue; /* takes such drivers long to compile, and those of other shapes run below */
             }

@@ -68,7 +68,7 @@ static bool holds_together(const device *d, vka__attention_problem p) {
     cr_assert(is_listed(&plan, l, count), "%s: %s %ux%u is taken, but not listed", describe(d, &p),
               vka__path_name(&vka__attention_paths, plan.path), plan.main.spec[VKA_SPEC_BR],
               plan.main.spec[VKA_SPEC_BC]);
-    for (uint32_t path = VKA_ATTENTION_PATH_ROW; path <= VKA_ATTENTION_PATH_DOT; path++) {
+    for (uint32_t path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
         uint32_t of_path = count_path(l, count, path);
         p.path = path;
         vka_status status = vka__plan_attention(&d->caps, &p, &plan, &refusal);

@@ -30,8 +30,7 @@ Test(plan_paths, attention_never_without_kernel) {
                              devices[i].name, d);
                 check_dispatches(&devices[i], &p, &plan);
                 vka_device_type type = devices[i].caps.type;
-                bool matrices = lists(&devices[i], dtypes[t]) &&
-                                (plan.path == VKA_ATTENTION_PATH_COOPMAT || plan.path == VKA_ATTENTION_PATH_COOPMAT2);
+                bool matrices = lists(&devices[i], dtypes[t]) && attention_has_matrices((uint32_t)plan.path);
                 bool pairs = devices[i].caps.f16_mixed_dot && plan.path == VKA_ATTENTION_PATH_DOT;
                 bool row =
                     plan.path == VKA_ATTENTION_PATH_ROW || (slow && d > 256 && plan.path == VKA_ATTENTION_PATH_DECODE);
@@ -166,6 +165,38 @@ Test(plan_paths, matrices_are_of_a_type) {
         }
     }
     cr_assert(!planned[0] && planned[1] > planned[2] && planned[2] == 3);
+}
+
+/* Scores stay in registers where AMD's matrices have functions and a subgroup holds whole rows. */
+Test(plan_paths, scores_in_registers) {
+    static const struct {
+        const char *device;
+        uint32_t dim;
+        bool latent, chosen, possible;
+    } cases[] = {
+        {"rdna3 with functions of matrices", 64, false, true, true},
+        {"rdna3 with functions of matrices", 128, false, true, true},
+        {"rdna3 with functions of matrices", 192, false, false, true},
+        {"rdna3 with functions of matrices", 128, true, false, true},
+        {"rdna3", 64, false, false, false},
+        {"lavapipe 26.1", 16, false, false, true},
+        {"xe2", 64, false, false, false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const vka_device_caps *caps = &device_named(cases[i].device)->caps;
+        vka__attention_problem p = plain(VKA_F16, 4, 2, 500, 500, cases[i].dim);
+        vka__attention_plan plan;
+        vka__refusal refusal = {0};
+        p.values_are_keys = cases[i].latent;
+        cr_assert_eq(vka__plan_attention(caps, &p, &plan, &refusal), VKA_OK);
+        cr_expect_eq(plan.path == VKA_ATTENTION_PATH_COOPMAT_REGISTERS, cases[i].chosen, "case %zu: %s", i, plan.why);
+        p.path = VKA_ATTENTION_PATH_COOPMAT_REGISTERS;
+        cr_expect_eq(vka__plan_attention(caps, &p, &plan, &refusal) == VKA_OK, cases[i].possible, "case %zu: %s", i,
+                     refusal.reason);
+        vka__kernel kernel = caps->matrix_functions == VKA_MATRIX_FUNCTIONS_EXT ? VKA__attention_coopmat_registers_ext
+                                                                                : VKA__attention_coopmat_registers_nv;
+        cr_expect(!cases[i].possible || plan.main.kernel == kernel, "case %zu", i);
+    }
 }
 
 /* One query against many keys leaves a large GPU idle unless the keys are split. */

@@ -128,9 +128,13 @@ vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot) {
 }
 
 static const uint32_t attention_paths[] = {
-    [BENCH_PATH_ROW] = VKA_ATTENTION_PATH_ROW,           [BENCH_PATH_TILE] = VKA_ATTENTION_PATH_TILE,
-    [BENCH_PATH_DECODE] = VKA_ATTENTION_PATH_DECODE,     [BENCH_PATH_COOPMAT] = VKA_ATTENTION_PATH_COOPMAT,
-    [BENCH_PATH_COOPMAT2] = VKA_ATTENTION_PATH_COOPMAT2, [BENCH_PATH_DOT] = VKA_ATTENTION_PATH_DOT,
+    [BENCH_PATH_ROW] = VKA_ATTENTION_PATH_ROW,
+    [BENCH_PATH_TILE] = VKA_ATTENTION_PATH_TILE,
+    [BENCH_PATH_DECODE] = VKA_ATTENTION_PATH_DECODE,
+    [BENCH_PATH_COOPMAT] = VKA_ATTENTION_PATH_COOPMAT,
+    [BENCH_PATH_COOPMAT2] = VKA_ATTENTION_PATH_COOPMAT2,
+    [BENCH_PATH_DOT] = VKA_ATTENTION_PATH_DOT,
+    [BENCH_PATH_COOPMAT_REGISTERS] = VKA_ATTENTION_PATH_COOPMAT_REGISTERS,
 };
 
 vka_attention_desc bench_attention_desc(const bench_problem *p) {
@@ -201,7 +205,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 BENCH_OPERATION(attention, .title = "attention", .word = "", .shape = BENCH_SHAPE_ATTENTION | BENCH_SHAPE_CACHE,
                 .splits = true,
                 .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE) | BENCH_BIT(BENCH_PATH_DECODE) |
-                         BENCH_BIT(BENCH_PATH_COOPMAT) | BENCH_BIT(BENCH_PATH_COOPMAT2) | BENCH_BIT(BENCH_PATH_DOT),
+                         BENCH_BIT(BENCH_PATH_COOPMAT) | BENCH_BIT(BENCH_PATH_COOPMAT2) | BENCH_BIT(BENCH_PATH_DOT) |
+                         BENCH_BIT(BENCH_PATH_COOPMAT_REGISTERS),
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_OUT),
                 .check = check, .label = bench_attention_label, .cost = bench_attention_cost,
                 .memory_bound = bench_attention_memory_bound, .tensor = bench_attention_tensor, .effort = effort,

@@ -38,13 +38,16 @@ typedef enum vka_attention_path {
     /* As VKA_ATTENTION_PATH_TILE, by dot products of pairs of f16 that are summed in f32; types as for COOPMAT2.
      * Subnormals of f16 may count as 0. */
     VKA_ATTENTION_PATH_DOT = 6,
+    /* As VKA_ATTENTION_PATH_COOPMAT, with a step's scores in registers: reductions, conversions and functions of
+     * elements (VK_EXT_cooperative_matrix_maintenance1, or VK_NV_cooperative_matrix2); types as for COOPMAT2. */
+    VKA_ATTENTION_PATH_COOPMAT_REGISTERS = 7,
 } vka_attention_path;
 
 /* How a path cuts its work: the numbers that vka_attention_explain prints. All zero: chosen. */
 typedef struct vka_attention_tile {
     uint32_t query_tile;          /* query rows of a workgroup                                                     */
     uint32_t key_tile;            /* keys of a step                                                                */
-    uint32_t rows_per_invocation; /* COOPMAT: products stacked in a block of rows                                  */
+    uint32_t rows_per_invocation; /* COOPMAT, COOPMAT_REGISTERS: products stacked in a block of rows               */
     uint32_t team;                /* invocations that share rows; DECODE: lanes that share a key; COOPMAT:          */
                                   /*   subgroups that share a block                                                */
 } vka_attention_tile;

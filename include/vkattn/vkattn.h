@@ -208,6 +208,13 @@ typedef enum vka_device_type {
     VKA_DEVICE_CPU = 4, /* a software driver */
 } vka_device_type;
 
+/* Where reductions, conversions and functions of elements of a subgroup's matrices come from. */
+typedef enum vka_matrix_functions {
+    VKA_MATRIX_FUNCTIONS_NONE = 0,
+    VKA_MATRIX_FUNCTIONS_EXT = 1, /* VK_EXT_cooperative_matrix_maintenance1 */
+    VKA_MATRIX_FUNCTIONS_NV = 2,  /* VK_NV_cooperative_matrix2              */
+} vka_matrix_functions;
+
 #define VKA_MAX_MATRIX_SHAPES  16
 #define VKA_SWITCHED_OFF_WORDS 4
 
@@ -238,7 +245,7 @@ typedef struct vka_device_caps {
     uint32_t storage_buffers;   /* that one kernel can bind, at least 8; some operations' options need 17          */
     uint32_t storage_align;     /* alignment of a binding's offset, in bytes                                       */
     uint64_t memory_bytes;      /* largest device-local heap                                                       */
-    bool subgroup_arithmetic;   /* subgroup reductions in compute shaders                                          */
+    bool subgroup_arithmetic;   /* subgroup reductions and votes in compute shaders                                */
     bool subgroup_shuffle;      /* invocations of a subgroup can read each other's values                          */
     bool subgroup_size_control; /* a kernel can ask for any width from subgroup_min to subgroup_max              */
     bool f16_storage;           /* 16-bit loads and stores (VK_KHR_16bit_storage); f16 tensors work without it too */
@@ -260,6 +267,8 @@ typedef struct vka_device_caps {
     bool timestamps;     /* the compute queue has timestamps                                                */
     /* Kernels that vka_device_self_test found to be wrong, as bits of numbers that are the library's own. 0: none. */
     uint64_t switched_off[VKA_SWITCHED_OFF_WORDS];
+    vka_matrix_functions matrix_functions; /* of products in matrix_shapes that are of f16                            */
+    uint32_t reserved;
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */

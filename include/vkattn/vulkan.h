@@ -81,7 +81,10 @@ typedef struct vka_vulkan_optional_features {
      * usage flag. */
     bool buffer_device_address;
     bool timeline_semaphore; /* VkPhysicalDeviceTimelineSemaphoreFeatures.timelineSemaphore: vka_recorder_submit_vk  */
-    bool reserved[32];       /* for features to come; false */
+    /* VkPhysicalDeviceCooperativeMatrixMaintenance1FeaturesEXT.cooperativeMatrixReductions,
+     * .cooperativeMatrixConversions and .cooperativeMatrixPerElementOperations */
+    bool matrix_maintenance1;
+    bool reserved[31]; /* for features to come; false */
 } vka_vulkan_optional_features;
 
 /* Room for the feature structures of vka_vulkan_features. */

@@ -4,10 +4,11 @@
 // Tiling: a workgroup owns BR rows in blocks of ROWS = RM * MM, each of which belongs to TC subgroups: every one of
 // them scores its share of a step's BC keys, turns its share of the rows into weights, and keeps its share of the
 // output channels. Keys and values pass through shared memory, zero beyond the last key and channel; while a step's
-// scores are computed its values are on their way, and during its outputs the next step's keys (not with LOW_REGISTER). Scores
-// leave the matrices through shared memory, since the extension does not say which lane holds which element: there every row
-// belongs to LANES lanes, which turn its scores into probabilities of the storage type. Outputs stay in accumulators; a
-// row's factor reaches them as a matrix loaded with a stride of 0.
+// scores are computed its values are on their way, and during its outputs the next step's keys (not with LOW_REGISTER). Outputs
+// stay in accumulators. What becomes of scores is in matrix_scores_shared.glsl, or, with VKA_IN_REGISTERS (1: functions of
+// elements by VK_EXT_cooperative_matrix_maintenance1, 2: by VK_NV_cooperative_matrix2), in matrix_scores_registers.glsl. As the
+// extension does not say which lane holds which element, queries, states and outputs pass through shared memory, where every row
+// belongs to LANES lanes, and a row's last factor reaches accumulators as a matrix loaded with a stride of 0.
 //
 // Where registers are few (VKA_LEAN_*) no step is on its way while another is computed, and scores lie key by key, so that lanes
 // that hold columns (Intel) store four at once; a lane then has two or four rows of some keys. Queries lie in shared memory as
@@ -19,6 +20,14 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#if VKA_IN_REGISTERS == 1
+#extension GL_EXT_cooperative_matrix_maintenance1 : require
+#elif VKA_IN_REGISTERS == 2
+#extension GL_NV_cooperative_matrix2 : require
+#endif
+#if VKA_IN_REGISTERS
+#extension GL_KHR_shader_subgroup_vote : require
+#endif
 #if VKA_BF16
 #extension GL_EXT_bfloat16 : require
 #else
@@ -55,14 +64,15 @@ const uint DV_TILES = ((DV + NN - 1u) / NN + TC - 1u) / TC; // of a subgroup
 const uint KEY_TILES = BY_CHANNEL ? 1u : BC / NN / TC;        // of a subgroup
 const uint WEIGHT_TILES = BC / KK;
 const uint Q_ROWS = 0u;
-const uint Q_WIDTH = BC / 4u;      // vectors of eight elements
+const uint S_COLUMNS = VKA_IN_REGISTERS != 0 ? NN : BC; // of the scores' tile, through which queries and outputs pass
+const uint Q_WIDTH = S_COLUMNS / 4u;                    // vectors of eight elements
 const uint Q_TILES = 8u * Q_WIDTH / KK;
 const uint V_WIDTH = DV_TILES * TC * NN / 4u;
 const uint D_WIDTH = D_TILES * KK / 4u;
 const uint KEY_WIDTH = KEY_VALUES ? V_WIDTH : 0u;
 const uint K_WIDTH = KEY_WIDTH > D_WIDTH ? KEY_WIDTH : D_WIDTH;
 // Vectors of four floats; rows, or keys of more than two vectors and each NN keys, are padded by one against bank conflicts.
-const uint S_STRIDE = BC / 4u + 1u;
+const uint S_STRIDE = S_COLUMNS / 4u + 1u;
 const uint KEY_STRIDE = ROWS / 4u + (ROWS > 8u ? 1u : 0u);
 const uint S_KEYS = BY_KEY ? BC * KEY_STRIDE + BC / NN : 0u;
 const uint S_ROWS = ROWS * S_STRIDE;
@@ -91,6 +101,21 @@ shared ivec4 rescale_step[BLOCKS]; // .x: the last step that raised some row's m
 #define MATRIX_A coopmat<ELEMENT, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA>
 #define MATRIX_B coopmat<ELEMENT, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB>
 #define MATRIX_C coopmat<float, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>
+// Queries by keys, or keys by queries (see matrix_scores_registers.glsl): the operands, and the layouts of what has a row for each
+// query in memory and of what is a factor for each query. Matrices of registers have as many rows as columns.
+#if VKA_IN_REGISTERS
+#define MATRIX_Q     MATRIX_B
+#define MATRIX_K     MATRIX_A
+#define QUERY_ROWS_LAYOUT gl_CooperativeMatrixLayoutColumnMajor
+#define KEY_ROWS_LAYOUT   gl_CooperativeMatrixLayoutRowMajor
+#define MULTIPLY_ADD(q, k, sum) coopMatMulAdd(k, q, sum)
+#else
+#define MATRIX_Q     MATRIX_A
+#define MATRIX_K     MATRIX_B
+#define QUERY_ROWS_LAYOUT gl_CooperativeMatrixLayoutRowMajor
+#define KEY_ROWS_LAYOUT   gl_CooperativeMatrixLayoutColumnMajor
+#define MULTIPLY_ADD(q, k, sum) coopMatMulAdd(q, k, sum)
+#endif
 
 uint lane, thread;         // place in the subgroup, in the workgroup
 uint block, first, member; // the subgroup's block, that block's first row, place among the block's subgroups
@@ -98,7 +123,7 @@ uint block, first, member; // the subgroup's block, that block's first row, plac
 #include "nonfinite_matrix.glsl"
 #include "matrix_tiles.glsl"
 
-MATRIX_A q_rows[RM * D_SHARE];
+MATRIX_Q q_rows[RM * D_SHARE];
 shared uvec4 q_tile[QUERY_ROWS ? BR * K_STRIDE : 1u];
 shared uint q_parts[BY_KEY ? BLOCKS * RM * D_TILES * SG * PART_WORDS : 4u];
 MATRIX_C out_rows[RM * DV_TILES];
@@ -141,13 +166,13 @@ uint part_at(uint r, uint x) {
     return (((block * RM + r) * D_TILES + x) * SG + lane) * PART_WORDS;
 }
 
-void put_query_part(uint r, uint x, MATRIX_A q) {
+void put_query_part(uint r, uint x, MATRIX_Q q) {
     uint at = part_at(r, x);
     [[unroll]] for (uint i = 0u; i < PART_WORDS; ++i) q_parts[at + i] = ELEMENT_PAIR(q[2u * i], q[2u * i + 1u]);
 }
 
-MATRIX_A query_part(uint r, uint x) {
-    MATRIX_A q = MATRIX_A(ELEMENT(0.0));
+MATRIX_Q query_part(uint r, uint x) {
+    MATRIX_Q q = MATRIX_Q(ELEMENT(0.0));
     uint at = part_at(r, x);
     [[unroll]] for (uint i = 0u; i < PART_WORDS; ++i) {
         uint word = q_parts[at + i];
@@ -171,9 +196,8 @@ void load_query_tiles(Grid g, uint first_row) {
         block_sync();
         [[unroll]] for (uint r = 0u; r < RM; ++r)
             [[unroll]] for (uint x = x0; x < min(x0 + Q_TILES, D_SHARE); ++x) {
-                MATRIX_A q;
-                coopMatLoad(q, s_tile, at + r * MM * S_STRIDE + (x - x0) * (KK / 8u), S_STRIDE,
-                            gl_CooperativeMatrixLayoutRowMajor);
+                MATRIX_Q q;
+                coopMatLoad(q, s_tile, at + r * MM * S_STRIDE + (x - x0) * (KK / 8u), S_STRIDE, QUERY_ROWS_LAYOUT);
                 if (BY_KEY)
                     put_query_part(r, x, q);
                 else
@@ -195,70 +219,19 @@ void load_queries(Grid g, uint first_row) {
 
 // ---- a step -----------------------------------------------------------------------------------------------------------
 
-MATRIX_A query_tile(uint r, uint x) {
+MATRIX_Q query_tile(uint r, uint x) {
     if (BY_KEY)
         return query_part(r, x);
-    MATRIX_A q = q_rows[r * D_SHARE + x];
+    MATRIX_Q q = q_rows[r * D_SHARE + x];
     if (QUERY_ROWS)
-        coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 8u), K_STRIDE,
-                    gl_CooperativeMatrixLayoutRowMajor);
+        coopMatLoad(q, q_tile, (first + r * MM) * K_STRIDE + x * (KK / 8u), K_STRIDE, QUERY_ROWS_LAYOUT);
     return q;
 }
 
-MATRIX_B key_tile(uint n, uint x) {
-    MATRIX_B keys;
-    coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 8u), K_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
+MATRIX_K key_tile(uint n, uint x) {
+    MATRIX_K keys;
+    coopMatLoad(keys, k_tile, n * NN * K_STRIDE + x * (KK / 8u), K_STRIDE, KEY_ROWS_LAYOUT);
     return keys;
-}
-
-void multiply_keys() {
-    for (uint i = 0u; i < KEY_TILES; ++i) {
-        uint n = member * KEY_TILES + i;
-        MATRIX_C s[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = MATRIX_C(0.0);
-        [[unroll]] for (uint x = 0u; x < D_TILES; ++x) {
-            MATRIX_B keys = key_tile(n, x);
-            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r] = coopMatMulAdd(query_tile(r, x), keys, s[r]);
-        }
-        [[unroll]] for (uint r = 0u; r < RM; ++r)
-            coopMatStore(s[r], s_tile, (first + r * MM) * S_STRIDE + n * (NN / 4u), S_STRIDE,
-                         gl_CooperativeMatrixLayoutRowMajor);
-    }
-}
-
-// All rows' scores of all keys, as far as the subgroup's channels make them up.
-void multiply_channels() {
-    MATRIX_C s[RM * (BC / NN)];
-    [[unroll]] for (uint i = 0u; i < RM * (BC / NN); ++i) s[i] = MATRIX_C(0.0);
-    [[unroll]] for (uint x = 0u; x < D_SHARE; ++x)
-        if ((x + 1u) * TC <= D_TILES || channel_tile(x) < D_TILES)
-            [[unroll]] for (uint n = 0u; n < BC / NN; ++n) {
-                MATRIX_B keys = key_tile(n, channel_tile(x));
-                [[unroll]] for (uint r = 0u; r < RM; ++r)
-                    s[r * (BC / NN) + n] = coopMatMulAdd(query_tile(r, x), keys, s[r * (BC / NN) + n]);
-            }
-    [[unroll]] for (uint r = 0u; r < RM; ++r)
-        [[unroll]] for (uint n = 0u; n < BC / NN; ++n)
-            coopMatStore(s[r * (BC / NN) + n], s_tile, own_row(first + r * MM) + n * (NN / 4u), S_STRIDE,
-                         gl_CooperativeMatrixLayoutRowMajor);
-}
-
-// Scores by key; every operand of queries is loaded once a step.
-void multiply_keys_by_key() {
-    MATRIX_C s[RM * KEY_TILES];
-    [[unroll]] for (uint i = 0u; i < RM * KEY_TILES; ++i) s[i] = MATRIX_C(0.0);
-    [[unroll]] for (uint x = 0u; x < D_TILES; ++x) {
-        MATRIX_A q[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r) q[r] = query_tile(r, x);
-        [[unroll]] for (uint i = 0u; i < KEY_TILES; ++i) {
-            MATRIX_B keys = key_tile(member * KEY_TILES + i, x);
-            [[unroll]] for (uint r = 0u; r < RM; ++r) s[r * KEY_TILES + i] = coopMatMulAdd(q[r], keys, s[r * KEY_TILES + i]);
-        }
-    }
-    [[unroll]] for (uint r = 0u; r < RM; ++r)
-        [[unroll]] for (uint i = 0u; i < KEY_TILES; ++i)
-            coopMatStore(s[r * KEY_TILES + i], s_tile, key_at((member * KEY_TILES + i) * NN) + r * (MM / 4u), KEY_STRIDE,
-                         gl_CooperativeMatrixLayoutColumnMajor);
 }
 
 // The others go along, without reading or writing: drivers may make a barrier of subgroups one of the workgroup.
@@ -285,17 +258,6 @@ float over_row_sum(float x) {
     return x;
 }
 
-// Four weights of a row. Where a lane has an even number of vectors, its first one is at an even place: said here, since compilers
-// don't find out.
-void put_weights(uint row, uint i, vec4 weights) {
-    uint vector = part_of() * LANE_VECTORS + i, at = s_row(row) + vector / 2u;
-    vec2 words = uintBitsToFloat(weight_words(weights));
-    if ((LANE_VECTORS % 2u == 0u ? i : vector) % 2u == 0u)
-        s_tile[at].xy = words;
-    else
-        s_tile[at].zw = words;
-}
-
 // The score of a pair, -inf if the row may not see the key; the highest of those that it sees.
 float masked_score(Grid g, Row r, int j, int end, bool full, float product, inout float highest) {
     bool visible = full || (j < end && in_band(g, r.query, j));
@@ -315,135 +277,28 @@ float raised(float reference, float highest) {
     return (highest - reference) * p.exp_scale > 8.0 ? highest : reference;
 }
 
-// Four scores of a row.
-vec4 scores_at(uint at) {
-    vec4 s = s_tile[at];
-    if (BY_CHANNEL)
-        [[unroll]] for (uint other = 1u; other < TC; ++other) s += s_tile[at + other * S_MEMBER];
-    return s;
-}
-
-// Scores to probabilities; returns what the row's old results are worth.
-float online_softmax_step(Grid g, uint first_row, uint n, int j0, int end, bool full) {
-    uint row = lane_row(n), part = part_of();
-    Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
-    vec4 s[LANE_VECTORS];
-    float highest = LOWEST;
-    [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
-        s[i] = vec4(0.0);
-        if (has_soft_rows())
-            s[i] = scores_at(s_row(row) + part * LANE_VECTORS + i);
-        [[unroll]] for (uint e = 0u; e < 4u; ++e)
-            s[i][e] = masked_score(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), end, full, s[i][e], highest);
-    }
-    if (LANES > 1u)
-        subgroup_sync(); // all scores of the row are read: weights may take their place
-    float maximum = raised(state[n].maximum, over_row_max(highest));
-    float rescale = exp_of(state[n].maximum - maximum);
-    float sum = state[n].sum * rescale;
-    [[unroll]] for (uint i = 0u; i < LANE_VECTORS; ++i) {
-        s[i] = exp2((s[i] - maximum) * p.exp_scale);
-        sum += s[i].x + s[i].y + s[i].z + s[i].w;
-        [[unroll]] for (uint e = 0u; e < 4u; ++e)
-            s[i][e] = apply_dropout(g, r, j0 + int((part * LANE_VECTORS + i) * 4u + e), s[i][e]);
-        if (has_soft_rows())
-            put_weights(row, i, s[i]);
-    }
-    state[n] = State(maximum, sum);
-    return rescale;
+MATRIX_K value_tile(uint c, uint x) {
+    MATRIX_K values;
+    if (KEY_VALUES)
+        coopMatLoad(values, k_tile, c * KK * K_STRIDE + (member * DV_TILES + x) * (NN / 8u), K_STRIDE, QUERY_ROWS_LAYOUT);
+    else
+        coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE, KEY_ROWS_LAYOUT);
+    return values;
 }
 
 void scale_outputs() {
     [[unroll]] for (uint r = 0u; r < RM; ++r) {
         MATRIX_C factors;
-        coopMatLoad(factors, row_factor, first + r * MM, 0u, gl_CooperativeMatrixLayoutColumnMajor);
+        coopMatLoad(factors, row_factor, first + r * MM, 0u, KEY_ROWS_LAYOUT);
         [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) out_rows[r * DV_TILES + x] *= factors;
     }
 }
 
-// The same of two or four rows, whose scores lie by key.
-vec4 online_softmax_step_by_key(Grid g, uint first_row, int j0, int end, bool full) {
-    uint key = part_of() * LANE_VECTORS, at = key_at(key) + (lane_row(0u) - first) / 4u;
-    vec4 s[LANE_VECTORS], rescale;
-    [[unroll]] for (uint k = 0u; k < LANE_VECTORS; ++k) {
-        s[k] = s_tile[at + k * KEY_STRIDE + k / NN];
-        if (KEY_ROWS == 2u && lane_row(0u) % 4u != 0u)
-            s[k].xy = s[k].zw;
-    }
-    [[unroll]] for (uint n = 0u; n < KEY_ROWS; ++n) {
-        uint row = lane_row(n), w_at = row * W_STRIDE + key / 2u;
-        Row r = row_of(g, min(first_row + row, row_count(g) - 1u));
-        float highest = LOWEST;
-        [[unroll]] for (uint k = 0u; k < LANE_VECTORS; ++k)
-            s[k][n] = masked_score(g, r, j0 + int(key + k), end, full, s[k][n], highest);
-        float maximum = raised(state[n].maximum, over_row_max(highest));
-        rescale[n] = exp_of(state[n].maximum - maximum);
-        float sum = state[n].sum * rescale[n];
-        [[unroll]] for (uint k = 0u; k < LANE_VECTORS; k += 2u) {
-            vec2 weights = exp2((vec2(s[k][n], s[k + 1u][n]) - maximum) * p.exp_scale);
-            sum += weights.x + weights.y;
-            [[unroll]] for (uint e = 0u; e < 2u; ++e) weights[e] = apply_dropout(g, r, j0 + int(key + k + e), weights[e]);
-            w_tile[w_at + k / 2u] = weight_words(vec4(weights, 0.0, 0.0)).x;
-        }
-        state[n] = State(maximum, sum);
-    }
-    return rescale;
-}
-
-void softmax_rows(Grid g, uint first_row, int j0, int end, bool full) {
-    vec4 rescales;
-    if (BY_KEY)
-        rescales = online_softmax_step_by_key(g, first_row, j0, end, full);
-    [[unroll]] for (uint n = 0u; n < LANE_ROWS; ++n) {
-        float rescale = BY_KEY ? rescales[n % 4u] : online_softmax_step(g, first_row, n, j0, end, full);
-        if (part_of() == 0u && has_soft_rows())
-            row_factor[lane_row(n)] = rescale;
-        if (rescale != 1.0 && has_soft_rows())
-            rescale_step[block].x = j0;
-    }
-}
-
-MATRIX_B value_tile(uint c, uint x) {
-    MATRIX_B values;
-    if (KEY_VALUES)
-        coopMatLoad(values, k_tile, c * KK * K_STRIDE + (member * DV_TILES + x) * (NN / 8u), K_STRIDE,
-                    gl_CooperativeMatrixLayoutRowMajor);
-    else
-        coopMatLoad(values, v_tile, (member * DV_TILES + x) * NN * V_STRIDE + c * (KK / 2u), V_STRIDE,
-                    gl_CooperativeMatrixLayoutColumnMajor);
-    return values;
-}
-
-void multiply_values() {
-    for (uint c = 0u; c < WEIGHT_TILES; ++c) {
-        MATRIX_A weights[RM];
-        [[unroll]] for (uint r = 0u; r < RM; ++r)
-            coopMatLoad(weights[r], s_tile, s_row(first + r * MM) + c * (KK / 8u), S_STRIDE,
-                        gl_CooperativeMatrixLayoutRowMajor);
-        [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) {
-            MATRIX_B values = value_tile(c, x);
-            [[unroll]] for (uint r = 0u; r < RM; ++r)
-                out_rows[r * DV_TILES + x] = coopMatMulAdd(weights[r], values, out_rows[r * DV_TILES + x]);
-        }
-    }
-}
-
-// Scores by key; all weights are loaded first, and each tile of outputs is finished before the next: Intel's compiler gives a product
-// other registers than the sum that it adds to.
-void multiply_values_by_key() {
-    MATRIX_A weights[RM * WEIGHT_TILES];
-    [[unroll]] for (uint r = 0u; r < RM; ++r)
-        [[unroll]] for (uint c = 0u; c < WEIGHT_TILES; ++c)
-            coopMatLoad(weights[r * WEIGHT_TILES + c], w_tile, (first + r * MM) * W_STRIDE + c * (KK / 2u), W_STRIDE,
-                        gl_CooperativeMatrixLayoutRowMajor);
-    [[unroll]] for (uint x = 0u; x < DV_TILES; ++x)
-        [[unroll]] for (uint c = 0u; c < WEIGHT_TILES; ++c) {
-            MATRIX_B values = value_tile(c, x);
-            [[unroll]] for (uint r = 0u; r < RM; ++r)
-                out_rows[r * DV_TILES + x] =
-                    coopMatMulAdd(weights[r * WEIGHT_TILES + c], values, out_rows[r * DV_TILES + x]);
-        }
-}
+#if VKA_IN_REGISTERS
+#include "matrix_scores_registers.glsl"
+#else
+#include "matrix_scores_shared.glsl"
+#endif
 
 // Values for the products that follow. Those in the keys' tile are there: all that is left to do is what put_pair does.
 void place_values(Grid g, uint v_head, int j0, int end, bool full) {
@@ -480,6 +335,9 @@ void main() {
         return;
     uint first_row = g.tile * BR;
     load_queries(g, first_row);
+#if VKA_IN_REGISTERS
+    begin_states();
+#endif
     uint k_head = key_head_at(g), v_head = value_head_at(g);
     Walk ahead = walk_keys(g, first_row);
     int next = ahead.begin;
@@ -500,13 +358,7 @@ void main() {
         barrier();
         if (!LEAN_STEPS && !KEY_VALUES)
             fetch_values(g, v_head, j0, run.end);
-        if (BY_KEY)
-            multiply_keys_by_key();
-        else if (BY_CHANNEL)
-            multiply_channels();
-        else
-            multiply_keys();
-        block_sync();
+        multiply_queries();
         if (full) {
             softmax_rows(g, first_row, j0, run.end, true);
             place_values(g, v_head, j0, run.end, true);
@@ -518,12 +370,9 @@ void main() {
         advance(ahead, next);
         if (!LEAN_STEPS)
             fetch_keys(g, k_head, next, ahead.end);
-        if (rescale_step[block].x == j0)
+        if (VKA_IN_REGISTERS == 0 && rescale_step[block].x == j0)
             scale_outputs();
-        if (BY_KEY)
-            multiply_values_by_key();
-        else
-            multiply_values();
+        add_values();
         if (!full && nonfinite_step == j0)
             add_nonfinite_values(g, first_row, v_head, j0, run.end);
         if (KEY_VALUES)
@@ -531,6 +380,9 @@ void main() {
     }
     if (BY_KEY)
         find_place(uint(next) >> 31);
+#if VKA_IN_REGISTERS
+    take_states();
+#endif
     // All of a block's subgroups are done with the scores' tile and the factors.
     barrier();
     store_rows(g, first_row);

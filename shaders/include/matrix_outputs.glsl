@@ -13,14 +13,14 @@ void load_pass(out MATRIX_C tile, uint r) {
     if (BY_KEY)
         coopMatLoad(tile, s_tile, key_at(member * NN) + r * (MM / 4u), KEY_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
     else
-        coopMatLoad(tile, s_tile, own_row(first + r * MM), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+        coopMatLoad(tile, s_tile, own_row(first + r * MM), S_STRIDE, QUERY_ROWS_LAYOUT);
 }
 
 void store_pass(MATRIX_C tile, uint r) {
     if (BY_KEY)
         coopMatStore(tile, s_tile, key_at(member * NN) + r * (MM / 4u), KEY_STRIDE, gl_CooperativeMatrixLayoutColumnMajor);
     else
-        coopMatStore(tile, s_tile, own_row(first + r * MM), S_STRIDE, gl_CooperativeMatrixLayoutRowMajor);
+        coopMatStore(tile, s_tile, own_row(first + r * MM), S_STRIDE, QUERY_ROWS_LAYOUT);
 }
 
 void put_pass(uint row, uint column, float x) {

@@ -84,10 +84,10 @@ void drop_nonfinite_keys(int j0) {
 void put_pair(bool full, int j0, uint at, uvec4 words) {
     if (!full)
         words = without_nonfinite(j0, words);
-    v_tile[at] = words.x & 0xffffu | words.z << 16;
-    v_tile[at + V_STRIDE] = words.x >> 16 | words.z & 0xffff0000u;
-    v_tile[at + 2u * V_STRIDE] = words.y & 0xffffu | words.w << 16;
-    v_tile[at + 3u * V_STRIDE] = words.y >> 16 | words.w & 0xffff0000u;
+    v_tile[at] = ELEMENT_PAIR(FIRST_ELEMENT(words.x), FIRST_ELEMENT(words.z));
+    v_tile[at + V_STRIDE] = ELEMENT_PAIR(SECOND_ELEMENT(words.x), SECOND_ELEMENT(words.z));
+    v_tile[at + 2u * V_STRIDE] = ELEMENT_PAIR(FIRST_ELEMENT(words.y), FIRST_ELEMENT(words.w));
+    v_tile[at + 3u * V_STRIDE] = ELEMENT_PAIR(SECOND_ELEMENT(words.y), SECOND_ELEMENT(words.w));
 }
 
 void put_values(bool full, int j0, uint i, uvec4 words) {

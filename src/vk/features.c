@@ -19,6 +19,9 @@ typedef struct structures {
 #ifdef VK_KHR_shader_bfloat16
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
 #endif
+#ifdef VK_EXT_cooperative_matrix_maintenance1
+    VkPhysicalDeviceCooperativeMatrixMaintenance1FeaturesEXT maintenance1;
+#endif
 } structures;
 
 static_assert(sizeof(structures) <= sizeof(vka_vulkan_feature_chain), "vka_vulkan_feature_chain is too small");
@@ -74,6 +77,12 @@ const void *vka_vulkan_features(const vka_vulkan_optional_features *w, vka_vulka
                  .shaderBFloat16Type = w->shader_bfloat16,
                  .shaderBFloat16CooperativeMatrix = w->matrix_bfloat16},
 #endif
+#ifdef VK_EXT_cooperative_matrix_maintenance1
+        .maintenance1 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_MAINTENANCE_1_FEATURES_EXT,
+                         .cooperativeMatrixReductions = w->matrix_maintenance1,
+                         .cooperativeMatrixConversions = w->matrix_maintenance1,
+                         .cooperativeMatrixPerElementOperations = w->matrix_maintenance1},
+#endif
     };
     structures *out = (structures *)chain;
     memcpy(out, &f, sizeof f);
@@ -89,6 +98,9 @@ const void *vka_vulkan_features(const vka_vulkan_optional_features *w, vka_vulka
     chain_if(w->timeline_semaphore, &next, &out->timeline);
 #ifdef VK_KHR_shader_bfloat16
     chain_if(w->shader_bfloat16 || w->matrix_bfloat16, &next, &out->bf16);
+#endif
+#ifdef VK_EXT_cooperative_matrix_maintenance1
+    chain_if(w->matrix_maintenance1, &next, &out->maintenance1);
 #endif
     return next;
 }

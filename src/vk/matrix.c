@@ -1,5 +1,5 @@
-/* Cooperative matrices of a physical device: VK_KHR_cooperative_matrix, also of VK_KHR_shader_bfloat16's type, and
- * VK_NV_cooperative_matrix2.
+/* Cooperative matrices of a physical device: VK_KHR_cooperative_matrix, also of VK_KHR_shader_bfloat16's type,
+ * VK_EXT_cooperative_matrix_maintenance1 and VK_NV_cooperative_matrix2.
  * SPDX-License-Identifier: MIT */
 #include "vk/vk.h"
 
@@ -84,6 +84,20 @@ static void query_bf16(const vka__instance *in, VkPhysicalDevice handle, vka_vul
 #endif
 }
 
+static void query_maintenance1(const vka__instance *in, VkPhysicalDevice handle,
+                               vka_vulkan_optional_features *optional) {
+#ifdef VK_EXT_cooperative_matrix_maintenance1
+    VkPhysicalDeviceCooperativeMatrixMaintenance1FeaturesEXT features = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_MAINTENANCE_1_FEATURES_EXT};
+    VkPhysicalDeviceFeatures2 base = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &features};
+    in->GetPhysicalDeviceFeatures2(handle, &base);
+    optional->matrix_maintenance1 = features.cooperativeMatrixReductions && features.cooperativeMatrixConversions &&
+                                    features.cooperativeMatrixPerElementOperations;
+#else
+    (void)in, (void)handle, (void)optional;
+#endif
+}
+
 void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, const vka__matrix_offer *offer,
                        vka_device_caps *caps, vka_vulkan_optional_features *optional) {
     VkPhysicalDeviceBufferDeviceAddressFeatures addresses = {
@@ -117,6 +131,8 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, const v
     optional->buffer_device_address = optional->matrix_block_loads;
     if (offer->bf16)
         query_bf16(in, handle, optional);
+    if (offer->maintenance1)
+        query_maintenance1(in, handle, optional);
     read_shapes(in, handle, offer, caps);
     if (optional->matrix_flexible_dimensions)
         read_grains(in, handle, caps);
@@ -125,6 +141,12 @@ void vka__matrix_query(const vka__instance *in, VkPhysicalDevice handle, const v
 
 static bool is_compiled(vka__kernel kernel) {
     return vka__spirv_table[kernel].words;
+}
+
+/* SPIR-V 1.6, which they need, sets the size of workgroups in a way that maintenance4 allows. */
+static bool has_nv_functions(const vka_vulkan_optional_features *w, const vka_device_caps *caps) {
+    return w->maintenance4 && w->matrix_reductions && w->matrix_conversions && w->matrix_per_element_operations &&
+           caps->api_version >= VK_API_VERSION_1_3;
 }
 
 void vka__matrix_restrict(const vka_vulkan_optional_features *w, vka_device_caps *caps) {
@@ -139,13 +161,15 @@ void vka__matrix_restrict(const vka_vulkan_optional_features *w, vka_device_caps
         kept_f16 += is_f16 && f16;
     }
     caps->matrix_shape_count = kept;
-    bool flexible = kept_f16 && w->matrix_flexible_dimensions;
+    bool flexible = kept_f16 && w->matrix_flexible_dimensions, nv = has_nv_functions(w, caps);
     if (!flexible)
         caps->matrix_grain = (vka_matrix_shape){0};
-    /* SPIR-V 1.6, which they need, sets the size of workgroups in a way that maintenance4 allows. */
-    caps->matrix_operations = flexible && w->maintenance4 && w->matrix_reductions && w->matrix_conversions &&
-                              w->matrix_per_element_operations && caps->api_version >= VK_API_VERSION_1_3 &&
-                              is_compiled(VKA__attention_coopmat2);
+    caps->matrix_functions = VKA_MATRIX_FUNCTIONS_NONE;
+    if (kept_f16 && w->matrix_maintenance1 && is_compiled(VKA__attention_coopmat_registers_ext))
+        caps->matrix_functions = VKA_MATRIX_FUNCTIONS_EXT;
+    else if (kept_f16 && nv && is_compiled(VKA__attention_coopmat_registers_nv))
+        caps->matrix_functions = VKA_MATRIX_FUNCTIONS_NV;
+    caps->matrix_operations = flexible && nv && is_compiled(VKA__attention_coopmat2);
     if (!caps->matrix_operations || !w->matrix_workgroup_scope || !w->matrix_tensor_addressing) {
         caps->matrix_workgroup_grain = (vka_matrix_shape){0};
         caps->matrix_workgroup_size = caps->matrix_reserved_bytes = 0;
@@ -172,6 +196,8 @@ void vka__matrix_narrow(vka_device_caps *caps, const vka_device_caps *real) {
     caps->matrix_shape_count = kept;
     caps->matrix_grain = caps->matrix_grain.m ? real->matrix_grain : (vka_matrix_shape){0};
     caps->matrix_operations = caps->matrix_operations && real->matrix_operations;
+    if (caps->matrix_functions)
+        caps->matrix_functions = real->matrix_functions;
     if (!caps->matrix_workgroup_grain.m || !caps->matrix_operations) {
         caps->matrix_workgroup_grain = (vka_matrix_shape){0};
         caps->matrix_workgroup_size = 0;

@@ -133,8 +133,9 @@ static void fill_caps(const properties *p, vka_device_caps *caps) {
     /* Without the size control properties nobody knows which widths the compiler may choose. */
     caps->subgroup_min = 1;
     caps->subgroup_max = 128;
+    const VkSubgroupFeatureFlags reductions = VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_VOTE_BIT;
     caps->subgroup_arithmetic = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
-                                p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+                                (p->subgroup.supportedOperations & reductions) == reductions;
     caps->subgroup_shuffle = p->subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT &&
                              p->subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
     caps->shared_bytes = l->maxComputeSharedMemorySize;
@@ -157,7 +158,7 @@ static bool rounds_to_nearest_f16(const vka__instance *in, VkPhysicalDevice hand
 
 /* Extensions, or versions, that bring feature structures. */
 typedef struct offered {
-    bool driver, float16, sizes, memory_model, matrix, matrix2, bf16, mixed_dot, timeline;
+    bool driver, float16, sizes, memory_model, matrix, matrix2, maintenance1, bf16, mixed_dot, timeline;
     bool nearest_f16; /* conversions to f16 can be asked to round to the nearest, as kernels that multiply halves do */
 } offered;
 
@@ -197,7 +198,8 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     optional->maintenance4 = f.maintenance4.maintenance4;
     optional->timeline_semaphore = f.timeline.timelineSemaphore;
     if (o->matrix)
-        vka__matrix_query(in, handle, &(vka__matrix_offer){o->matrix2, o->bf16, o->nearest_f16}, caps, optional);
+        vka__matrix_query(in, handle, &(vka__matrix_offer){o->matrix2, o->maintenance1, o->bf16, o->nearest_f16}, caps,
+                          optional);
     vka__matrix_restrict(optional, caps);
 }
 
@@ -230,6 +232,10 @@ vka_status vka__physical_query(const vka__context *ctx, const vka__instance *in,
             offers(optional, api, VK_API_VERSION_1_2, list, count, VK_KHR_VULKAN_MEMORY_MODEL_EXTENSION_NAME),
         .matrix = offers(optional, api, UINT32_MAX, list, count, VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME),
         .matrix2 = offers(optional, api, UINT32_MAX, list, count, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME),
+#ifdef VK_EXT_cooperative_matrix_maintenance1
+        .maintenance1 =
+            offers(optional, api, UINT32_MAX, list, count, VK_EXT_COOPERATIVE_MATRIX_MAINTENANCE_1_EXTENSION_NAME),
+#endif
 #ifdef VK_KHR_shader_bfloat16
         .bf16 = offers(optional, api, UINT32_MAX, list, count, VK_KHR_SHADER_BFLOAT16_EXTENSION_NAME),
 #endif

@@ -161,9 +161,10 @@ const void *vka__blob_open(const vka_device *device, const char *item, const cha
 /* matrix.c: what cooperative matrices a device has; what is left of them by what was enabled; what a narrower set of
  * capabilities may keep. */
 typedef struct vka__matrix_offer {
-    bool second;      /* VK_NV_cooperative_matrix2 is offered */
-    bool bf16;        /* VK_KHR_shader_bfloat16 is */
-    bool nearest_f16; /* shaderRoundingModeRTEFloat16, without which there are no matrices of f16 */
+    bool second;       /* VK_NV_cooperative_matrix2 is offered */
+    bool maintenance1; /* VK_EXT_cooperative_matrix_maintenance1 is */
+    bool bf16;         /* VK_KHR_shader_bfloat16 is */
+    bool nearest_f16;  /* shaderRoundingModeRTEFloat16, without which there are no matrices of f16 */
 } vka__matrix_offer;
 void vka__matrix_query(const vka__instance *instance, VkPhysicalDevice handle, const vka__matrix_offer *offer,
                        vka_device_caps *caps, vka_vulkan_optional_features *optional);

@@ -20,7 +20,7 @@ static bool lacks_path(attention_problem *p, vka_attention_path path) {
 /* Matrices of many channels are compiled for half a minute where they are not hardware. */
 static bool takes_long(attention_problem *p, vka_attention_path path) {
     uint32_t d = p->a.head_dim, dv = p->a.value_dim;
-    bool matrices = path == VKA_ATTENTION_PATH_COOPMAT || path == VKA_ATTENTION_PATH_COOPMAT2;
+    bool matrices = attention_has_matrices(path);
     return matrices && (d > dv ? d : dv) > 16 && context_is_software(p->c);
 }
 

@@ -32,7 +32,7 @@ static bool is_on(const vka__attention_problem *p, int side) {
  * as quantised ones. */
 static bool is_of_q(const vka__attention_plan *plan) {
     return plan->path == VKA_ATTENTION_PATH_COOPMAT || plan->path == VKA_ATTENTION_PATH_COOPMAT2 ||
-           plan->path == VKA_ATTENTION_PATH_DOT;
+           plan->path == VKA_ATTENTION_PATH_DOT || plan->path == VKA_ATTENTION_PATH_COOPMAT_REGISTERS;
 }
 
 /* Rows of a side, behind each other: those that sequences can have. */

@@ -8,9 +8,13 @@
 
 /* By vka_attention_path. Each is the first member of a vka__attention_path. */
 static const vka__path *const table[] = {
-    [VKA_ATTENTION_PATH_ROW] = &vka__path_row.path,           [VKA_ATTENTION_PATH_TILE] = &vka__path_tile.path,
-    [VKA_ATTENTION_PATH_DECODE] = &vka__path_decode.path,     [VKA_ATTENTION_PATH_COOPMAT] = &vka__path_coopmat.path,
-    [VKA_ATTENTION_PATH_COOPMAT2] = &vka__path_coopmat2.path, [VKA_ATTENTION_PATH_DOT] = &vka__path_dot.path,
+    [VKA_ATTENTION_PATH_ROW] = &vka__path_row.path,
+    [VKA_ATTENTION_PATH_TILE] = &vka__path_tile.path,
+    [VKA_ATTENTION_PATH_DECODE] = &vka__path_decode.path,
+    [VKA_ATTENTION_PATH_COOPMAT] = &vka__path_coopmat.path,
+    [VKA_ATTENTION_PATH_COOPMAT2] = &vka__path_coopmat2.path,
+    [VKA_ATTENTION_PATH_DOT] = &vka__path_dot.path,
+    [VKA_ATTENTION_PATH_COOPMAT_REGISTERS] = &vka__path_coopmat_registers.path,
 };
 
 static const vka__attention_path *attention_path(uint32_t path) {
@@ -27,6 +31,7 @@ static const vka__path_rule rules[] = {
     {false, 8, VKA_ATTENTION_PATH_DECODE, "few query rows: the lanes of a subgroup share each key"},
     {false, 8, VKA_ATTENTION_PATH_TILE, "few query rows, and registers: keys staged in shared memory"},
     {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT2, "f16 and matrices of a workgroup"},
+    {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT_REGISTERS, "f16 and matrices whose scores stay in registers"},
     {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_COOPMAT, "cooperative matrices of this type"},
     {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_DOT, "f16 and an instruction for dot products of pairs"},
     {false, VKA__ANY_ROWS, VKA_ATTENTION_PATH_TILE, "GPU: keys staged in shared memory"},

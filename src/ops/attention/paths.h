@@ -16,7 +16,7 @@ typedef struct vka__attention_path {
 } vka__attention_path;
 
 extern const vka__attention_path vka__path_row, vka__path_tile, vka__path_decode, vka__path_coopmat, vka__path_coopmat2,
-    vka__path_dot;
+    vka__path_dot, vka__path_coopmat_registers;
 /* By vka_attention_path. */
 extern const vka__paths vka__attention_paths;
 

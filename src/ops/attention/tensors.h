@@ -83,7 +83,7 @@
                               "vka_score_stage"),                                                                      \
         VKA__ATTENTION_NUMBER(within, at, diagonal, VKA__NUMBER_ENUM, false, 0, VKA_DIAGONAL_EXPLICIT, 0,              \
                               "vka_diagonal"),                                                                         \
-        VKA__ATTENTION_NUMBER(within, at, path, VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_PATH_DOT, 0,                 \
+        VKA__ATTENTION_NUMBER(within, at, path, VKA__NUMBER_ENUM, false, 0, VKA_ATTENTION_PATH_COOPMAT_REGISTERS, 0,   \
                               "vka_attention_path"),                                                                   \
         VKA__ATTENTION_NUMBER(within, at, splits, VKA__NUMBER_U32, false, 0, VKA_MAX_SPLITS, 0, NULL),                 \
         VKA__ATTENTION_NUMBER(within, at, determinism, VKA__NUMBER_ENUM, false, 0, VKA_DETERMINISM_BATCH, 0,           \
