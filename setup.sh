@@ -35,6 +35,7 @@ packages=(
     libcriterion-dev                                         # tests
     libcjson-dev libpopt-dev                                 # bench
     libpng-dev libutf8proc-dev libopenexr-dev                # examples
+    libopenmpi-dev openmpi-bin                               # examples
     libvulkan1 vulkan-validationlayers                       # to run; the driver comes below
 )
 # Too old on Debian 12.
