@@ -1,6 +1,6 @@
 /* Threads that share a device: each prepares, records, submits and reads attention of shapes of its own, with a map
- * that all share, while the others do the same and one asks for what is shared. Results must be those of one thread
- * alone.
+ * that all share, while the others do the same and one asks for what is shared. And threads of two devices, half of
+ * them with each. Results must be those of one thread alone.
  *
  * A program without the test framework, whose memory does not go together with ThreadSanitizer's.
  * Exit status: 0; 1 a result differs or a call fails; 77 no Vulkan device.
@@ -150,14 +150,17 @@ static bool all_alone(worker *workers, vka_device *device, vka_pattern *pattern)
     return good;
 }
 
-static bool start_all(worker *workers, vka_device *device, vka_pattern *pattern, vka_plan *plan) {
+static void place(worker *w, vka_device *device, vka_pattern *pattern, vka_plan *plan) {
+    w->device = device;
+    w->pattern = pattern;
+    w->plan = plan;
+}
+
+static bool start_all(worker *workers) {
     pthread_t ids[THREADS];
     uint32_t started = 0;
     bool good = true;
     for (; started < THREADS; ++started) {
-        workers[started].device = device;
-        workers[started].pattern = pattern;
-        workers[started].plan = plan;
         if (pthread_create(&ids[started], NULL, work, &workers[started]))
             break;
     }
@@ -176,17 +179,32 @@ static bool all_at_once(worker *workers, vka_device *device, vka_pattern *patter
     vka_attention_desc desc = describe(&owner, 0);
     vka_plan *plan = NULL;
     expect(&owner, vka_attention_plan(device, &desc, &plan), "vka_attention_plan");
-    bool good = !owner.failed && start_all(workers, device, pattern, plan);
+    for (uint32_t i = 0; i < THREADS; ++i)
+        place(&workers[i], device, pattern, plan);
+    bool good = !owner.failed && start_all(workers);
     vka_plan_destroy(&plan);
     destroy(&owner);
     return good;
 }
 
+/* With a second device beside the first one, each with its own map. */
+static bool of_two_devices(worker *workers, vka_device *device, vka_pattern *pattern) {
+    vka_device *second = NULL;
+    vka_pattern *map = NULL;
+    bool good = open_device(&second, &map) == VKA_OK;
+    for (uint32_t i = 0; i < THREADS; ++i)
+        place(&workers[i], i % 2 ? second : device, i % 2 ? map : pattern, NULL);
+    good = good && start_all(workers);
+    vka_pattern_destroy(&map);
+    vka_device_destroy(&second);
+    return good;
+}
+
 int main(void) {
     static worker workers[THREADS];
-    bool (*const stages[])(worker *, vka_device *, vka_pattern *) = {all_alone, all_at_once};
+    bool (*const stages[])(worker *, vka_device *, vka_pattern *) = {all_alone, all_at_once, of_two_devices};
     bool good = true;
-    for (int i = 0; i < 2 && good; ++i) {
+    for (int i = 0; i < 3 && good; ++i) {
         vka_device *device = NULL;
         vka_pattern *pattern = NULL;
         vka_status status = open_device(&device, &pattern);

@@ -53,6 +53,14 @@
  *
  *  A vka_device may be used by any number of threads at once. A vka_recorder, and a vka_buffer while it is
  *  written, read or destroyed, belong to one thread at a time. Values (tensors, descriptions) are yours.
+ *
+ * SEVERAL DEVICES
+ *
+ *  A program may have any number of vka_device, for different GPUs or for the same one. They share nothing: each has
+ * its own pipelines and memory, gives the bits that it would give alone, and comes and goes while others work, in other
+ *  threads or in turn in one. What is made from a device belongs to it: recording with a buffer, workspace, pattern or
+ *  plan of another device is refused, by name. What passes from one to the other goes through memory of the host
+ *  (vka_buffer_map): examples/ring.c is attention over many devices.
  */
 #ifndef VKATTN_VKATTN_H
 #define VKATTN_VKATTN_H
