@@ -101,12 +101,15 @@ static bool upload(worker *w, input which, worker_buffer buffer) {
     return worker_ok(w, status);
 }
 
-/* Ranks of one machine take its devices in turn. */
+/* Ranks of one machine take its GPUs in turn; where there are none, software drivers. */
 static bool create_device(worker *w) {
     uint32_t count = 0;
     vka_device_desc desc = {.log = {.fn = log_of_rank, .user = w}};
-    if (!worker_ok(w, vka_device_enumerate(&desc, NULL, 0, &count))) {
-        return false;
+    for (int software = 0; software < 2 && count == 0; software++) {
+        desc.no_software = software == 0;
+        if (!worker_ok(w, vka_device_enumerate(&desc, NULL, 0, &count))) {
+            return false;
+        }
     }
     if (count == 0) {
         return worker_fail(w, "there is no Vulkan device");
@@ -127,6 +130,10 @@ bool worker_create(worker *w, vka_device *device) {
 }
 
 void worker_destroy(worker *w) {
+    const uint64_t wait = (uint64_t)((double)w->timeout * 1e9);
+    if (w->pending & DEVICE_WORK && vka_recorder_wait(w->recorder, wait) == VKA_TIMEOUT) {
+        return;
+    }
     vka_recorder_destroy(&w->recorder);
     for (int i = 0; i < WORKER_BUFFERS; i++) {
         vka_buffer_destroy(&w->buffers[i]);
@@ -165,6 +172,7 @@ static bool have_fault(worker *w) {
     if (w->fault.kind == FAULT_DIE) {
         raise(SIGKILL);
     }
+    worker_fail(w, "step %u: stops, as asked for", w->step);
     while (w->transport->poll(w->transport, TRANSFER_NOTE, TRANSFER_RECEIVE) != TRANSFER_FAILED) {
         nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
     }

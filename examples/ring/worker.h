@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: MIT
  *
  * Queries stay; keys and values go around. In each of R steps a rank attends to the block of keys that it has, passes
- * the block on meanwhile, and gets the next one: there are never more than two blocks on a rank. What it has attended
- * to is merged by its log-sum-exp, in the order of steps. Backward, each block takes its gradients along, one step
- * behind it, and these come home after R steps; queries' gradients stay. */
+ * the block on meanwhile, and gets the next one: it never has more than two blocks, and of one a copy where its device
+ * reads it fastest. What it has attended to is merged by its log-sum-exp, in the order of steps. Backward, each block
+ * takes its gradients along, one step behind it, and these come home after R steps; queries' gradients stay. */
 #ifndef RING_WORKER_H
 #define RING_WORKER_H
 
@@ -70,6 +70,7 @@ typedef struct worker {
  * stderr.
  */
 bool worker_create(worker *w, vka_device *device);
+/* Work of the device that does not come to an end is left alone, and what it uses. */
 void worker_destroy(worker *w);
 bool worker_prepare(worker *w); /* compiles */
 bool worker_forward(worker *w);
