@@ -56,7 +56,7 @@ static void leave(transport *t, bool failed) {
     }
 }
 
-/* The how-manieth of its machine. */
+/* Its number among those of its machine. */
 static uint32_t place(void) {
     MPI_Comm machine;
     int rank = 0;

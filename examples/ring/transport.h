@@ -25,7 +25,7 @@ typedef enum transfer_state { TRANSFER_PENDING, TRANSFER_DONE, TRANSFER_FAILED }
 typedef struct transport transport;
 struct transport {
     uint32_t rank, ranks;
-    uint32_t place;   /* the how-manieth rank of its machine it is */
+    uint32_t place;   /* its number among the ranks of its machine */
     const char *name; /* "threads", "MPI"                          */
     char error[256];  /* why something failed                      */
 
