@@ -40,6 +40,9 @@ if(CMAKE_GENERATOR STREQUAL Ninja AND NOT VKATTN_SANITIZE)
         ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
 endif()
 
+# What packaging/android/make-aar packs.
+vka_test(NAME aar ONCE LABELS tool COMMAND ${PROJECT_SOURCE_DIR}/packaging/android/test_aar ENVIRONMENT "CC=${CMAKE_C_COMPILER}")
+
 # A sanitized library needs a sanitized app.
 if(VKATTN_INSTALL AND NOT VKATTN_SANITIZE)
     vka_test(NAME consumer LABELS build COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/run ${PROJECT_BINARY_DIR}
