@@ -13,6 +13,9 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 add_compile_definitions(_POSIX_C_SOURCE=200809L)
 if(MINGW) # formats of C99, which the oldest run-time library of Windows does not know
     add_compile_definitions(__USE_MINGW_ANSI_STDIO=1)
+    # What CMake adds for the C++ in ours would take the compiler's library as a DLL, -static notwithstanding.
+    list(REMOVE_ITEM CMAKE_C_IMPLICIT_LINK_LIBRARIES gcc_s)
+    list(REMOVE_ITEM CMAKE_CXX_IMPLICIT_LINK_LIBRARIES gcc_s)
 endif()
 
 if(VKATTN_SANITIZE)

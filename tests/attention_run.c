@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
 #include "support/intercept.h"
 
 #define WORKSPACE_OFFSET 256
@@ -21,7 +22,7 @@ typedef struct verdict {
     size_t size;
 } verdict;
 
-static bool fail(const verdict *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static bool fail(const verdict *v, const char *format, ...) VKA_PRINTF(2, 3);
 static bool fail(const verdict *v, const char *format, ...) {
     char reason[256], text[1024];
     va_list args;

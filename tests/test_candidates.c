@@ -3,7 +3,9 @@
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
+#ifndef _WIN32
+#    include <sys/resource.h>
+#endif
 
 #include "attention_case.h"
 #include "ops/attention/paths.h"
@@ -107,6 +109,7 @@ static void try_all(attention_case a, vka_dtype dtype, bool all_matrices) {
     context_close(&c);
 }
 
+#ifndef _WIN32 /* which does not say what a process used at most in that way */
 /* Matrices of the widest heads that are listed: a compiler that needs gigabytes for one would take a small machine
  * down. Sanitizers need memory of their own. */
 Test(candidates, memory_of_software_compilers) {
@@ -131,6 +134,7 @@ Test(candidates, memory_of_software_compilers) {
     }
     context_close(&c);
 }
+#endif
 
 #define TRY(problem, type, dtype, all_matrices)                                                                        \
     Test(candidates, problem##_##type) {                                                                               \

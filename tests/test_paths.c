@@ -345,7 +345,7 @@ static vka_status parse(const char *lists, vka__tuning *tuning, const char **why
 
 static vka__tuning tuning_of(const char *lists) {
     vka__tuning tuning;
-    const char *why;
+    const char *why = "";
     cr_assert_eq(parse(lists, &tuning, &why), VKA_OK, "%s: %s", lists, why);
     return tuning;
 }

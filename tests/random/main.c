@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/system.h"
+
 /* The process of the test has the environment, but not the command line. */
 #define SEED  "VKATTN_RANDOM_SEED"
 #define FIRST "VKATTN_RANDOM_FIRST"
@@ -45,26 +47,26 @@ static bool is_number(const char *text) {
 
 int main(int argc, char **argv) {
     static const char *const names[][2] = {{"--seed", SEED}, {"--first", FIRST}, {"--count", COUNT}};
-    setenv(SEED, "1", 1);
-    setenv(FIRST, "0", 1);
-    setenv(COUNT, "", 1);
-    bool one = false;
+    system_set_variable(SEED, "1");
+    system_set_variable(FIRST, "0");
+    bool one = false, counted = false;
     for (int i = 1; i < argc; i++) {
         const char *variable = NULL;
         for (int n = 0; n < 3; n++) {
             variable = strcmp(argv[i], names[n][0]) ? variable : names[n][1];
         }
         if (!strcmp(argv[i], "--verbose")) {
-            setenv("VKATTN_RANDOM_VERBOSE", "1", 1);
+            system_set_variable("VKATTN_RANDOM_VERBOSE", "1");
         } else if (!variable || i + 1 == argc || !is_number(argv[i + 1])) {
             return usage();
         } else {
-            setenv(variable, argv[++i], 1);
+            system_set_variable(variable, argv[++i]);
             one = one || variable == names[1][1];
+            counted = counted || variable == names[2][1];
         }
     }
-    if (!*getenv(COUNT)) {
-        setenv(COUNT, one ? "1" : "1000", 1);
+    if (!counted) {
+        system_set_variable(COUNT, one ? "1" : "1000");
     }
     struct criterion_test_set *tests = criterion_initialize();
     int status = criterion_run_all_tests(tests) ? 0 : 1;

@@ -2,7 +2,7 @@
 #include "fields.h"
 
 #include <ctype.h>
-#include <glob.h>
+#include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,19 +25,22 @@ static void strip_comments(char *text) {
 }
 
 static void read_headers(void) {
+    static const char folder[] = VKATTN_TEST_INCLUDE_DIR "/vkattn";
     size_t at = 0;
-    glob_t headers;
-    if (glob(VKATTN_TEST_INCLUDE_DIR "/vkattn/*.h", 0, NULL, &headers)) {
-        return;
-    }
-    for (size_t i = 0; i < headers.gl_pathc; i++) {
-        FILE *file = fopen(headers.gl_pathv[i], "r");
+    DIR *headers = opendir(folder);
+    for (struct dirent *entry = headers ? readdir(headers) : NULL; entry; entry = readdir(headers)) {
+        char path[1024];
+        const char *end = strrchr(entry->d_name, '.');
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        FILE *file = end && !strcmp(end, ".h") ? fopen(path, "r") : NULL;
         if (file) {
             at += fread(code + at, 1, sizeof code - 1 - at, file);
             fclose(file);
         }
     }
-    globfree(&headers);
+    if (headers) {
+        closedir(headers);
+    }
     strip_comments(code);
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "intercept.h"
 
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "intercept_instance.h"
+#include "system.h"
 
 #define MAX_FUNCTIONS 64
 
@@ -40,9 +40,9 @@ static PFN_vkVoidFunction next(const char *name) {
     PFN_vkVoidFunction f;
     pthread_mutex_lock(&state.mutex);
     if (!state.loader) {
-        state.loader = dlopen("libvulkan.so.1", RTLD_NOW | RTLD_LOCAL);
+        state.loader = system_vulkan();
     }
-    void *symbol = state.loader ? dlsym(state.loader, name) : NULL;
+    void *symbol = state.loader ? system_symbol(state.loader, name) : NULL;
     pthread_mutex_unlock(&state.mutex);
     memcpy(&f, &symbol, sizeof f); /* ISO C has no cast from void * to a function */
     return f;

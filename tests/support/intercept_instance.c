@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "intercept.h"
+#include "system.h"
 
 #define LAYER         "VK_LAYER_KHRONOS_validation"
 #define MAX_NAMES     32
@@ -82,11 +83,17 @@ static bool layer_has_features(PFN_vkGetInstanceProcAddr gipa) {
     return false;
 }
 
+static void set_default(const char *name, const char *value) {
+    if (!getenv(name)) {
+        system_set_variable(name, value);
+    }
+}
+
 static void set_environment(bool gpu_assisted) {
-    setenv("VK_LAYER_VALIDATE_SYNC", gpu_assisted ? "0" : "1", 0);
-    setenv("VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC", "1", 0);
+    set_default("VK_LAYER_VALIDATE_SYNC", gpu_assisted ? "0" : "1");
+    set_default("VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC", "1");
     if (gpu_assisted) {
-        setenv("VK_LAYER_GPUAV_ENABLE", "1", 0);
+        set_default("VK_LAYER_GPUAV_ENABLE", "1");
     }
 }
 

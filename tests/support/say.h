@@ -6,12 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/core.h"
+
 /* Where the next words go; what does not fit is left out. */
 typedef struct writer {
     char *at;
     size_t left;
 } writer;
 
-void say(writer *w, bool when, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void say(writer *w, bool when, const char *format, ...) VKA_PRINTF(3, 4);
 
 #endif

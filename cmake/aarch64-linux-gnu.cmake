@@ -1,0 +1,17 @@
+# Linux on arm64 from Debian's cross compiler: cmake --preset aarch64. What is built runs under qemu, where it is.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR aarch64)
+set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
+find_program(qemu NAMES qemu-aarch64-static qemu-aarch64)
+if(qemu)
+    # A whole arm64 system with a Vulkan driver in place of the compiler's libraries: QEMU_LD_PREFIX in the environment.
+    if(DEFINED ENV{QEMU_LD_PREFIX})
+        set(CMAKE_CROSSCOMPILING_EMULATOR ${qemu})
+    else()
+        set(CMAKE_CROSSCOMPILING_EMULATOR ${qemu} -L /usr/aarch64-linux-gnu)
+    endif()
+endif()
+set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu)
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
