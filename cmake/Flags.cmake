@@ -1,10 +1,12 @@
 # Warnings and sanitizers for everything that is built here. They don't reach whoever links the library.
 
 # Descriptions are written with the fields that matter: the others are zero, which means their default.
-add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Wshadow -Wvla
-                    $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes>)
-if(VKATTN_WERROR)
-    add_compile_options(-Werror)
+if(MSVC)
+    add_compile_options(/W3 /utf-8 $<$<BOOL:${VKATTN_WERROR}>:/WX>)
+    add_compile_definitions(_CRT_SECURE_NO_WARNINGS)
+else()
+    add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -Wpedantic -Wshadow -Wvla
+                        $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes> $<$<BOOL:${VKATTN_WERROR}>:-Werror>)
 endif()
 
 # The usual functions of POSIX are wanted although the language is strict C11.
