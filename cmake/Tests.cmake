@@ -1,16 +1,17 @@
 # vka_test(NAME name COMMAND program [argument..] [LABELS label..] [ENVIRONMENT VARIABLE=value..] [COST n] [ONCE | SHARE m])
 #
-# A test, run by tools/run-test, when cross-compiling by the toolchain's emulator and of programs only, which sets limits, names what failed and counts what was skipped: exit status 77, or lines
+# A test, run by tools/run-test, which sets limits, names what failed and counts what was skipped: exit status 77, or lines
 # "SKIP: reason". What the software driver compiles is kept from run to run, for all tests together, but not in the user's
 # own cache. Of tests that are to run at the same time ctest starts those of the highest COST first. Machines
 # may divide the tests by VKATTN_TEST_SHARE=K/N: Criterion's programs by themselves (tests/support/share.h); what is to run
-# ONCE is of the first share, or of share m, counted around.
+# ONCE is of the first share, or of share m, counted around. When cross-compiling, programs run by the toolchain's emulator, and
+# scripts are left out.
 function(vka_test)
     cmake_parse_arguments(PARSE_ARGV 0 test "ONCE" "NAME;COST;SHARE" "COMMAND;LABELS;ENVIRONMENT")
     list(POP_FRONT test_COMMAND program)
     if(TARGET ${program})
         set(program ${CMAKE_CROSSCOMPILING_EMULATOR} $<TARGET_FILE:${program}>)
-    elseif(CMAKE_CROSSCOMPILING) # tests of tools, by scripts that start programs themselves
+    elseif(CMAKE_CROSSCOMPILING) # scripts, which start programs without it
         return()
     endif()
     add_test(NAME ${test_NAME} COMMAND ${PROJECT_SOURCE_DIR}/tools/run-test ${test_NAME} ${program} ${test_COMMAND})
