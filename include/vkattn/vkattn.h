@@ -604,6 +604,66 @@ VKA_API vka_status vka_plan_record(vka_recorder *recorder, const vka_plan *plan)
 /* Sets *plan to NULL; NULL is allowed. */
 VKA_API void vka_plan_destroy(vka_plan **plan);
 
+/* ---- slices ------------------------------------------------------------------------------------------------------
+ *
+ * Work that takes longer than a frame may: plans, one after the other, of which each call records a slice.
+ *
+ *   vka_attention_plan(dev, &desc, &plan);       while loading; desc.workspace names a buffer
+ *   vka_plan_prepare_slices(plan);
+ *   vka_slice slice = {0};                       each time that the work is to be done anew
+ *
+ *   vka_recorder_wrap(rec[frame % 2], cmd);      in each frame, until slice.done
+ *   vka_plan_record_slice(rec[frame % 2], &plan, 1, budget, &slice);
+ *   vka_recorder_unwrap(rec[frame % 2]);
+ *
+ * The results are there when the last slice has run, with the bits that vka_plan_record gives, whatever the budgets
+ * were. A slice ends between two dispatches, or between two workgroups of one.
+ *
+ * From the first slice to the last one
+ *
+ *  - nothing may change the inputs, and nobody may rely on the outputs, of which any part may be written already;
+ *  - workspaces keep what one slice leaves for the next: until slice.done they are not for other work, not even that of
+ *    another run of the same plan;
+ *  - slices run in their order: they are submitted to one queue in that order, or semaphores see to it. Barriers
+ * between them are the library's, also from one command buffer to the next. Before the first one and after the last one
+ *    they are those of any recording.
+ *
+ * A run may be given up at any time: a vka_slice owns nothing. What has been submitted of it must have completed before
+ * the memory is used for something else, as always. */
+
+/* Where a run of plans is to be continued. Zero: at its beginning. Written by vka_plan_record_slice alone, but may be
+ * copied. */
+typedef struct vka_slice {
+    uint32_t plan; /* which plan, which of its dispatches, and which workgroup of that */
+    uint32_t dispatch;
+    uint64_t group;
+    uint64_t work; /* that the last call recorded                                                                 */
+    bool done;     /* everything is recorded: a further call records nothing                                      */
+    uint64_t reserved[2];
+} vka_slice;
+
+/* Compiles what the slices of a plan take, and finds out how much work it is. Pipelines that may begin in the middle of
+ * a dispatch are others than those that a plan has so far, and replace them. A plan that is prepared is left as it is.
+ * VKA_OK; VKA_INVALID (the operation needs a workspace and its description names none); VKA_UNSUPPORTED (more than
+ * 16384 dispatches); VKA_OUT_OF_MEMORY; VKA_DRIVER_ERROR. On an error the plan is as it was. Threads: no other one uses
+ * the plan. */
+VKA_API vka_status vka_plan_prepare_slices(vka_plan *plan);
+
+/* How much work a prepared plan is, of which a budget is a part: floating-point operations, or 16 for each word of
+ * memory, whichever is more, as estimated from shapes. What a device does of it in a millisecond is for the app to
+ * measure; between operations it differs a few times, not a hundred times. 0: not prepared, or nothing to do.
+ * Threads: any. */
+VKA_API uint64_t vka_plan_work(const vka_plan *plan);
+
+/* Records of `count` prepared plans, one after the other, what comes next, of at most so much work. It is never
+ * nothing, until everything is recorded: a workgroup may be more than the budget, and so may a dispatch of one of the
+ * few kernels that are never cut, mostly sums over rows. Allocates nothing. The plans are the same in all calls of a
+ * run, and live as vka_plan_record says. On an error nothing is recorded, and the slice is as it was. VKA_OK;
+ * VKA_INVALID (a recorder that is not recording; a plan that is not prepared, or another device's; a slice that is not
+ * of these plans). Threads: one thread per recorder at a time, and one per slice. */
+VKA_API vka_status vka_plan_record_slice(vka_recorder *recorder, const vka_plan *const *plans, uint32_t count,
+                                         uint64_t budget, vka_slice *slice);
+
 /* Compiles the pipelines that recording a description like this takes, so that recording compiles and allocates
  * nothing. Only types, shapes, strides, alignment of offsets and flags matter: here, and for the two functions below,
  * tensors need no buffers. Threads: any. */

@@ -162,8 +162,8 @@ float dot_add(vec4 a, vec4 b, float sum) {
 
 // Sums of a split: vectors of outputs, of rows, of entries of the batch.
 uint workspace_at(uint split, uint number, uint row, uint d) {
-    uint batches = gl_NumWorkGroups.z / p.splits, vectors = (push.dim1 + 3u) / 4u;
-    return ((split * batches + number) * push.rows + row) * vectors + d;
+    uint vectors = (push.dim1 + 3u) / 4u;
+    return ((split * push.b0 + number) * push.rows + row) * vectors + d;
 }
 
 // Outputs 4 d .. of a row, of which the first one exists, from whole sums.

@@ -34,8 +34,8 @@ VKA_STRUCT(vka_push) {
     VKA_UINT_ x0;       /* attention, relative biases, patterns, sorts: first workgroup in x, y, z    */
     VKA_UINT_ y0;       /* cache: first new token; first page, or token, that is bound, and how many   */
     VKA_UINT_ z0;       /* patterns: 1 writes the map, 0 counts its tiles; sorts: first round         */
-    VKA_UINT_ b0;   /* attention, sorts: batch entry and query head where the slice begins              */
-    VKA_UINT_ h0;   /* cache: 0 keys, 1 values                                                          */
+    VKA_UINT_ b0;   /* attention, sorts: batch entry and query head where the slice begins; linear: b0  */
+    VKA_UINT_ h0;   /*   entries of the batch; cache: h0 0 keys, 1 values                               */
     VKA_UINT_ rows; /* norms, merges, cache, rope, sorts: rows of the dispatch, a box with these sizes   */
                     /*   of dimensions 1 and 2                                                          */
     VKA_UINT_ dim1; /* attention: rows is the part of keys, dim1 the first page, or row of keys, that is */

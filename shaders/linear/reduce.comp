@@ -14,7 +14,7 @@ void main() {
         return;
     vec4 y = vec4(0.0);
     for (uint split = 0u; split < p.splits; ++split)
-        y += workspace[((split * gl_NumWorkGroups.z + gl_WorkGroupID.z) * push.rows + row) * vectors + d];
+        y += workspace[((split * push.b0 + gl_WorkGroupID.z) * push.rows + row) * vectors + d];
     uint b = gl_WorkGroupID.z / push.dim2, h = gl_WorkGroupID.z % push.dim2;
     put_results(Batch(0u, 0u, push.base[VKA_BIND_LINEAR_RESIDUAL] + b * p.residual.b + h * p.residual.h,
                       push.base[VKA_BIND_LINEAR_OUT] + b * p.out_.b + h * p.out_.h, gl_WorkGroupID.z, 0u, 0u, 0u),

@@ -20,6 +20,7 @@ const char *vka__kernel_name(vka__kernel kernel);
 /* A pipeline: a kernel and its specialization constants. Compared bytewise. */
 typedef struct vka__pipeline_key {
     uint32_t kernel;
+    uint32_t any_group; /* 1: dispatches may begin at any workgroup (vka_plan_prepare_slices) */
     uint32_t spec[VKA_SPEC_COUNT];
 } vka__pipeline_key;
 
@@ -54,6 +55,7 @@ typedef struct vka__dispatch {
     vka__binding binding[VKA_MAX_BINDINGS];
     uint32_t groups[3]; /* at most, when the device computes them */
     uint32_t indirect;  /* 1 or 2: as many as the first or second entry of VKA__SOURCE_COUNTS says; 0: as above */
+    uint64_t group_ops; /* operations of a workgroup, about; 0: not known */
     vka_push push;
 } vka__dispatch;
 

@@ -28,6 +28,11 @@ void vka__grid_cap(vka__grid *grid, uint64_t most) {
     }
 }
 
+void vka__grid_cap_ops(vka__grid *grid, const vka_device_caps *caps, uint64_t ops) {
+    grid->ops = ops;
+    vka__grid_cap(grid, vka__dispatch_ops(caps) / vka__max_u64(ops, 1));
+}
+
 uint64_t vka__grid_chunks(const vka__grid *grid) {
     uint64_t chunks = 1;
     for (int i = 0; i < 3; ++i)
@@ -35,11 +40,12 @@ uint64_t vka__grid_chunks(const vka__grid *grid) {
     return chunks;
 }
 
-void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]) {
+void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], vka__dispatch *out) {
+    out->group_ops = grid->ops;
     for (int i = 0; i < 3; ++i) {
         uint32_t chunks = vka__div_up(grid->groups[i], grid->limit[i]);
         first[i] = (uint32_t)(index % chunks) * grid->limit[i];
-        groups[i] = vka__min_u32(grid->limit[i], grid->groups[i] - first[i]);
+        out->groups[i] = vka__min_u32(grid->limit[i], grid->groups[i] - first[i]);
         index /= chunks;
     }
 }

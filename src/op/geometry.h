@@ -19,14 +19,17 @@ bool vka__refuse(vka__refusal *refusal, const char *field, const char *format, .
 typedef struct vka__grid {
     uint32_t groups[3];
     uint32_t limit[3];
+    uint64_t ops; /* of a workgroup, about; 0: not known */
 } vka__grid;
 /* As many groups a dispatch as the device can have. */
 vka__grid vka__grid_of(const vka_device_caps *caps, uint32_t x, uint32_t y, uint32_t z);
 /* Lowers the limits, z's first and x's last, until a dispatch has at most `most` groups, or one. */
 void vka__grid_cap(vka__grid *grid, uint64_t most);
+/* The same for workgroups of `ops` operations, of which a dispatch has no more than vka__dispatch_ops. */
+void vka__grid_cap_ops(vka__grid *grid, const vka_device_caps *caps, uint64_t ops);
 uint64_t vka__grid_chunks(const vka__grid *grid);
-/* Chunk `index`: its first group and its number of groups. */
-void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], uint32_t groups[3]);
+/* Chunk `index`: its first group; the dispatch receives its number of groups, and their work. */
+void vka__grid_chunk(const vka__grid *grid, uint64_t index, uint32_t first[3], vka__dispatch *out);
 
 /* `most`, a power of two, halved until a workgroup can have so many invocations. */
 uint32_t vka__group_size(const vka_device_caps *caps, uint32_t most);

@@ -122,6 +122,7 @@ static vka_status compile(vka_device *d, const char *item, const vka__pipeline_k
         width && d->full_subgroups ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0;
     VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = key->any_group ? VK_PIPELINE_CREATE_DISPATCH_BASE : 0,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = choose ? &size : NULL,
                   .flags = flags,
@@ -136,8 +137,22 @@ static vka_status compile(vka_device *d, const char *item, const vka__pipeline_k
     return vka__vk_status(&d->ctx, result, item, "vkCreateComputePipelines");
 }
 
+bool vka__kernel_counts_groups(vka__kernel kernel) {
+    const struct vka__spirv *code = &vka__spirv_table[kernel];
+    size_t words = code->words ? code->bytes / 4 : 0;
+    for (size_t i = 5; i + 3 < words; i += code->words[i] >> 16) {
+        uint32_t op = code->words[i] & 0xffff;
+        bool decorates = op == 71 && code->words[i + 2] == 11; /* OpDecorate .. BuiltIn */
+        if (decorates && code->words[i + 3] == 24)             /* NumWorkgroups         */
+            return true;
+        if (op == 54 || !(code->words[i] >> 16)) /* OpFunction: decorations come before */
+            break;
+    }
+    return false;
+}
+
 static uint32_t hash(const vka__pipeline_key *key) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ key->kernel;
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ key->kernel ^ (uint64_t)key->any_group << 32;
     for (uint32_t i = 0; i < VKA_SPEC_COUNT; ++i)
         h = (h ^ key->spec[i]) * UINT64_C(0x9e3779b97f4a7c15);
     return (uint32_t)(h >> 32);

@@ -5,31 +5,12 @@
  * sets of its own, and recording it is a handful of commands a dispatch. With them, and where there are very many
  * dispatches, sets are written while recording, as they are without a plan.
  * SPDX-License-Identifier: MIT */
-#include "vk/recorder.h"
+#include "vk/plan.h"
 
 #include <string.h>
 
 /* More would take more memory than their recording is worth. */
 #define MAX_OWN_DISPATCHES 1024
-
-typedef struct planned {
-    VkPipeline pipeline;
-    VkDescriptorSet set;
-    vka_push push;
-    uint32_t groups[3];
-    uint32_t range, range_count; /* of the plan's ranges */
-} planned;
-
-struct vka_plan {
-    vka_device *device;
-    vka__commands commands;
-    void *owned; /* that `commands` points into; NULL: dispatches are in `dispatch` */
-    VkPipeline pipelines[VKA__MAX_KEYS];
-    vka_buffer *memory; /* parameters and host values */
-    VkDescriptorPool pool;
-    planned *dispatch;
-    vka__range *ranges;
-};
 
 static bool has_own_sets(const vka__commands *op) {
     bool named = !op->workspace_bytes || op->source[VKA__SOURCE_WORKSPACE].buffer;
@@ -78,8 +59,9 @@ static void plan_dispatch(vka_plan *p, const vka__place *at, uint64_t index, VkD
                        &dispatch, &bound);
     vka__write_set(p->device, set, bound.info);
     memcpy(&p->ranges[range], bound.range, bound.range_count * sizeof *bound.range);
-    p->dispatch[index] = (planned){
-        .pipeline = p->pipelines[dispatch.key],
+    p->dispatch[index] = (vka__planned){
+        .key = dispatch.key,
+        .group_ops = dispatch.group_ops,
         .set = set,
         .push = dispatch.push,
         .groups = {dispatch.groups[0], dispatch.groups[1], dispatch.groups[2]},
@@ -88,10 +70,22 @@ static void plan_dispatch(vka_plan *p, const vka__place *at, uint64_t index, VkD
     };
 }
 
-static vka_status create_dispatches(vka_plan *p) {
+static void free_dispatches(vka_plan *p) {
+    vka_device *d = p->device;
+    if (p->pool)
+        d->vk.vkDestroyDescriptorPool(d->handle, p->pool, NULL);
+    vka__free(&d->ctx, p->dispatch);
+    vka__free(&d->ctx, p->ranges);
+    p->pool = VK_NULL_HANDLE;
+    p->dispatch = NULL;
+    p->ranges = NULL;
+}
+
+vka_status vka__plan_create_dispatches(vka_plan *p) {
     vka_device *d = p->device;
     const vka__commands *op = &p->commands;
-    uint32_t count = (uint32_t)op->dispatches;
+    /* What computes numbers of workgroups needs memory of the recorder. */
+    uint32_t first = op->counts, count = (uint32_t)op->dispatches;
     VkDescriptorSet *sets = vka__alloc(&d->ctx, count, sizeof *sets);
     p->dispatch = vka__alloc(&d->ctx, count, sizeof *p->dispatch);
     p->ranges = vka__alloc(&d->ctx, (size_t)count * VKA_MAX_BINDINGS, sizeof *p->ranges);
@@ -100,11 +94,13 @@ static vka_status create_dispatches(vka_plan *p) {
                             : vka__fail(&d->ctx, VKA_OUT_OF_MEMORY, op->item, "no host memory");
     vka__place at[VKA__MAX_SOURCES];
     vka__place_sources(op, at);
-    for (uint32_t i = 0, range = 0; i < count && status == VKA_OK; ++i) {
+    for (uint32_t i = first, range = 0; i < count && status == VKA_OK; ++i) {
         plan_dispatch(p, at, i, sets[i], range);
         range += p->dispatch[i].range_count;
     }
     vka__free(&d->ctx, sets);
+    if (status != VKA_OK)
+        free_dispatches(p);
     return status;
 }
 
@@ -115,7 +111,7 @@ static vka_status fill_in(vka_plan *p) {
     vka_status status = vka__get_pipelines(p->device, op->item, op->keys, op->key_count, p->pipelines);
     if (status == VKA_OK)
         status = create_memory(p);
-    return status == VKA_OK && has_own_sets(op) ? create_dispatches(p) : status;
+    return status == VKA_OK && has_own_sets(op) ? vka__plan_create_dispatches(p) : status;
 }
 
 vka_status vka__plan_create(vka_device *d, const vka__commands *op, void *owned, vka_plan **plan) {
@@ -127,6 +123,8 @@ vka_status vka__plan_create(vka_device *d, const vka__commands *op, void *owned,
     }
     p->device = d;
     p->commands = *op;
+    memcpy(p->keys, op->keys, op->key_count * sizeof *op->keys);
+    p->commands.keys = p->keys;
     p->owned = owned;
     vka__device_count(d, VKA__CHILD_PLAN, 1);
     vka_status status = fill_in(p);
@@ -149,13 +147,22 @@ void vka_plan_destroy(vka_plan **plan) {
     *plan = NULL;
     vka_device *d = p->device;
     vka__device_count(d, VKA__CHILD_PLAN, -1);
-    if (p->pool)
-        d->vk.vkDestroyDescriptorPool(d->handle, p->pool, NULL);
+    free_dispatches(p);
     vka_buffer_destroy(&p->memory);
-    vka__free(&d->ctx, p->dispatch);
-    vka__free(&d->ctx, p->ranges);
     vka__free(&d->ctx, p->owned);
     vka__free(&d->ctx, p);
+}
+
+vka__command vka__plan_command(const vka_plan *p, uint64_t index) {
+    const vka__planned *d = &p->dispatch[index];
+    return (vka__command){
+        .pipeline = p->pipelines[d->key],
+        .set = d->set,
+        .push = &d->push,
+        .range = &p->ranges[d->range],
+        .range_count = d->range_count,
+        .groups = {d->groups[0], d->groups[1], d->groups[2]},
+    };
 }
 
 vka_status vka_plan_record(vka_recorder *r, const vka_plan *p) {
@@ -165,19 +172,11 @@ vka_status vka_plan_record(vka_recorder *r, const vka_plan *p) {
         return vka__fail(&r->device->ctx, VKA_INVALID, "vka_plan_record.plan",
                          "must be a plan of the recorder's device");
     vka_status status = vka__recorder_check(r, p->commands.item);
-    if (status != VKA_OK || !p->dispatch)
+    if (status != VKA_OK || !p->dispatch || p->commands.counts)
         return status == VKA_OK ? vka__record_compiled(r, &p->commands, p->pipelines) : status;
     vka__label_begin(r, p->commands.item);
     for (uint64_t i = 0; i < p->commands.dispatches; ++i) {
-        const planned *d = &p->dispatch[i];
-        const vka__command command = {
-            .pipeline = d->pipeline,
-            .set = d->set,
-            .push = &d->push,
-            .range = &p->ranges[d->range],
-            .range_count = d->range_count,
-            .groups = {d->groups[0], d->groups[1], d->groups[2]},
-        };
+        const vka__command command = vka__plan_command(p, i);
         vka__emit(r, &command);
     }
     vka__label_end(r);

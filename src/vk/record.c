@@ -59,7 +59,8 @@ void vka__label_end(const vka_recorder *r) {
         in->CmdEndDebugUtilsLabelEXT(r->cmd);
 }
 
-void vka__emit(vka_recorder *r, const vka__command *command) {
+/* Everything but the dispatch. */
+static void bind(vka_recorder *r, const vka__command *command) {
     const vka_device *d = r->device;
     if (vka__hazards_add(&r->hazards, command->range, command->range_count))
         vka__recorder_barrier(r, VKA__FOR_KERNELS);
@@ -68,10 +69,42 @@ void vka__emit(vka_recorder *r, const vka__command *command) {
                                   NULL);
     d->vk.vkCmdPushConstants(r->cmd, d->pipeline_layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, sizeof *command->push,
                              command->push);
+}
+
+void vka__emit(vka_recorder *r, const vka__command *command) {
+    const vka_device *d = r->device;
+    bind(r, command);
     if (command->indirect)
         d->vk.vkCmdDispatchIndirect(r->cmd, command->indirect->handle, command->indirect_at);
     else
         d->vk.vkCmdDispatch(r->cmd, command->groups[0], command->groups[1], command->groups[2]);
+}
+
+/* The largest box of workgroups that begins with number `first` of a grid, in the order x, y, z, and has at most
+ * `count` of them, all in a row. */
+static uint64_t next_box(const uint32_t grid[3], uint64_t first, uint64_t count, uint32_t begin[3], uint32_t size[3]) {
+    uint64_t line = grid[0], plane = line * grid[1];
+    begin[0] = (uint32_t)(first % line);
+    begin[1] = (uint32_t)(first / line % grid[1]);
+    begin[2] = (uint32_t)(first / plane);
+    bool planes = first % plane == 0 && count >= plane, lines = planes || (!begin[0] && count >= line);
+    size[0] = lines ? grid[0] : (uint32_t)vka__min_u64(count, line - begin[0]);
+    size[1] = planes ? grid[1] : lines ? (uint32_t)vka__min_u64(count / line, grid[1] - begin[1]) : 1;
+    size[2] = planes ? (uint32_t)vka__min_u64(count / plane, grid[2] - begin[2]) : 1;
+    return (uint64_t)size[0] * size[1] * size[2];
+}
+
+void vka__emit_part(vka_recorder *r, const vka__command *command, uint64_t first, uint64_t count) {
+    const vka_device *d = r->device;
+    uint32_t begin[3], size[3];
+    bind(r, command);
+    for (uint64_t end = first + count; first < end;) {
+        first += next_box(command->groups, first, end - first, begin, size);
+        if (begin[0] || begin[1] || begin[2])
+            d->vk.vkCmdDispatchBase(r->cmd, begin[0], begin[1], begin[2], size[0], size[1], size[2]);
+        else
+            d->vk.vkCmdDispatch(r->cmd, size[0], size[1], size[2]);
+    }
 }
 
 static void record_dispatch(vka_recorder *r, const vka__commands *op, const vka__place *at,

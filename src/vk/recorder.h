@@ -86,6 +86,8 @@ typedef struct vka__command {
 
 /* Records it, with a barrier before it where it needs one. */
 void vka__emit(vka_recorder *r, const vka__command *command);
+/* The same of workgroups `first` .. `first` + `count` of it, counted in the order x, y, z; the pipeline allows it. */
+void vka__emit_part(vka_recorder *r, const vka__command *command, uint64_t first, uint64_t count);
 /* An error unless commands may be recorded. */
 vka_status vka__recorder_check(const vka_recorder *r, const char *item);
 vka_status vka__get_pipelines(vka_device *device, const char *item, const vka__pipeline_key *keys, uint32_t count,

@@ -201,6 +201,9 @@ void vka__pipelines_destroy(vka_device *device);
 /* The pipeline of a key, compiled now if it was not before. Other threads that want other pipelines do not wait. */
 vka_status vka__pipeline_get(vka_device *device, const char *item, const vka__pipeline_key *key, VkPipeline *pipeline);
 
+/* Does a kernel ask how many workgroups its dispatch has? */
+bool vka__kernel_counts_groups(vka__kernel kernel);
+
 /* The compiled pipelines in the order of their first use; VK_NULL_HANDLE behind the last one. */
 VkPipeline vka__pipeline_at(vka_device *device, uint32_t index);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ops/samples.h"
+#include "slices.h"
 #include "support/context.h"
 #include "support/tensor.h"
 
@@ -509,6 +510,32 @@ static void run_plan(fixture *f) {
     vka_plan_destroy(&plan);
 }
 
+/* The smallest ones, whose budgets are 0, and random ones. */
+static void run_slices(fixture *f, slice_budgets budgets) {
+    vka_plan *plan;
+    description d = f->good;
+    vka_requirements need;
+    EXPECT_OK(vka__op_requirements(f->op, f->c.device, d.bytes, f->op->desc_size, &need, sizeof need));
+    vka_buffer *workspace = slices_workspace(&f->c, &need);
+    if (workspace) {
+        ((vka_workspace *)(d.bytes + f->op->workspace))->buffer = workspace;
+    }
+    EXPECT_OK(vka__op_plan(f->op, f->c.device, d.bytes, f->op->desc_size, &plan));
+    poison_outputs(f);
+    slice_counts n = slices_run(&f->c, &plan, 1, budgets);
+    fprintf(stderr, "%s: %u slices\n", f->op->name, n.slices);
+    vka_plan_destroy(&plan);
+    vka_buffer_destroy(&workspace);
+}
+
+static void run_smallest_slices(fixture *f) {
+    run_slices(f, SLICES_SMALLEST);
+}
+
+static void run_random_slices(fixture *f) {
+    run_slices(f, SLICES_RANDOM);
+}
+
 /* A tensor's bytes, of which the buffer must have no others outside of its elements. */
 static uint8_t *download(fixture *f, uint32_t arg, const char *when) {
     tensor *t = &f->t[arg];
@@ -547,12 +574,14 @@ static void clear_gaps(fixture *f) {
 /* The same bits again, and whatever lies outside of the inputs. */
 static void check_results(fixture *f) {
     uint8_t *first[VKA__MAX_ARGS] = {0};
-    static const char *const when[] = {"at first", "again", "from a plan", "with other bytes between elements"};
-    for (int pass = 0; pass < 4; pass++) {
-        if (pass == 3) {
+    static const char *const when[] = {
+        "at first", "again", "from a plan", "in the smallest slices", "in slices", "with other bytes between elements"};
+    static void (*const runs[])(fixture * f) = {run, run, run_plan, run_smallest_slices, run_random_slices, run};
+    for (int pass = 0; pass < 6; pass++) {
+        if (pass == 5) {
             clear_gaps(f);
         }
-        (pass == 2 ? run_plan : run)(f);
+        runs[pass](f);
         for (uint32_t i = 0; i < f->op->arg_count; i++) {
             if (!f->t[i].size) {
                 continue;

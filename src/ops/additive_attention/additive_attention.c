@@ -222,7 +222,7 @@ static bool plan(vka__call *c) {
     uint64_t pairs = (uint64_t)tile * vka__max_u32(vka__call_letter(c, 'M'), 1);
     uint64_t ops = pairs * (VKA__ADDITIVE_OPS * (uint64_t)vka__call_letter(c, 'A') + 2 * vka__call_letter(c, 'V'));
     s->grid = vka__grid_of(c->caps, vka__div_up(s->rows, tile), s->heads, s->batch);
-    vka__grid_cap(&s->grid, vka__max_u64(vka__dispatch_ops(c->caps) / ops, 1));
+    vka__grid_cap_ops(&s->grid, c->caps, ops);
     c->dispatches = (uint64_t)s->slices * s->pieces * vka__grid_chunks(&s->grid);
     return true;
 }
@@ -236,7 +236,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     const uint32_t begin[3] = {(uint32_t)(slice / across) * s->batch, (uint32_t)(slice % across) * s->heads,
                                (uint32_t)piece * s->rows};
     const uint32_t size[3] = {s->batch, s->heads, vka__min_u32(s->rows, shape[2] - begin[2])};
-    vka__grid_chunk(&s->grid, index % chunks, first, out->groups);
+    vka__grid_chunk(&s->grid, index % chunks, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];

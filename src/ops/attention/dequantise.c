@@ -182,7 +182,7 @@ void vka__dequantise_dispatch(const vka_device_caps *caps, const vka__attention_
     const vka__attention_plan plan = plan_of(&walk);
     const vka__region all = {.rows = UINT32_MAX, .keys = UINT32_MAX};
     vka__bind_region(caps, &walk, &plan, VKA__STAGE_MAIN, &all, out);
-    vka__grid_chunk(&d->grid[*side], index - (*side ? d->chunks[0] : 0), first, out->groups);
+    vka__grid_chunk(&d->grid[*side], index - (*side ? d->chunks[0] : 0), first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];

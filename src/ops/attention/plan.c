@@ -126,14 +126,19 @@ static uint32_t usual_keys(const vka__attention_problem *p, uint32_t tile_rows) 
     return (uint32_t)vka__min_u64(most, vka__max_u64(2 * mean, info->key_tile));
 }
 
-/* Workgroups that keep to a dispatch's operations, or 0 where one alone does not. All tiles count as the widest of the
- * band. The merge needs no cap: it reads one binding, once. */
-static uint64_t most_groups(const vka_device_caps *caps, const vka__attention_problem *p,
-                            const vka__attention_plan *plan) {
+/* Operations of a workgroup. All tiles count as the widest of the band. */
+static uint64_t group_ops(const vka__attention_problem *p, const vka__attention_plan *plan) {
     uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR], dims = p->q.shape[3] + p->v.shape[3];
     dims += p->relative_keys.present ? p->q.shape[3] : 0;
     uint64_t keys = vka__max_u32(vka__div_up(usual_keys(p, tile_rows), plan->splits), 1);
-    return vka__dispatch_ops(caps) / (2 * keys * tile_rows * dims);
+    return 2 * keys * tile_rows * dims;
+}
+
+/* Workgroups that keep to a dispatch's operations, or 0 where one alone does not. The merge needs no cap: it reads
+ * one binding, once. */
+static uint64_t most_groups(const vka_device_caps *caps, const vka__attention_problem *p,
+                            const vka__attention_plan *plan) {
+    return vka__dispatch_ops(caps) / group_ops(p, plan);
 }
 
 static uint64_t workspace_floats(const vka__attention_plan *plan, uint32_t slice_batches, uint32_t dv) {
@@ -186,7 +191,7 @@ static void plan_grids(const vka_device_caps *caps, const vka__attention_problem
         plan->workspace_bytes = vka__align_up(4 * workspace_floats(plan, slice_batches, p->v.shape[3]), 256);
     plan->params.ws_stats = slice_batches * plan->params.ws_rows * plan->params.splits * p->v.shape[3];
     plan->main_grid = vka__grid_of(caps, plan->tiles * plan->splits, plan->heads, slice_batches);
-    vka__grid_cap(&plan->main_grid, most_groups(caps, p, plan));
+    vka__grid_cap_ops(&plan->main_grid, caps, group_ops(p, plan));
     plan->main_chunks = vka__grid_chunks(&plan->main_grid);
     plan->merge_chunks = 0;
 }
@@ -485,7 +490,7 @@ static void place_grid(const vka__attention_plan *plan, vka__stage what, uint64_
                        vka__dispatch *out) {
     const vka__grid *grids[] = {NULL, &plan->main_grid, &plan->merge_grid, &plan->scores_grid};
     uint32_t first[3];
-    vka__grid_chunk(grids[what], chunk, first, out->groups);
+    vka__grid_chunk(grids[what], chunk, first, out);
     if (what == VKA__STAGE_MAIN && plan->row_parts > 1) {
         uint32_t tile_rows = plan->main.spec[VKA_SPEC_BR], tile = r->row / tile_rows;
         uint32_t left = (vka__div_up(plan->rows, tile_rows) - tile) * plan->splits - first[0];

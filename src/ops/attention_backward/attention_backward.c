@@ -156,7 +156,7 @@ void vka__backward_add_pass(vka__call *c, vka__backward_pass pass, uint64_t x, u
     if (!x || !y || !z)
         return;
     plan->grid[pass] = vka__grid_of(c->caps, (uint32_t)x, y, z);
-    vka__grid_cap(&plan->grid[pass], vka__dispatch_ops(c->caps) / (2 * vka__max_u64(work, 1)));
+    vka__grid_cap_ops(&plan->grid[pass], c->caps, 2 * work);
     plan->chunks[pass] = vka__grid_chunks(&plan->grid[pass]);
     c->dispatches += plan->chunks[pass];
 }
@@ -432,7 +432,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         vka__backward_bind_map(c, pass, out);
     else
         bind_pass(c, pass, out);
-    vka__grid_chunk(&plan->grid[pass], index, first, out->groups);
+    vka__grid_chunk(&plan->grid[pass], index, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];

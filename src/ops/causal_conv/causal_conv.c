@@ -175,7 +175,7 @@ static bool plan(vka__call *c) {
     uint32_t group = c->key[0].spec[VKA_SPEC_GROUP_SIZE];
     uint64_t units = (uint64_t)vka__div_up(s->part[CHANNELS], 4) * vka__div_up(s->part[TOKENS], params->run);
     s->grid = vka__grid_of(c->caps, (uint32_t)((units + group - 1) / group), s->part[ENTRIES], 1);
-    vka__grid_cap(&s->grid, vka__dispatch_ops(c->caps) / ((uint64_t)8 * params->taps * params->run * group));
+    vka__grid_cap_ops(&s->grid, c->caps, (uint64_t)8 * params->taps * params->run * group);
     c->dispatches = vka__volume(s->parts) * vka__grid_chunks(&s->grid);
     return true;
 }
@@ -187,7 +187,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     vka__box_at(s->shape, s->part, s->parts, index / chunks, begin, size);
     size[TOKENS] = vka__min_u32(size[TOKENS], tokens);
     bool is_last = begin[TOKENS] + size[TOKENS] == tokens;
-    vka__grid_chunk(&s->grid, index % chunks, first, out->groups);
+    vka__grid_chunk(&s->grid, index % chunks, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = is_last;

@@ -133,7 +133,7 @@ static vka__pipeline_key *add_step(vka__call *c, int step, vka__kernel kernel, u
     uint32_t group = vka__group_size(c->caps, is_software(c) ? 8 : 64);
     s->key[step] = c->key_count;
     s->grid[step] = vka__grid_of(c->caps, (uint32_t)((units + group - 1) / group), entries, 1);
-    vka__grid_cap(&s->grid[step], vka__max_u64(vka__dispatch_ops(c->caps) / (ops * group), 1));
+    vka__grid_cap_ops(&s->grid[step], c->caps, ops * group);
     s->dispatches[step] = vka__grid_chunks(&s->grid[step]);
     return vka__call_add_key(c, kernel, group);
 }
@@ -326,7 +326,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         out->params = (step == TO_D_WEIGHT ? WEIGHT_SUM : BIAS_SUM) + (uint32_t)index;
         return;
     }
-    vka__grid_chunk(&s->grid[step], index, first, out->groups);
+    vka__grid_chunk(&s->grid[step], index, first, out);
     out->key = s->key[step];
     out->params = step == TO_G ? SLOPES : GRADIENT;
     out->push.x0 = first[0];

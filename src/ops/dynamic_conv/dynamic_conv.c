@@ -225,7 +225,7 @@ static bool plan(vka__call *c) {
     uint64_t tiles = (uint64_t)vka__div_up(vka__div_up(s->part[CHANNELS], 4), t.columns) *
                      vka__div_up(s->part[TOKENS], t.runs * t.run);
     s->grid = vka__grid_of(c->caps, (uint32_t)tiles, s->part[ENTRIES], 1);
-    vka__grid_cap(&s->grid, vka__dispatch_ops(c->caps) / ((uint64_t)8 * taps_of(c) * t.run * t.runs * t.columns));
+    vka__grid_cap_ops(&s->grid, c->caps, (uint64_t)8 * taps_of(c) * t.run * t.runs * t.columns);
     c->dispatches = vka__volume(s->parts) * vka__grid_chunks(&s->grid);
     return true;
 }
@@ -235,7 +235,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     uint64_t chunks = vka__grid_chunks(&s->grid);
     uint32_t begin[3], size[3], first[3];
     vka__box_at(c->view[OUT].shape, s->part, s->parts, index / chunks, begin, size);
-    vka__grid_chunk(&s->grid, index % chunks, first, out->groups);
+    vka__grid_chunk(&s->grid, index % chunks, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.b0 = begin[ENTRIES];

@@ -130,7 +130,7 @@ static vka__pipeline_key *add_step(vka__call *c, int step, vka__kernel kernel, u
     state *s = VKA__STATE(c, state);
     s->key[step] = c->key_count;
     s->grid[step] = vka__grid_of(c->caps, (uint32_t)groups, entries, 1);
-    vka__grid_cap(&s->grid[step], vka__max_u64(vka__dispatch_ops(c->caps) / ops, 1));
+    vka__grid_cap_ops(&s->grid[step], c->caps, ops);
     s->dispatches[step] = vka__grid_chunks(&s->grid[step]);
     vka__pipeline_key *key = vka__call_add_key(c, kernel, group);
     key->spec[VKA_SPEC_BR] = taps_of(c);
@@ -282,7 +282,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         out->params = SUM + (uint32_t)index;
         return;
     }
-    vka__grid_chunk(&s->grid[step], index, first, out->groups);
+    vka__grid_chunk(&s->grid[step], index, first, out);
     out->key = s->key[step];
     out->params = GRADIENT;
     out->push.x0 = first[0];

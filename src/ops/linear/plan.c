@@ -385,6 +385,8 @@ void vka__linear_dispatch(const vka_device_caps *caps, const vka__linear_problem
     out->push.rows = size[2];
     out->push.dim1 = size[3];
     out->push.dim2 = size[1];
+    out->push.b0 = batches;
+    out->group_ops = reduces ? 0 : 2 * (uint64_t)t->br * t->bc * vka__min_u32(plan->params.split_k, p->columns);
     out->groups[0] = reduces ? vka__div_up(vka__div_up(size[3], 4), plan->reduce.spec[VKA_SPEC_GROUP_SIZE])
                              : vka__div_up(size[3], t->bc);
     out->groups[1] = reduces ? size[2] : vka__div_up(size[2], t->br);

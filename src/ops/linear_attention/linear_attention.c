@@ -266,6 +266,7 @@ static bool plan(vka__call *c) {
     fill_key(c);
     fill_params(c);
     s->grid = vka__grid_of(c->caps, vka__div_up(vka__div_up(shape[3], 4), s->choice.tile.bc), s->heads, s->batch);
+    s->grid.ops = (uint64_t)8 * vka__call_letter(c, 'K') * 4 * s->choice.tile.bc * s->tokens;
     c->dispatches = (uint64_t)s->slices * s->pieces * vka__grid_chunks(&s->grid);
     return true;
 }
@@ -293,7 +294,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
     const uint32_t begin[3] = {(uint32_t)(slice / across) * s->batch, (uint32_t)(slice % across) * s->heads,
                                (uint32_t)piece * s->tokens};
     const uint32_t size[3] = {s->batch, s->heads, vka__min_u32(s->tokens, tokens - begin[2])};
-    vka__grid_chunk(&s->grid, index % chunks, first, out->groups);
+    vka__grid_chunk(&s->grid, index % chunks, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.b0 = first[2];

@@ -281,7 +281,7 @@ static bool plan(vka__call *c) {
     add_key(c);
     s->grid = vka__grid_of(c->caps, p->blocks, p->states, p->batch);
     uint64_t ops = (uint64_t)20 * p->tokens * vka__call_letter(c, 'K') * 4 * s->columns;
-    vka__grid_cap(&s->grid, vka__max_u64(vka__dispatch_ops(c->caps) / vka__max_u64(ops, 1), 1));
+    vka__grid_cap_ops(&s->grid, c->caps, ops);
     s->dispatches[RECURRENCE] = vka__grid_chunks(&s->grid);
     if (!plan_sums(c))
         return false;
@@ -316,7 +316,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         out->params = (uint32_t)(SUM_BLOCKS + 2 * (step - SUM_Q)) + (uint32_t)index;
         return;
     }
-    vka__grid_chunk(&s->grid, index, first, out->groups);
+    vka__grid_chunk(&s->grid, index, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = first[2];

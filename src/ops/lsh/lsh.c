@@ -178,7 +178,7 @@ static void plan_grids(vka__call *c) {
     };
     for (int i = 0; i < STEPS; ++i) {
         s->grid[i] = vka__grid_of(c->caps, i == OFFSETS ? 1 : params->blocks, (uint32_t)vka__volume(s->part), 1);
-        vka__grid_cap(&s->grid[i], vka__dispatch_ops(c->caps) / ops[i]);
+        vka__grid_cap_ops(&s->grid[i], c->caps, ops[i]);
         s->of_slice += vka__grid_chunks(&s->grid[i]);
     }
     c->dispatches = vka__volume(s->parts) * s->of_slice;
@@ -226,7 +226,7 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         chunk -= chunks;
     vka__box_at(c->view[PERMUTATION].shape, s->part, s->parts, index / s->of_slice, begin, size);
     bind(c, step, begin, out);
-    vka__grid_chunk(&s->grid[step], chunk, first, out->groups);
+    vka__grid_chunk(&s->grid[step], chunk, first, out);
     out->key = (uint32_t)step;
     out->push.x0 = first[0];
     out->push.y0 = first[1];

@@ -21,7 +21,7 @@ static vka__view words_of(uint32_t source, uint64_t count) {
 static vka__grid plan_grid(const vka_device_caps *caps, const vka_pattern_info *info) {
     uint64_t words = (uint64_t)info->tile_columns * info->query_tile * (info->key_tile / 32);
     vka__grid grid = vka__grid_of(caps, info->tile_rows, info->heads, 1);
-    vka__grid_cap(&grid, vka__max_u64(vka__dispatch_ops(caps) / (words * OPS_OF_WORD), 1));
+    vka__grid_cap_ops(&grid, caps, words * OPS_OF_WORD);
     return grid;
 }
 
@@ -57,7 +57,7 @@ void vka__pattern_dispatch(const vka_device_caps *caps, const vka__pattern_pass 
     vka__bind_all(caps, &pass->rows, VKA_BIND_ROWS, fill ? VKA__READ : VKA__WRITE, out);
     vka__bind_all(caps, &pass->built, VKA_BIND_BUILT, VKA__WRITE, out);
     uint32_t first[3];
-    vka__grid_chunk(&pass->grid, index, first, out->groups);
+    vka__grid_chunk(&pass->grid, index, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
     out->push.z0 = fill;

@@ -40,7 +40,7 @@ void vka__relative_dispatch(const vka__call *c, uint64_t index, vka__dispatch *o
     const vka__relative_grid *state = (const vka__relative_grid *)(const void *)c->state;
     uint32_t first[3];
     vka__call_bind_whole(c, ~0u, out);
-    vka__grid_chunk(&state->grid, index, first, out->groups);
+    vka__grid_chunk(&state->grid, index, first, out);
     out->push.x0 = first[0];
     out->push.y0 = first[1];
 }
