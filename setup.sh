@@ -34,8 +34,9 @@ packages=(
     libjsmn-dev                                              # tuning records
     libcriterion-dev                                         # tests
     libcjson-dev libpopt-dev                                 # bench
-    libpng-dev libutf8proc-dev libopenexr-dev                # examples
+    libpng-dev libutf8proc-dev libopenexr-dev libglfw3-dev   # examples
     libopenmpi-dev openmpi-bin                               # examples
+    xvfb xauth                                               # tests of windows
     libvulkan1 vulkan-validationlayers                       # to run; the driver comes below
 )
 # Too old on Debian 12.

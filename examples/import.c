@@ -234,8 +234,8 @@ int main(void) {
     }
     vka_device_destroy(&device);
     app_close(&a);
-    if (a.complaints > 0) {
-        fprintf(stderr, "import: %u validation messages\n", a.complaints);
+    if (a.layer.complaints > 0) {
+        fprintf(stderr, "import: %u validation messages\n", a.layer.complaints);
     }
-    return ok && a.complaints == 0 ? 0 : 1;
+    return ok && a.layer.complaints == 0 ? 0 : 1;
 }

@@ -205,7 +205,7 @@ int main() {
         std::fprintf(stderr, "import: %s\n", e.what());
     }
     app_close(&a);
-    if (a.complaints > 0)
-        std::fprintf(stderr, "import: %u validation messages\n", a.complaints);
-    return ok && a.complaints == 0 ? 0 : 1;
+    if (a.layer.complaints > 0)
+        std::fprintf(stderr, "import: %u validation messages\n", a.layer.complaints);
+    return ok && a.layer.complaints == 0 ? 0 : 1;
 }

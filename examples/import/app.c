@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VALIDATION_LAYER "VK_LAYER_KHRONOS_validation"
-
 void vk_check(VkResult result, const char *what) {
     if (result != VK_SUCCESS) {
         fprintf(stderr, "import: %s: VkResult %d\n", what, (int)result);
@@ -25,89 +23,14 @@ void vka_check(vka_status status, const char *what) {
 
 /* ---- instance ----------------------------------------------------------------------------------------------- */
 
-static VKAPI_ATTR VkBool32 VKAPI_CALL complain(VkDebugUtilsMessageSeverityFlagBitsEXT severity,
-                                               VkDebugUtilsMessageTypeFlagsEXT types,
-                                               const VkDebugUtilsMessengerCallbackDataEXT *data, void *user) {
-    (void)severity, (void)types;
-    ((app *)user)->complaints++;
-    fprintf(stderr, "validation: %s\n", data->pMessage);
-    return VK_FALSE;
-}
-
-static bool has_validation(void) {
-    VkLayerProperties layers[64];
-    uint32_t count = 64;
-    VkResult result = vkEnumerateInstanceLayerProperties(&count, layers);
-    for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; i++) {
-        if (strcmp(layers[i].layerName, VALIDATION_LAYER) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool layer_has(const char *extension) {
-    VkExtensionProperties extensions[64];
-    uint32_t count = 64;
-    VkResult result = vkEnumerateInstanceExtensionProperties(VALIDATION_LAYER, &count, extensions);
-    for (uint32_t i = 0; (result == VK_SUCCESS || result == VK_INCOMPLETE) && i < count; i++) {
-        if (strcmp(extensions[i].extensionName, extension) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static VkDebugUtilsMessengerCreateInfoEXT messenger_info(app *a) {
-    return (VkDebugUtilsMessengerCreateInfoEXT){.sType = VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT,
-                                                .messageSeverity = VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT |
-                                                                   VK_DEBUG_UTILS_MESSAGE_SEVERITY_ERROR_BIT_EXT,
-                                                .messageType = VK_DEBUG_UTILS_MESSAGE_TYPE_VALIDATION_BIT_EXT,
-                                                .pfnUserCallback = complain,
-                                                .pUserData = a};
-}
-
-/* An instance with the validation layer, which is to watch for hazards between the accesses of shaders too. Old layers
- * always do when synchronization validation is on; newer ones have a setting for it. */
-static VkResult create_validated(app *a, VkInstanceCreateInfo *info) {
-    VkBool32 on = VK_TRUE;
-    VkLayerSettingEXT setting = {VALIDATION_LAYER, "syncval_shader_accesses_heuristic",
-                                 VK_LAYER_SETTING_TYPE_BOOL32_EXT, 1, &on};
-    VkLayerSettingsCreateInfoEXT settings = {
-        .sType = VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT, .settingCount = 1, .pSettings = &setting};
-    VkValidationFeatureEnableEXT sync = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT;
-    VkValidationFeaturesEXT features = {.sType = VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT,
-                                        .enabledValidationFeatureCount = 1,
-                                        .pEnabledValidationFeatures = &sync};
-    VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(a);
-    const char *extensions[] = {VK_EXT_DEBUG_UTILS_EXTENSION_NAME, VK_EXT_VALIDATION_FEATURES_EXTENSION_NAME,
-                                VK_EXT_LAYER_SETTINGS_EXTENSION_NAME};
-    bool with_settings = layer_has(VK_EXT_LAYER_SETTINGS_EXTENSION_NAME);
-    messenger.pNext = &features;
-    features.pNext = with_settings ? &settings : NULL;
-    info->pNext = &messenger;
-    info->enabledLayerCount = 1;
-    info->ppEnabledLayerNames = (const char *const[]){VALIDATION_LAYER};
-    info->enabledExtensionCount = with_settings ? 3 : 2;
-    info->ppEnabledExtensionNames = extensions;
-    return vkCreateInstance(info, NULL, &a->instance);
-}
-
 static void instance_create(app *a) {
     vk_check(volkInitialize(), "no Vulkan loader");
-    bool validate = has_validation();
-    printf("validation layer: %s\n", validate ? "on, with synchronization validation" : "not installed");
-
     a->api_version = VK_API_VERSION_1_1; /* the least that vkattn works with */
     VkApplicationInfo app_info = {
         .sType = VK_STRUCTURE_TYPE_APPLICATION_INFO, .pApplicationName = "import", .apiVersion = a->api_version};
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, .pApplicationInfo = &app_info};
-    vk_check(validate ? create_validated(a, &info) : vkCreateInstance(&info, NULL, &a->instance), "vkCreateInstance");
-    volkLoadInstance(a->instance);
-    if (validate) {
-        VkDebugUtilsMessengerCreateInfoEXT messenger = messenger_info(a);
-        vk_check(vkCreateDebugUtilsMessengerEXT(a->instance, &messenger, NULL, &a->messenger), "messenger");
-    }
+    vk_check(validation_create_instance(&a->layer, &info, &a->instance), "vkCreateInstance");
+    printf("validation layer: %s\n", a->layer.on ? "on, with synchronization validation" : "not installed");
 }
 
 /* ---- device ------------------------------------------------------------------------------------------------- */
@@ -250,10 +173,7 @@ void app_close(app *a) {
     vkDestroyPipelineLayout(a->device, a->layout, NULL);
     vkDestroyDescriptorSetLayout(a->device, a->set_layout, NULL);
     vkDestroyDevice(a->device, NULL);
-    if (a->messenger != VK_NULL_HANDLE) {
-        vkDestroyDebugUtilsMessengerEXT(a->instance, a->messenger, NULL);
-    }
-    vkDestroyInstance(a->instance, NULL);
+    validation_destroy_instance(&a->layer, a->instance);
 }
 
 static uint32_t memory_type(const app *a, uint32_t allowed, VkMemoryPropertyFlags wanted) {

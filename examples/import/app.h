@@ -3,8 +3,7 @@
 #ifndef IMPORT_APP_H
 #define IMPORT_APP_H
 
-#define VK_NO_PROTOTYPES
-#include <volk.h>
+#include "common/validation.h"
 
 #include <vkattn/vulkan.h>
 
@@ -15,8 +14,7 @@ extern "C" {
 typedef struct app {
     VkInstance instance;
     uint32_t api_version;
-    VkDebugUtilsMessengerEXT messenger; /* NULL without the validation layer                    */
-    uint32_t complaints;                /* of the validation layer                              */
+    validation layer; /* what it complained about                                              */
     VkPhysicalDevice physical;
     uint32_t family; /* of the queue                                                          */
     VkDevice device;

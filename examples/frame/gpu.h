@@ -1,0 +1,63 @@
+/* The Vulkan of a game: instance, device, one queue that draws, computes and presents, memory, pipelines.
+ * SPDX-License-Identifier: MIT */
+#ifndef FRAME_GPU_H
+#define FRAME_GPU_H
+
+#include "common/validation.h"
+
+#include <vkattn/vulkan.h>
+
+enum { IN_FLIGHT = 2, BINDINGS = 5 };
+
+/* Push constants of all shaders: push.glsl. */
+typedef struct push {
+    uint32_t count, current;
+    float shown, aspect;
+    float hunter[2], pixels[2];
+    uint32_t begins;
+} push;
+
+typedef struct gpu {
+    validation *layer;
+    VkInstance instance;
+    VkSurfaceKHR surface;
+    VkPhysicalDevice physical;
+    uint32_t family;
+    double tick; /* nanoseconds of a timestamp's unit; 0: the queue has none */
+    VkDevice device;
+    VkQueue queue;
+    VkCommandPool commands;
+    VkDescriptorPool sets;
+    VkDescriptorSetLayout set_layout; /* BINDINGS storage buffers */
+    VkPipelineLayout layout;          /* that set and a push      */
+    vka_vulkan_optional_features enabled;
+    vka_device *attention; /* vkattn's view of the device */
+} gpu;
+
+typedef struct memory {
+    VkBuffer buffer;
+    VkDeviceMemory memory;
+    void *mapped;
+} memory;
+
+/* Ends the program unless the result is VK_SUCCESS. */
+void vk_check(VkResult result, const char *what);
+
+/* Makes a surface of the program's window; false: it can't. */
+typedef bool (*surface_maker)(void *window, VkInstance instance, VkSurfaceKHR *surface);
+
+/* `extensions`: those of instances that a window asks for. */
+void gpu_open(gpu *g, validation *v, const char *const *extensions, uint32_t count, surface_maker make, void *window);
+void gpu_close(gpu *g);
+
+/* Mapped memory for storage buffers and copies. A game would keep what the host does not see elsewhere. */
+memory memory_create(const gpu *g, VkDeviceSize size);
+void memory_destroy(const gpu *g, memory *m);
+/* A set that shows these buffers from binding 0 on. */
+VkDescriptorSet set_create(const gpu *g, const VkBuffer *buffers, uint32_t count);
+VkShaderModule shader_create(const gpu *g, const uint32_t *code, size_t bytes);
+
+/* What was written by shaders in the first stages is there for the second ones, which may write in their turn. */
+void wait_for_shaders(VkCommandBuffer commands, VkPipelineStageFlags before, VkPipelineStageFlags after);
+
+#endif
