@@ -29,7 +29,7 @@ static void print_types(uint32_t types) {
 /* "[B, H, N, D]" of "B H N D". */
 static void print_shape(const vka__arg *a) {
     if (!a->shape) {
-        printf("see the header");
+        printf("see all fields");
         return;
     }
     putchar('[');
@@ -127,7 +127,7 @@ static void print_numbers(const vka__op *op) {
         if (n->type == VKA__NUMBER_ENUM)
             printf(" | %s |\n", n->least > 0 && !n->zero ? "refused" : "the default");
         else if (n->zero && n->fallback == 0)
-            printf(" | see the header |\n");
+            printf(" | see all fields |\n");
         else if (n->zero)
             printf(" | %.9g |\n", n->fallback);
         else
