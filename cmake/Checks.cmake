@@ -33,6 +33,9 @@ if(CMAKE_GENERATOR STREQUAL Ninja AND NOT VKATTN_SANITIZE)
         ENVIRONMENT "CMAKE=${CMAKE_COMMAND};CC=${CMAKE_C_COMPILER};CXX=${CMAKE_CXX_COMPILER}")
 endif()
 
+# The documents as a web site: build/<preset>/site/html/index.html.
+add_custom_target(site COMMAND ${PROJECT_SOURCE_DIR}/tools/make-site ${PROJECT_BINARY_DIR}/site VERBATIM)
+
 # What tools/make-release packs.
 if(CMAKE_GENERATOR STREQUAL Ninja AND NOT VKATTN_SANITIZE)
     vka_test(NAME release ONCE LABELS build

@@ -25,6 +25,7 @@ typedef struct vka_map_desc {
     float offset;
 } vka_map_desc;
 
+/* What becomes of two elements. */
 typedef enum vka_combine_kind {
     VKA_COMBINE_INVALID = 0,
     VKA_COMBINE_ADD = 1, /* a + scale * b; a scale of -1 subtracts */

@@ -43,8 +43,10 @@ extern "C" {
 
 /* ---- sequences --------------------------------------------------------------------------------------------------- */
 
+/* Layers in the order in which they run. */
 typedef struct vka_nn_sequence vka_nn_sequence;
 
+/* A sequence to be created. */
 typedef struct vka_nn_sequence_desc {
     vka_workspace arena; /* optional: memory for intermediate results, with a size of arena_bytes; absent: memory  */
                          /*   of the sequence, which grows to what is needed                                      */
@@ -52,6 +54,7 @@ typedef struct vka_nn_sequence_desc {
     vka_log log; /* optional: errors of layers                                                            */
 } vka_nn_sequence_desc;
 
+/* What a sequence has come to. */
 typedef struct vka_nn_sequence_info {
     uint64_t arena_bytes; /* that the layers so far need                                                           */
     uint32_t operations;
@@ -91,12 +94,14 @@ typedef struct vka_nn_linear {
     vka_tensor bias;   /* optional: [outputs]                                                                      */
 } vka_nn_linear;
 
+/* Which norm, or none. */
 typedef enum vka_nn_norm_kind {
     VKA_NN_NORM_NONE = 0,
     VKA_NN_NORM_LAYER = 1, /* vka_layer_norm                                                                       */
     VKA_NN_NORM_RMS = 2,   /* vka_rms_norm                                                                         */
 } vka_nn_norm_kind;
 
+/* A norm with its parameters. */
 typedef struct vka_nn_norm {
     vka_nn_norm_kind kind;
     vka_tensor weight, bias; /* optional; no bias with RMS                                                         */
@@ -175,6 +180,7 @@ typedef struct vka_nn_layer_desc {
     vka_workspace kept;
 } vka_nn_layer_desc;
 
+/* Add a layer: vka_nn_attention, vka_nn_feed_forward. */
 VKA_NN_API vka_status vka_nn_attention_sized(vka_nn_sequence *sequence, const vka_nn_attention_desc *desc,
                                              size_t desc_size);
 VKA_NN_API vka_status vka_nn_feed_forward_sized(vka_nn_sequence *sequence, const vka_nn_feed_forward_desc *desc,
@@ -214,12 +220,14 @@ typedef struct vka_nn_attention_backward_desc {
     bool accumulate_memory; /* adds to those of memory and values: of an encoder's result, which layers share      */
 } vka_nn_attention_backward_desc;
 
+/* The gradients of a feed-forward network; accumulate: added to what they hold. */
 typedef struct vka_nn_feed_forward_backward_desc {
     vka_nn_feed_forward_desc forward;
     vka_nn_feed_forward_desc gradients;
     bool accumulate;
 } vka_nn_feed_forward_backward_desc;
 
+/* The gradients of a layer; the flags as in vka_nn_attention_backward_desc. */
 typedef struct vka_nn_layer_backward_desc {
     vka_nn_layer_desc forward;
     vka_nn_layer_desc gradients;
@@ -237,6 +245,7 @@ typedef struct vka_nn_normalise_backward_desc {
     bool accumulate;      /* adds to what `gradient` holds                                                         */
 } vka_nn_normalise_backward_desc;
 
+/* Add a backward pass: vka_nn_attention_backward and its like. */
 VKA_NN_API vka_status vka_nn_attention_backward_sized(vka_nn_sequence *sequence,
                                                       const vka_nn_attention_backward_desc *desc, size_t desc_size);
 VKA_NN_API vka_status vka_nn_feed_forward_backward_sized(vka_nn_sequence *sequence,

@@ -94,6 +94,7 @@ typedef struct vka_pattern_term {
     } chunks;
 } vka_pattern_term;
 
+/* Who builds a map. */
 typedef enum vka_pattern_build {
     VKA_PATTERN_BUILD_AUTO = 0,   /* on the device, if the library has a queue of it and there is enough to do; for */
                                   /*   a software driver by the host                                               */
@@ -143,6 +144,7 @@ static inline vka_status vka_pattern_create(vka_device *device_, const vka_patte
  */
 VKA_API void vka_pattern_destroy(vka_pattern **pattern);
 
+/* What a map is like. */
 typedef struct vka_pattern_info {
     uint32_t queries, keys, heads; /* heads: 1 where all share a map                                               */
     uint32_t query_tile, key_tile;
@@ -155,6 +157,7 @@ typedef struct vka_pattern_info {
     double density;                   /* pairs / (heads queries keys)                                              */
 } vka_pattern_info;
 
+/* What a map is like. Threads: any. */
 VKA_API vka_pattern_info vka_pattern_get_info(const vka_pattern *pattern);
 
 /* Copies a map to the host as a blob for vka_pattern_load and vka_pattern_parse; as vka_device_save_cache: with data ==

@@ -29,6 +29,7 @@ typedef struct vka_safetensor {
     uint64_t bytes;
 } vka_safetensor;
 
+/* A file that is open. */
 typedef struct vka_safetensors vka_safetensors;
 
 /* Maps a file, or takes one that is in memory, which must stay as it is until the file is closed. `log`: optional.

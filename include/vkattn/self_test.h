@@ -33,6 +33,7 @@ typedef struct vka_self_test_desc {
     bool again;     /* test also what a verdict is known of                                                         */
 } vka_self_test_desc;
 
+/* What a self-test did and found. */
 typedef struct vka_self_test_report {
     uint32_t runs;     /* of kernels on a problem                                                                    */
     uint32_t wrong;    /* of these gave wrong answers                                                                */

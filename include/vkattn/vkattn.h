@@ -103,6 +103,7 @@ extern "C" {
     X(VKA_TIMEOUT, 6, "the work did not complete in the given time")                                                   \
     X(VKA_DRIVER_ERROR, 7, "the driver failed in another way; the log has its VkResult")
 
+/* What calls return; an enumeration of VKA_STATUSES. */
 typedef enum vka_status {
 #define X(name, value, sentence) name = value,
     VKA_STATUSES(X)
@@ -117,6 +118,7 @@ VKA_API uint32_t vka_version(void);
 
 /* ---- log --------------------------------------------------------------------------------------------------- */
 
+/* How grave a line of the log is. */
 typedef enum vka_log_level {
     VKA_LOG_ERROR = 1,   /* a call failed; exactly one line per failed call (a VKA_TIMEOUT is no failure)       */
     VKA_LOG_WARNING = 2, /* it works, but not as well as it could (a foreign pipeline cache was dropped, ...)    */
@@ -155,6 +157,7 @@ typedef struct vka_allocator {
 
 /* ---- types ------------------------------------------------------------------------------------------------- */
 
+/* What the elements of a tensor are. */
 typedef enum vka_dtype {
     VKA_DTYPE_INVALID = 0,
     VKA_F32 = 1,  /* IEEE 754 binary32                                                                              */
@@ -206,8 +209,10 @@ VKA_API void vka_bf16_to_f32(const uint16_t *from, float *to, size_t count);
 
 /* ---- device ------------------------------------------------------------------------------------------------ */
 
+/* A GPU, or a software driver. Threads: any, unless a function says otherwise. */
 typedef struct vka_device vka_device;
 
+/* What kind of device it is. */
 typedef enum vka_device_type {
     VKA_DEVICE_OTHER = 0,
     VKA_DEVICE_INTEGRATED = 1,
@@ -355,14 +360,17 @@ VKA_API void vka_device_reset_peak(vka_device *device);
 
 /* ---- buffer ------------------------------------------------------------------------------------------------ */
 
+/* Device memory: the library's, or a wrapped range of a VkBuffer. */
 typedef struct vka_buffer vka_buffer;
 
+/* Where a buffer lies. */
 typedef enum vka_memory {
     VKA_MEMORY_DEVICE = 0,   /* fastest for kernels; vka_buffer_write and _read stage when it can't be mapped     */
     VKA_MEMORY_UPLOAD = 1,   /* mapped, written by the host in order, read by kernels                             */
     VKA_MEMORY_READBACK = 2, /* mapped and cached, written by kernels, read by the host                           */
 } vka_memory;
 
+/* A buffer to be created. */
 typedef struct vka_buffer_desc {
     uint64_t size; /* bytes, required, at least 1; the memory is padded to a multiple of 16                       */
     vka_memory memory;
@@ -377,6 +385,7 @@ VKA_API vka_status vka_buffer_create_sized(vka_device *device, const vka_buffer_
 /* Frees the buffer (a wrapped VkBuffer stays) and sets *buffer to NULL. Work that uses it must have completed. */
 VKA_API void vka_buffer_destroy(vka_buffer **buffer);
 
+/* Bytes that were asked for. Threads: any. */
 VKA_API uint64_t vka_buffer_size(const vka_buffer *buffer);
 
 /* Copies host memory into the buffer, or back, and returns when done. Meant for set-up and standalone programs: memory
@@ -442,6 +451,7 @@ typedef struct vka_workspace {
 
 /* ---- recorder ---------------------------------------------------------------------------------------------- */
 
+/* Where commands are recorded: a command buffer of its own, or a wrapped one, with scratch memory and descriptors. */
 typedef struct vka_recorder vka_recorder;
 
 /* A NULL description means all defaults. The recorder allocates this room when it is created. Within it recording
@@ -564,6 +574,7 @@ VKA_API vka_status vka_fill(vka_recorder *recorder, vka_buffer *buffer, uint64_t
     X(RELATIVE_BIAS_SPAN_BACKWARD, 43, relative_bias_span_backward)                                                    \
     X(ATTENTION_MERGE_BACKWARD, 44, attention_merge_backward)
 
+/* An operation by number; an enumeration of VKA_OPERATIONS. */
 typedef enum vka_operation {
     VKA_OPERATION_INVALID = 0,
 #define X(NAME, value, name) VKA_OPERATION_##NAME = value,

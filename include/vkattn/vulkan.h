@@ -110,6 +110,7 @@ VKA_API vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_
                                     uint32_t api_version, VkPhysicalDevice physical_device,
                                     vka_vulkan_optional_features *optional);
 
+/* The app's device, as vka_device_import takes it. */
 typedef struct vka_import_desc {
     PFN_vkGetInstanceProcAddr get_instance_proc_addr; /* required                                                 */
     VkInstance instance;                              /* required                                                 */
