@@ -439,7 +439,11 @@ static void add_attention_pairs(const attention *p, attention_slopes *s) {
     }
 }
 
-static void check_attention(bool cosine, bool relative, bool biased, double softcap) {
+/* What lists of keys have, key by key: some twice, and one query nothing. */
+static const uint32_t listed_keys[AT_HEADS * AT_QUERIES * AT_KEYS] = {2, 0, 1, 0, 1, 3, 0, 1, 0, 1, 2, 1,
+                                                                      1, 1, 0, 0, 0, 0, 0, 1, 2, 2, 1, 0};
+
+static void check_attention(bool cosine, bool relative, bool biased, double softcap, bool listed) {
     ref_rng rng = ref_rng_seed(test_seed());
     attention p;
     attention_slopes s = {0};
@@ -498,7 +502,10 @@ static void check_attention(bool cosine, bool relative, bool biased, double soft
                           .relative_len = AT_RELATIVE,
                           .relative_zero = 1,
                           .alibi = biased ? p.alibi : NULL,
-                          .sinks = biased ? p.sinks : NULL};
+                          .sinks = biased ? p.sinks : NULL,
+                          .listed = listed ? listed_keys : NULL,
+                          .dropout = listed ? 0.3 : 0,
+                          .seed = 5};
     add_attention_pairs(&p, &s);
     for (int i = 0; i < count; i++) {
         for (uint32_t n = 0; n < all[i].count; n++) {
@@ -508,10 +515,12 @@ static void check_attention(bool cosine, bool relative, bool biased, double soft
 }
 
 Test(reference_backward, attention) {
-    check_attention(false, false, false, 0);
-    check_attention(true, false, false, 0);
-    check_attention(true, false, true, 2);
-    check_attention(false, true, false, 0);
-    check_attention(false, true, true, 2);
-    check_attention(false, false, true, 0);
+    check_attention(false, false, false, 0, false);
+    check_attention(true, false, false, 0, false);
+    check_attention(true, false, true, 2, false);
+    check_attention(false, true, false, 0, false);
+    check_attention(false, true, true, 2, false);
+    check_attention(false, false, true, 0, false);
+    check_attention(false, false, true, 2, true);
+    check_attention(true, false, false, 0, true);
 }

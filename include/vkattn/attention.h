@@ -320,15 +320,19 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  * digits of P, as lse is an f32. delta is as exact as out's type: with an out of 16 bits d_sinks, which are sums of it,
  * have fewer digits than an f32 out gives them.
  *
+ * Of key_lists each entry is a pair of its own, so a key that a query lists twice gets twice the gradient; entries are
+ * sorted by keys first, for each key to find the queries that list it. With cosine_scale and relative_keys by ROW only.
+ *
  * Not differentiated, and refused: pages and quantised keys and values, which are for inference; permutations (and
- * patterns that have one); key_lists; VKA_SELECTION_ARGMAX and SAMPLE. Of these only v has a gradient, that of the keys
- * that were chosen, and forward does not say which they were: out and lse are the key's value and its score, but scores
+ * patterns that have one); VKA_SELECTION_ARGMAX and SAMPLE. Of these only v has a gradient, that of the keys that were
+ * chosen, and forward does not say which they were: out and lse are the key's value and its score, but scores
  * have other last bits on other paths, so that of nearly equal ones another key than forward's would be found.
  *
  * Tensors must each fit a binding (vka_device_caps.storage_range), and so must the workspace: 4 bytes for each row of
  * queries, as many with d_alibi_slopes or d_cosine_scale, with cosines for each row of queries and of keys, and 8 D
- * with d_content_bias or d_position_bias; with a pattern 24 for each of its live tiles, which are sorted by columns.
- * Forward's options need a device with 17 storage buffers, as there.
+ * with d_content_bias or d_position_bias; with a pattern 24 for each of its live tiles, which are sorted by columns,
+ * and with key_lists at most 16 for each entry and 4 for each key of each head that has lists. Forward's options need a
+ * device with 17 storage buffers, as there.
  *
  * @return, threads and lifetime: as vka_attention. */
 VKA_OPERATION_FUNCTIONS(attention_backward, ATTENTION_BACKWARD)

@@ -30,6 +30,7 @@
 #include "blocks.glsl"
 #include "attention_backward.glsl"
 #include "backward_rows.glsl"
+#include "backward_walk.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_SUBGROUP) const uint SG = 32u;

@@ -5,8 +5,8 @@
 //
 // Tiling: a workgroup of GROUP_SIZE invocations owns BR = GROUP_SIZE * RM rows, invocation t the rows t, t + GROUP_SIZE, ..;
 // the others, "partners", come BC a step. With subgroups (VKA_SUBGROUP = 1, the workgroup is one subgroup) each invocation
-// loads a part of a partner's row and broadcasts it, otherwise all load the same. No shared memory, no barriers: made for
-// software drivers, as row.comp is.
+// loads a part of a partner's row and broadcasts it, otherwise all load the same, or, with lists of keys, each loads partners of
+// its own (VKA_OWN_PARTNERS; RM and BC are 1 then). No shared memory, no barriers: made for software drivers, as row.comp is.
 // SPDX-License-Identifier: MIT
 #extension GL_GOOGLE_include_directive : require
 #if VKA_SUBGROUP
@@ -14,11 +14,18 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #endif
 #define VKA_BACKWARD 1
+#if VKA_WITH_OPTIONS && !VKA_SUBGROUP
+#define VKA_OWN_PARTNERS
+#endif
 #include "elements.glsl"
 #include "attention.glsl"
 #include "blocks.glsl"
 #include "attention_backward.glsl"
+#ifdef VKA_OWN_PARTNERS
+#include "backward_lists.glsl"
+#endif
 #include "backward_rows.glsl"
+#include "backward_walk.glsl"
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 
@@ -184,6 +191,28 @@ void add_step(Grid g, int first, int end, bool full) {
 void add_steps(Grid g, int begin, int end, int full_begin, int full_end) {
     ADD_STEPS(begin, end, full_begin, full_end, add_step)
 }
+
+#ifdef VKA_OWN_PARTNERS
+void add_listed(Grid g) {
+    uint row = row_number(first_row, 0u);
+#if VKA_KEYS
+    uvec2 entries = row < uint(g.kv_len) ? entries_of(g, row, 0u, g.q_len) : uvec2(0u);
+    [[dont_unroll]] for (uint i = entries.x; i < entries.y; ++i) {
+        int query = int(entry_query(g, i));
+        add_step(g, query, query + 1, false);
+    }
+#else
+    list = list_of(g, g.head, min(row, g.q_len - 1u));
+    [[dont_unroll]] for (uint slot = 0u; row < g.q_len && slot < p.slots; ++slot) {
+        int key = int(listed_key(slot));
+        if (key < 0)
+            break;
+        if (key < g.kv_len)
+            add_step(g, key, key + 1, false);
+    }
+#endif
+}
+#endif
 
 // ---- rows --------------------------------------------------------------------------------------------------------------
 

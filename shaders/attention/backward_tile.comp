@@ -23,6 +23,7 @@
 #include "blocks.glsl"
 #include "attention_backward.glsl"
 #include "backward_rows.glsl"
+#include "backward_walk.glsl"
 #if VKA_PAIRS
 #define VKA_BF16 0
 #define VKA_NEAREST_F16 0

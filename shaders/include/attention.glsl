@@ -51,10 +51,14 @@ const uint DV4 = (DV + 3u) / 4u;
 #if VKA_WITH_OPTIONS
 const bool MAPPED = MAP != 0u;
 const bool PERMUTED = (FLAGS & VKA_FLAG_PERMUTATION) != 0u;
-const bool LISTED = (FLAGS & VKA_FLAG_KEY_LISTS) != 0u;
 #else
 const bool MAPPED = false;
 const bool PERMUTED = false;
+#endif
+// The backward pass of lists looks keys up by itself.
+#if VKA_WITH_OPTIONS && !defined(VKA_BACKWARD)
+const bool LISTED = (FLAGS & VKA_FLAG_KEY_LISTS) != 0u;
+#else
 const bool LISTED = false;
 #endif
 // The walk is over slots, which say what key they have.

@@ -1,5 +1,6 @@
 // A pair of attention's backward from memory, for kernels that own neither queries nor keys. After attention_backward.glsl.
 // SPDX-License-Identifier: MIT
+#include "backward_lists.glsl"
 
 // Of a key or a query that does not exist: one that is not seen.
 Pair memory_pair(Grid g, uint query, int key) {
@@ -11,7 +12,8 @@ Pair memory_pair(Grid g, uint query, int key) {
     Row r = row_of(g, query);
     if (MAPPED)
         run = run_of(g, r, key);
-    if (!sees(g, r, key))
+    uint times = has(VKA_FLAG_KEY_LISTS) ? times_listed(g, query, key) : 1u;
+    if (times == 0u || !sees(g, r, key))
         return none;
     uint q_at = query_at(g, uvec2(g.head, query)), d_at = d_out_row(g, query), v_at = value_row(g, key);
     Source k_at = key_source(g, key_head_at(g), key);
@@ -21,5 +23,8 @@ Pair memory_pair(Grid g, uint query, int key) {
     for (uint d = 0u; d < DV4; ++d)
         d_weight = dot_add(d_out_row4(d_at, b.d_out.d, d, DV, has(VKA_FLAG_VEC4_OUT)),
                            v_row4(v_at, p.v.d, d, DV, has(VKA_FLAG_VEC4_V)), d_weight);
-    return pair_of(g, r, query_state(g, query), key, qk, d_weight, false);
+    Pair pair = pair_of(g, r, query_state(g, query), key, qk, d_weight, false);
+    pair.score *= float(times);
+    pair.product *= float(times);
+    return pair;
 }

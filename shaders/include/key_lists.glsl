@@ -35,10 +35,9 @@ bool is_listed_row(uint row) {
 
 uint list; // where the tile's begins
 
-uint list_at(Grid g) {
-    uint head = (has(VKA_FLAG_PACK) ? g.head * p.group : g.head) / p.map_heads;
-    return push.base[VKA_BIND_KEY_LISTS] + g.batch * p.permutation_.b + head * p.permutation_.h +
-           (listed_query(g) + g.q_begin) * p.permutation_.n;
+uint list_of(Grid g, uint head, uint query) {
+    return push.base[VKA_BIND_KEY_LISTS] + g.batch * p.permutation_.b + head / p.map_heads * p.permutation_.h +
+           (query + g.q_begin) * p.permutation_.n;
 }
 
 // The key in a slot of the tile's list.
@@ -59,7 +58,7 @@ int find_list(Grid g) {
 #endif
     int stop = g.kv_len > 0 ? int(p.slots) : 0;
     uint last = p.slots - 1u;
-    list = list_at(g);
+    list = list_of(g, has(VKA_FLAG_PACK) ? g.head * p.group : g.head, listed_query(g));
     // Four at a time, so that one load need not wait for another.
     for (uint i = first; i < uint(stop); i += 4u * step)
         [[unroll]] for (uint n = 0u; n < 4u; ++n) {

@@ -654,4 +654,5 @@ X(, , attention_relative_keys)
 X(, , attention_key_lists)
 X(, , attention_backward_cosine)
 X(, , attention_backward_relative_keys)
+X(, , attention_backward_key_lists)
 #undef X

@@ -20,7 +20,8 @@ VKA_OPERATIONS(X)
 
 /* More of attention, for tensors that don't go together with those of its sample. */
 extern const op_sample sample_attention_cosine, sample_attention_relative_keys, sample_attention_key_lists;
-extern const op_sample sample_attention_backward_cosine, sample_attention_backward_relative_keys;
+extern const op_sample sample_attention_backward_cosine, sample_attention_backward_relative_keys,
+    sample_attention_backward_key_lists;
 
 /* Defines the sample of vka_<name>. Above it stands
  *     static vka_<name>_desc describe(void) */

@@ -40,7 +40,8 @@ void ref_attention_backward_row(const ref_attention *a, uint32_t b, uint32_t h, 
     p->lse = softmax.lse;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         bool seen = !dead && p->score[j] != -INFINITY;
-        p->score[j] = seen ? exp(p->score[j] - softmax.max) / softmax.sum : -1;
+        double times = (double)ref_attention_count(a, b, h, i, j);
+        p->score[j] = seen ? times * exp(p->score[j] - softmax.max) / softmax.sum : -1;
         if (seen) {
             p->product[j] = value_product(a, kv_row(a, b, h, j), d_out) * ref_attention_keep(a, b, h, i, j);
             p->weight[j] = p->score[j] * ref_attention_keep(a, b, h, i, j);
@@ -89,7 +90,8 @@ void ref_attention_naive_backward_row(const ref_attention *a, uint32_t b, uint32
     p->lse = softmax.lse;
     for (uint32_t j = 0; j < a->kv_len; j++) {
         bool seen = !dead && score[j] != -INFINITY;
-        float probability = seen ? ref_round(type, expf(score[j] - lse)) : -1;
+        float times = (float)ref_attention_count(a, b, h, i, j);
+        float probability = seen ? times * ref_round(type, expf(score[j] - lse)) : -1;
         float keep = (float)ref_attention_keep(a, b, h, i, j);
         p->score[j] = (double)probability;
         if (seen) {

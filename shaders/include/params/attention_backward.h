@@ -32,10 +32,11 @@ VKA_STRUCT(vka_attention_backward_params) {
     VKA_UINT_ query_norms;  /* where queries' 1 / length begin in the workspace, in the order of deltas               */
     VKA_UINT_ parts;        /* where rows' parts of d_q begin, D4 vectors each: all by keys, then all by positions    */
     VKA_UINT_ relative_heads; /* heads that share a row of relative keys                                              */
-    VKA_UINT_ map_columns;    /* of a block map: its columns of tiles                                                 */
-    VKA_UINT_ column_ends;    /* where in the workspace, in words, it says where each column's tiles end, head by head */
-    VKA_UINT_ column_tiles;   /* and where the tiles lie, in the order of columns, two words each: row and bits       */
-    VKA_UINT_ unused_;
+    /* Of a block map's tiles by columns, or of the entries of lists by keys, in the workspace, in words: */
+    VKA_UINT_ map_columns;    /* a map's columns of tiles                                                             */
+    VKA_UINT_ column_ends;    /* where it says where each column's tiles, or key's entries, end, head by head         */
+    VKA_UINT_ column_row;     /* of lists: from there on to where it says so for the next one's heads                 */
+    VKA_UINT_ column_tiles;   /* where tiles lie in that order, two words each: row and bits; or entries, each head's */
 }
 VKA_END(vka_attention_backward_params);
 

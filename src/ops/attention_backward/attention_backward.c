@@ -212,8 +212,16 @@ static void plan_queries(vka__call *c) {
     key->spec[VKA_SPEC_FLAGS] |= d_slopes(c)->present ? VKA_FLAG_D_ALIBI : 0;
     key->spec[VKA_SPEC_FLAGS] |= wants_parts(c) ? VKA_FLAG_D_PARTS : 0;
     uint32_t rows = p->options & VKA_FLAG_Q_OFFSETS ? p->q_len : p->q.shape[2], tile = key->spec[VKA_SPEC_BR];
+    uint32_t keys = p->key_lists.present ? p->key_lists.shape[3] : p->kv_len;
     vka__backward_add_pass(c, VKA__PASS_QUERIES, vka__div_up(rows, tile), p->q.shape[1], p->batch,
-                           (uint64_t)tile * p->kv_len * (2 * p->q.shape[3] + p->v.shape[3]));
+                           (uint64_t)tile * keys * (2 * p->q.shape[3] + p->v.shape[3]));
+}
+
+/* Queries that a key has, of lists on average. */
+static uint64_t queries_of_key(const vka__attention_problem *p) {
+    const vka__view *lists = &p->key_lists;
+    uint64_t entries = (uint64_t)p->q_len * lists->shape[3];
+    return lists->present ? vka__min_u64(entries / vka__max_u32(p->kv_len, 1) + 1, p->q_len) : p->q_len;
 }
 
 static void plan_keys(vka__call *c) {
@@ -228,8 +236,7 @@ static void plan_keys(vka__call *c) {
     uint32_t rows = p->options & VKA_FLAG_KV_OFFSETS ? p->kv_len : p->k.shape[2], tile = key->spec[VKA_SPEC_BR];
     uint32_t sharers = VKA__PARAMS(c, vka__backward_params)->backward.sharers;
     vka__backward_add_pass(c, VKA__PASS_KEYS, vka__div_up(rows, tile), p->k.shape[1], p->batch / sharers,
-                           (uint64_t)tile * p->q_len * vka__group_of(p) * sharers * 2 *
-                               (p->q.shape[3] + p->v.shape[3]));
+                           tile * queries_of_key(p) * vka__group_of(p) * sharers * 2 * (p->q.shape[3] + p->v.shape[3]));
 }
 
 static void plan_heads(vka__call *c) {
@@ -315,7 +322,15 @@ static bool sees_all(vka__call *c) {
 
 static bool sees_workspace(vka__call *c) {
     return c->workspace_bytes <= vka__min_u64(c->caps->storage_range, UINT64_C(1) << 32) ||
-           vka__refuse_span(c->caps, "workspace", "the sums of all rows and the tiles of a pattern", &c->refusal);
+           vka__refuse_span(c->caps, "workspace", "the sums of all rows and the tiles of a pattern or entries of lists",
+                            &c->refusal);
+}
+
+/* Sums over pairs ask how often a list has a key. */
+static bool needs_sort(const vka__call *c, bool keys) {
+    const vka__attention_problem *p = &state_of(c)->problem;
+    bool pairs = vka__call_has(c, VKA__BACKWARD_D_MASK) || vka__call_has(c, VKA__BACKWARD_D_RELATIVE);
+    return p->key_lists.present ? keys || pairs : p->map.present && keys;
 }
 
 static bool plan(vka__call *c) {
@@ -334,11 +349,11 @@ static bool plan(vka__call *c) {
         plan_norms(c);
     if (vka__call_has(c, VKA__BACKWARD_D_Q) || slopes || wants_parts(c))
         plan_queries(c);
-    if (vka__call_has(c, VKA__BACKWARD_D_K) || vka__call_has(c, VKA__BACKWARD_D_V)) {
+    bool keys = vka__call_has(c, VKA__BACKWARD_D_K) || vka__call_has(c, VKA__BACKWARD_D_V);
+    if (keys)
         plan_keys(c);
-        if (s->problem.map.present)
-            vka__backward_plan_map(c);
-    }
+    if (needs_sort(c, keys) && !vka__backward_plan_sort(c))
+        return false;
     if (!sees_workspace(c))
         return false;
     if (slopes || vka__call_has(c, VKA__BACKWARD_D_SINKS))
@@ -376,6 +391,7 @@ static void bind_options(const vka__call *c, vka__dispatch *out) {
     vka__bind_all(c->caps, &p->q_list, VKA_BIND_Q_LIST, VKA__READ, out);
     vka__bind_all(c->caps, &p->kv_list, VKA_BIND_KV_LIST, VKA__READ, out);
     vka__bind_all(c->caps, &p->map, VKA_BIND_MAP, VKA__READ, out);
+    vka__bind_all(c->caps, &p->key_lists, VKA_BIND_KEY_LISTS, VKA__READ, out);
     vka__bind_all(c->caps, &p->cosine, VKA_BIND_COSINE, VKA__READ, out);
     vka__bind_all(c->caps, &p->relative_keys, VKA_BIND_RELATIVE_KEYS, VKA__READ, out);
     vka__bind_all(c->caps, &p->content, VKA_BIND_CONTENT, VKA__READ, out);
@@ -428,8 +444,8 @@ static void dispatch(const vka__call *c, uint64_t index, vka__dispatch *out) {
         index -= plan->chunks[pass++];
     uint32_t first[3];
     out->key = pass;
-    if (vka__backward_is_of_map(pass))
-        vka__backward_bind_map(c, pass, out);
+    if (vka__backward_is_of_sort(pass))
+        vka__backward_bind_sort(c, pass, out);
     else
         bind_pass(c, pass, out);
     vka__grid_chunk(&plan->grid[pass], index, first, out);
@@ -445,7 +461,7 @@ static void explain(const vka__call *c, vka__text *text) {
     vka__say(text, "queries: %u rows by %u keys, shared_bytes %u\n", q->br, q->bc,
              plan->shared_bytes[VKA__PASS_QUERIES]);
     vka__say(text, "keys: %u rows by %u queries, shared_bytes %u\n", k->br, k->bc, plan->shared_bytes[VKA__PASS_KEYS]);
-    if (plan->chunks[VKA__PASS_MAP_TILES])
+    if (plan->chunks[VKA__PASS_SORT_TILES])
         vka__say(text, "sorted_tiles: %llu\n", (unsigned long long)state_of(c)->problem.pattern->info.live_tiles);
 }
 

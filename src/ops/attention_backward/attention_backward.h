@@ -32,10 +32,10 @@ enum {
 typedef enum vka__backward_pass {
     VKA__PASS_DELTA,
     VKA__PASS_NORMS,
-    VKA__PASS_MAP_COLUMNS, /* a block map's tiles by columns: see map.c */
-    VKA__PASS_MAP_OFFSETS,
-    VKA__PASS_MAP_ORDER,
-    VKA__PASS_MAP_TILES,
+    VKA__PASS_SORT_COUNT, /* a block map's tiles by columns, or entries of lists by keys: see sort.c */
+    VKA__PASS_SORT_OFFSETS,
+    VKA__PASS_SORT_ORDER,
+    VKA__PASS_SORT_TILES,
     VKA__PASS_QUERIES,
     VKA__PASS_KEYS,
     VKA__PASS_HEADS,
@@ -52,7 +52,7 @@ typedef struct vka__backward_params {
     vka_attention_params forward;
 } vka__backward_params;
 
-/* Parameter blocks: of all passes, and of the sort of a map's tiles. */
+/* Parameter blocks: of all passes, and of the sort. */
 typedef union vka__backward_block {
     vka__backward_params attention;
     vka_lsh_params sort;
@@ -66,8 +66,10 @@ typedef struct vka__backward_plan {
     uint32_t shared_bytes[VKA__PASSES];
     vka__grid grid[VKA__PASSES];
     uint64_t chunks[VKA__PASSES]; /* dispatches; 0: the pass is not needed */
-    /* Of the sort, in the workspace, in bytes: counts and columns, the tiles' order, their rows and bits. */
+    /* Of the sort, in the workspace, in bytes: counts and columns, the order, rows and bits of tiles in it; of lists
+     * only the end. */
     uint64_t sort_at, order_at, tiles_at;
+    uint32_t sort_batches, sort_heads; /* of lists */
 } vka__backward_plan;
 
 typedef struct vka__backward_state {
@@ -90,10 +92,10 @@ bool vka__backward_choose(vka__call *call);
 /* A pass of `x` by `y` by `z` workgroups, each of which does so many multiply-adds. */
 void vka__backward_add_pass(vka__call *call, vka__backward_pass pass, uint64_t x, uint32_t y, uint32_t z,
                             uint64_t work);
-/* map.c: the passes that sort a block map's tiles by columns, for keys to find their queries. Planned after the passes'
- * parameters and behind what the workspace has by then. */
-void vka__backward_plan_map(vka__call *call);
-bool vka__backward_is_of_map(vka__backward_pass pass);
-void vka__backward_bind_map(const vka__call *call, vka__backward_pass pass, vka__dispatch *dispatch);
+/* sort.c: the passes that sort a block map's tiles by columns, or entries of lists by keys, for keys to find their
+ * queries. Planned after the passes' parameters and behind what the workspace has by then; false with the refusal. */
+bool vka__backward_plan_sort(vka__call *call);
+bool vka__backward_is_of_sort(vka__backward_pass pass);
+void vka__backward_bind_sort(const vka__call *call, vka__backward_pass pass, vka__dispatch *dispatch);
 
 #endif

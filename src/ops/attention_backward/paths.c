@@ -47,7 +47,8 @@ static bool map_holds(const vka__attention_problem *p, vka__backward_pass pass, 
  * have no registers for them. */
 static vka__tile rows_of(const vka_device_caps *caps, const vka__attention_problem *p) {
     uint32_t dim = vka__max_u32(p->q.shape[3], p->v.shape[3]), t = vka__row_threads(caps);
-    if (p->relative_keys.present) /* which every pair reads by itself, and queries have two gradients */
+    /* Relative keys every pair reads by itself, and queries have two gradients; of lists every row has its own. */
+    if (p->relative_keys.present || p->key_lists.present)
         return (vka__tile){t, 1, 1, 1};
     if (caps->driver_id != VKA__DRIVER_LLVMPIPE || vka__is_slow_compiler(caps) || !vka__row_broadcasts(caps))
         return (vka__tile){t, dim > 128 ? 1 : vka__is_slow_compiler(caps) ? 2 : 4, 1, 1};
@@ -59,7 +60,7 @@ static void take_rows(vka__call *c) {
     static const vka__kernel kernels[2][2] = {{VKA__attention_backward_queries, VKA__attention_backward_queries_sg},
                                               {VKA__attention_backward_keys, VKA__attention_backward_keys_sg}};
     const vka__attention_problem *p = problem_of(c);
-    bool sg = vka__row_broadcasts(c->caps);
+    bool sg = vka__row_broadcasts(c->caps) && !p->key_lists.present;
     uint32_t t = vka__row_threads(c->caps);
     for (int i = 0; i < 2; ++i) {
         vka__backward_pass pass = i ? VKA__PASS_KEYS : VKA__PASS_QUERIES;
@@ -156,10 +157,28 @@ static const char *take_tiles(vka__call *c, bool pairs) {
     return NULL;
 }
 
+/* ---- lists of keys ----------------------------------------------------------------------------------------------- */
+
+/* A workgroup owns a row, and takes as many partners a step as it has invocations, so that each finds what a pair adds;
+ * eight load one, a cache line of floats at a time. NULL: they are taken. */
+static const char *take_lists(vka__call *c) {
+    static const vka__kernel kernels[] = {VKA__attention_backward_queries_lists, VKA__attention_backward_keys_lists};
+    bool cpu = c->caps->type == VKA_DEVICE_CPU;
+    const vka__tile tile = {1, cpu ? 8 : 32, 1, cpu ? 1 : 8};
+    if (vka__has_products(problem_of(c)))
+        return "key_lists have no tiles with cosine_scale and relative_keys";
+    for (int i = 0; i < 2; ++i)
+        vka__backward_take(c, i ? VKA__PASS_KEYS : VKA__PASS_QUERIES, kernels[i], &tile,
+                           vka__group_size(c->caps, tile.bc));
+    return NULL;
+}
+
 static const char *take_dots(vka__call *c) {
     const vka__attention_problem *p = problem_of(c);
     if (vka__has_products(p))
         return VKA__NO_PRODUCTS;
+    if (p->key_lists.present)
+        return "key_lists have no pairs that rows share";
     if (p->q.dtype != VKA_F16 || p->k.dtype != VKA_F16 || p->v.dtype != VKA_F16 ||
         c->view[VKA__BACKWARD_D_OUT].dtype != VKA_F16)
         return "it multiplies pairs of f16: q, k, v and d_out must be f16";
@@ -185,7 +204,7 @@ static const char *take_path(vka__call *c, vka_attention_backward_path path) {
     if (path == VKA_ATTENTION_BACKWARD_PATH_COOPMAT)
         why_not = vka__backward_take_coopmat(c);
     else if (path == VKA_ATTENTION_BACKWARD_PATH_TILE)
-        why_not = take_tiles(c, false);
+        why_not = problem_of(c)->key_lists.present ? take_lists(c) : take_tiles(c, false);
     else if (path == VKA_ATTENTION_BACKWARD_PATH_DOT)
         why_not = take_dots(c);
     else if (rows_fit(c))

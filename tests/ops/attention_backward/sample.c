@@ -58,3 +58,10 @@ static void describe_relative_keys(void *desc) {
 }
 const op_sample sample_attention_backward_relative_keys = {&vka__op_attention_backward, describe_relative_keys,
                                                            sample_few};
+
+static void describe_key_lists(void *desc) {
+    vka_attention_backward_desc *d = desc;
+    *d = describe();
+    d->forward.key_lists = T4(VKA_I32, 2, 2, 5, 6);
+}
+const op_sample sample_attention_backward_key_lists = {&vka__op_attention_backward, describe_key_lists, sample_few};

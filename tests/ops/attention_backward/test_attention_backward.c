@@ -82,6 +82,31 @@ Test(attention_backward, dots) {
     context_close(&c);
 }
 
+/* Lists of keys, of which some hold a key twice, keys that don't exist, or end early. */
+Test(attention_backward, lists) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .causal = true, .dropout = 0.3f,
+                     .random_seed = 3}},
+        {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .key_list_heads = 1, .alibi = true,
+                     .kv_list = {LIST_LENGTHS, true}, .q_list = {LIST_LENGTHS, true}, .poison_hidden = true},
+         .d_lse = true},
+        {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .key_list_heads = 2, .mask = VKA_F32,
+                     .mask_broadcast = 2, .softcap = 2, .sinks = true}},
+        {.forward = {SHAPE(3, 4, 2, 50, 70, 20, 12), .key_list_len = 9, .key_list_heads = 1, .dtype = VKA_F16,
+                     .q_list = {LIST_OFFSETS, true}, .kv_list = {LIST_OFFSETS, true}, .causal = true,
+                     .layout = {"0213", 3, 1}},
+         .d_dtype = VKA_F32},
+        {.forward = {SHAPE(3, 2, 1, 9, 5, 70, 40), .key_list_len = 300, .dtype = VKA_BF16, .k_shared = true,
+                     .v_shared = true, .relative_len = 5, .relative_zero = 2}},
+        {.forward = {SHAPE(1, 2, 1, 5, 0, 20, 12), .key_list_len = 3, .no_keys = true}},
+        {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .cosine = true, .cosine_long_rows = true}},
+        {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .key_list_heads = 1, .relative_keys_len = 9,
+                     .relative_keys_zero = 5}},
+        {.forward = {SHAPE(1, 2, 2, 3, 30, 20, 12), .key_list_len = 600}, .left_out = 1u << BACKWARD_d_q},
+    };
+    RUN_ALL(&config_real, cases);
+}
+
 static void factors_done(backward_problem *p, float *d_out, context *c) {
     free(d_out);
     backward_destroy(p);
