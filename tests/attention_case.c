@@ -61,7 +61,7 @@ static void refer_to_options(attention_problem *p) {
     r->selection = a->selection;
     r->dropout = (double)a->dropout;
     r->seed = a->random_seed;
-    r->random_offset = a->random_offset;
+    r->random_offset = a->random_offset + (a->random_step ? (uint32_t)p->random_step.values[0] : 0);
 }
 
 static void make_reference(attention_problem *p) {
@@ -379,8 +379,8 @@ static void say_scores(writer *w, const attention_problem *p) {
     say(w, a->whole_numbers, " whole numbers");
     say(w, a->selection, " %s", selections[a->selection]);
     say(w, a->dropout != 0, " dropout %g", (double)a->dropout);
-    say(w, a->selection == VKA_SELECTION_SAMPLE || a->dropout != 0, " random %#llx+%u",
-        (unsigned long long)a->random_seed, a->random_offset);
+    say(w, a->selection == VKA_SELECTION_SAMPLE || a->dropout != 0, " random %#llx+%u%s",
+        (unsigned long long)a->random_seed, a->random_offset, a->random_step ? " + step" : "");
 }
 
 const char *attention_describe(const attention_problem *p, char *text, size_t size) {

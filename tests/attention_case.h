@@ -83,6 +83,7 @@ typedef struct attention_case {
     float dropout;
     uint64_t random_seed;
     uint32_t random_offset;
+    bool random_step; /* what is added to random_offset lies in a tensor, and is drawn */
     bool batch_invariant;
     vka_dequantise dequantise;
     bool no_lse;
@@ -107,7 +108,9 @@ typedef struct attention_sequences {
     X(q)                                                                                                               \
     X(k)                                                                                                               \
     X(v)                                                                                                               \
-    X(mask) X(alibi_slopes) X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation) X(key_lists)
+    X(mask)                                                                                                            \
+    X(alibi_slopes)                                                                                                    \
+    X(relative_bias) X(sinks) X(page_table) X(k_scale) X(v_scale) X(permutation) X(key_lists) X(random_step)
 #define ATTENTION_OUTPUTS(X) X(out) X(lse) X(stats) X(scores)
 
 /* What the accuracy rule is about. */

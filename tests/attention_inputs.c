@@ -380,6 +380,10 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
     if (a->key_list_len) {
         make_key_lists(p, rng);
     }
+    if (a->random_step) {
+        p->random_step = tensor_create(p->c, VKA_I32, 1, (uint32_t[]){1}, (layout){.pad = a->layout.pad});
+        p->random_step.values[0] = (float)(1 + ref_rng_below(rng, 1 << 20));
+    }
 }
 
 /* ---- the reference's view -------------------------------------------------------------------------------------- */

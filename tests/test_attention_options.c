@@ -712,7 +712,7 @@ Test(attention_options, dropout) {
     static const attention_case cases[] = {
         {.dropout = 0.1f},
         {.dropout = 0.5f, .random_seed = UINT64_C(0xfedcba9876543210), .random_offset = 0xffffffff, .stats = true},
-        {.dropout = 0.99f, .causal = true, .q_len = 70, .kv_len = 70},
+        {.dropout = 0.99f, .causal = true, .q_len = 70, .kv_len = 70, .random_step = true},
         {.dropout = 1e-9f, .q_len = 3, .kv_len = 131},
         {.dropout = 0.999999f, .sinks = true},
         {.dtype = VKA_F16, .dropout = 0.99999f},

@@ -482,6 +482,20 @@ Test(errors_attention, products) {
     end(&f);
 }
 
+Test(errors_attention, random_step) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    good.dropout = 0.5f;
+    good.random_step = vka_tensor_1d(f.scratch, VKA_I32, 1);
+    depart_from(&f, good);
+    INVALID("random_step", d.random_step.dtype = VKA_F32);
+    INVALID("random_step", d.random_step.rank = 2);
+    INVALID("random_step", d.random_step.offset += 1);
+    INVALID("random_step", d.random_step.shape[0] = 2);
+    INVALID("random_step", d.permutation = vka_tensor_3d(f.scratch, VKA_I32, 1, 1, 300));
+    end(&f);
+}
+
 Test(errors_attention, key_lists) {
     fixture f = begin();
     vka_attention_desc good = f.good;

@@ -206,6 +206,12 @@ typedef struct vka_attention_desc {
      * prompt. Not done with key_lists, VKA_DETERMINISM_BATCH, tensors that take more than one binding, or, unless it is
      * asked for, more than 256 MiB. */
     vka_dequantise dequantise;
+
+    /* Added to random_offset when the commands run, modulo 2^32: of a step that is recorded once and replayed, the
+     * number of the replay, so that each draws anew; and its backward pass, which is given the same, draws the same. In
+     * training it can be vka_adamw's step. Read with dropout and VKA_SELECTION_SAMPLE only; not with page_table,
+     * permutation and patterns that have one. */
+    vka_tensor random_step; /* optional: i32 [1]                                                                      */
 } vka_attention_desc;
 
 /* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,

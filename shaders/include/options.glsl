@@ -8,7 +8,7 @@ VKA_INPUT_F32(VKA_BIND_ALIBI, alibi)
 VKA_INPUT_F32(VKA_BIND_SINKS, sinks)
 VKA_INPUT_I32(VKA_BIND_Q_LIST, q_list)
 VKA_INPUT_I32(VKA_BIND_KV_LIST, kv_list)
-VKA_INPUT_I32(VKA_BIND_PAGES, pages) // or a permutation
+VKA_INPUT_I32(VKA_BIND_PAGES, pages) // or a permutation, or what is added to the random offset
 
 // ---- permutations --------------------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,10 @@ uint paged_row(Grid g, int key, vka_strides s) {
 
 uint random_word(Grid g, Row r, int key) {
     uint head = (g.batch + push.b0) * p.heads + r.head + push.h0;
-    return philox(uvec4(uint(key) / 4u, r.query, head, p.random_offset), uvec2(p.seed_lo, p.seed_hi))[uint(key) % 4u];
+    uint offset = p.random_offset;
+    if (PAGE == 0u && !PERMUTED && p.has_random_step != 0u)
+        offset += uint(pages_at(0u));
+    return philox(uvec4(uint(key) / 4u, r.query, head, offset), uvec2(p.seed_lo, p.seed_hi))[uint(key) % 4u];
 }
 
 // -log(u) of u = (word / 256 + 0.5) 2^-24, which is no float in the upper half: there by 1 - u, which is.

@@ -37,7 +37,7 @@ enum {
     VKA__SOURCE_COUNTS =
         1, /* numbers of workgroups that an operation's first dispatch computes: memory of the recorder */
     VKA__SOURCE_ARGS = 2, /* the first of an operation's tensors */
-    VKA__MAX_SOURCES = 40,
+    VKA__MAX_SOURCES = 44,
 };
 
 /* One binding of a dispatch (binding 0, the parameters, is not listed). */

@@ -58,6 +58,7 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ seed_lo;
     VKA_UINT_ seed_hi;
     VKA_UINT_ random_offset;
+    VKA_UINT_ has_random_step; /* 1: a tensor has what is added to it                                  */
     VKA_UINT_ map_heads; /* block map: 1 where all heads share it; of lists of keys: query heads that share one */
     VKA_UINT_ map_rows;  /* rows of tiles of a head                                                   */
     VKA_UINT_ map_tiles; /* where its tiles and its bits begin, in words                              */
@@ -143,6 +144,7 @@ VKA_END(vka_attention_params);
 #define VKA_BIND_STATS      16
 #define VKA_BIND_MAP        17
 #define VKA_BIND_PERMUTATION 13 /* pages have none */
+#define VKA_BIND_RANDOM_STEP 13 /* neither do they go together with it */
 #define VKA_BIND_KEY_LISTS   VKA_BIND_MAP
 /* Of attention kernels with products (VKA_WITH_PRODUCTS), which have none of what else is bound there. */
 #define VKA_BIND_COSINE        VKA_BIND_ALIBI

@@ -354,7 +354,7 @@ static void fill_options(const vka_attention_desc *d, vka__attention_problem *p)
 
 /* All but the lists, which are there. */
 static void fill_views(const vka__call *c, vka__attention_problem *p) {
-    vka__view *const views[VKA__ATTENTION_KEY_LISTS + 1] = {
+    vka__view *const views[VKA__ATTENTION_RANDOM_STEP + 1] = {
         [VKA__ATTENTION_Q] = &p->q,
         [VKA__ATTENTION_K] = &p->k,
         [VKA__ATTENTION_V] = &p->v,
@@ -375,8 +375,9 @@ static void fill_views(const vka__call *c, vka__attention_problem *p) {
         [VKA__ATTENTION_CONTENT_BIAS] = &p->content,
         [VKA__ATTENTION_POSITION_BIAS] = &p->position,
         [VKA__ATTENTION_KEY_LISTS] = &p->key_lists,
+        [VKA__ATTENTION_RANDOM_STEP] = &p->random_step,
     };
-    for (uint32_t i = 0; i <= VKA__ATTENTION_KEY_LISTS; ++i)
+    for (uint32_t i = 0; i <= VKA__ATTENTION_RANDOM_STEP; ++i)
         *views[i] = c->view[i];
 }
 
@@ -387,6 +388,16 @@ static bool values_are_keys(const vka__call *c, const vka__attention_problem *p)
                        vka__view_same(&p->k_scale, &p->v_scale);
     return (!scaled || same_scales) && vka__call_same_memory(c, VKA__ATTENTION_K, VKA__ATTENTION_V) &&
            vka__view_begins(&p->k, &p->v);
+}
+
+/* It shares a binding with what says where keys are. Without randomness it is not read. */
+static vka_status check_random_step(const vka__call *c, vka__attention_problem *p) {
+    if (p->random_step.present && (p->pages.present || p->permutation.present))
+        return vka__call_fail(c, VKA_INVALID, "random_step", "does not go together with %s",
+                              p->pages.present ? "page_table" : "a permutation");
+    if (!(p->options & (VKA_FLAG_DROPOUT | VKA_FLAG_SAMPLE)))
+        p->random_step.present = false;
+    return VKA_OK;
 }
 
 vka_status vka__attention_check(vka__call *c) {
@@ -414,5 +425,6 @@ vka_status vka__attention_check(vka__call *c) {
     fill_views(c, p);
     fill_options(desc_of(c), p);
     p->values_are_keys = values_are_keys(c, p);
-    return vka__attention_check_pattern(c, p);
+    status = vka__attention_check_pattern(c, p);
+    return status == VKA_OK ? check_random_step(c, p) : status;
 }

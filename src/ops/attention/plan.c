@@ -318,6 +318,7 @@ static void fill_options(const vka_device_caps *caps, const vka__attention_probl
     params->seed_lo = (uint32_t)p->seed;
     params->seed_hi = (uint32_t)(p->seed >> 32);
     params->random_offset = p->random_offset;
+    params->has_random_step = p->random_step.present;
 }
 
 static void fill_products(const vka__attention_problem *p, vka_attention_params *params) {

@@ -29,6 +29,7 @@ typedef struct vka__attention_problem {
     vka__view cosine, content, position; /* as biases are                */
     vka__view relative_keys;             /* [1, H, rows, D]              */
     vka__view key_lists;                 /* [B, H or fewer, N, slots]    */
+    vka__view random_step;               /* present if it is read        */
     bool values_are_keys;              /* v is the first channels of k                                               */
     const vka__pattern_shape *pattern; /* of map                                                                    */
     bool permutation_sure;         /* slots of full tiles need no look: the permutation is the map's own             */

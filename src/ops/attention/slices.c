@@ -57,6 +57,7 @@ static const struct sliced {
     WITHOUT_STRIDES(q_list, NULL, VKA_BIND_Q_LIST, WHOLE),
     WITHOUT_STRIDES(kv_list, NULL, VKA_BIND_KV_LIST, WHOLE),
     WITHOUT_STRIDES(pages, "page_table", VKA_BIND_PAGES, WHOLE),
+    WITHOUT_STRIDES(random_step, "random_step", VKA_BIND_RANDOM_STEP, WHOLE),
 };
 #define SLICED_COUNT (sizeof sliced / sizeof *sliced)
 

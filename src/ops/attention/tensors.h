@@ -52,6 +52,7 @@
                                       .extent = VKA__CUSTOM},                                                          \
     [VKA__ATTENTION_KEY_LISTS] =                                                                                       \
         VKA__ATTENTION_ARG(within, at, key_lists, "B U N T", VKA__TYPE(VKA_I32), 0, VKA__READ),                        \
+    [VKA__ATTENTION_RANDOM_STEP] = VKA__ATTENTION_ARG(within, at, random_step, "1", VKA__TYPE(VKA_I32), 0, VKA__READ), \
     [VKA__ATTENTION_Q_LENGTHS] =                                                                                       \
         VKA__ATTENTION_ARG(within, at, q_lengths, "S", VKA__TYPE(VKA_I32), VKA__LIST, VKA__READ),                      \
     [VKA__ATTENTION_Q_OFFSETS] =                                                                                       \

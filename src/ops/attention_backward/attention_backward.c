@@ -392,6 +392,7 @@ static void bind_options(const vka__call *c, vka__dispatch *out) {
     vka__bind_all(c->caps, &p->kv_list, VKA_BIND_KV_LIST, VKA__READ, out);
     vka__bind_all(c->caps, &p->map, VKA_BIND_MAP, VKA__READ, out);
     vka__bind_all(c->caps, &p->key_lists, VKA_BIND_KEY_LISTS, VKA__READ, out);
+    vka__bind_all(c->caps, &p->random_step, VKA_BIND_RANDOM_STEP, VKA__READ, out);
     vka__bind_all(c->caps, &p->cosine, VKA_BIND_COSINE, VKA__READ, out);
     vka__bind_all(c->caps, &p->relative_keys, VKA_BIND_RELATIVE_KEYS, VKA__READ, out);
     vka__bind_all(c->caps, &p->content, VKA_BIND_CONTENT, VKA__READ, out);

@@ -20,6 +20,7 @@ static vka_attention_desc describe(void) {
         .kv_lengths.tensor = T1(VKA_I32, 2),
         .k_scale = T3(VKA_F32, 2, 2, 11),
         .dropout = 0.1f,
+        .random_step = T1(VKA_I32, 1),
         .stats = T4(VKA_F32, 2, 4, 5, 2),
         .scores = T4(VKA_F32, 2, 4, 5, 11),
     };

@@ -86,7 +86,7 @@ Test(attention_backward, dots) {
 Test(attention_backward, lists) {
     const backward_case cases[] = {
         {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .causal = true, .dropout = 0.3f,
-                     .random_seed = 3}},
+                     .random_seed = 3, .random_offset = 0xffffffff, .random_step = true}},
         {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .key_list_heads = 1, .alibi = true,
                      .kv_list = {LIST_LENGTHS, true}, .q_list = {LIST_LENGTHS, true}, .poison_hidden = true},
          .d_lse = true},
@@ -178,7 +178,7 @@ Test(attention_backward, options) {
         {.forward = {SHAPE(2, 4, 2, 23, 41, 20, 12), .mask = VKA_U8, .mask_broadcast = 2, .alibi = true,
                      .causal = true}},
         {.forward = {SHAPE(2, 2, 2, 23, 23, 16, 16), .mask = VKA_F32, .mask_broadcast = 1 | 2 | 4, .dropout = 0.3f,
-                     .random_seed = 77}},
+                     .random_seed = 77, .random_step = true}},
         {.forward = {SHAPE(2, 2, 2, 23, 31, 16, 16), .relative_len = 13, .relative_zero = 5, .causal = true}},
         {.forward = {SHAPE(1, 2, 2, 20, 20, 16, 16), .relative_len = 7, .relative_zero = 3, .relative_width = 4,
                      .relative_rows = 5, .relative_zero_row = 2, .relative_shared = true}},
