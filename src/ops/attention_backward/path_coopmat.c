@@ -101,6 +101,16 @@ static uint32_t rows_of_block(const vka_device_caps *caps, const vka_matrix_shap
     return rows;
 }
 
+/* A matrix of half the columns, for tiles of fewer partners and channels. NULL: there is none. */
+static const vka_matrix_shape *narrower(const vka_device_caps *caps, const vka_matrix_shape *m) {
+    for (uint32_t i = 0; i < caps->matrix_shape_count; ++i) {
+        const vka_matrix_shape *s = &caps->matrix_shapes[i];
+        if (s->dtype == m->dtype && s->m == m->m && s->k == m->k && s->n == m->n / 2 && s->n >= 8)
+            return s;
+    }
+    return NULL;
+}
+
 static bool take_pass(vka__call *c, vka__backward_pass pass) {
     static const vka__kernel kernels[2][2] = {
         {VKA__attention_backward_queries_coopmat_f16, VKA__attention_backward_queries_coopmat_bf16},
@@ -111,7 +121,12 @@ static bool take_pass(vka__call *c, vka__backward_pass pass) {
     bool keys = pass == VKA__PASS_KEYS;
     shape s = {m, vka__matrix_width(caps), rows_of_block(caps, m), keys, p->q.shape[3], p->v.shape[3]};
     vka__tile t;
-    if (!choose(caps, &s, keys ? p->k.shape[2] : p->q.shape[2], &t))
+    bool found = choose(caps, &s, keys ? p->k.shape[2] : p->q.shape[2], &t);
+    if (!found && (m = narrower(caps, m))) {
+        s.matrix = m;
+        found = choose(caps, &s, keys ? p->k.shape[2] : p->q.shape[2], &t);
+    }
+    if (!found)
         return false;
     vka__backward_take(c, pass, kernels[keys][p->q.dtype == VKA_BF16], &t, t.br / s.block_rows * t.tc * s.width);
     uint32_t *spec = c->key[pass].spec;
