@@ -82,6 +82,30 @@ Test(reference_backward, rms_norm) {
     check_norm(true, true);
 }
 
+/* ---- activations ------------------------------------------------------------------------------------------------- */
+
+typedef struct activation {
+    float x, alpha;
+    vka_activation name;
+} activation;
+
+static double activation_value(const void *user) {
+    const activation *p = user;
+    return p->alpha ? ref_swish((double)p->x, (double)p->alpha) : ref_activation(p->name, (double)p->x);
+}
+
+/* Of vka_map, vka_glu and linear layers; not where relu has a corner. */
+Test(reference_backward, activations) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int n = 0; n < 200; n++) {
+        activation p = {.name = (vka_activation)(n % (VKA_ACTIVATION_SIGMOID + 1)), .x = 2 * ref_rng_normal(&rng)};
+        p.x = fabsf(p.x) < 0.01f ? 1 : p.x;
+        expect_slope("activation", &p.x, activation_value, &p, ref_activation_slope(p.name, (double)p.x));
+        p.alpha = 0.5f + (float)(n % 4);
+        expect_slope("swish", &p.x, activation_value, &p, ref_swish_slope((double)p.x, (double)p.alpha));
+    }
+}
+
 /* ---- softmax ----------------------------------------------------------------------------------------------------- */
 
 typedef struct softmax {
