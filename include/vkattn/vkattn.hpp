@@ -178,8 +178,8 @@ inline status check(vka_status code) VKATTN_NOEXCEPT {
     X(norm_first) X(norm_self) X(offset) X(offsets) X(operation_count) X(operations) X(options) X(out) X(out_scale)    \
     X(page_table) X(parameter) X(path) X(pattern) X(penalty_window) X(permutation) X(physical_device) X(position)      \
     X(position_bias) X(position_offset) X(positions) X(prefix) X(projection) X(q) X(q_lengths) X(q_offsets) X(qkv)     \
-    X(queries) X(query_tile) X(queue) X(queue_family) X(queue_user) X(ramp) X(random_offset) X(random_step) X(rate_scale)             \
-    X(reallocate) X(reduction) X(relative_bias) X(relative_keys) X(relative_keys_zero) X(relative_width)               \
+    X(queries) X(query_tile) X(queue) X(queue_family) X(queue_user) X(ramp) X(random_offset) X(random_step)            \
+    X(rate_scale) X(reallocate) X(reduction) X(relative_bias) X(relative_keys) X(relative_keys_zero) X(relative_width) \
     X(relative_zero) X(relative_zero_row) X(release) X(renormalise) X(repetition_penalty) X(residual) X(rope)          \
     X(rotate) X(rotations) X(row_positions) X(rule) X(scale) X(score_stage) X(score_vector) X(scores) X(scratch_bytes) \
     X(second_moment) X(seconds) X(seed) X(selection) X(self) X(self_test) X(self_test_size) X(sequences) X(shift)      \
