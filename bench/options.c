@@ -7,6 +7,10 @@
 
 #include "reference.h"
 
+#ifdef BENCH_SCORE_FUNCTION
+#    include "alibi_function.h"
+#endif
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,6 +132,14 @@ static void mask_f32(bench_set *b, vka_attention_desc *d) {
 static void alibi(bench_set *b, vka_attention_desc *d) {
     d->alibi_slopes = add_constant(b, VKA_F32, 1, &b->s->heads, 0);
 }
+
+#ifdef BENCH_SCORE_FUNCTION
+/* ALiBi's, as a function of the caller's. */
+static void score_function(bench_set *b, vka_attention_desc *d) {
+    d->score_function = &alibi_function;
+    d->score_tensors[0] = add_constant(b, VKA_F32, 1, &b->s->heads, 0);
+}
+#endif
 
 static void relative(bench_set *b, vka_attention_desc *d) {
     uint32_t shape[] = {b->s->heads, 257};
@@ -286,6 +298,9 @@ static const option options[] = {
     {"mask f32", mask_f32, 1.3, false},
     {"softcap", softcap, 1.2, false},
     {"ALiBi", alibi, 1.1, false},
+#ifdef BENCH_SCORE_FUNCTION
+    {"score function", score_function, 0, false},
+#endif
     {"sinks", sinks, 1.1, false},
     {"relative bias", relative, 0, false},
     {"key lengths", lengths, 0, false},

@@ -31,7 +31,15 @@ install(CODE "set(DOCS \"\$ENV{DESTDIR}${installed_docs}\")\nset(INCLUDE ${to_in
 install(SCRIPT cmake/InstalledLinks.cmake)
 install(DIRECTORY include/vkattn DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN *.h PATTERN *.hpp)
 install(EXPORT vkattn NAMESPACE vkattn:: FILE vkattn-targets.cmake DESTINATION ${package_dir})
-configure_package_config_file(cmake/vkattn-config.cmake.in vkattn-config.cmake INSTALL_DESTINATION ${package_dir})
+# What vkattn_add_score_function needs, in the folders in which the sources have it.
+set(shader_dir ${CMAKE_INSTALL_DATADIR}/vkattn)
+install(DIRECTORY shaders/include shaders/attention DESTINATION ${shader_dir}/shaders)
+install(FILES src/kernels.def DESTINATION ${shader_dir}/src)
+install(DIRECTORY cmake/probes DESTINATION ${shader_dir}/cmake)
+install(FILES cmake/CodeHash.cmake cmake/Embed.cmake cmake/KernelTable.cmake cmake/ScoreFunctions.cmake DESTINATION ${shader_dir}/cmake)
+install(FILES ${PROJECT_BINARY_DIR}/generated/shader_hash.h DESTINATION ${shader_dir})
+configure_package_config_file(cmake/vkattn-config.cmake.in vkattn-config.cmake INSTALL_DESTINATION ${package_dir}
+                              PATH_VARS shader_dir)
 # 0.x promises nothing from one minor version to the next.
 write_basic_package_version_file(vkattn-config-version.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${PROJECT_BINARY_DIR}/vkattn-config.cmake ${PROJECT_BINARY_DIR}/vkattn-config-version.cmake

@@ -62,6 +62,9 @@ static void refer_to_options(attention_problem *p) {
     r->dropout = (double)a->dropout;
     r->seed = a->random_seed;
     r->random_offset = a->random_offset + (a->random_step ? (uint32_t)p->random_step.values[0] : 0);
+    r->function = a->score ? a->score->twin : NULL;
+    r->function_user = p->score;
+    r->q_lens = p->sequences.q_len;
 }
 
 static void make_reference(attention_problem *p) {
@@ -159,7 +162,7 @@ static void compute_reference(attention_problem *p) {
 
 /* ---- the problem ----------------------------------------------------------------------------------------------- */
 
-static tensor *const *inputs_of(attention_problem *p, tensor *list[20]) {
+static tensor *const *inputs_of(attention_problem *p, tensor *list[24]) {
     uint32_t n = 0;
 #define X(name) list[n++] = &p->name;
     ATTENTION_INPUTS(X)
@@ -167,12 +170,15 @@ static tensor *const *inputs_of(attention_problem *p, tensor *list[20]) {
 #undef X
     list[n++] = &p->q_list;
     list[n++] = &p->kv_list;
+    for (uint32_t i = 0; i < VKA_SCORE_TENSORS; i++) {
+        list[n++] = &p->score[i];
+    }
     list[n] = NULL;
     return list;
 }
 
 void attention_update(attention_problem *p) {
-    tensor *list[20];
+    tensor *list[24];
     attention_gather(p);
     for (tensor *const *t = inputs_of(p, list); *t; t++) {
         if ((*t)->view.buffer) {
@@ -264,7 +270,7 @@ attention_problem attention_make(context *c, attention_case a, uint64_t seed) {
 }
 
 void attention_destroy(attention_problem *p) {
-    tensor *list[20];
+    tensor *list[24];
     for (tensor *const *t = inputs_of(p, list); *t; t++) {
         tensor_destroy(*t);
     }
@@ -277,6 +283,7 @@ void attention_destroy(attention_problem *p) {
     free(p->slots);
     free(p->lists);
     free(p->listed);
+    free(p->score);
     void *memory[] = {p->q_values, p->kv_values, p->ref_q,   p->ref_k,   p->ref_v,     p->ref_k_scale, p->ref_v_scale,
                       p->written,  p->ref_out,   p->ref_lse, p->ref_max, p->naive_out, p->naive_lse,   p->naive_max};
     for (size_t i = 0; i < sizeof memory / sizeof *memory; i++) {
@@ -331,6 +338,13 @@ vka_attention_desc attention_desc(const attention_problem *p) {
         .determinism = a->batch_invariant ? VKA_DETERMINISM_BATCH : VKA_DETERMINISM_CALL,
         .dequantise = a->dequantise,
     };
+    if (a->score) {
+        desc.score_function = a->score->function;
+        memcpy(desc.score_constants, a->score->constants, sizeof desc.score_constants);
+        for (uint32_t i = 0; i < VKA_SCORE_TENSORS; i++) {
+            desc.score_tensors[i] = p->score[i].view;
+        }
+    }
     if (a->values_are_keys) {
         desc.v = desc.k;
         desc.v.shape[3] = a->value_dim;
@@ -377,6 +391,7 @@ static void say_scores(writer *w, const attention_problem *p) {
         a->no_position_bias ? " without position bias" : "", dtype_name(a->bias_dtype));
     say(w, a->sinks, " sinks%s", a->huge_sinks ? " (huge)" : "");
     say(w, a->whole_numbers, " whole numbers");
+    say(w, a->score, " function %s", a->score ? a->score->name : "");
     say(w, a->selection, " %s", selections[a->selection]);
     say(w, a->dropout != 0, " dropout %g", (double)a->dropout);
     say(w, a->selection == VKA_SELECTION_SAMPLE || a->dropout != 0, " random %#llx+%u%s",
@@ -398,8 +413,8 @@ const char *attention_describe(const attention_problem *p, char *text, size_t si
     say_scores(&w, p);
     say(&w, a->causal, " causal");
     say(&w, a->window.enabled, " window %d .. %d", a->window.left, a->window.right);
-    say(&w, a->causal || a->window.enabled || a->alibi || a->relative_len || a->relative_keys_len, " diagonal %s %d",
-        diagonals[a->diagonal], a->offset);
+    say(&w, a->causal || a->window.enabled || a->alibi || a->score || a->relative_len || a->relative_keys_len,
+        " diagonal %s %d", diagonals[a->diagonal], a->offset);
     say_list(&w, "q", &a->q_list, p->q_values, a->batch);
     say(&w, a->max_q_len, " at most %u", a->max_q_len);
     say_list(&w, "kv", &a->kv_list, p->kv_values, a->batch);

@@ -7,6 +7,7 @@
 
 #include "attention_paths.h"
 #include "pattern_case.h"
+#include "score_case.h"
 #include "support/context.h"
 #include "support/tensor.h"
 
@@ -79,6 +80,7 @@ typedef struct attention_case {
     bool permutation_batch, permutation_heads; /* one for each batch entry, for each head                       */
     uint32_t key_list_len;   /* 0: no lists of keys; otherwise slots, of which some hold no key, or one twice  */
     uint32_t key_list_heads; /* 0: of all; 1: of each key head; 2: of each query head                         */
+    const score_case *score; /* a function of scores; NULL: none */
     vka_selection selection;
     float dropout;
     uint64_t random_seed;
@@ -133,6 +135,7 @@ typedef struct attention_problem {
     ATTENTION_OUTPUTS(X)
 #undef X
     tensor q_list, kv_list;
+    tensor *score;                 /* [VKA_SCORE_TENSORS]: what a function of scores reads */
     int32_t *q_values, *kv_values; /* of the lists; NULL: none */
     attention_sequences sequences;
     vka_pattern *pattern;

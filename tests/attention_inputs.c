@@ -384,6 +384,10 @@ void attention_make_inputs(attention_problem *p, ref_rng *rng) {
         p->random_step = tensor_create(p->c, VKA_I32, 1, (uint32_t[]){1}, (layout){.pad = a->layout.pad});
         p->random_step.values[0] = (float)(1 + ref_rng_below(rng, 1 << 20));
     }
+    p->score = attention_must(calloc(VKA_SCORE_TENSORS, sizeof *p->score));
+    if (a->score) {
+        a->score->make(p->c, a, rng, p->score);
+    }
 }
 
 /* ---- the reference's view -------------------------------------------------------------------------------------- */

@@ -496,6 +496,41 @@ Test(errors_attention, random_step) {
     end(&f);
 }
 
+/* A function of the caller's, and what it reads. */
+Test(errors_attention, score_function) {
+    fixture f = begin();
+    vka_attention_desc good = f.good;
+    INVALID("score_tensors[1]", d.score_tensors[1] = vka_tensor_1d(f.scratch, VKA_F32, 4));
+    INVALID("score_constants[3]", d.score_constants[3] = 0.5f);
+    good.score_function = score_borders.function;
+    good.score_tensors[0] = good.score_tensors[3] = vka_tensor_1d(f.scratch, VKA_F32, 4);
+    good.score_tensors[1] = good.score_tensors[2] = vka_tensor_2d(f.scratch, VKA_I32, 2, 300);
+    depart_from(&f, good);
+    vka_score_function other = *good.score_function, empty = other, none = other;
+    other.shaders ^= 1;
+    empty.kernel_count = 0;
+    none.code = 0;
+    UNSUPPORTED("score_function", d.score_function = &other);
+    INVALID("score_function", d.score_function = &empty);
+    INVALID("score_function", d.score_function = &none);
+    UNSUPPORTED("score_function", (d.diagonal = VKA_DIAGONAL_EXPLICIT, d.diagonal_offset = INT32_MAX));
+    INVALID("score_function", d.cosine_scale = vka_tensor_1d(f.scratch, VKA_F32, 4));
+    INVALID("score_function", d.relative_keys = vka_tensor_3d(f.scratch, VKA_F32, 4, 9, f.good.q.shape[3]));
+    INVALID("score_tensors[0]", d.alibi_slopes = d.score_tensors[0]);
+    INVALID("score_tensors[1]", d.relative_bias = vka_tensor_2d(f.scratch, VKA_F32, 4, 9));
+    INVALID("score_tensors[2]", d.mask = vka_tensor_2d(f.scratch, VKA_F32, 5, 300));
+    INVALID("score_tensors[3]", d.sinks = d.score_tensors[3]);
+    INVALID("score_tensors[2]", d.score_tensors[2].shape[1] = 0);
+    INVALID("score_tensors[2]", d.score_tensors[2].dtype = VKA_Q8_0);
+    INVALID("score_tensors[2]", d.score_tensors[2].rank = 5);
+    INVALID("score_constants[2]", d.score_constants[2] = NAN);
+    vka_attention_backward_desc backward = {
+        .forward = good, .d_out = good.out, .d_q = vka_tensor_4d(f.scratch, VKA_F32, 2, 4, 5, good.q.shape[3])};
+    EXPECT_FAILURE(vka_attention_backward(f.c.recorder, &backward), VKA_UNSUPPORTED,
+                   "vka_attention_backward.forward.score_function");
+    end(&f);
+}
+
 Test(errors_attention, key_lists) {
     fixture f = begin();
     vka_attention_desc good = f.good;

@@ -76,6 +76,26 @@ typedef enum vka_dequantise {
     VKA_DEQUANTISE_FIRST = 2, /* before, where that is possible                                                    */
 } vka_dequantise;
 
+/* A function of scores of the caller's own, in GLSL: vkattn_add_score_function of CMake compiles it into attention's
+ * kernels, and makes this of it (docs/score-functions.md). Constant; lives as long as calls and plans that name it are
+ * made. Whatever is recorded or planned needs it no more. */
+typedef struct vka_score_kernel {
+    const char *name;      /* of the kernel that it takes the place of */
+    const uint32_t *words; /* SPIR-V                                   */
+    uint64_t bytes;
+} vka_score_kernel;
+typedef struct vka_score_function {
+    uint64_t shaders;    /* hash of the shaders that it was compiled into: those of another library are refused */
+    uint64_t code;       /* hash of its SPIR-V, by which its pipelines are known                              */
+    const char *name;    /* in vka_attention_explain                                                          */
+    const char *version; /* of vkattn, that had these shaders                                                 */
+    const vka_score_kernel *kernels;
+    uint32_t kernel_count;
+} vka_score_function;
+
+#define VKA_SCORE_TENSORS   4
+#define VKA_SCORE_CONSTANTS 4
+
 /* One attention. B batch, Hq query heads, Hkv key/value heads, Nq queries, Nk keys, D and Dv head dimensions. Position
  * of query i: p = i + diagonal. */
 typedef struct vka_attention_desc {
@@ -212,6 +232,15 @@ typedef struct vka_attention_desc {
      * training it can be vka_adamw's step. Read with dropout and VKA_SELECTION_SAMPLE only; not with page_table,
      * permutation and patterns that have one. */
     vka_tensor random_step; /* optional: i32 [1]                                                                      */
+    /* A function of your own makes another score of each, or hides keys, as PyTorch's FlexAttention has it (Dong 2024):
+     * once a score is scaled and capped, before it is biased and masked. What the function may read, by element:
+     * tensors of any shape, each of which fits a binding, and constants. Absent tensors read as 0. The tensors take the
+     * bindings of alibi_slopes, relative_bias, mask and sinks, in this order, and each excludes that one. Not with
+     * cosine_scale and relative_keys; a diagonal is at most 2^29 off. Paths that it was not compiled for can't be
+     * taken. */
+    const vka_score_function *score_function;    /* optional */
+    vka_tensor score_tensors[VKA_SCORE_TENSORS]; /* optional: f32, f16, bf16, i32 or u8                              */
+    float score_constants[VKA_SCORE_CONSTANTS];
 } vka_attention_desc;
 
 /* A path and a tile that can run an attention, as vka_attention_candidates lists them: with the description's own path,
@@ -330,9 +359,10 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  * sorted by keys first, for each key to find the queries that list it. With cosine_scale and relative_keys by ROW only.
  *
  * Not differentiated, and refused: pages and quantised keys and values, which are for inference; permutations (and
- * patterns that have one); VKA_SELECTION_ARGMAX and SAMPLE. Of these only v has a gradient, that of the keys that were
- * chosen, and forward does not say which they were: out and lse are the key's value and its score, but scores
- * have other last bits on other paths, so that of nearly equal ones another key than forward's would be found.
+ * patterns that have one); score_function; VKA_SELECTION_ARGMAX and SAMPLE. Of the latter only v has a gradient, that of
+ * the keys that were chosen, and forward does not say which they were: out and lse are the key's value and its score,
+ * but scores have other last bits on other paths, so that of nearly equal ones another key than forward's would be
+ * found.
  *
  * Tensors must each fit a binding (vka_device_caps.storage_range), and so must the workspace: 4 bytes for each row of
  * queries, as many with d_alibi_slopes or d_cosine_scale, with cosines for each row of queries and of keys, and 8 D

@@ -181,7 +181,7 @@ inline status check(vka_status code) VKATTN_NOEXCEPT {
     X(queries) X(query_tile) X(queue) X(queue_family) X(queue_user) X(ramp) X(random_offset) X(random_step)            \
     X(rate_scale) X(reallocate) X(reduction) X(relative_bias) X(relative_keys) X(relative_keys_zero) X(relative_width) \
     X(relative_zero) X(relative_zero_row) X(release) X(renormalise) X(repetition_penalty) X(residual) X(rope)          \
-    X(rotate) X(rotations) X(row_positions) X(rule) X(scale) X(score_stage) X(score_vector) X(scores) X(scratch_bytes) \
+    X(rotate) X(rotations) X(row_positions) X(rule) X(scale) X(score_constants) X(score_function) X(score_stage) X(score_tensors) X(score_vector) X(scores) X(scratch_bytes) \
     X(second_moment) X(seconds) X(seed) X(selection) X(self) X(self_test) X(self_test_size) X(sequences) X(shift)      \
     X(short_factors) X(signal_count) X(signal_semaphores) X(signal_values) X(sin) X(sinks) X(size) X(softcap) X(spans) \
     X(splits) X(state_in) X(state_out) X(stats) X(step) X(sum) X(table) X(table_rows) X(targets) X(temperature)        \

@@ -8,6 +8,8 @@
 //
 // VKA_WITH_OPTIONS = 1: kernels with options (masks, biases, lengths, pages, ..; see options.glsl). Without, they don't even
 // have the bindings, and `has_option` is false.
+// VKA_SCORE_FUNCTION = 1: kernels with options that have a caller's function of scores as well (score_function.glsl). Not those
+// of the backward pass.
 // VKA_BACKWARD: kernels of the backward pass, whose own parameters come first.
 // SPDX-License-Identifier: MIT
 
@@ -37,6 +39,12 @@ const uint K_TYPE = TYPE_OF(VKA_ROLE_K);
 const uint V_TYPE = TYPE_OF(VKA_ROLE_V);
 const uint OUT_TYPE = TYPE_OF(VKA_ROLE_OUT);
 const uint MASK_TYPE = TYPE_OF(VKA_ROLE_MASK);
+
+// Do scores pass through a caller's function? One that hides keys says so itself: VKA_VISIBLE.
+#ifndef VKA_SCORE_FUNCTION
+#define VKA_SCORE_FUNCTION 0
+#endif
+const bool HAS_FUNCTION = VKA_SCORE_FUNCTION != 0;
 
 const uint D4 = (D + 3u) / 4u;
 const uint DV4 = (DV + 3u) / 4u;
@@ -159,6 +167,11 @@ uint part_splits() {
 #if VKA_WITH_OPTIONS
 #include "options.glsl"
 #include "block_map.glsl"
+#endif
+#if VKA_SCORE_FUNCTION
+const bool FUNCTION_HIDES = VKA_VISIBLE != 0;
+#else
+const bool FUNCTION_HIDES = false;
 #endif
 
 // The sequence of a batch entry.
@@ -372,12 +385,12 @@ bool unsure() {
 
 // Do scores need more than their own key: is there a bias or a mask?
 bool biased() {
-    return unsure() || MASK_TYPE != 0u || has_option(VKA_FLAG_ALIBI) || has_option(VKA_FLAG_RELATIVE) || has_option(VKA_FLAG_SAMPLE);
+    return unsure() || HAS_FUNCTION || MASK_TYPE != 0u || has_option(VKA_FLAG_ALIBI) || has_option(VKA_FLAG_RELATIVE) || has_option(VKA_FLAG_SAMPLE);
 }
 
 // Can a key within the band be one that a row must not see, or must not take the value of?
 bool needs_mask() {
-    return unsure() || MASK_TYPE != 0u || has_option(VKA_FLAG_RELATIVE) || has_option(VKA_FLAG_HARD);
+    return unsure() || FUNCTION_HIDES || MASK_TYPE != 0u || has_option(VKA_FLAG_RELATIVE) || has_option(VKA_FLAG_HARD);
 }
 
 // Does every row of the tile see all BC keys of a step?

@@ -168,6 +168,10 @@ vec4 mask_values(Row r, int key) {
     return vec4(mask_value(x.x), mask_value(x.y), mask_value(x.z), mask_value(x.w));
 }
 
+#if VKA_SCORE_FUNCTION
+#include "score_function.glsl"
+#endif
+
 // The largest float for what is more, in units of scores: a slope times a distance may exceed it. NaN stays.
 float within_floats(float x) {
     const float most = -LOWEST * QUARTER;
@@ -178,6 +182,10 @@ float within_floats(float x) {
 // that rows that have nothing but the lowest floats are rows like any other. False: masked.
 bool add_biases(Grid g, Row r, int key, float mask, inout float score) {
     bool seen = true;
+#if VKA_SCORE_FUNCTION
+    if (!apply_score_function(g, r, key, score))
+        return false;
+#endif
     if (MASK_TYPE != 0u) {
         seen = mask != negative_infinity();
         score += mask * QUARTER;

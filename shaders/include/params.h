@@ -63,7 +63,8 @@ VKA_END(vka_push);
 #define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */
 #define VKA_SPEC_MAP        15 /* block map: log2 of its query tile + 256 * log2 of its key tile; 0: there is none */
 #define VKA_SPEC_LOW_REGISTER 16 /* matrices: what else would wait in registers, VKA_LEAN_*                    */
-#define VKA_SPEC_COUNT      17
+#define VKA_SPEC_SCORE_TYPES 17 /* attention: types of the tensors of a caller's function, as VKA_SPEC_TYPES   */
+#define VKA_SPEC_COUNT      18
 
 /* How kernels with matrices go about few registers: flags. */
 #define VKA_LEAN_STEPS         1u /* steps are copied to shared memory and do not wait in registers             */

@@ -17,12 +17,18 @@ typedef enum vka__kernel {
 /* The source-independent name of a kernel. */
 const char *vka__kernel_name(vka__kernel kernel);
 
-/* A pipeline: a kernel and its specialization constants. Compared bytewise. */
+/* A pipeline: a kernel and its specialization constants. */
 typedef struct vka__pipeline_key {
     uint32_t kernel;
     uint32_t any_group; /* 1: dispatches may begin at any workgroup (vka_plan_prepare_slices) */
     uint32_t spec[VKA_SPEC_COUNT];
+    uint32_t code[2]; /* hash of the caller's SPIR-V that takes the place of the kernel's; 0: none does */
+    /* That SPIR-V, which is there while a pipeline is asked for, and plays no part in comparisons. */
+    const uint32_t *words;
+    size_t bytes;
 } vka__pipeline_key;
+/* What is compared, bytewise. */
+#define VKA__KEY_BYTES (offsetof(vka__pipeline_key, code) + sizeof((vka__pipeline_key){0}.code))
 
 typedef enum vka__access {
     VKA__UNUSED = 0,
@@ -37,7 +43,7 @@ enum {
     VKA__SOURCE_COUNTS =
         1, /* numbers of workgroups that an operation's first dispatch computes: memory of the recorder */
     VKA__SOURCE_ARGS = 2, /* the first of an operation's tensors */
-    VKA__MAX_SOURCES = 44,
+    VKA__MAX_SOURCES = 48,
 };
 
 /* One binding of a dispatch (binding 0, the parameters, is not listed). */
@@ -62,7 +68,7 @@ typedef struct vka__dispatch {
 /* Pipelines of one operation. */
 #define VKA__MAX_KEYS 16
 /* Bytes of a parameter block. */
-#define VKA__MAX_PARAMS 768
+#define VKA__MAX_PARAMS 912
 /* Bytes of VKA__SOURCE_COUNTS: two entries. */
 #define VKA__COUNTS_BYTES 24
 

@@ -110,7 +110,7 @@ typedef struct vka__op {
 
 #define VKA__MAX_ARGS    (VKA__MAX_SOURCES - VKA__SOURCE_ARGS)
 #define VKA__MAX_NUMBERS 16
-#define VKA__MAX_DESC    3072
+#define VKA__MAX_DESC    3584
 #define VKA__MAX_STATE   6144
 /* Bytes of all parameter blocks. */
 #define VKA__MAX_ALL_PARAMS 2304

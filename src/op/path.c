@@ -38,13 +38,24 @@ bool vka__path_first_fitting(const vka__path *path, const vka_device_caps *caps,
     return found;
 }
 
-/* Why a tile's kernel is not to be trusted; NULL: nothing is known against it. */
+static bool brings_code(const vka__paths *paths, const void *problem) {
+    return paths->has_code && paths->has_code(problem);
+}
+
+/* May there be a reason to keep away from some kernel? */
+static bool asks_kernels(const vka__paths *paths, const vka_device_caps *caps, const void *problem) {
+    return paths->kernel && (vka__any_switched_off(caps) || brings_code(paths, problem));
+}
+
+/* Why a tile's kernel is not to be trusted, or not there; NULL: nothing is known against it. */
 static const char *off_why(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t path,
                            const vka__tile *tile) {
-    if (!paths->kernel || !vka__any_switched_off(caps))
+    if (!asks_kernels(paths, caps, problem))
         return NULL;
     uint32_t kernel = paths->kernel(caps, problem, path, tile);
-    return vka__is_switched_off(caps, kernel) ? vka__switched_off_why(kernel) : NULL;
+    if (vka__is_switched_off(caps, kernel))
+        return vka__switched_off_why(kernel);
+    return brings_code(paths, problem) ? paths->why_no_code(problem, kernel) : NULL;
 }
 
 static bool fits(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t path,
@@ -52,14 +63,14 @@ static bool fits(const vka__paths *paths, const vka_device_caps *caps, const voi
     return paths->path[path]->fits(caps, problem, tile) && !off_why(paths, caps, problem, path, tile);
 }
 
-/* The first tile that a path would have, had the self-test not switched off its kernel; NULL: there is none such, or
- * another one that runs. */
+/* Why not the first tile that a path would have, were it not for its kernel; NULL: there is none such, or another one
+ * that runs. */
 static const char *all_off_why(const vka__paths *paths, const vka_device_caps *caps, const void *problem,
                                uint32_t path) {
     const vka__path *p = paths->path[path];
     const char *why = NULL;
     vka__tile t;
-    for (uint32_t i = 0; vka__any_switched_off(caps) && p->tile(caps, problem, i, &t); ++i) {
+    for (uint32_t i = 0; asks_kernels(paths, caps, problem) && p->tile(caps, problem, i, &t); ++i) {
         if (!p->fits(caps, problem, &t))
             continue;
         const char *off = off_why(paths, caps, problem, path, &t);
@@ -71,7 +82,7 @@ static const char *all_off_why(const vka__paths *paths, const vka_device_caps *c
 }
 
 void vka__path_explain_off(const vka__paths *paths, const vka_device_caps *caps, const void *problem, vka__text *text) {
-    for (uint32_t path = 1; vka__any_switched_off(caps) && path < paths->path_count; ++path) {
+    for (uint32_t path = 1; asks_kernels(paths, caps, problem) && path < paths->path_count; ++path) {
         const char *why = paths->path[path]->why_not(caps, problem) ? NULL : all_off_why(paths, caps, problem, path);
         if (why)
             vka__say(text, "not_%s: %s\n", paths->path[path]->name, why);

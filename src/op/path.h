@@ -53,6 +53,10 @@ typedef struct vka__paths {
     const char *field; /* that a refusal names where no path can run the problem */
     /* The kernel that a path runs with a tile, for what the self-test switched off. NULL: it switches off none. */
     uint32_t (*kernel)(const vka_device_caps *caps, const void *problem, uint32_t path, const vka__tile *tile);
+    /* Does the problem bring code of its own that takes the place of kernels? And why it has none for one; NULL: it
+     * has. Both NULL: no problem does. */
+    bool (*has_code)(const void *problem);
+    const char *(*why_no_code)(const void *problem, uint32_t kernel);
 } vka__paths;
 
 /* What a path and a tile are chosen for. */
@@ -82,8 +86,8 @@ bool vka__path_choose(const vka__paths *paths, const vka__path_query *query, vka
 bool vka__path_candidate(const vka__paths *paths, const vka_device_caps *caps, const void *problem, uint32_t index,
                          uint32_t *path, vka__tile *tile);
 
-/* A line about the paths that could run a problem, had the self-test not switched off their kernels; none where there
- * are none. */
+/* A line about the paths that could run a problem, were it not for their kernels, which the self-test switched off or
+ * the problem's own code lacks; none where there are none. */
 void vka__path_explain_off(const vka__paths *paths, const vka_device_caps *caps, const void *problem, vka__text *text);
 
 /* For `choose` of a path: the smallest of its first `count` tiles that holds `rows`, or the first that fits. */

@@ -98,11 +98,15 @@ void vka__pipelines_destroy(vka_device *d) {
 }
 
 static vka_status compile(vka_device *d, const char *item, const vka__pipeline_key *key, VkPipeline *pipeline) {
-    const struct vka__spirv *code = &vka__spirv_table[key->kernel];
-    if (!code->words)
-        return vka__fail(&d->ctx, VKA_UNSUPPORTED, item, "kernel %s was left out of this build", code->name);
+    struct vka__spirv code = vka__spirv_table[key->kernel];
+    if (key->words) {
+        code.words = key->words;
+        code.bytes = key->bytes;
+    }
+    if (!code.words)
+        return vka__fail(&d->ctx, VKA_UNSUPPORTED, item, "kernel %s was left out of this build", code.name);
     VkShaderModuleCreateInfo module_info = {
-        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = code->bytes, .pCode = code->words};
+        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = code.bytes, .pCode = code.words};
     VkShaderModule module;
     VkResult result = d->vk.vkCreateShaderModule(d->handle, &module_info, NULL, &module);
     if (result != VK_SUCCESS)
@@ -155,13 +159,15 @@ static uint32_t hash(const vka__pipeline_key *key) {
     uint64_t h = UINT64_C(0xcbf29ce484222325) ^ key->kernel ^ (uint64_t)key->any_group << 32;
     for (uint32_t i = 0; i < VKA_SPEC_COUNT; ++i)
         h = (h ^ key->spec[i]) * UINT64_C(0x9e3779b97f4a7c15);
+    for (uint32_t i = 0; i < 2; ++i)
+        h = (h ^ key->code[i]) * UINT64_C(0x9e3779b97f4a7c15);
     return (uint32_t)(h >> 32);
 }
 
 /* The slot that holds the key, or where it belongs. */
 static uint32_t *slot_of(const vka__pipeline_cache *p, const vka__pipeline_key *key) {
     uint32_t mask = 2 * p->capacity - 1, at = hash(key) & mask;
-    while (p->slots[at] && memcmp(&p->entries[p->slots[at] - 1].key, key, sizeof *key))
+    while (p->slots[at] && memcmp(&p->entries[p->slots[at] - 1].key, key, VKA__KEY_BYTES))
         at = (at + 1) & mask;
     return &p->slots[at];
 }
@@ -193,6 +199,7 @@ static entry *add(vka_device *d, vka__pipeline_cache *p, const vka__pipeline_key
     if (p->count == p->capacity && !grow(d, p))
         return NULL;
     p->entries[p->count] = (entry){.key = *key};
+    p->entries[p->count].key.words = NULL;
     *slot_of(p, key) = p->count + 1;
     return &p->entries[p->count++];
 }

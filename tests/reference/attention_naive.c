@@ -92,6 +92,9 @@ static float score_of(const ref_attention *a, vka_score_stage stage, uint32_t b,
     if (stage >= VKA_SCORES_CAPPED && cap > 0) {
         score = ref_round(score_type(a), cap * tanhf(score / cap));
     }
+    if (stage >= VKA_SCORES_MASKED && a->function) {
+        score = ref_round(score_type(a), (float)ref_attention_function(a, (double)score, b, h, i, j));
+    }
     return stage >= VKA_SCORES_MASKED ? biased(a, score, b, h, i, j) : score;
 }
 

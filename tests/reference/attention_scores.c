@@ -86,6 +86,12 @@ uint32_t ref_attention_count(const ref_attention *a, uint32_t b, uint32_t h, int
     return a->listed ? a->listed[row * a->kv_len + (size_t)j] : 1;
 }
 
+double ref_attention_function(const ref_attention *a, double score, uint32_t b, uint32_t h, int64_t i, int64_t j) {
+    const ref_pair at = {
+        b, h, h / (a->q_heads / a->kv_heads), i, j, position(a, b, i), a->q_lens ? a->q_lens[b] : a->q_len, keys(a, b)};
+    return a->function ? a->function(a->function_user, score, &at) : score;
+}
+
 bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
     if (!ref_attention_in_band(a, b, i, j) || !in_pattern(a, b, h, i, j) || !ref_attention_count(a, b, h, i, j)) {
         return false;
@@ -93,7 +99,8 @@ bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64
     if (a->mask && mask_at(a, b, h, i, j) == (a->mask_boolean ? 0 : -INFINITY)) {
         return false;
     }
-    return !a->relative || relative_at(a, b, h, i, j) != -INFINITY;
+    return ref_attention_function(a, 0, b, h, i, j) != -INFINITY &&
+           (!a->relative || relative_at(a, b, h, i, j) != -INFINITY);
 }
 
 uint32_t ref_attention_biases(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j, double terms[3]) {
@@ -183,7 +190,7 @@ static double score_of(const ref_attention *a, vka_score_stage stage, uint32_t b
     if (stage >= VKA_SCORES_CAPPED && a->softcap > 0) {
         score = a->softcap * tanh(score / a->softcap);
     }
-    return stage >= VKA_SCORES_MASKED ? biased(a, score, b, h, i, j) : score;
+    return stage >= VKA_SCORES_MASKED ? biased(a, ref_attention_function(a, score, b, h, i, j), b, h, i, j) : score;
 }
 
 void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,

@@ -9,6 +9,11 @@
 
 /* Attention with every option. Entry b is a sequence: packed, paged and shared tensors are gathered by the caller, so
  * that everything here is dense and [b, head, row]. */
+/* A pair of query and key, as a function of scores sees it. */
+typedef struct ref_pair {
+    int64_t batch, head, key_head, query, key, position, queries, keys;
+} ref_pair;
+
 typedef struct ref_attention {
     uint32_t batch, q_heads, kv_heads, q_len, kv_len, head_dim, value_dim;
     const float *q;        /* [batch, q_heads, q_len, head_dim]    */
@@ -50,6 +55,10 @@ typedef struct ref_attention {
         *key_lists;         /* [batch, q_heads, q_len, key_list_len]: the only keys that a query sees; those below 0 */
     uint32_t key_list_len;  /*   are none. NULL: no lists                                                         */
     const uint32_t *listed; /* [batch, q_heads, q_len, kv_len]: how often they have each key                      */
+    /* What becomes of a capped score; -INFINITY hides the key, whatever the score is. NULL: it stays. */
+    double (*function)(const void *user, double score, const ref_pair *at);
+    const void *function_user;
+    const uint32_t *q_lens;                     /* [batch]: queries of each sequence, for functions alone */
     vka_dtype q_type, k_type, v_type, out_type; /* for the naive twin alone; 0: f32 */
 } ref_attention;
 
@@ -64,6 +73,9 @@ bool ref_attention_in_band(const ref_attention *a, uint32_t b, int64_t i, int64_
  * sequence's end too, or 0 with own_keys. */
 void ref_attention_scores(const ref_attention *a, vka_score_stage stage, uint32_t b, uint32_t h, uint32_t i,
                           double *score);
+
+/* What the function makes of a score, if there is one. */
+double ref_attention_function(const ref_attention *a, double score, uint32_t b, uint32_t h, int64_t i, int64_t j);
 
 /* The key of the relative position of query i and key j. */
 const float *ref_attention_relative_key(const ref_attention *a, uint32_t b, uint32_t h, uint32_t i, uint32_t j);

@@ -17,6 +17,8 @@ VKA_STRUCT(vka_attention_params) {
     vka_strides v_scale;
     vka_strides scores;
     vka_strides permutation_; /* or of lists of keys: n of a query, d of a slot */
+    vka_strides score_strides[4]; /* tensors of a caller's function: strides, and last indices, of dimensions */
+    vka_strides score_last[4];    /*   that are aligned to the right                                    */
     VKA_UINT_ q_len; /* of the longest sequence */
     VKA_UINT_ kv_len;
     VKA_UINT_ group;       /* query heads per key head                                                 */
@@ -66,6 +68,10 @@ VKA_STRUCT(vka_attention_params) {
     VKA_UINT_ map_least; /* live tiles that repay a split                                             */
     VKA_UINT_ slots;     /* of a permutation, of a list of keys                                           */
     VKA_UINT_ permutation_sure; /* 1: every slot of a full tile has a token that may be seen               */
+    VKA_FLOAT_ score_constant0; /* of a caller's function                                                */
+    VKA_FLOAT_ score_constant1;
+    VKA_FLOAT_ score_constant2;
+    VKA_FLOAT_ score_constant3;
 #if !defined(VKA_GLSL) || defined(VKA_WITH_PRODUCTS)
     VKA_UINT_ cosine_step;
     VKA_UINT_ relative_keys_head; /* strides of a head's relative keys, of a key and a channel of them      */
@@ -146,6 +152,11 @@ VKA_END(vka_attention_params);
 #define VKA_BIND_PERMUTATION 13 /* pages have none */
 #define VKA_BIND_RANDOM_STEP 13 /* neither do they go together with it */
 #define VKA_BIND_KEY_LISTS   VKA_BIND_MAP
+/* Tensors of a caller's function (VKA_SCORE_FUNCTION), which has none of what else is bound there. */
+#define VKA_BIND_SCORE_TENSOR0 VKA_BIND_ALIBI
+#define VKA_BIND_SCORE_TENSOR1 VKA_BIND_RELATIVE
+#define VKA_BIND_SCORE_TENSOR2 VKA_BIND_MASK
+#define VKA_BIND_SCORE_TENSOR3 VKA_BIND_SINKS
 /* Of attention kernels with products (VKA_WITH_PRODUCTS), which have none of what else is bound there. */
 #define VKA_BIND_COSINE        VKA_BIND_ALIBI
 #define VKA_BIND_RELATIVE_KEYS VKA_BIND_RELATIVE

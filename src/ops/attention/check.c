@@ -1,6 +1,7 @@
 /* Checks and defaults of vka_attention: a description becomes a problem of plain numbers, or a named error.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/check.h"
+#include "ops/attention/score_function.h"
 
 #include <math.h>
 #include <string.h>
@@ -425,6 +426,8 @@ vka_status vka__attention_check(vka__call *c) {
     fill_views(c, p);
     fill_options(desc_of(c), p);
     p->values_are_keys = values_are_keys(c, p);
-    status = vka__attention_check_pattern(c, p);
+    status = vka__attention_check_score(c, p);
+    if (status == VKA_OK)
+        status = vka__attention_check_pattern(c, p);
     return status == VKA_OK ? check_random_step(c, p) : status;
 }

@@ -1,6 +1,7 @@
 /* The paths of attention as a table, and what a chosen tile makes of a plan.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/paths.h"
+#include "ops/attention/score_function.h"
 #include "ops/attention/slices.h"
 #include "ops/pattern/shape.h"
 
@@ -59,6 +60,14 @@ static uint32_t kernel_of(const vka_device_caps *caps, const void *problem, uint
     return plan.main.kernel;
 }
 
+static bool has_code(const void *problem) {
+    return ((const vka__attention_problem *)problem)->score_function;
+}
+
+static const char *why_no_code(const void *problem, uint32_t kernel) {
+    return vka__has_score_kernel(problem, kernel) ? NULL : "score_function was not compiled for it";
+}
+
 const vka__paths vka__attention_paths = {
     .path = table,
     .path_count = sizeof table / sizeof *table,
@@ -77,6 +86,8 @@ const vka__paths vka__attention_paths = {
     .say_limits = say_limits,
     .field = "q",
     .kernel = kernel_of,
+    .has_code = has_code,
+    .why_no_code = why_no_code,
 };
 
 /* What the choice of a path takes all sequences for whose results must not depend on others' lengths. */
@@ -181,6 +192,7 @@ void vka__attention_fill_spec(const vka_device_caps *caps, const vka__attention_
     spec[VKA_SPEC_DV] = p->v.shape[3];
     spec[VKA_SPEC_FLAGS] = flags_of(p, pack);
     spec[VKA_SPEC_TYPES] = types_of(caps, p);
+    spec[VKA_SPEC_SCORE_TYPES] = vka__score_types(p);
     spec[VKA_SPEC_PAGE] = p->pages.present ? p->k.shape[2] : 0;
     if (p->pattern)
         spec[VKA_SPEC_MAP] = log2_of(p->pattern->info.query_tile) + 256 * log2_of(p->pattern->info.key_tile);

@@ -1,6 +1,7 @@
 /* Plans of attention: path, tiles, splits, slices.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/paths.h"
+#include "ops/attention/score_function.h"
 #include "ops/attention/slices.h"
 #include "op/known_drivers.h"
 #include "op/switched_off.h"
@@ -38,7 +39,7 @@ static bool needs_options(const vka__attention_problem *p) {
     const vka__view *views[] = {&p->mask,    &p->relative,    &p->alibi,   &p->sinks,         &p->q_list,
                                 &p->kv_list, &p->pages,       &p->k_scale, &p->v_scale,       &p->stats,
                                 &p->map,     &p->permutation, &p->cosine,  &p->relative_keys, &p->key_lists};
-    bool with_options = p->options || p->batch_invariant;
+    bool with_options = p->options || p->batch_invariant || p->score_function;
     for (size_t i = 0; i < sizeof views / sizeof *views; ++i)
         with_options = with_options || views[i]->present;
     return with_options;
@@ -364,6 +365,7 @@ void vka__attention_fill_params(const vka_device_caps *caps, const vka__attentio
     fill_options(caps, p, plan, params);
     fill_products(p, params);
     fill_pattern(caps, p, plan, params);
+    vka__fill_score_params(p, params);
 }
 
 /* Where sums of parts are added up would follow from how large a batch or its cache is. */
@@ -423,8 +425,15 @@ vka_status vka__plan_attention(const vka_device_caps *caps, const vka__attention
     if (plan->params.splits > 1)
         plan_merge(caps, p, plan, slice_batches, slice_q_heads);
     plan_size(caps, p, plan);
+    if (p->scores.present && !vka__has_score_kernel(p, VKA__attention_scores)) {
+        refusal->field = "scores";
+        snprintf(refusal->reason, sizeof refusal->reason, "score_function was not compiled for them");
+        return VKA_UNSUPPORTED;
+    }
     if (p->scores.present && !plan_scores(caps, p, plan, slice_batches, slice_q_heads, refusal))
         return VKA_UNSUPPORTED;
+    vka__take_score_kernel(p, &plan->main);
+    vka__take_score_kernel(p, &plan->scores);
     vka__attention_fill_params(caps, p, plan, &plan->params);
     return VKA_OK;
 }
@@ -559,6 +568,7 @@ static const char *option_names(const vka__attention_problem *p, char *text, siz
         {p->cosine.present, "cosine"},
         {p->relative_keys.present, "relative_keys"},
         {p->key_lists.present, "key_lists"},
+        {p->score_function != NULL, "score_function"},
     };
     size_t at = 0;
     snprintf(text, size, "none");
@@ -592,7 +602,7 @@ static const char *avoided_text(const vka__attention_plan *plan, char *text, siz
 void vka__explain_attention(const vka__attention_problem *p, const vka__attention_plan *plan, vka__text *text) {
     static const char *const slices[] = {"everything", "one batch entry", "one key head", "one query head"};
     const uint32_t *spec = plan->main.spec, flags = spec[VKA_SPEC_FLAGS];
-    char options[160], pattern[120], avoided[640];
+    char options[180], pattern[120], avoided[640];
     vka__say(text, "path: %s\nwhy: %s\navoided: %s\nquery_tile: %u\nkey_tile: %u\nrows_per_invocation: %u\n",
              vka__path_name(&vka__attention_paths, plan->path), plan->why, avoided_text(plan, avoided, sizeof avoided),
              spec[VKA_SPEC_BR], spec[VKA_SPEC_BC], spec[VKA_SPEC_RM]);

@@ -25,11 +25,14 @@ typedef struct vka__attention_problem {
     vka__view mask, relative, alibi, sinks, q_list, kv_list, pages, k_scale, v_scale, stats, scores;
     vka__view
         map; /* a block map's words; rows are those of the problem's queries, in slots if there is a permutation */
-    vka__view permutation;               /* [B, H, slots, 1]             */
-    vka__view cosine, content, position; /* as biases are                */
-    vka__view relative_keys;             /* [1, H, rows, D]              */
-    vka__view key_lists;                 /* [B, H or fewer, N, slots]    */
-    vka__view random_step;               /* present if it is read        */
+    vka__view permutation;                           /* [B, H, slots, 1]             */
+    vka__view cosine, content, position;             /* as biases are                */
+    vka__view relative_keys;                         /* [1, H, rows, D]              */
+    vka__view key_lists;                             /* [B, H or fewer, N, slots]    */
+    vka__view random_step;                           /* present if it is read        */
+    const struct vka_score_function *score_function; /* the caller's; NULL: none */
+    vka__view score_tensor[4];                       /* that it reads            */
+    float score_constant[4];
     bool values_are_keys;              /* v is the first channels of k                                               */
     const vka__pattern_shape *pattern; /* of map                                                                    */
     bool permutation_sure;         /* slots of full tiles need no look: the permutation is the map's own             */

@@ -58,6 +58,10 @@ static const struct sliced {
     WITHOUT_STRIDES(kv_list, NULL, VKA_BIND_KV_LIST, WHOLE),
     WITHOUT_STRIDES(pages, "page_table", VKA_BIND_PAGES, WHOLE),
     WITHOUT_STRIDES(random_step, "random_step", VKA_BIND_RANDOM_STEP, WHOLE),
+    WITHOUT_STRIDES(score_tensor[0], "score_tensors[0]", VKA_BIND_SCORE_TENSOR0, WHOLE),
+    WITHOUT_STRIDES(score_tensor[1], "score_tensors[1]", VKA_BIND_SCORE_TENSOR1, WHOLE),
+    WITHOUT_STRIDES(score_tensor[2], "score_tensors[2]", VKA_BIND_SCORE_TENSOR2, WHOLE),
+    WITHOUT_STRIDES(score_tensor[3], "score_tensors[3]", VKA_BIND_SCORE_TENSOR3, WHOLE),
 };
 #define SLICED_COUNT (sizeof sliced / sizeof *sliced)
 

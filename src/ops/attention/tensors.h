@@ -7,6 +7,14 @@
 
 #include "ops/attention/check.h"
 
+/* Number `i` of those that a caller's function reads, of any shape. */
+#define VKA__ATTENTION_SCORE_TENSOR_ARG(within, at, i)                                                                 \
+    {                                                                                                                  \
+        within "score_tensors[" #i "]", NULL,                                                                          \
+            (at) + offsetof(vka_attention_desc, score_tensors) + (i) * sizeof(vka_tensor), VKA__NONE,                  \
+            VKA__MASKS | VKA__TYPE(VKA_I32), .access = VKA__READ, .extent = VKA__CUSTOM                                \
+    }
+
 #define VKA__ATTENTION_ARG(within, at, name, shape, types, flags_, access_)                                            \
     {                                                                                                                  \
         within #name, shape, (at) + offsetof(vka_attention_desc, name), VKA__NONE, types,                              \
@@ -53,6 +61,10 @@
     [VKA__ATTENTION_KEY_LISTS] =                                                                                       \
         VKA__ATTENTION_ARG(within, at, key_lists, "B U N T", VKA__TYPE(VKA_I32), 0, VKA__READ),                        \
     [VKA__ATTENTION_RANDOM_STEP] = VKA__ATTENTION_ARG(within, at, random_step, "1", VKA__TYPE(VKA_I32), 0, VKA__READ), \
+    [VKA__ATTENTION_SCORE_TENSOR] = VKA__ATTENTION_SCORE_TENSOR_ARG(within, at, 0),                                    \
+    [VKA__ATTENTION_SCORE_TENSOR + 1] = VKA__ATTENTION_SCORE_TENSOR_ARG(within, at, 1),                                \
+    [VKA__ATTENTION_SCORE_TENSOR + 2] = VKA__ATTENTION_SCORE_TENSOR_ARG(within, at, 2),                                \
+    [VKA__ATTENTION_SCORE_TENSOR + 3] = VKA__ATTENTION_SCORE_TENSOR_ARG(within, at, 3),                                \
     [VKA__ATTENTION_Q_LENGTHS] =                                                                                       \
         VKA__ATTENTION_ARG(within, at, q_lengths, "S", VKA__TYPE(VKA_I32), VKA__LIST, VKA__READ),                      \
     [VKA__ATTENTION_Q_OFFSETS] =                                                                                       \
@@ -70,9 +82,14 @@
         'V', 1, VKA_MAX_VALUE_DIM                                                                                      \
     }
 
-#define VKA__ATTENTION_NUMBER_COUNT 10
+#define VKA__ATTENTION_NUMBER_COUNT 14
 #define VKA__ATTENTION_NUMBER(within, at, name, ...)                                                                   \
     { within #name, (at) + offsetof(vka_attention_desc, name), __VA_ARGS__ }
+#define VKA__ATTENTION_SCORE_CONSTANT(within, at, i)                                                                   \
+    {                                                                                                                  \
+        within "score_constants[" #i "]", (at) + offsetof(vka_attention_desc, score_constants) + (i) * sizeof(float),  \
+            VKA__NUMBER_F32, false, -VKA__FINITE, VKA__FINITE, 0, NULL                                                 \
+    }
 /* Scales are such that no number that kernels make of them is infinite, or so small that a device may take it for 0. */
 #define VKA__ATTENTION_NUMBERS(within, at)                                                                             \
     VKA__ATTENTION_NUMBER(within, at, scale, VKA__NUMBER_F32, true, 1e-37, 1e37, 0, NULL),                             \
@@ -90,6 +107,8 @@
         VKA__ATTENTION_NUMBER(within, at, determinism, VKA__NUMBER_ENUM, false, 0, VKA_DETERMINISM_BATCH, 0,           \
                               "vka_determinism"),                                                                      \
         VKA__ATTENTION_NUMBER(within, at, dequantise, VKA__NUMBER_ENUM, false, 0, VKA_DEQUANTISE_FIRST, 0,             \
-                              "vka_dequantise")
+                              "vka_dequantise"),                                                                       \
+        VKA__ATTENTION_SCORE_CONSTANT(within, at, 0), VKA__ATTENTION_SCORE_CONSTANT(within, at, 1),                    \
+        VKA__ATTENTION_SCORE_CONSTANT(within, at, 2), VKA__ATTENTION_SCORE_CONSTANT(within, at, 3)
 
 #endif

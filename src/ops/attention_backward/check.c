@@ -10,7 +10,8 @@ static vka_status check_forward(const vka__call *c, const vka__attention_problem
         const char *name;
     } refused[] = {{d->selection != VKA_SELECTION_SOFTMAX, "selection"},
                    {p->pages.present, "page_table"},
-                   {p->permutation.present, vka__call_has(c, VKA__ATTENTION_PERMUTATION) ? "permutation" : "pattern"}};
+                   {p->permutation.present, vka__call_has(c, VKA__ATTENTION_PERMUTATION) ? "permutation" : "pattern"},
+                   {p->score_function, "score_function"}};
     for (size_t i = 0; i < sizeof refused / sizeof *refused; ++i)
         if (refused[i].there)
             return vka__call_fail(c, VKA_UNSUPPORTED, refused[i].name, "has no backward pass%s",
