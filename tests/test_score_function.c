@@ -128,7 +128,7 @@ Test(score_function, sequences) {
 /* Keys that are walked in another order, or in part. */
 Test(score_function, walks) {
     static const attention_case cases[] = {
-        {.pattern_seed = 11, .q_len = 70, .kv_len = 90, .pattern_query_tile = 16, .pattern_key_tile = 16},
+        {.pattern_seed = 11, .q_len = 70, .kv_len = 90, .pattern_query_tile = 16, .pattern_key_tile = 32},
         {.pattern_seed = 12, .q_len = 70, .kv_len = 90, .pattern_heads = true, .score = &score_borders},
         {.permutation_len = 40, .permutation_batch = true, .permutation_heads = true},
         {.key_list_len = 13, .key_list_heads = 2},
