@@ -24,7 +24,7 @@ extern const record_op bench_record_ops[];
 extern const size_t bench_record_op_count;
 /* Where in the description its vka_workspace is; 0: it has none. */
 size_t bench_record_workspace(vka_operation operation);
-enum { RECORD_DESC_SIZE = 3072 };
+enum { RECORD_DESC_SIZE = 3584 };
 
 vka_buffer *bench_record_buffer(record_memory *memory, uint64_t bytes);
 void bench_record_free(record_memory *memory);

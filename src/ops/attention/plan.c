@@ -614,4 +614,5 @@ void vka__explain_attention(const vka__attention_problem *p, const vka__attentio
              vka__yes(plan->indirect), slices[plan->slice]);
     vka__say(text, "query_ranges: %u\nkey_parts: %u\nvalues_of_keys: %s\n", plan->row_parts, plan->parts,
              vka__yes(spec[VKA_SPEC_LOW_REGISTER] & VKA_LEAN_KEY_VALUES));
+    vka__say_score_function(p, text);
 }

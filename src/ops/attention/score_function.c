@@ -107,6 +107,13 @@ uint32_t vka__score_types(const vka__attention_problem *p) {
     return types;
 }
 
+void vka__say_score_function(const vka__attention_problem *p, vka__text *text) {
+    const vka_score_function *f = p->score_function;
+    if (f)
+        vka__say(text, "score_function: %s, compiled with vkattn %s\n", f->name ? f->name : "?",
+                 f->version ? f->version : "?");
+}
+
 void vka__fill_score_params(const vka__attention_problem *p, vka_attention_params *params) {
     for (uint32_t i = 0; i < VKA_SCORE_TENSORS; ++i) {
         const vka__view *t = &p->score_tensor[i];

@@ -14,6 +14,8 @@ bool vka__has_score_kernel(const vka__attention_problem *problem, uint32_t kerne
 void vka__take_score_kernel(const vka__attention_problem *problem, vka__pipeline_key *key);
 /* Types of its tensors, as VKA_SPEC_SCORE_TYPES. */
 uint32_t vka__score_types(const vka__attention_problem *problem);
+/* Its name, in a line of its own; nothing without a function. */
+void vka__say_score_function(const vka__attention_problem *problem, vka__text *text);
 void vka__fill_score_params(const vka__attention_problem *problem, vka_attention_params *params);
 
 #endif
