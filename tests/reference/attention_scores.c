@@ -87,9 +87,18 @@ uint32_t ref_attention_count(const ref_attention *a, uint32_t b, uint32_t h, int
 }
 
 double ref_attention_function(const ref_attention *a, double score, uint32_t b, uint32_t h, int64_t i, int64_t j) {
-    const ref_pair at = {
-        b, h, h / (a->q_heads / a->kv_heads), i, j, position(a, b, i), a->q_lens ? a->q_lens[b] : a->q_len, keys(a, b)};
-    return a->function ? a->function(a->function_user, score, &at) : score;
+    if (!a->function) {
+        return score;
+    }
+    const ref_pair at = {.batch = b,
+                         .head = h,
+                         .key_head = h / (a->q_heads / a->kv_heads),
+                         .query = i,
+                         .key = j,
+                         .position = position(a, b, i),
+                         .queries = a->q_lens ? a->q_lens[b] : a->q_len,
+                         .keys = keys(a, b)};
+    return a->function(a->function_user, score, &at);
 }
 
 bool ref_attention_visible(const ref_attention *a, uint32_t b, uint32_t h, int64_t i, int64_t j) {
