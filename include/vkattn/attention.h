@@ -78,7 +78,7 @@ typedef enum vka_dequantise {
 
 /* A function of scores of the caller's own, in GLSL: vkattn_add_score_function of CMake compiles it into attention's
  * kernels, and makes this of it (docs/score-functions.md). Constant; lives as long as calls and plans that name it are
- * made. Whatever is recorded or planned needs it no more. */
+ * made, and plans prepared for slices. Whatever is recorded or planned needs it no more. */
 typedef struct vka_score_kernel {
     const char *name;      /* of the kernel that it takes the place of */
     const uint32_t *words; /* SPIR-V                                   */
@@ -359,10 +359,10 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  * sorted by keys first, for each key to find the queries that list it. With cosine_scale and relative_keys by ROW only.
  *
  * Not differentiated, and refused: pages and quantised keys and values, which are for inference; permutations (and
- * patterns that have one); score_function; VKA_SELECTION_ARGMAX and SAMPLE. Of the latter only v has a gradient, that of
- * the keys that were chosen, and forward does not say which they were: out and lse are the key's value and its score,
- * but scores have other last bits on other paths, so that of nearly equal ones another key than forward's would be
- * found.
+ * patterns that have one); score_function; VKA_SELECTION_ARGMAX and SAMPLE. Of the latter only v has a gradient, that
+ * of the keys that were chosen, and forward does not say which they were: out and lse are the key's value and its
+ * score, but scores have other last bits on other paths, so that of nearly equal ones another key than forward's would
+ * be found.
  *
  * Tensors must each fit a binding (vka_device_caps.storage_range), and so must the workspace: 4 bytes for each row of
  * queries, as many with d_alibi_slopes or d_cosine_scale, with cosines for each row of queries and of keys, and 8 D
