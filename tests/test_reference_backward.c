@@ -106,6 +106,58 @@ Test(reference_backward, activations) {
     }
 }
 
+/* ---- maps whose backward pass is one of them ------------------------------------------------------------------- */
+
+/* A rotation's gradient is turned back, that of a Hadamard transform is transformed. */
+typedef struct turn {
+    float x[8], d_out[8], cosines[3], sines[3];
+    ref_rope rope;
+    bool tables, hadamard;
+} turn;
+
+static void turn_row(const turn *p, const float *x, bool back, double *out) {
+    ref_rope rope = p->rope;
+    rope.inverse = back != p->rope.inverse;
+    ref_rope_row row = {.x = x, .position = 5};
+    if (p->tables) {
+        row.cos = p->cosines;
+        row.sin = p->sines;
+    }
+    if (p->hadamard) {
+        ref_hadamard_row(8, 4, x, out);
+    } else {
+        ref_rope_rotate(&rope, &row, out);
+    }
+}
+
+static double turn_loss(const void *user) {
+    const turn *p = user;
+    double loss = 0, out[8];
+    turn_row(p, p->x, false, out);
+    for (uint32_t c = 0; c < 8; c++) {
+        loss += out[c] * (double)p->d_out[c];
+    }
+    return loss;
+}
+
+Test(reference_backward, rotations_and_transforms) {
+    ref_rng rng = ref_rng_seed(test_seed());
+    for (int n = 0; n < 9; n++) {
+        turn p = {.tables = n % 2, .hadamard = n == 8};
+        p.rope = (ref_rope){
+            .cols = 8, .dims = 6, .interleaved = n / 2 % 2, .inverse = n / 4 % 2, .theta = 10000, .frequency_scale = 1};
+        double d_x[8];
+        fill(&rng, p.x, 8, 0);
+        fill(&rng, p.d_out, 8, 0);
+        fill(&rng, p.cosines, 3, 0); /* tables may scale */
+        fill(&rng, p.sines, 3, 0);
+        turn_row(&p, p.d_out, true, d_x);
+        for (uint32_t c = 0; c < 8; c++) {
+            expect_slope(p.hadamard ? "transform" : "rotation", &p.x[c], turn_loss, &p, d_x[c]);
+        }
+    }
+}
+
 /* ---- softmax ----------------------------------------------------------------------------------------------------- */
 
 typedef struct softmax {
