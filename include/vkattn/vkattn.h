@@ -636,8 +636,8 @@ VKA_API void vka_plan_destroy(vka_plan **plan);
  *  - workspaces keep what one slice leaves for the next: until slice.done they are not for other work, not even that of
  *    another run of the same plan;
  *  - slices run in their order: they are submitted to one queue in that order, or semaphores see to it. Barriers
- * between them are the library's, also from one command buffer to the next. Before the first one and after the last one
- *    they are those of any recording.
+ *    between them are the library's, from one command buffer to the next, too;
+ *  - barriers before the first one and after the last one are those of any recording.
  *
  * A run may be given up at any time: a vka_slice owns nothing. What has been submitted of it must have completed before
  * the memory is used for something else, as always. */

@@ -469,6 +469,12 @@ class plan : public owner<vka_plan> {
         const typename of::desc &fields = desc;
         return check(vka_operation_plan(device, of::value, &fields, sizeof fields, put()));
     }
+    status prepare_slices() VKATTN_NOEXCEPT {
+        return check(vka_plan_prepare_slices(get()));
+    }
+    std::uint64_t work() const noexcept {
+        return vka_plan_work(get());
+    }
 };
 
 /* Records what is described into any recorder, one of C too. */
@@ -519,6 +525,11 @@ class recorder : public owner<vka_recorder> {
     }
     status fill(vka_buffer *dst, std::uint64_t offset, std::uint64_t size, std::uint32_t value) VKATTN_NOEXCEPT {
         return check(vka_fill(get(), dst, offset, size, value));
+    }
+    /* The next part of a plan, of at most so much work: VKA_INVALID where it is not prepared. */
+    status record_slice(const plan &planned, std::uint64_t budget, vka_slice &slice) VKATTN_NOEXCEPT {
+        const vka_plan *const plans[] = {planned.get()};
+        return check(vka_plan_record_slice(get(), plans, 1, budget, &slice));
     }
     /* A description or a plan. */
     template <class What> status record(const What &what) VKATTN_NOEXCEPT {

@@ -202,6 +202,14 @@ static void test_attention() {
     CHECK(!std::memcmp(&described, &expected, sizeof expected));
     CHECK(!std::memcmp(&from_c, &expected, sizeof expected));
     CHECK(!std::memcmp(&planned, &expected, sizeof expected));
+    values sliced;
+    vka_slice slice = vka_slice();
+    std::memset(&sliced, 0xff, sizeof sliced);
+    CHECK(plan.work() == 0 && plan.prepare_slices() && plan.work() > 0 && out.write(sliced));
+    while (!slice.done)
+        CHECK(recorder.begin() && recorder.record_slice(plan, plan.work() / 3, slice) && recorder.submit() &&
+              recorder.wait());
+    CHECK(out.read(sliced) && !std::memcmp(&sliced, &expected, sizeof expected));
     const values other = run(recorder, out, [&] { return recorder.record(vkattn::attention(cpp).window(12, 0)); });
     CHECK(std::memcmp(&other, &expected, sizeof expected)); // what is set arrives
 }
