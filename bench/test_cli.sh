@@ -270,7 +270,7 @@ expect 0 '^q4_0  *[0-9.]* %  *[0-9.]* %  *[0-9.]*$' accuracy --seed 3
 
 # ---- options ---------------------------------------------------------------------------------------------------------------
 
-expect 0 '^plan  *39 options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
+expect 0 '^plan  *[0-9]* options in 2 tables, in at most about 0 s' options --dtype f32 --seconds 0.01 --json "$work/o.json"
 grep -q '^causal  *[0-9.]* [mun]*s  *[0-9.]*  *[0-9.]* %  *0.60' "$work/log" || fail "the first option isn't measured"
 grep -q '^goal  *the ratio that' "$work/log" || fail "what a goal is isn't said"
 grep -q 'SKIP out of time: see --seconds' "$work/log" || fail "no time is enough for all options"

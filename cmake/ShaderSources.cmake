@@ -2,7 +2,8 @@
 # their table, and the flags. As a script, cmake -DROOT=folder -DOUT=file -P ShaderSources.cmake, it writes that to a file.
 
 function(vka_hash_shader_sources root result)
-    file(GLOB_RECURSE files LIST_DIRECTORIES FALSE RELATIVE ${root} ${root}/shaders/* ${root}/bench/*.comp ${root}/examples/*.comp)
+    file(GLOB_RECURSE files LIST_DIRECTORIES FALSE RELATIVE ${root} ${root}/shaders/* ${root}/bench/*.comp ${root}/examples/*.comp ${root}/examples/*.vert
+         ${root}/examples/*.frag ${root}/examples/*.glsl)
     list(APPEND files src/kernels.def cmake/KernelTable.cmake cmake/Shaders.cmake)
     list(SORT files)
     set(hashes "")
