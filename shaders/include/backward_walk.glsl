@@ -26,8 +26,7 @@ void add_range(Grid g, int begin, int end, int full_begin, int full_end) {
 void add_listed(Grid g);
 #endif
 
-#if VKA_KEYS
-// What the queries of one head and sequence say to keys from `first` on.
+// What keys say to the queries of a tile, or what the queries of one head and sequence say to keys from `first` on.
 void add_partners(Grid g, uint first) {
 #ifdef VKA_OWN_PARTNERS
     if (has(VKA_FLAG_KEY_LISTS)) {
@@ -35,6 +34,7 @@ void add_partners(Grid g, uint first) {
         return;
     }
 #endif
+#if VKA_KEYS
     Queries w = queries_of(g, int(first), int(first + BR) - 1);
 #if VKA_WITH_OPTIONS
     if (MAPPED) {
@@ -50,8 +50,15 @@ void add_partners(Grid g, uint first) {
     }
 #endif
     add_range(g, w.begin, w.end, w.full_begin, w.full_end);
+#else
+    run = walk_keys(g, first);
+    do {
+        add_range(g, run.begin, run.end, run.full_begin, min(run.full_end, run.end));
+    } while (has_next_run(run));
+#endif
 }
 
+#if VKA_KEYS
 // The same of the queries of all heads that share a key head, and of all sequences that share their keys, one after another.
 void add_sharers(uint head, uint batch, uint first) {
     for (uint i = 0u; i < p.group * b.sharers; ++i) {
@@ -59,19 +66,5 @@ void add_sharers(uint head, uint batch, uint first) {
         if (first < uint(q.kv_len) && q.q_len > 0u)
             add_partners(q, first);
     }
-}
-#else
-// What keys say to the queries of a tile.
-void add_partners(Grid g, uint first) {
-#ifdef VKA_OWN_PARTNERS
-    if (has(VKA_FLAG_KEY_LISTS)) {
-        add_listed(g);
-        return;
-    }
-#endif
-    run = walk_keys(g, first);
-    do {
-        add_range(g, run.begin, run.end, run.full_begin, min(run.full_end, run.end));
-    } while (has_next_run(run));
 }
 #endif
