@@ -67,15 +67,11 @@ Row step_row(uint row) {
     return row_of(step_grid, min(row, row_count(step_grid) - 1u));
 }
 
-// `j` and `row`: the key and the row of the matrix' first element.
-float visible_element(const in uint key, const in uint column, const in float x, const in int j, const in uint row) {
+// `j` and `row`: the key and the row of the matrix' first element. `full` is a constant wherever it comes from.
+float masked_element(const in uint key, const in uint column, const in float x, const in int j, const in uint row,
+                     const in bool full) {
     float highest = LOWEST;
-    return masked_score(step_grid, step_row(row + column), j + int(key), run.end, true, x, highest);
-}
-
-float masked_element(const in uint key, const in uint column, const in float x, const in int j, const in uint row) {
-    float highest = LOWEST;
-    return masked_score(step_grid, step_row(row + column), j + int(key), run.end, false, x, highest);
+    return masked_score(step_grid, step_row(row + column), j + int(key), run.end, full, x, highest);
 }
 
 float dropout_element(const in uint key, const in uint column, const in float x, const in int j, const in uint row) {
@@ -85,10 +81,7 @@ float dropout_element(const in uint key, const in uint column, const in float x,
 void mask_scores(uint r, int j0, uint row, bool full) {
     [[unroll]] for (uint n = 0u; n < KEY_TILES; ++n) {
         uint i = r * KEY_TILES + n;
-        if (full)
-            PER_ELEMENT(scores[i], scores[i], visible_element, j0 + int(n * MM), row);
-        else
-            PER_ELEMENT(scores[i], scores[i], masked_element, j0 + int(n * MM), row);
+        PER_ELEMENT(scores[i], scores[i], masked_element, j0 + int(n * MM), row, full);
     }
 }
 
@@ -113,11 +106,10 @@ void raise_maxima(uint r) {
         small[r] = small[r] && abs(above[e]) < SMALL_EXPONENT;
     }
     small[r] = subgroupAll(small[r]);
-    FOR_ELEMENT(e, factors) {
-        float factor = was_small && small[r] ? exp2(of_column(exponents[r][0], exponents[r][e]) - of_column(above[0], above[e]))
-                                             : exp_of(of_column(maxima[r][0], maxima[r][e]) - of_column(highest[0], highest[e]));
-        factors[e] = factor;
-    }
+    FOR_ELEMENT(e, factors)
+        factors[e] = was_small && small[r]
+                         ? exp2(of_column(exponents[r][0], exponents[r][e]) - of_column(above[0], above[e]))
+                         : exp_of(of_column(maxima[r][0], maxima[r][e]) - of_column(highest[0], highest[e]));
     sums[r] *= factors;
     [[unroll]] for (uint x = 0u; x < DV_TILES; ++x) out_rows[r * DV_TILES + x] *= factors;
     maxima[r] = highest;
