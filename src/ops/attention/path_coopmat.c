@@ -29,7 +29,7 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
     if (!vka__is_convertible(&p->k, p->q.dtype) || !vka__is_convertible(&p->v, p->q.dtype))
         return "keys and values must have the type of q or be quantised";
     if (p->options & VKA_FLAG_HARD)
-        return "it multiplies by whole rows of weights, and has no order among keys of equal score";
+        return VKA__NO_ORDER;
     return vka__matrix_why_not(caps, p->q.dtype);
 }
 

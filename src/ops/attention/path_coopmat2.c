@@ -49,7 +49,7 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
     if (!vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)
-        return "it multiplies by whole rows of weights, and has no order among keys of equal score";
+        return VKA__NO_ORDER;
     if (!vka__matrix_by_workgroup(caps) && vka__max_u32(p->q.shape[3], p->v.shape[3]) > VKA__MAX_SUBGROUP_MATRIX)
         return "Mesa keeps a matrix's dimensions in eight bits";
     if (caps->type == VKA_DEVICE_CPU && vka__max_u32(p->q.shape[3], p->v.shape[3]) > most_software_dim(p))

@@ -25,7 +25,7 @@ static const char *why_not(const vka_device_caps *caps, const void *problem) {
     if (!vka__is_convertible(&p->k, VKA_F16) || !vka__is_convertible(&p->v, VKA_F16))
         return "keys and values must be f16 or quantised";
     if (p->options & VKA_FLAG_HARD)
-        return "it multiplies by whole rows of weights, and has no order among keys of equal score";
+        return VKA__NO_ORDER;
     const char *why = vka__matrix_why_not(caps, VKA_F16);
     if (why)
         return why;

@@ -28,6 +28,7 @@ vka__kernel vka__attention_kernel(vka__kernel plain, const vka__attention_proble
 bool vka__has_products(const vka__attention_problem *problem);
 /* Why the others can't run such a problem. */
 #define VKA__NO_PRODUCTS "it multiplies rows as they are stored, and has neither cosines nor relative keys"
+#define VKA__NO_ORDER    "it multiplies by whole rows of weights, and has no order among keys of equal score"
 /* Is a tensor of keys or values stored as `dtype`, or quantised? Matrices and pairs are made of one type. */
 bool vka__is_convertible(const vka__view *view, vka_dtype dtype);
 /* Query heads of a key head. */
