@@ -3,9 +3,10 @@
 # A test, run by tools/run-test, which sets limits, names what failed and counts what was skipped: exit status 77, or lines
 # "SKIP: reason". What the software driver compiles is kept from run to run, for all tests together, but not in the user's
 # own cache. Of tests that are to run at the same time ctest starts those of the highest COST first. Machines
-# may divide the tests by VKATTN_TEST_SHARE=K/N: Criterion's programs by themselves (tests/support/share.h); what is to run
-# ONCE is of the first share, or of share m, counted around. When cross-compiling, programs run by the toolchain's emulator, and
-# scripts are left out.
+# may divide the tests by VKATTN_TEST_SHARE=K/N: Criterion's programs by themselves (tests/support/share.h); those that are
+# to run ONCE are of one share each, in turn, or of share m, counted around. When cross-compiling, programs run by the
+# toolchain's emulator, and scripts are left out.
+set_property(GLOBAL PROPERTY vka_test_turn 0) # of the tests that are to run ONCE
 function(vka_test)
     cmake_parse_arguments(PARSE_ARGV 0 test "ONCE" "NAME;COST;SHARE" "COMMAND;LABELS;ENVIRONMENT")
     list(POP_FRONT test_COMMAND program)
@@ -21,7 +22,9 @@ function(vka_test)
         MESA_SHADER_CACHE_DIR=${PROJECT_BINARY_DIR}/tests/shader-cache
         VKATTN_TEST_SKIPS=${PROJECT_BINARY_DIR}/Testing/skips ${test_ENVIRONMENT})
     if(test_ONCE)
-        set(test_SHARE 1)
+        get_property(turn GLOBAL PROPERTY vka_test_turn)
+        math(EXPR test_SHARE "${turn} + 1")
+        set_property(GLOBAL PROPERTY vka_test_turn ${test_SHARE})
     endif()
     if(test_SHARE)
         set_property(TEST ${test_NAME} APPEND PROPERTY ENVIRONMENT VKATTN_TEST_ONCE=${test_SHARE})
