@@ -7,13 +7,27 @@
 #   #include "name.h"            extern const vka_score_function name;
 #
 # for vka_attention_desc.score_function. NAME is a C identifier; without it the file's name makes one. With PATHS only kernels of these
-# paths are made (row, tile, dot, decode, coopmat, coopmat2), and `scores`, which writes vka_attention_desc.scores. The target sees
-# vkattn's headers, as it links the library. Needs glslang (VKATTN_GLSLANG, or where programs are), and the language C; spirv-val looks
-# at the kernels if it is there. What this glslang can't compile, such as cooperative matrices, is left out.
+# paths are made (row, tile, dot, decode, coopmat, coopmat_registers, coopmat2), and `scores`, which writes vka_attention_desc.scores.
+# Several targets of a folder may share a function. They see vkattn's headers, as they link the library. Needs glslang (VKATTN_GLSLANG,
+# or where programs are), and the language C; spirv-val looks at the kernels if it is there. What this glslang can't compile, such as
+# cooperative matrices, is left out.
 
 cmake_policy(PUSH)
 cmake_policy(VERSION 3.25)
 include(${CMAKE_CURRENT_LIST_DIR}/KernelTable.cmake)
+
+# Targets of this folder share what is generated for a name, so it must be made of the same file for the same paths.
+function(vka_check_score_function name file paths)
+    if(NOT name MATCHES "^[A-Za-z_][A-Za-z0-9_]*$")
+        message(FATAL_ERROR "vkattn_add_score_function: NAME ${name} is no C identifier")
+    endif()
+    get_property(others DIRECTORY PROPERTY VKA_SCORE_FUNCTION_${name})
+    if(others AND NOT others STREQUAL "${file};${paths}")
+        message(FATAL_ERROR "vkattn_add_score_function: this folder has another score function ${name}, of other PATHS or another file than "
+                            "${file}: choose another NAME")
+    endif()
+    set_property(DIRECTORY PROPERTY VKA_SCORE_FUNCTION_${name} "${file};${paths}")
+endfunction()
 
 # The kernels of a function: names that begin with a path's.
 function(vka_is_wanted name paths result)
@@ -70,6 +84,7 @@ function(vkattn_add_score_function target file)
         cmake_path(GET file STEM name)
         string(MAKE_C_IDENTIFIER ${name} name)
     endif()
+    vka_check_score_function("${name}" "${file}" "${arg_PATHS}")
     set(folder ${CMAKE_CURRENT_BINARY_DIR}/score_functions/${name})
     set(spirv ${folder})
     set(compiles TRUE)
@@ -90,6 +105,11 @@ function(vkattn_add_score_function target file)
     set(binaries "")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${root}/src/kernels.def)
     file(STRINGS ${root}/src/kernels.def lines REGEX "^[ \t]*VKA_KERNEL\\(.*VKA_SCORE_FUNCTION=0")
+    foreach(path IN LISTS arg_PATHS)
+        if(NOT lines MATCHES "VKA_KERNEL\\([ \t]*attention_${path}[_,]")
+            message(FATAL_ERROR "vkattn_add_score_function: PATHS has ${path}, which is no path")
+        endif()
+    endforeach()
     foreach(line IN LISTS lines)
         vka_read_kernel("${line}")
         set(binary ${spirv}/${kernel_name}.spv)
@@ -122,7 +142,7 @@ function(vkattn_add_score_function target file)
         string(APPEND entries "    {\"${kernel_name}\", ${kernel_name}, sizeof ${kernel_name}},\n")
     endforeach()
     if(NOT entries)
-        message(FATAL_ERROR "vkattn_add_score_function: no kernel is of PATHS ${arg_PATHS}")
+        message(FATAL_ERROR "vkattn_add_score_function: no kernel of PATHS ${arg_PATHS} can be compiled here")
     endif()
     list(JOIN binaries "," files)
     add_custom_command(
