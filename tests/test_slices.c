@@ -15,6 +15,7 @@
 #include "slices.h"
 #include "support/app.h"
 #include "support/intercept.h"
+#include "vk/plan.h"
 
 /* ---- attention --------------------------------------------------------------------------------------------------- */
 
@@ -415,6 +416,39 @@ Test(slices, refusals) {
         vka_plan_destroy(&plans[i]);
     }
     vka_plan_destroy(&unnamed);
+    destroy_chain(&h);
+    context_close(&c);
+}
+
+/* No slice ends in the middle of a dispatch that is never cut. */
+Test(slices, not_cut_not_continued) {
+    context c;
+    context_open(&c, &config_real);
+    chain h = make_chain(&c);
+    tensor d_weight = tensor_create(&c, VKA_F32, 1, (uint32_t[]){WIDTH}, (layout){0});
+    vka_rms_norm_backward_desc desc = {.x = h.x.view, .d_out = h.normed.view, .d_weight = d_weight.view};
+    vka_requirements need;
+    vka_plan *plan;
+    uint32_t found = 0;
+    EXPECT_OK(vka_rms_norm_backward_requirements(c.device, &desc, &need));
+    desc.workspace.buffer = slices_workspace(&c, &need);
+    EXPECT_OK(vka_rms_norm_backward_plan(c.device, &desc, &plan));
+    EXPECT_OK(vka_plan_prepare_slices(plan));
+    EXPECT_OK(vka_recorder_begin(c.recorder));
+    for (uint32_t i = 0; i < plan->commands.dispatches; i++) {
+        const vka__planned *d = &plan->dispatch[i];
+        vka_slice slice = {.dispatch = i, .group = 1};
+        if (plan->whole[d->key] && d->groups[0] * d->groups[1] * d->groups[2] > 1) {
+            EXPECT_FAILURE(vka_plan_record_slice(c.recorder, (const vka_plan *const *)&plan, 1, 0, &slice), VKA_INVALID,
+                           "vka_plan_record_slice.slice");
+            found++;
+        }
+    }
+    cr_expect_gt(found, 0, "nothing here is whole");
+    context_finish(&c);
+    vka_plan_destroy(&plan);
+    vka_buffer_destroy(&desc.workspace.buffer);
+    tensor_destroy(&d_weight);
     destroy_chain(&h);
     context_close(&c);
 }

@@ -81,6 +81,14 @@ vka_status vka_plan_prepare_slices(vka_plan *p) {
 
 /* ---- recording --------------------------------------------------------------------------------------------------- */
 
+/* Is the place in a dispatch one at which a slice can have ended? */
+static bool can_end_in(const vka_plan *p, const vka_slice *slice) {
+    if (slice->dispatch >= p->commands.dispatches || slice->dispatch < p->commands.counts)
+        return false;
+    const vka__planned *d = &p->dispatch[slice->dispatch];
+    return !slice->group || (slice->group < groups_of(d) && !p->whole[d->key]);
+}
+
 static vka_status check(const vka_recorder *r, const vka_plan *const *plans, uint32_t count, const vka_slice *slice) {
     static const char item[] = "vka_plan_record_slice";
     const vka__context *ctx = &r->device->ctx;
@@ -98,9 +106,7 @@ static vka_status check(const vka_recorder *r, const vka_plan *const *plans, uin
     }
     const vka_plan *p = slice->plan < count ? plans[slice->plan] : NULL;
     bool begins = !slice->dispatch && !slice->group;
-    bool exists = p ? begins || (slice->dispatch < p->commands.dispatches && slice->dispatch >= p->commands.counts &&
-                                 (!slice->group || slice->group < groups_of(&p->dispatch[slice->dispatch])))
-                    : slice->plan == count && begins;
+    bool exists = p ? begins || can_end_in(p, slice) : slice->plan == count && begins;
     if (!exists)
         return vka__fail(ctx, VKA_INVALID, "vka_plan_record_slice.slice", "is not where a slice of these plans ended");
     return vka__recorder_check(r, item);
