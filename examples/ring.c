@@ -50,11 +50,11 @@ static const char usage[] =
     "Digests are of the results' bits: N ranks have the same ones as N blocks, on devices of one kind.\n"
     "Exit status: 0; 1 if something failed or results are wrong; 2 if arguments are.\n";
 
-enum { NO_FAULT = 1000000000, MOST_RANKS = 1024 };
+enum { NOT_GIVEN = 1000000000, MOST_RANKS = 1024 };
 
 typedef struct options {
     problem problem;
-    uint32_t devices, blocks;
+    uint32_t devices, blocks; /* or NOT_GIVEN */
     bool mpi, check;
     const char *timeline;
     float timeout, link;
@@ -253,7 +253,7 @@ static bool run_threads(const options *o) {
     pthread_t *ids = allocate(ranks, sizeof *ids);
     vka_device *shared = NULL;
     bool ok = true;
-    if (o->blocks > 0) {
+    if (o->blocks != NOT_GIVEN) {
         check(vka_device_create(&(vka_device_desc){.log = {.fn = log_line}}, &shared));
     }
     for (uint32_t i = 0; i < ranks; i++) {
@@ -303,7 +303,7 @@ static bool run_mpi(options *o, int *argc, char ***argv, int *status) {
 static void parse(int argc, char **argv, options *o) {
     problem *p = &o->problem;
     bool f16 = false, contiguous = false;
-    uint32_t die = NO_FAULT, hang = NO_FAULT;
+    uint32_t die = NOT_GIVEN, hang = NOT_GIVEN;
     const option list[] = {
         {"--devices", OPTION_NUMBER, &o->devices},
         {"--blocks", OPTION_NUMBER, &o->blocks},
@@ -326,19 +326,22 @@ static void parse(int argc, char **argv, options *o) {
         {"--fault-rank", OPTION_NUMBER, &o->fault.rank},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    if ((o->mpi ? 1 : 0) + (o->devices > 0) + (o->blocks > 0) > 1 || (o->mpi && o->link > 0)) {
+    const bool devices = o->devices != NOT_GIVEN, blocks = o->blocks != NOT_GIVEN;
+    if ((o->mpi ? 1 : 0) + (devices ? 1 : 0) + (blocks ? 1 : 0) > 1 || (o->mpi && o->link > 0)) {
         options_refuse(usage);
     }
     p->dtype = f16 ? VKA_F16 : VKA_F32;
     p->shards.order = contiguous ? SHARDS_CONTIGUOUS : SHARDS_ZIGZAG;
-    p->shards.ranks = o->blocks ? o->blocks : o->devices ? o->devices : 1;
-    o->fault.kind = die != NO_FAULT ? FAULT_DIE : hang != NO_FAULT ? FAULT_HANG : FAULT_NONE;
-    o->fault.step = die != NO_FAULT ? die : hang;
+    p->shards.ranks = blocks ? o->blocks : devices ? o->devices : 1;
+    o->fault.kind = die != NOT_GIVEN ? FAULT_DIE : hang != NOT_GIVEN ? FAULT_HANG : FAULT_NONE;
+    o->fault.step = die != NOT_GIVEN ? die : hang;
 }
 
 int main(int argc, char **argv) {
     options o = {
         .problem = {.shards = {.tokens = 512}, .heads = 4, .kv_heads = 2, .dim = 32, .seed = 1},
+        .devices = NOT_GIVEN,
+        .blocks = NOT_GIVEN,
         .timeout = 60,
     };
     int status = 1;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "options.h"
 
+#include "program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,22 +20,35 @@ static bool set_real(float *to, const char *text) {
     return end != text && *end == 0 && *to >= 0 && *to <= 1000;
 }
 
-static bool set(const option *o, const char *text) {
+/* Sets an option to the text behind it. Returns why it can not be set, or NULL. */
+static const char *set(const option *o, const char *text) {
     if (o->kind == OPTION_FLAG) {
-        return *(bool *)o->to = true;
+        *(bool *)o->to = true;
+        return NULL;
     }
     if (text == NULL) {
-        return false;
+        return "needs a value behind it";
     }
-    if (o->kind == OPTION_TEXT) {
+    switch (o->kind) {
+    case OPTION_NUMBER:
+        return set_number(o->to, text) ? NULL : "must be a whole number of at most 1000000000";
+    case OPTION_REAL:
+        return set_real(o->to, text) ? NULL : "must be a number from 0 to 1000";
+    default:
         *(const char **)o->to = text;
-        return true;
+        return NULL;
     }
-    return o->kind == OPTION_NUMBER ? set_number(o->to, text) : set_real(o->to, text);
 }
 
 void options_refuse(const char *usage) {
     fputs(usage, stderr);
+    exit(2);
+}
+
+/* The reason comes last, where it is seen. */
+static _Noreturn void refuse(const char *usage, const char *name, const char *text, const char *why) {
+    fputs(usage, stderr);
+    fprintf(stderr, "\n%s: %s%s%s: %s\n", program_name, name, text ? " " : "", text ? text : "", why);
     exit(2);
 }
 
@@ -52,8 +67,12 @@ int options_read_first(int argc, char **argv, const option *list, size_t count, 
         while (which < count && strcmp(list[which].name, name) != 0) {
             which++;
         }
-        if (which == count || !set(&list[which], argv[i])) {
-            options_refuse(usage);
+        if (which == count) {
+            refuse(usage, name, NULL, "there is no such option");
+        }
+        const char *why_not = set(&list[which], argv[i]);
+        if (why_not) {
+            refuse(usage, name, argv[i], why_not);
         }
         i += list[which].kind != OPTION_FLAG;
     }
@@ -61,7 +80,8 @@ int options_read_first(int argc, char **argv, const option *list, size_t count, 
 }
 
 void options_read(int argc, char **argv, const option *list, size_t count, const char *usage) {
-    if (options_read_first(argc, argv, list, count, usage) != argc) {
-        options_refuse(usage);
+    int first = options_read_first(argc, argv, list, count, usage);
+    if (first != argc) {
+        refuse(usage, argv[first], NULL, "is no option");
     }
 }

@@ -21,7 +21,7 @@ typedef struct option {
 } option;
 
 /* Writes what is given to where options point. --help prints the usage and ends the program, and so does what is not
- * understood. */
+ * understood, with the reason. */
 void options_read(int argc, char **argv, const option *list, size_t count, const char *usage);
 /* The same where more may follow: returns the first argument that does not begin with "--", or is behind "--". */
 int options_read_first(int argc, char **argv, const option *list, size_t count, const char *usage);
