@@ -74,8 +74,8 @@ static vka_tensor tensor(vka_buffer *buffer, uint32_t first, uint32_t heads, uin
 }
 
 static void slot_open(slot *s, const app *a, vka_device *device) {
-    s->tensors = memory_create(a, (IN_COUNT + Q_COUNT) * sizeof(float), false);
-    s->result = memory_create(a, Q_COUNT * sizeof(float), true);
+    s->tensors = memory_create(a->physical, a->device, (IN_COUNT + Q_COUNT) * sizeof(float), false);
+    s->result = memory_create(a->physical, a->device, Q_COUNT * sizeof(float), true);
     s->set = set_create(a, &s->tensors, &s->result);
     s->commands = commands_create(a);
     s->fence = fence_create(a);
@@ -98,8 +98,8 @@ static void slot_close(slot *s, const app *a) {
     vka_recorder_destroy(&s->recorder);
     vka_buffer_destroy(&s->wrapped);
     vkDestroyFence(a->device, s->fence, NULL);
-    memory_destroy(a, &s->tensors);
-    memory_destroy(a, &s->result);
+    memory_destroy(a->device, &s->tensors);
+    memory_destroy(a->device, &s->result);
 }
 
 /* ---- one frame ---------------------------------------------------------------------------------------------- */
@@ -202,8 +202,8 @@ static bool finish(const app *a, const slot *s, uint32_t frame) {
 }
 
 static bool run_frames(const app *a, slot *slots) {
-    VkPipeline fill = pipeline_create(a, fill_spirv, sizeof fill_spirv);
-    VkPipeline scale = pipeline_create(a, scale_spirv, sizeof scale_spirv);
+    VkPipeline fill = compute_pipeline_create(a->device, a->layout, fill_spirv, sizeof fill_spirv);
+    VkPipeline scale = compute_pipeline_create(a->device, a->layout, scale_spirv, sizeof scale_spirv);
     bool ok = true;
     for (uint32_t frame = 0; frame < FRAMES + SLOTS; frame++) {
         slot *s = &slots[frame % SLOTS];

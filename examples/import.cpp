@@ -42,8 +42,8 @@ struct slot {
     bool finish(uint32_t frame);
 
     const app &a;
-    memory tensors = memory_create(&a, (IN_COUNT + Q_COUNT) * sizeof(float), false);
-    memory result = memory_create(&a, Q_COUNT * sizeof(float), true);
+    memory tensors = memory_create(a.physical, a.device, (IN_COUNT + Q_COUNT) * sizeof(float), false);
+    memory result = memory_create(a.physical, a.device, Q_COUNT * sizeof(float), true);
     VkDescriptorSet set = set_create(&a, &tensors, &result);
     VkCommandBuffer commands = commands_create(&a);
     VkFence fence = fence_create(&a);
@@ -77,8 +77,8 @@ slot::~slot() {
     recorder.reset();
     wrapped.reset();
     vkDestroyFence(a.device, fence, nullptr);
-    memory_destroy(&a, &tensors);
-    memory_destroy(&a, &result);
+    memory_destroy(a.device, &tensors);
+    memory_destroy(a.device, &result);
 }
 
 /* ---- one frame ---------------------------------------------------------------------------------------------- */
@@ -180,8 +180,8 @@ static bool run(const app &a) {
                                       .queue_family(a.family)
                                       .enabled(a.enabled));
     slot slots[SLOTS] = {{a, device}, {a, device}};
-    VkPipeline fill = pipeline_create(&a, fill_spirv, sizeof fill_spirv);
-    VkPipeline scale = pipeline_create(&a, scale_spirv, sizeof scale_spirv);
+    VkPipeline fill = compute_pipeline_create(a.device, a.layout, fill_spirv, sizeof fill_spirv);
+    VkPipeline scale = compute_pipeline_create(a.device, a.layout, scale_spirv, sizeof scale_spirv);
     bool ok = true;
     for (uint32_t frame = 0; frame < FRAMES + SLOTS; frame++) {
         slot &s = slots[frame % SLOTS];

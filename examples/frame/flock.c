@@ -45,7 +45,7 @@ static void plan(flock *f, const gpu *g) {
     for (int i = 0; i < 4; i++) {
         memory *all[] = {&f->q, &f->k, &f->v, &f->seen};
         uint64_t bytes = (uint64_t)n * STATE * (i == 0 || i == 3 ? HEADS : 1);
-        *all[i] = memory_create(g, bytes);
+        *all[i] = memory_create(g->physical, g->device, bytes, false);
         f->wrapped[i] = wrap(g, all[i], bytes);
     }
     vka_attention_desc desc = {
@@ -58,7 +58,7 @@ static void plan(flock *f, const gpu *g) {
     vka_requirements need;
     check(vka_attention_requirements(g->attention, &desc, &need));
     uint64_t room = need.workspace_bytes ? need.workspace_bytes : 256;
-    f->room = memory_create(g, room);
+    f->room = memory_create(g->physical, g->device, room, false);
     desc.workspace.buffer = f->wrapped[4] = wrap(g, &f->room, room);
     check(vka_attention_plan(g->attention, &desc, &f->plan));
     check(vka_plan_prepare_slices(f->plan));
@@ -66,20 +66,12 @@ static void plan(flock *f, const gpu *g) {
 
 void flock_open(flock *f, const gpu *g, uint32_t count, float aspect) {
     *f = (flock){.count = count};
-    f->states = memory_create(g, 2 * (uint64_t)count * STATE);
+    f->states = memory_create(g->physical, g->device, 2 * (uint64_t)count * STATE, true);
     place(f, aspect);
     plan(f, g);
     const VkBuffer buffers[] = {f->states.buffer, f->q.buffer, f->k.buffer, f->v.buffer, f->seen.buffer};
     f->set = set_create(g, buffers, BINDINGS);
-    VkShaderModule module = shader_create(g, steer_spirv, sizeof steer_spirv);
-    VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-                                        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                                                  .module = module,
-                                                  .pName = "main"},
-                                        .layout = g->layout};
-    vk_check(vkCreateComputePipelines(g->device, VK_NULL_HANDLE, 1, &info, NULL, &f->steer), "steer.comp");
-    vkDestroyShaderModule(g->device, module, NULL);
+    f->steer = compute_pipeline_create(g->device, g->layout, steer_spirv, sizeof steer_spirv);
 }
 
 void flock_close(flock *f, const gpu *g) {
@@ -90,7 +82,7 @@ void flock_close(flock *f, const gpu *g) {
         vka_buffer_destroy(&f->wrapped[i]);
     }
     for (int i = 0; i < 6; i++) {
-        memory_destroy(g, all[i]);
+        memory_destroy(g->device, all[i]);
     }
 }
 

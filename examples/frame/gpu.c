@@ -4,14 +4,6 @@
 
 #include "common/program.h"
 
-#include <stdio.h>
-
-void vk_check(VkResult result, const char *what) {
-    if (result != VK_SUCCESS) {
-        fail("%s: VkResult %d", what, (int)result);
-    }
-}
-
 /* ---- instance and device ----------------------------------------------------------------------------------------- */
 
 static bool find_family(gpu *g) {
@@ -149,42 +141,8 @@ void gpu_close(gpu *g) {
     validation_destroy_instance(g->layer, g->instance);
 }
 
-/* ---- memory, sets, shaders --------------------------------------------------------------------------------------- */
-
-static uint32_t memory_type(const gpu *g, uint32_t allowed) {
-    const VkMemoryPropertyFlags wanted = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-    VkPhysicalDeviceMemoryProperties types;
-    vkGetPhysicalDeviceMemoryProperties(g->physical, &types);
-    for (uint32_t i = 0; i < types.memoryTypeCount; i++) {
-        if ((allowed >> i & 1) != 0 && (types.memoryTypes[i].propertyFlags & wanted) == wanted) {
-            return i;
-        }
-    }
-    fail("no memory that can be mapped");
-}
-
-memory memory_create(const gpu *g, VkDeviceSize size) {
-    memory m = {0};
-    VkBufferCreateInfo buffer = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                 .size = size,
-                                 .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT};
-    VkMemoryRequirements needs;
-    vk_check(vkCreateBuffer(g->device, &buffer, NULL, &m.buffer), "vkCreateBuffer");
-    vkGetBufferMemoryRequirements(g->device, m.buffer, &needs);
-    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                 .allocationSize = needs.size,
-                                 .memoryTypeIndex = memory_type(g, needs.memoryTypeBits)};
-    vk_check(vkAllocateMemory(g->device, &info, NULL, &m.memory), "vkAllocateMemory");
-    vk_check(vkBindBufferMemory(g->device, m.buffer, m.memory, 0), "vkBindBufferMemory");
-    vk_check(vkMapMemory(g->device, m.memory, 0, VK_WHOLE_SIZE, 0, &m.mapped), "vkMapMemory");
-    return m;
-}
-
-void memory_destroy(const gpu *g, memory *m) {
-    vkDestroyBuffer(g->device, m->buffer, NULL);
-    vkFreeMemory(g->device, m->memory, NULL);
-    *m = (memory){0};
-}
+/* ---- sets, barriers -----------------------------------------------------------------------------------------------
+ */
 
 VkDescriptorSet set_create(const gpu *g, const VkBuffer *buffers, uint32_t count) {
     VkDescriptorSet set;
@@ -204,14 +162,6 @@ VkDescriptorSet set_create(const gpu *g, const VkBuffer *buffers, uint32_t count
         vkUpdateDescriptorSets(g->device, 1, &write, 0, NULL);
     }
     return set;
-}
-
-VkShaderModule shader_create(const gpu *g, const uint32_t *code, size_t bytes) {
-    VkShaderModule module;
-    VkShaderModuleCreateInfo info = {
-        .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO, .codeSize = bytes, .pCode = code};
-    vk_check(vkCreateShaderModule(g->device, &info, NULL, &module), "vkCreateShaderModule");
-    return module;
 }
 
 void wait_for_shaders(VkCommandBuffer commands, VkPipelineStageFlags before, VkPipelineStageFlags after) {

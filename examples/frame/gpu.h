@@ -4,6 +4,7 @@
 #define FRAME_GPU_H
 
 #include "common/validation.h"
+#include "common/vulkan.h"
 
 #include <vkattn/vulkan.h>
 
@@ -34,15 +35,6 @@ typedef struct gpu {
     vka_device *attention; /* vkattn's view of the device */
 } gpu;
 
-typedef struct memory {
-    VkBuffer buffer;
-    VkDeviceMemory memory;
-    void *mapped;
-} memory;
-
-/* Ends the program unless the result is VK_SUCCESS. */
-void vk_check(VkResult result, const char *what);
-
 /* Makes a surface of the program's window; false: it can't. */
 typedef bool (*surface_maker)(void *window, VkInstance instance, VkSurfaceKHR *surface);
 
@@ -50,12 +42,8 @@ typedef bool (*surface_maker)(void *window, VkInstance instance, VkSurfaceKHR *s
 void gpu_open(gpu *g, validation *v, const char *const *extensions, uint32_t count, surface_maker make, void *window);
 void gpu_close(gpu *g);
 
-/* Mapped memory for storage buffers and copies. A game would keep what the host does not see elsewhere. */
-memory memory_create(const gpu *g, VkDeviceSize size);
-void memory_destroy(const gpu *g, memory *m);
 /* A set that shows these buffers from binding 0 on. */
 VkDescriptorSet set_create(const gpu *g, const VkBuffer *buffers, uint32_t count);
-VkShaderModule shader_create(const gpu *g, const uint32_t *code, size_t bytes);
 
 /* What was written by shaders in the first stages is there for the second ones, which may write in their turn. */
 void wait_for_shaders(VkCommandBuffer commands, VkPipelineStageFlags before, VkPipelineStageFlags after);

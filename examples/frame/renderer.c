@@ -12,8 +12,8 @@
 /* ---- creation ---------------------------------------------------------------------------------------------------- */
 
 static VkPipeline create_pipeline(const renderer *r, const gpu *g, const uint32_t *code, size_t bytes) {
-    VkShaderModule vertex = shader_create(g, code, bytes);
-    VkShaderModule colour = shader_create(g, colour_spirv, sizeof colour_spirv);
+    VkShaderModule vertex = shader_create(g->device, code, bytes);
+    VkShaderModule colour = shader_create(g->device, colour_spirv, sizeof colour_spirv);
     VkPipelineShaderStageCreateInfo stages[] = {{.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                                                  .stage = VK_SHADER_STAGE_VERTEX_BIT,
                                                  .module = vertex,
@@ -77,7 +77,7 @@ static void open_slot(renderer *r, const gpu *g, slot *s) {
     vk_check(vkCreateSemaphore(g->device, &semaphore, NULL, &s->acquired), "vkCreateSemaphore");
     vk_check(vkCreateQueryPool(g->device, &queries, NULL, &s->queries), "vkCreateQueryPool");
     check(vka_recorder_create(g->attention, &(vka_recorder_desc){.max_dispatches = 1}, &s->recorder));
-    s->boxes = memory_create(g, MAX_BOXES * sizeof(box));
+    s->boxes = memory_create(g->physical, g->device, MAX_BOXES * sizeof(box), true);
     const VkBuffer buffers[] = {r->flock.states.buffer, s->boxes.buffer};
     s->set = set_create(g, buffers, 2);
 }
@@ -117,7 +117,7 @@ void renderer_close(renderer *r, const gpu *g) {
         vkDestroyQueryPool(g->device, s->queries, NULL);
         vkDestroySemaphore(g->device, s->acquired, NULL);
         vkDestroyFence(g->device, s->fence, NULL);
-        memory_destroy(g, &s->boxes);
+        memory_destroy(g->device, &s->boxes);
     }
     vkDestroyPipeline(g->device, r->points, NULL);
     vkDestroyPipeline(g->device, r->boxes, NULL);
@@ -281,7 +281,8 @@ VkResult renderer_frame(renderer *r, const gpu *g, const limits *l, uint32_t wid
         return result;
     }
     if (picture) {
-        copy = memory_create(g, (VkDeviceSize)r->screen.size.width * r->screen.size.height * 4);
+        copy =
+            memory_create(g->physical, g->device, (VkDeviceSize)r->screen.size.width * r->screen.size.height * 4, true);
     }
     record(r, g, s, image, l, picture ? &copy : NULL);
     result = lose ? VK_ERROR_DEVICE_LOST : submit(r, g, s, image);
@@ -295,7 +296,7 @@ VkResult renderer_frame(renderer *r, const gpu *g, const limits *l, uint32_t wid
         }
     }
     if (picture) {
-        memory_destroy(g, &copy);
+        memory_destroy(g->device, &copy);
     }
     r->frame++;
     return result;

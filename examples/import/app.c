@@ -7,13 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-void vk_check(VkResult result, const char *what) {
-    if (result != VK_SUCCESS) {
-        fprintf(stderr, "import: %s: VkResult %d\n", what, (int)result);
-        exit(1);
-    }
-}
-
 void vka_check(vka_status status, const char *what) {
     if (status != VKA_OK) {
         fprintf(stderr, "import: %s: %s\n", what, vka_status_string(status));
@@ -174,68 +167,6 @@ void app_close(app *a) {
     vkDestroyDescriptorSetLayout(a->device, a->set_layout, NULL);
     vkDestroyDevice(a->device, NULL);
     validation_destroy_instance(&a->layer, a->instance);
-}
-
-static uint32_t memory_type(const app *a, uint32_t allowed, VkMemoryPropertyFlags wanted) {
-    VkPhysicalDeviceMemoryProperties types;
-    vkGetPhysicalDeviceMemoryProperties(a->physical, &types);
-    for (uint32_t i = 0; i < types.memoryTypeCount; i++) {
-        if ((allowed >> i & 1) != 0 && (types.memoryTypes[i].propertyFlags & wanted) == wanted) {
-            return i;
-        }
-    }
-    fprintf(stderr, "import: no memory of the wanted type\n");
-    exit(1);
-}
-
-memory memory_create(const app *a, VkDeviceSize size, bool host) {
-    memory m = {.size = size};
-    vk_check(vkCreateBuffer(a->device,
-                            &(VkBufferCreateInfo){.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                                  .size = size,
-                                                  .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT},
-                            NULL, &m.buffer),
-             "vkCreateBuffer");
-    VkMemoryRequirements needs;
-    vkGetBufferMemoryRequirements(a->device, m.buffer, &needs);
-    VkMemoryPropertyFlags wanted = host ? VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT
-                                        : VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
-    VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                 .allocationSize = needs.size,
-                                 .memoryTypeIndex = memory_type(a, needs.memoryTypeBits, wanted)};
-    vk_check(vkAllocateMemory(a->device, &info, NULL, &m.memory), "vkAllocateMemory");
-    vk_check(vkBindBufferMemory(a->device, m.buffer, m.memory, 0), "vkBindBufferMemory");
-    if (host) {
-        vk_check(vkMapMemory(a->device, m.memory, 0, VK_WHOLE_SIZE, 0, &m.mapped), "vkMapMemory");
-    }
-    return m;
-}
-
-void memory_destroy(const app *a, memory *m) {
-    vkDestroyBuffer(a->device, m->buffer, NULL);
-    vkFreeMemory(a->device, m->memory, NULL);
-    *m = (memory){0};
-}
-
-VkPipeline pipeline_create(const app *a, const uint32_t *code, size_t bytes) {
-    VkShaderModule module;
-    VkPipeline pipeline;
-    vk_check(vkCreateShaderModule(a->device,
-                                  &(VkShaderModuleCreateInfo){.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                                              .codeSize = bytes,
-                                                              .pCode = code},
-                                  NULL, &module),
-             "vkCreateShaderModule");
-    VkComputePipelineCreateInfo info = {.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
-                                        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                                                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                                                  .module = module,
-                                                  .pName = "main"},
-                                        .layout = a->layout};
-    vk_check(vkCreateComputePipelines(a->device, VK_NULL_HANDLE, 1, &info, NULL, &pipeline),
-             "vkCreateComputePipelines");
-    vkDestroyShaderModule(a->device, module, NULL);
-    return pipeline;
 }
 
 VkDescriptorSet set_create(const app *a, const memory *first, const memory *second) {

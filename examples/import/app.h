@@ -4,6 +4,7 @@
 #define IMPORT_APP_H
 
 #include "common/validation.h"
+#include "common/vulkan.h"
 
 #include <vkattn/vulkan.h>
 
@@ -31,26 +32,13 @@ typedef struct push {
     uint32_t first, count, frame;
 } push;
 
-/* A buffer with memory of its own. */
-typedef struct memory {
-    VkBuffer buffer;
-    VkDeviceMemory memory;
-    VkDeviceSize size;
-    void *mapped; /* NULL unless the host sees it */
-} memory;
-
 /* Prints and exits: an example has nothing better to do on errors. */
-void vk_check(VkResult result, const char *what);
 void vka_check(vka_status status, const char *what);
 
 /* The app must not move: the validation layer holds a pointer to it. */
 void app_open(app *a);
 void app_close(app *a);
 
-memory memory_create(const app *a, VkDeviceSize size, bool host);
-void memory_destroy(const app *a, memory *m);
-
-VkPipeline pipeline_create(const app *a, const uint32_t *code, size_t bytes);
 VkDescriptorSet set_create(const app *a, const memory *first, const memory *second);
 VkCommandBuffer commands_create(const app *a);
 VkFence fence_create(const app *a);

@@ -75,8 +75,8 @@ int main(void) {
     vk_check(create_device(g.instance, g.api_version, g.physical, g.family, &enabled, &other), "create_device");
     PFN_vkDestroyDevice destroy = (PFN_vkDestroyDevice)vkGetDeviceProcAddr(other, "vkDestroyDevice");
     destroy(other, NULL);
-    memory in = memory_create(&g, 3 * COUNT * sizeof(float), true),
-           out = memory_create(&g, COUNT * sizeof(float), true);
+    memory in = memory_create(g.physical, g.device, 3 * COUNT * sizeof(float), true),
+           out = memory_create(g.physical, g.device, COUNT * sizeof(float), true);
     float *numbers = in.mapped, *result = out.mapped, *whole = malloc(COUNT * sizeof(float));
     expect(whole != NULL, "no memory");
     for (int i = 0; i < 3 * COUNT; i++) {
@@ -107,8 +107,8 @@ int main(void) {
     }
     attention_close(&a);
     free(whole);
-    memory_destroy(&g, &in);
-    memory_destroy(&g, &out);
+    memory_destroy(g.device, &in);
+    memory_destroy(g.device, &out);
     app_close(&g);
     expect(g.layer.complaints == 0, "the validation layer complains");
     return 0;
