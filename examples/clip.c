@@ -114,9 +114,7 @@ static options parse(int argc, char **argv) {
         {"--batch", OPTION_NUMBER, &o.model.batch},
     };
     const int first = options_read_first(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!training_options_are_valid(&o.training)) {
-        options_refuse(usage);
-    }
+    options_check(usage, training_options_wrong(&o.training));
     o.train = o.train || o.training.resume;
     take_captions(&o, argc, argv, first);
     return o;

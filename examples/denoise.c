@@ -271,7 +271,7 @@ static bool parse_window(const char *text, options *o) {
            o->window <= MOST_WINDOW;
 }
 
-static bool parse(int argc, char **argv, options *o) {
+static void parse(int argc, char **argv, options *o) {
     const char *size = NULL, *window = NULL;
     buffer_paths *b = &o->buffers;
     const option list[] = {
@@ -285,15 +285,19 @@ static bool parse(int argc, char **argv, options *o) {
     int first = options_read_first(argc, argv, list, sizeof list / sizeof *list, usage);
     o->picture = first < argc ? argv[first] : NULL;
     bool others = b->albedo || b->normal || b->depth || b->position || b->emission || b->reference || o->exposure != 0;
-    return first + 1 >= argc && (size == NULL || parse_size(size, o)) && (window == NULL || parse_window(window, o)) &&
-           !(b->color ? o->picture || o->save || size : others) && !(o->picture && o->save);
+    options_check(usage, first + 1 < argc                     ? "takes one picture"
+                         : size && !parse_size(size, o)       ? "--size must be WxH, each 32 or more"
+                         : window && !parse_window(window, o) ? "--window must be 7 to 21"
+                         : b->color && (o->picture || o->save || size)
+                             ? "--color excludes a picture, --save-buffers and --size"
+                         : !b->color && others   ? "buffers need --color"
+                         : o->picture && o->save ? "--save-buffers is for the built-in scene"
+                                                 : NULL);
 }
 
 int main(int argc, char **argv) {
     options o = {.out = ".", .width = 256, .height = 192, .window = MOST_WINDOW};
-    if (!parse(argc, argv, &o)) {
-        options_refuse(usage);
-    }
+    parse(argc, argv, &o);
     picture clean = {0}, noisy = {0}, denoised = {0};
     bool ok = o.picture         ? denoise_picture(&o, &clean, &noisy, &denoised)
               : o.buffers.color ? denoise_buffers(&o, &clean, &noisy, &denoised)

@@ -139,9 +139,7 @@ int main(int argc, char **argv) {
         {"--resize-at", OPTION_NUMBER, &p.resize_at},  {"--lose-device-at", OPTION_NUMBER, &p.lose_at},
     };
     options_read(argc, argv, options, sizeof options / sizeof *options, usage);
-    if (!p.points || p.points > 1 << 17) {
-        options_refuse(usage);
-    }
+    options_check(usage, p.points < 1 || p.points > 1 << 17 ? "--points must be 1 to 131072" : NULL);
     glfwSetErrorCallback(on_error);
     if (!glfwInit()) {
         fail("there is no display");

@@ -327,9 +327,9 @@ static void parse(int argc, char **argv, options *o) {
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
     const bool devices = o->devices != NOT_GIVEN, blocks = o->blocks != NOT_GIVEN;
-    if ((o->mpi ? 1 : 0) + (devices ? 1 : 0) + (blocks ? 1 : 0) > 1 || (o->mpi && o->link > 0)) {
-        options_refuse(usage);
-    }
+    options_check(usage, o->mpi + devices + blocks > 1 ? "--devices, --blocks and --mpi exclude each other"
+                         : o->mpi && o->link > 0       ? "--link is for --devices and --blocks"
+                                                       : NULL);
     p->dtype = f16 ? VKA_F16 : VKA_F32;
     p->shards.order = contiguous ? SHARDS_CONTIGUOUS : SHARDS_ZIGZAG;
     p->shards.ranks = blocks ? o->blocks : devices ? o->devices : 1;

@@ -253,9 +253,7 @@ static void read_arguments(app *a, int argc, char **argv) {
     for (; i < argc; i++) {
         add_sentence(a, argv[i]);
     }
-    if (a->steps < 1 || a->steps > 100000) {
-        options_refuse(usage);
-    }
+    options_check(usage, a->steps < 1 || a->steps > 100000 ? "--steps must be 1 to 100000" : NULL);
     if (a->count == 0) {
         fail("there are no sentences: see --help");
     }

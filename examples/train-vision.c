@@ -74,9 +74,7 @@ static options parse(int argc, char **argv) {
         {"--any-accuracy", OPTION_FLAG, &o.any_accuracy},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!training_options_are_valid(&o.training)) {
-        options_refuse(usage);
-    }
+    options_check(usage, training_options_wrong(&o.training));
     return o;
 }
 

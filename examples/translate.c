@@ -85,11 +85,12 @@ static options parse(int argc, char **argv) {
     const int first = options_read_first(argc, argv, list, sizeof list / sizeof *list, usage);
     o.texts = argv + first;
     o.count = (uint32_t)(argc - first);
-    const bool one_thing = (o.count > 0) + o.train + o.judge == 1;
-    if (!one_thing || o.count > MOST_TEXTS || (o.train && o.model.hard) ||
-        !learn_find_kind(o.attention, &o.model.attention) || !training_options_are_valid(&o.training)) {
-        options_refuse(usage);
-    }
+    options_check(usage, (o.count > 0) + o.train + o.judge != 1 ? "wants texts, or --train, or --judge"
+                         : o.count > MOST_TEXTS                 ? "takes 64 texts at most"
+                         : o.train && o.model.hard              ? "--hard is for a trained model, not for --train"
+                         : !learn_find_kind(o.attention, &o.model.attention)
+                             ? "--attention must be dot, additive or luong"
+                             : training_options_wrong(&o.training));
     return o;
 }
 

@@ -70,9 +70,7 @@ static options parse(int argc, char **argv) {
         {"--mistakes", OPTION_FLAG, &o.mistakes}, {"--any-accuracy", OPTION_FLAG, &o.any_accuracy},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!o.rows || o.rows > 100) {
-        options_refuse(usage);
-    }
+    options_check(usage, o.rows < 1 || o.rows > 100 ? "--rows must be 1 to 100" : NULL);
     return o;
 }
 

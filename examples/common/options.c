@@ -40,16 +40,19 @@ static const char *set(const option *o, const char *text) {
     }
 }
 
-void options_refuse(const char *usage) {
-    fputs(usage, stderr);
-    exit(2);
-}
-
 /* The reason comes last, where it is seen. */
 static _Noreturn void refuse(const char *usage, const char *name, const char *text, const char *why) {
     fputs(usage, stderr);
     fprintf(stderr, "\n%s: %s%s%s: %s\n", program_name, name, text ? " " : "", text ? text : "", why);
     exit(2);
+}
+
+void options_check(const char *usage, const char *why_not) {
+    if (why_not) {
+        fputs(usage, stderr);
+        fprintf(stderr, "\n%s: %s\n", program_name, why_not);
+        exit(2);
+    }
 }
 
 int options_read_first(int argc, char **argv, const option *list, size_t count, const char *usage) {

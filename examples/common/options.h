@@ -25,7 +25,7 @@ typedef struct option {
 void options_read(int argc, char **argv, const option *list, size_t count, const char *usage);
 /* The same where more may follow: returns the first argument that does not begin with "--", or is behind "--". */
 int options_read_first(int argc, char **argv, const option *list, size_t count, const char *usage);
-/* Prints the usage on stderr and ends the program. */
-_Noreturn void options_refuse(const char *usage);
+/* Unless it is NULL: prints the usage and the reason on stderr, and ends the program. */
+void options_check(const char *usage, const char *why_not);
 
 #endif

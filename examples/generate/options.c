@@ -62,9 +62,11 @@ options options_parse(int argc, char **argv) {
         {"--top-p", OPTION_REAL, &o.top_p},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!cache_of(cache, &o.cache) || o.prompt[0] == 0 || o.draft >= DECODER_MAX_NODES || o.top_p > 1 ||
-        o.count > 10000000) {
-        options_refuse(usage);
-    }
+    options_check(usage, !cache_of(cache, &o.cache)     ? "--cache must be f32, f16 or q8_0"
+                         : o.prompt[0] == 0             ? "--prompt must not be empty"
+                         : o.draft >= DECODER_MAX_NODES ? "--draft must be at most 63"
+                         : o.top_p > 1                  ? "--top-p must be at most 1"
+                         : o.count > 10000000           ? "--count must be at most 10000000"
+                                                        : NULL);
     return o;
 }

@@ -45,8 +45,6 @@ options options_parse(int argc, char **argv) {
         {"--any-loss", OPTION_FLAG, &o.any_loss},
     };
     options_read(argc, argv, list, sizeof list / sizeof *list, usage);
-    if (!training_options_are_valid(&o.training)) {
-        options_refuse(usage);
-    }
+    options_check(usage, training_options_wrong(&o.training));
     return o;
 }

@@ -182,7 +182,7 @@ void checkpoint_save_weights(const char *path, const parameters *p, uint32_t ste
 const char *checkpoint_get(const vka_safetensors *file, const char *key) {
     const char *text = vka_safetensors_metadata(file, key);
     if (text == NULL) {
-        fail("the checkpoint lacks %s", key);
+        fail("the file's metadata lack %s: is it another program's?", key);
     }
     return text;
 }

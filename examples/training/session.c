@@ -9,8 +9,8 @@ training_options training_options_usual(void) {
     return (training_options){.steps = TRAINING_STEPS_NOT_GIVEN, .show = 100, .save_every = 500, .seed = 1};
 }
 
-bool training_options_are_valid(const training_options *o) {
-    return o->show && o->save_every;
+const char *training_options_wrong(const training_options *o) {
+    return !o->show ? "--show must be 1 or more" : !o->save_every ? "--save-every must be 1 or more" : NULL;
 }
 
 vka_safetensors *training_options_open(training_options *o, uint32_t steps, float rate) {

@@ -33,7 +33,8 @@ typedef struct training_options {
 
 /* Steps and rate are not given; a line each 100 steps, a checkpoint each 500. */
 training_options training_options_usual(void);
-bool training_options_are_valid(const training_options *o);
+/* What is wrong, or NULL. */
+const char *training_options_wrong(const training_options *o);
 
 /* Opens what is to be resumed, or returns NULL. Steps and rate that are not given become the file's, or these. */
 vka_safetensors *training_options_open(training_options *o, uint32_t steps, float rate);
