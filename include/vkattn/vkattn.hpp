@@ -529,7 +529,12 @@ class recorder : public owner<vka_recorder> {
     /* The next part of a plan, of at most so much work: VKA_INVALID where it is not prepared. */
     status record_slice(const plan &planned, std::uint64_t budget, vka_slice &slice) VKATTN_NOEXCEPT {
         const vka_plan *const plans[] = {planned.get()};
-        return check(vka_plan_record_slice(get(), plans, 1, budget, &slice));
+        return record_slice(plans, 1, budget, slice);
+    }
+    /* Of plans, one after the other. */
+    status record_slice(const vka_plan *const *plans, std::uint32_t count, std::uint64_t budget,
+                        vka_slice &slice) VKATTN_NOEXCEPT {
+        return check(vka_plan_record_slice(get(), plans, count, budget, &slice));
     }
     /* A description or a plan. */
     template <class What> status record(const What &what) VKATTN_NOEXCEPT {

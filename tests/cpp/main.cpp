@@ -210,6 +210,10 @@ static void test_attention() {
         CHECK(recorder.begin() && recorder.record_slice(plan, plan.work() / 3, slice) && recorder.submit() &&
               recorder.wait());
     CHECK(out.read(sliced) && !std::memcmp(&sliced, &expected, sizeof expected));
+    const vka_plan *const twice[] = {plan.get(), plan.get()};
+    slice = vka_slice();
+    CHECK(recorder.begin() && recorder.record_slice(twice, 2, UINT64_MAX, slice) && slice.done &&
+          slice.work == 2 * plan.work() && recorder.submit() && recorder.wait());
     const values other = run(recorder, out, [&] { return recorder.record(vkattn::attention(cpp).window(12, 0)); });
     CHECK(std::memcmp(&other, &expected, sizeof expected)); // what is set arrives
 }
