@@ -1,9 +1,9 @@
-# cmake -DFILES=a.spv,b.spv -DOUT=x.h -P CodeHash.cmake: a header with a hash of SPIR-V.
+# cmake -DFOLDER=x -DNAMES=a,b -DOUT=x.h -P CodeHash.cmake: a header with a hash of the SPIR-V in x/a.spv and x/b.spv.
 
-string(REPLACE "," ";" FILES "${FILES}")
+string(REPLACE "," ";" NAMES "${NAMES}")
 set(hashes "")
-foreach(file IN LISTS FILES)
-    file(SHA256 ${file} hash)
+foreach(name IN LISTS NAMES)
+    file(SHA256 ${FOLDER}/${name}.spv hash)
     string(APPEND hashes ${hash})
 endforeach()
 string(SHA256 hash "${hashes}")

@@ -65,7 +65,9 @@ endfunction()
 # The folder with a file vka_score_function.glsl that kernels find instead of any other. Names of includes are relative, as glslang has
 # no absolute ones.
 function(vka_wrap_score_function folder file)
-    file(RELATIVE_PATH path ${folder} ${file})
+    file(MAKE_DIRECTORY ${folder})
+    file(REAL_PATH ${folder} real) # ".." leads out of what a link leads to
+    file(RELATIVE_PATH path ${real} ${file})
     if(IS_ABSOLUTE ${path})
         message(FATAL_ERROR "vkattn_add_score_function: ${file} is on another drive than ${folder}")
     endif()
@@ -103,6 +105,7 @@ function(vkattn_add_score_function target file)
     set(entries "")
     set(headers "")
     set(binaries "")
+    set(kernels "")
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${root}/src/kernels.def)
     file(STRINGS ${root}/src/kernels.def lines REGEX "^[ \t]*VKA_KERNEL\\(.*VKA_SCORE_FUNCTION=0")
     foreach(path IN LISTS arg_PATHS)
@@ -138,16 +141,17 @@ function(vkattn_add_score_function target file)
         endif()
         list(APPEND headers ${header})
         list(APPEND binaries ${binary})
+        list(APPEND kernels ${kernel_name})
         string(APPEND includes "#include \"${kernel_name}.inc\"\n")
         string(APPEND entries "    {\"${kernel_name}\", ${kernel_name}, sizeof ${kernel_name}},\n")
     endforeach()
     if(NOT entries)
         message(FATAL_ERROR "vkattn_add_score_function: no kernel of PATHS ${arg_PATHS} can be compiled here")
     endif()
-    list(JOIN binaries "," files)
+    list(JOIN kernels "," names)
     add_custom_command(
         OUTPUT ${folder}/code_hash.h
-        COMMAND ${CMAKE_COMMAND} -DFILES=${files} -DOUT=${folder}/code_hash.h -P ${root}/cmake/CodeHash.cmake
+        COMMAND ${CMAKE_COMMAND} -DFOLDER=${spirv} -DNAMES=${names} -DOUT=${folder}/code_hash.h -P ${root}/cmake/CodeHash.cmake
         DEPENDS ${binaries} ${root}/cmake/CodeHash.cmake
         COMMENT "Score function ${name}" VERBATIM)
 
