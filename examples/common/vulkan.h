@@ -1,4 +1,4 @@
-/* What programs with a Vulkan of their own need of it again and again. For programs with volk; errors end the program.
+/* Memory, shaders and pipelines of an app with a Vulkan of its own. For programs with volk; errors end the program.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_VULKAN_H
 #define COMMON_VULKAN_H

@@ -1,4 +1,4 @@
-/* The Vulkan of a game: instance, device, one queue that draws, computes and presents, memory, pipelines.
+/* The Vulkan of a game: instance, device, one queue that draws, computes and presents, sets.
  * SPDX-License-Identifier: MIT */
 #ifndef FRAME_GPU_H
 #define FRAME_GPU_H

@@ -1,5 +1,5 @@
-/* What an app with Vulkan has anyway: instance, device, buffers, pipelines. Nothing here knows vkattn but app_open,
- * which asks it what to enable. SPDX-License-Identifier: MIT */
+/* What an app with Vulkan has anyway: instance, device, sets, commands; memory and pipelines are in common/vulkan.h.
+ * Nothing here knows vkattn but app_open, which asks it what to enable. SPDX-License-Identifier: MIT */
 #ifndef IMPORT_APP_H
 #define IMPORT_APP_H
 
