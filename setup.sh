@@ -92,8 +92,11 @@ for p in "${packages[@]}"; do
     [ -n "$(version "$p")" ] || missing+=("$p")
 done
 if [ ${#missing[@]} -gt 0 ]; then
+    # Mesa's packages want each other in the same version: those that windows need come from where the driver came from.
+    from=()
+    if ! $private && [[ $(version mesa-vulkan-drivers) = *~bpo* ]]; then from=(-t "$VERSION_CODENAME-backports"); fi
     update
-    install "${missing[@]}"
+    install "${from[@]}" "${missing[@]}"
 fi
 
 # ---- the software driver -----------------------------------------------------------------------------------------------
