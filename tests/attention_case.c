@@ -61,7 +61,6 @@ static void refer_to_options(attention_problem *p) {
     r->selection = a->selection;
     r->dropout = (double)a->dropout;
     r->seed = a->random_seed;
-    r->random_offset = a->random_offset + (a->random_step ? (uint32_t)p->random_step.values[0] : 0);
     r->function = a->score ? a->score->twin : NULL;
     r->function_user = p->score;
     r->q_lens = p->sequences.q_len;
@@ -180,6 +179,7 @@ static tensor *const *inputs_of(attention_problem *p, tensor *list[24]) {
 void attention_update(attention_problem *p) {
     tensor *list[24];
     attention_gather(p);
+    p->ref.random_offset = p->a.random_offset + (p->a.random_step ? (uint32_t)p->random_step.values[0] : 0);
     for (tensor *const *t = inputs_of(p, list); *t; t++) {
         if ((*t)->view.buffer) {
             tensor_upload(*t);

@@ -14,8 +14,7 @@ static const char *const names[BACKWARD_GRADIENTS] = {
 #undef X
 };
 
-/* ---- references
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- references -------------------------------------------------------------------------------------------------- */
 
 /* Sums of a row's pairs go to all gradients: `sum` are the double or the naive ones, in which each sum is an f32. */
 typedef struct sums {
@@ -139,8 +138,7 @@ static void mark_written(backward_problem *p) {
     }
 }
 
-/* ---- problems
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- problems ---------------------------------------------------------------------------------------------------- */
 
 static void make_gradient(backward_problem *p, backward_gradient g, const tensor *like, vka_dtype dtype) {
     const attention_case *a = &p->b.forward;
@@ -191,6 +189,19 @@ backward_problem backward_make(context *c, backward_case b, uint64_t seed) {
     return p;
 }
 
+/* After a change to the values of inputs: uploads them and computes the references anew. */
+static void update(backward_problem *p) {
+    attention_update(&p->p);
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        if (p->gradient[g].view.buffer) {
+            memset(p->ref[g], 0, p->gradient[g].count * sizeof(double));
+            memset(p->naive[g], 0, p->gradient[g].count * sizeof(double));
+        }
+    }
+    add_rows(&(sums){p, p->ref, false});
+    add_rows(&(sums){p, p->naive, true});
+}
+
 void backward_destroy(backward_problem *p) {
     tensor_destroy(&p->d_out);
     tensor_destroy(&p->d_lse);
@@ -214,8 +225,7 @@ vka_attention_backward_desc backward_desc(const backward_problem *p) {
     };
 }
 
-/* ---- runs
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
 
 static void judge(backward_problem *p, backward_gradient g, const char *how) {
     tensor *t = &p->gradient[g];
@@ -238,40 +248,101 @@ static void judge(backward_problem *p, backward_gradient g, const char *how) {
               error.out, error.naive);
 }
 
-void backward_run(backward_problem *p) {
+/* Forward and backward, recorded once. */
+typedef struct recording {
+    tensor workspace;
+    char how[1200];
+} recording;
+
+static void record(backward_problem *p, recording *r) {
     context *c = p->p.c;
     vka_attention_backward_desc desc = backward_desc(p);
     vka_requirements need;
-    tensor workspace = {0};
-    char text[1024], how[1200];
-    snprintf(how, sizeof how, "path %d:%s:", desc.path, attention_describe(&p->p, text, sizeof text));
+    char text[1024];
+    r->workspace = (tensor){0};
+    snprintf(r->how, sizeof r->how, "path %d:%s:", desc.path, attention_describe(&p->p, text, sizeof text));
     EXPECT_OK(vka_attention_backward_requirements(c->device, &desc, &need));
     if (need.workspace_bytes > 0) {
         uint32_t words = (uint32_t)(need.workspace_bytes / 4);
-        workspace = tensor_create(c, VKA_F32, 1, &words, (layout){.shift = 48});
-        desc.workspace.buffer = workspace.view.buffer;
-        desc.workspace.offset = workspace.view.offset;
+        r->workspace = tensor_create(c, VKA_F32, 1, &words, (layout){.shift = 48});
+        desc.workspace.buffer = r->workspace.view.buffer;
+        desc.workspace.offset = r->workspace.view.offset;
     }
+    EXPECT_OK(vka_recorder_begin(c->recorder));
+    EXPECT_OK(vka_attention(c->recorder, &desc.forward));
+    EXPECT_OK(vka_attention_backward(c->recorder, &desc));
+}
+
+static void poison(backward_problem *p) {
     for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
         if (p->gradient[g].view.buffer) {
             tensor_poison(&p->gradient[g]);
         }
     }
-    EXPECT_OK(vka_recorder_begin(c->recorder));
-    EXPECT_OK(vka_attention(c->recorder, &desc.forward));
-    EXPECT_OK(vka_attention_backward(c->recorder, &desc));
-    context_finish(c);
+}
+
+/* With poisoned gradients; asserts what they should be. */
+static void submit(backward_problem *p, recording *r) {
+    poison(p);
+    context_finish(p->p.c);
     for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
-        judge(p, (backward_gradient)g, how);
+        judge(p, (backward_gradient)g, r->how);
     }
-    if (need.workspace_bytes > 0) {
-        cr_assert(tensor_download(&workspace), "%s writes outside of its workspace", how);
-        tensor_destroy(&workspace);
+    cr_assert(!r->workspace.view.buffer || tensor_download(&r->workspace), "%s writes outside of its workspace",
+              r->how);
+}
+
+static void destroy_recording(recording *r) {
+    if (r->workspace.view.buffer) {
+        tensor_destroy(&r->workspace);
     }
 }
 
+void backward_run(backward_problem *p) {
+    recording r;
+    record(p, &r);
+    submit(p, &r);
+    destroy_recording(&r);
+}
+
+/* The bits of all gradients, one after the other. */
+static void *bits_of(const backward_problem *p, size_t *size) {
+    unsigned char *bits = NULL;
+    *size = 0;
+    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
+        const tensor *t = &p->gradient[g];
+        if (t->view.buffer) {
+            bits = attention_must(realloc(bits, *size + t->size));
+            EXPECT_OK(vka_buffer_read(t->view.buffer, 0, bits + *size, t->size));
+            *size += t->size;
+        }
+    }
+    return bits;
+}
+
+static void replay_steps(backward_problem *p) {
+    float *step = p->p.random_step.values;
+    const float steps[] = {step[0], step[0] + 1, step[0]};
+    recording r;
+    void *bits[3];
+    size_t size;
+    record(p, &r);
+    for (int n = 0; n < 3; n++) {
+        *step = steps[n];
+        update(p);
+        submit(p, &r);
+        bits[n] = bits_of(p, &size);
+    }
+    cr_assert(memcmp(bits[0], bits[1], size) != 0, "%s another step drops the same pairs", r.how);
+    cr_assert(memcmp(bits[0], bits[2], size) == 0, "%s the first step again gives other bits", r.how);
+    for (int n = 0; n < 3; n++) {
+        free(bits[n]);
+    }
+    destroy_recording(&r);
+}
+
 void backward_repeats(backward_problem *p, uint32_t times) {
-    void *first[BACKWARD_GRADIENTS] = {0};
+    void *first = NULL;
     for (uint32_t run = 0; run <= times; run++) {
         vka_attention_backward_desc desc = backward_desc(p);
         EXPECT_OK(vka_recorder_begin(p->p.c->recorder));
@@ -279,38 +350,47 @@ void backward_repeats(backward_problem *p, uint32_t times) {
             EXPECT_OK(vka_attention(p->p.c->recorder, &desc.forward));
         }
         EXPECT_OK(vka_attention_backward(p->p.c->recorder, &desc));
+        poison(p);
         context_finish(p->p.c);
-        for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
-            tensor *t = &p->gradient[g];
-            if (!t->view.buffer) {
-                continue;
-            }
-            void *bits = attention_must(malloc(t->size));
-            EXPECT_OK(vka_buffer_read(t->view.buffer, 0, bits, t->size));
-            cr_assert(!run || memcmp(first[g], bits, t->size) == 0, "path %d: run %u of %s has other bits", desc.path,
-                      run, names[g]);
-            free(run ? bits : NULL);
-            first[g] = run ? first[g] : bits;
-            tensor_poison(t);
-        }
+        size_t size;
+        void *bits = bits_of(p, &size);
+        cr_assert(!run || memcmp(first, bits, size) == 0, "path %d: run %u gives other bits", desc.path, run);
+        free(run ? bits : NULL);
+        first = run ? first : bits;
     }
-    for (int g = 0; g < BACKWARD_GRADIENTS; g++) {
-        free(first[g]);
+    free(first);
+}
+
+/* Can the device run it by the problem's path? Says why not on stderr. */
+static bool can(const backward_problem *p) {
+    vka_attention_backward_desc desc = backward_desc(p);
+    vka_requirements need;
+    log_clear();
+    if (vka_attention_backward_requirements(p->p.c->device, &desc, &need) != VKA_UNSUPPORTED) {
+        return true;
     }
+    fprintf(stderr, "SKIP: path %d: %s\n", desc.path, log_last(VKA_LOG_ERROR).message);
+    log_clear();
+    return false;
 }
 
 void backward_on_paths(context *c, backward_case b) {
     backward_problem p = backward_make(c, b, test_seed());
     for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_COOPMAT; path++) {
         p.b.path = (vka_attention_backward_path)path;
-        vka_attention_backward_desc desc = backward_desc(&p);
-        vka_requirements need;
-        log_clear();
-        if (vka_attention_backward_requirements(c->device, &desc, &need) == VKA_UNSUPPORTED) {
-            fprintf(stderr, "SKIP: path %d: %s\n", path, log_last(VKA_LOG_ERROR).message);
-            log_clear();
-        } else if (!context_leaves_out(c, 5)) {
+        if (can(&p) && !context_leaves_out(c, 5)) {
             backward_run(&p);
+        }
+    }
+    backward_destroy(&p);
+}
+
+void backward_replays_steps(context *c, backward_case b) {
+    backward_problem p = backward_make(c, b, test_seed());
+    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_DOT; path++) {
+        p.b.path = (vka_attention_backward_path)path;
+        if (can(&p) && !context_leaves_out(c, 5)) {
+            replay_steps(&p);
         }
     }
     backward_destroy(&p);

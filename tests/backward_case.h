@@ -49,5 +49,8 @@ void backward_run(backward_problem *p);
 void backward_repeats(backward_problem *p, uint32_t times);
 /* make, run by each path that the device can run it by, destroy. */
 void backward_on_paths(context *c, backward_case b);
+/* Of a case with random_step: records forward and backward once by each path, and submits them with one step, with
+ * another one and with the first again: each as that step's reference says, and the first step twice the same bits. */
+void backward_replays_steps(context *c, backward_case b);
 
 #endif

@@ -1,7 +1,8 @@
-/* Recordings that stay valid while lengths in device memory change.
+/* Recordings that stay valid while lengths, or the number of a step, change in device memory.
  * SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <vkattn/cache.h>
@@ -85,6 +86,58 @@ Test(replay, both_lengths_and_a_band) {
                             .q_list = {LIST_LENGTHS, .tensor = true},
                             .kv_list = {LIST_LENGTHS, .tensor = true}},
            4, true);
+}
+
+/* ---- random numbers --------------------------------------------------------------------------------------------- */
+
+/* By each path, one recording with one step, with another one, and with the first again. */
+static void replay_random_steps(attention_case a) {
+    context c;
+    context_open(&c, &config_real);
+    attention_problem p = attention_make(&c, a, test_seed());
+    float *number = p.random_step.values;
+    const float numbers[] = {number[0], number[0] + 1, number[0]};
+    unsigned char *out[3];
+    for (int i = 0; i < 3; i++) {
+        out[i] = attention_must(malloc(p.out.size));
+    }
+    for (int path = VKA_ATTENTION_PATH_ROW; path <= LAST_PATH; path++) {
+        if (!attention_can(&p, (vka_attention_path)path) || context_leaves_out(&c, 5)) {
+            continue;
+        }
+        vka_attention_desc desc = attention_desc(&p);
+        desc.path = (vka_attention_path)path;
+        EXPECT_OK(vka_recorder_begin(c.recorder));
+        EXPECT_OK(vka_attention(c.recorder, &desc));
+        for (int i = 0; i < 3; i++) {
+            *number = numbers[i];
+            attention_update(&p);
+            tensor_poison(&p.out);
+            tensor_poison(&p.lse);
+            context_finish(&c);
+            attention_compare(&p, "with another step");
+            memcpy(out[i], p.out.image, p.out.size);
+        }
+        cr_assert(memcmp(out[0], out[1], p.out.size) != 0, "path %d: another step draws the same", path);
+        cr_assert(memcmp(out[0], out[2], p.out.size) == 0, "path %d: the first step again gives other bits", path);
+    }
+    for (int i = 0; i < 3; i++) {
+        free(out[i]);
+    }
+    attention_destroy(&p);
+    context_close(&c);
+}
+
+#define RANDOM_STEPS                                                                                                   \
+    .batch = 2, .q_heads = 4, .kv_heads = 2, .q_len = 9, .kv_len = 77, .head_dim = 8, .random_seed = 5,                \
+    .random_offset = 0xfffffff0, .random_step = true
+
+Test(replay, steps_of_dropout) {
+    replay_random_steps((attention_case){RANDOM_STEPS, .dropout = 0.3f});
+}
+
+Test(replay, steps_of_samples) {
+    replay_random_steps((attention_case){RANDOM_STEPS, .selection = VKA_SELECTION_SAMPLE});
 }
 
 /* ---- a decode step, recorded once ------------------------------------------------------------------------------ */

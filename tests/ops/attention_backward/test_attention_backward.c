@@ -186,6 +186,24 @@ Test(attention_backward, options) {
     RUN_ALL(&config_real, cases);
 }
 
+/* A recorded step that is submitted again drops other pairs once the number that says so is another one. */
+Test(attention_backward, replayed_steps) {
+    const backward_case cases[] = {
+        {.forward = {SHAPE(2, 2, 2, 23, 23, 16, 16), .mask = VKA_F32, .mask_broadcast = 1 | 2 | 4, .dropout = 0.3f,
+                     .random_seed = 77, .random_step = true}},
+        {.forward = {SHAPE(2, 4, 2, 37, 45, 20, 12), .dtype = VKA_F16, .causal = true, .dropout = 0.5f,
+                     .random_seed = 3, .random_offset = 0xffffffff, .random_step = true}},
+        {.forward = {SHAPE(2, 4, 2, 11, 37, 20, 12), .key_list_len = 21, .causal = true, .dropout = 0.3f,
+                     .random_seed = 3, .random_offset = 0xffffffff, .random_step = true}},
+    };
+    context c;
+    context_open(&c, &config_real);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        backward_replays_steps(&c, cases[i]);
+    }
+    context_close(&c);
+}
+
 Test(attention_backward, cosines) {
     const backward_case cases[] = {
         {.forward = {SHAPE(2, 2, 1, 23, 41, 16, 16), .cosine = true, .cosine_long_rows = true}, .d_lse = true},
