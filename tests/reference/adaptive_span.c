@@ -10,6 +10,23 @@ double ref_span_mask(double z, double ramp, int64_t x) {
     return mask < 0 ? 0 : mask > 1 ? 1 : mask;
 }
 
+double ref_span_slope(double z, double ramp, int64_t x) {
+    double mask = ref_span_mask(z, ramp, x);
+    return mask > 0 && mask < 1 ? 1 / (ramp * mask) : 0;
+}
+
+double ref_span_gradient(const float *d_out, uint32_t length, uint32_t zero, float z, float ramp, bool naive) {
+    double sum = 0;
+    for (uint32_t l = 0; l < length; l++) {
+        int64_t x = (int64_t)zero - 1 - l;
+        double term = (double)d_out[l] * ref_span_slope((double)z, (double)ramp, x);
+        float mask = fminf(fmaxf((z - (float)x) / ramp + 1, 0), 1);
+        float rounded = mask > 0 && mask < 1 ? d_out[l] / (mask * ramp) : 0;
+        sum = naive ? (double)((float)sum + rounded) : sum + term;
+    }
+    return sum;
+}
+
 void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uint32_t h, uint32_t i, double *out,
                   double *scratch) {
     double *p = scratch, sum = 0;

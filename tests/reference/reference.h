@@ -271,9 +271,20 @@ void ref_merge_naive_backward_row(const ref_merge *m, vka_dtype dtype, const flo
 
 /* T5's bucket of key position - query position. max_distance is above the number of buckets of one distance. */
 uint32_t ref_t5_bucket(int64_t relative_position, bool bidirectional, uint32_t num_buckets, uint32_t max_distance);
+/* A table [buckets, heads], and the biases [heads, length] that come of it, which have distance 0 at `zero`. */
+typedef struct ref_t5 {
+    uint32_t buckets, length, zero, max_distance;
+    bool bidirectional;
+} ref_t5;
+/* A row [heads] of the table's gradient, of that of the biases; `naive`: with sums in f32. */
+void ref_t5_gradient(const ref_t5 *t, uint32_t heads, const float *d_out, uint32_t bucket, bool naive, double *row);
 
 /* The soft mask of a span on the token at distance x; 0 is the previous one. */
 double ref_span_mask(double z, double ramp, int64_t x);
+/* The derivative of its logarithm by z; 0 where that is constant, or -inf. */
+double ref_span_slope(double z, double ramp, int64_t x);
+/* The gradient of a head's span, of that of its biases [length], whose distance 0 is at `zero`; `naive`: in f32. */
+double ref_span_gradient(const float *d_out, uint32_t length, uint32_t zero, float z, float ramp, bool naive);
 /* A row of attention with it in float64: out [value_dim]. The softmax is over all keys that `a` shows; sequences have
  * one diagonal. scratch holds kv_len doubles. */
 void ref_span_row(const ref_attention *a, double z, double ramp, uint32_t b, uint32_t h, uint32_t i, double *out,

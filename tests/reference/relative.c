@@ -23,3 +23,15 @@ uint32_t ref_t5_bucket(int64_t relative_position, bool bidirectional, uint32_t n
     uint32_t within = max_exact + (uint32_t)large;
     return bucket + (within < num_buckets - 1 ? within : num_buckets - 1);
 }
+
+void ref_t5_gradient(const ref_t5 *t, uint32_t heads, const float *d_out, uint32_t bucket, bool naive, double *row) {
+    for (uint32_t h = 0; h < heads; h++) {
+        row[h] = 0;
+    }
+    for (uint32_t l = 0; l < t->length; l++) {
+        bool within = ref_t5_bucket((int64_t)l - t->zero, t->bidirectional, t->buckets, t->max_distance) == bucket;
+        for (uint32_t h = 0; h < heads && within; h++) {
+            row[h] = ref_step(naive, row[h] + (double)d_out[(size_t)h * t->length + l]);
+        }
+    }
+}

@@ -67,11 +67,8 @@ static size_t position_of(const problem *p, size_t index) {
     return number;
 }
 
-static void compare(const problem *p, int i) {
-    const tensor *t = &p->t[i];
-    double *ref = calloc(t->count + 1, sizeof *ref), scale = p->scale != 0 ? (double)p->scale : 1;
-    float *naive = calloc(t->count + 1, sizeof *naive);
-    cr_assert(ref && naive);
+/* Adds up, dense, what is not yet scaled. */
+static void add_up(const problem *p, int i, double *ref, float *naive) {
     for (size_t n = 0; n < p->t[D_OUT].count; n++) {
         float id = p->t[IDS].values[n / p->cols], d_out = p->t[D_OUT].values[n];
         if (id < 0 || id >= (float)p->table) {
@@ -81,9 +78,22 @@ static void compare(const problem *p, int i) {
         ref[to] += (double)d_out;
         naive[to] += d_out;
     }
+}
+
+/* Of a row of the table. */
+static double scale_of(const problem *p) {
+    return p->scale != 0 ? (double)p->scale : 1;
+}
+
+static void compare(const problem *p, int i) {
+    const tensor *t = &p->t[i];
+    double *ref = calloc(t->count + 1, sizeof *ref), factor = i == D_TABLE ? scale_of(p) : 1;
+    float *naive = calloc(t->count + 1, sizeof *naive);
+    cr_assert(ref && naive);
+    add_up(p, i, ref, naive);
     ref_error e = {0};
     for (size_t n = 0; n < t->count; n++) {
-        double factor = i == D_TABLE ? scale : 1, old = p->accumulate ? (double)p->before[i][n] : 0;
+        double old = p->accumulate ? (double)p->before[i][n] : 0;
         ref_error_add(&e, (double)t->values[n], (double)ref_round(t->view.dtype, naive[n] * (float)factor + (float)old),
                       ref[n] * factor + old);
     }
@@ -93,6 +103,13 @@ static void compare(const problem *p, int i) {
               dtype_name(p->t[D_OUT].view.dtype), p->rank, p->table, p->cols, p->ones, p->accumulate, e.out, e.naive);
     free(ref);
     free(naive);
+}
+
+static void destroy(problem *p) {
+    for (int i = 0; i < TENSORS; i++) {
+        tensor_destroy(&p->t[i]);
+        free(p->before[i]);
+    }
 }
 
 static void check(context *c, problem p) {
@@ -123,10 +140,7 @@ static void check(context *c, problem p) {
             compare(&p, i);
         }
     }
-    for (int i = 0; i < TENSORS; i++) {
-        tensor_destroy(&p.t[i]);
-        free(p.before[i]);
-    }
+    destroy(&p);
 }
 
 Test(embedding_backward, accuracy) {
@@ -183,6 +197,47 @@ Test(embedding_backward, empty) {
     check(&c, (problem){.rank = 2, .size = {0, 8}, .table = 5, .position_rank = 1, .accumulate = true});
     check(&c, (problem){.rank = 2, .size = {5, 0}, .table = 5, .position_rank = 1});
     check(&c, (problem){.rank = 2, .size = {5, 8}, .table = 0, .most = 3});
+    context_close(&c);
+}
+
+/* The sum of all that the embedding gives, each times its gradient: tensors of gradients hold the table and the
+ * positions here. */
+static double loss_of(const void *user) {
+    const problem *p = user;
+    double loss = 0;
+    for (size_t n = 0; n < p->t[D_OUT].count; n++) {
+        float id = p->t[IDS].values[n / p->cols];
+        if (id >= 0 && id < (float)p->table) {
+            double weight = (double)p->t[D_TABLE].values[(size_t)id * p->cols + n % p->cols];
+            double position = (double)p->t[D_POSITION].values[position_of(p, n)];
+            loss += (scale_of(p) * weight + position) * (double)p->t[D_OUT].values[n];
+        }
+    }
+    return loss;
+}
+
+/* What gradients are compared with is the slope of the embedding itself. */
+Test(embedding_backward, slopes) {
+    context c;
+    context_open(&c, &config_real);
+    for (uint32_t n = 0; n < 8; n++) {
+        problem p = {
+            .rank = 3, .size = {2, 3, 4}, .table = 5, .position_rank = 3, .ones = n, .scale = n % 2 ? -1.5f : 0};
+        make(&c, &p);
+        for (int i = D_TABLE; i < TENSORS; i++) {
+            double ref[64] = {0}, factor = i == D_TABLE ? scale_of(&p) : 1;
+            float naive[64] = {0};
+            cr_assert_leq(p.t[i].count, 64);
+            add_up(&p, i, ref, naive);
+            for (size_t at = 0; at < p.t[i].count; at++) {
+                double slope = ref_slope(&p.t[i].values[at], loss_of, &p);
+                cr_expect_float_eq(factor * ref[at], slope, 1e-9, "%s[%zu]: %g, but the slope is %g; VKATTN_SEED=%llu",
+                                   i == D_TABLE ? "d_table" : "d_position", at, factor * ref[at], slope,
+                                   (unsigned long long)test_seed());
+            }
+        }
+        destroy(&p);
+    }
     context_close(&c);
 }
 

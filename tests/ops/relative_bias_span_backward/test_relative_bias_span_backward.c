@@ -15,21 +15,8 @@ typedef struct span_case {
     layout layout;
 } span_case;
 
-/* d log(m) / dz at distance x. */
-static double slope_of(double z, double ramp, int64_t x) {
-    double mask = ref_span_mask(z, ramp, x);
-    return mask > 0 && mask < 1 ? 1 / (ramp * mask) : 0;
-}
-
 static double sum_of(const span_case *s, const float *d_out, float z, double before, bool naive) {
-    double sum = 0;
-    for (uint32_t l = 0; l < s->length; l++) {
-        int64_t x = (int64_t)s->zero - 1 - l;
-        double term = (double)d_out[l] * slope_of((double)z, (double)s->ramp, x);
-        float mask = fminf(fmaxf((z - (float)x) / s->ramp + 1, 0), 1);
-        float rounded = mask > 0 && mask < 1 ? d_out[l] / (mask * s->ramp) : 0;
-        sum = naive ? (double)((float)sum + rounded) : sum + term;
-    }
+    double sum = ref_span_gradient(d_out, s->length, s->zero, z, s->ramp, naive);
     return naive ? (double)((float)sum + (float)before) : sum + before;
 }
 
@@ -115,7 +102,7 @@ Test(relative_bias_span_backward, slopes) {
         bias b = {(float)i + 0.4f, 3.0 + i % 7};
         double is = 0, slope = ref_slope(&b.z, bias_loss, &b);
         for (int64_t x = -3; x < 40; x++) {
-            is += (double)x * slope_of((double)b.z, b.ramp, x);
+            is += (double)x * ref_span_slope((double)b.z, b.ramp, x);
         }
         cr_expect(fabs(is - slope) <= 1e-3 * fmax(fabs(slope), 1), "span %g: %g, but the slope is %g", (double)b.z, is,
                   slope);
