@@ -120,6 +120,7 @@ refuse '\-\-splits 2: is only for suites, --op attention' run --op layer_norm --
 refuse '\-\-heads 2: is only for --op attention' run --heads 2
 refuse '\-\-suite quick: excludes --op' run --op attention --suite quick
 refuse '\-\-residual: is only for --op layer_norm, --op rms_norm' run --op map --residual
+refuse 'the buckets, must be 4 to 1024' run --op relative_bias_t5_backward --outputs 3
 refuse 'head dimensions are at most 576' run --op attention --head-dim 577
 refuse '\-\-all: is only for suites' run --op attention --all
 refuse '\-\-n 5: is only for patterns' run --n 5

@@ -6,8 +6,6 @@
 
 #include <math.h>
 
-#define VECTOR BENCH_WEIGHT
-
 static const vka_additive_attention_path paths[] = {
     [BENCH_PATH_ROW] = VKA_ADDITIVE_ATTENTION_PATH_ROW,
     [BENCH_PATH_TILE] = VKA_ADDITIVE_ATTENTION_PATH_TILE,
@@ -18,21 +16,25 @@ static vka_additive_attention_desc describe(const bench_problem *p) {
         .q = p->tensors[BENCH_Q].view,
         .k = p->tensors[BENCH_K].view,
         .v = p->tensors[BENCH_V].view,
-        .score_vector = p->tensors[VECTOR].view,
+        .score_vector = p->tensors[BENCH_SCORE_VECTOR].view,
         .out = p->tensors[BENCH_OUT].view,
         .causal = p->c->causal,
-        .path = paths[p->c->path],
+        .path = bench_additive_path(p->c),
     };
 }
 
-static const char *check(const bench_case *c) {
+vka_additive_attention_path bench_additive_path(const bench_case *c) {
+    return paths[c->path];
+}
+
+const char *bench_additive_check(const bench_case *c) {
     if (bench_case_windowed(c)) {
         return "additive attention has no window";
     }
     return c->heads % c->kv_heads ? "--heads must be a multiple of --kv-heads" : NULL;
 }
 
-static void label(const bench_case *c, bool brief, bench_line *line) {
+void bench_additive_label(const bench_case *c, bool brief, bench_line *line) {
     if (!brief || c->batch > 1) {
         bench_put(line, " B%u", c->batch);
     }
@@ -42,9 +44,9 @@ static void label(const bench_case *c, bool brief, bench_line *line) {
     bench_put(line, "%s", c->causal ? " causal" : "");
 }
 
-static vka_tensor tensor(const bench_case *c, bench_slot slot) {
+vka_tensor bench_additive_tensor(const bench_case *c, bench_slot slot) {
     bool of_queries = slot == BENCH_Q || slot == BENCH_OUT, of_values = slot == BENCH_V || slot == BENCH_OUT;
-    if (slot == VECTOR) {
+    if (slot == BENCH_SCORE_VECTOR) {
         return vka_tensor_2d(NULL, c->dtype, c->heads, c->head_dim);
     }
     return vka_tensor_4d(NULL, c->dtype, c->batch, of_queries ? c->heads : c->kv_heads,
@@ -52,22 +54,26 @@ static vka_tensor tensor(const bench_case *c, bench_slot slot) {
 }
 
 /* Scores with a standard deviation of about 1. */
-static bench_bounds bounds(const bench_case *c, bench_slot slot) {
-    float most = slot == VECTOR ? 2 / sqrtf((float)c->head_dim) : 2;
+bench_bounds bench_additive_bounds(const bench_case *c, bench_slot slot) {
+    float most = slot == BENCH_SCORE_VECTOR ? 2 / sqrtf((float)c->head_dim) : 2;
     return (bench_bounds){-most, most};
+}
+
+uint32_t bench_additive_seen(const bench_case *c, uint32_t i) {
+    int64_t seen = c->causal ? (int64_t)i + 1 + c->kv_len - c->q_len : c->kv_len;
+    return (uint32_t)(seen < 0 ? 0 : seen > c->kv_len ? c->kv_len : seen);
 }
 
 static double pairs_of(const bench_case *c) {
     double pairs = 0;
-    for (int64_t i = 0; i < c->q_len; i++) {
-        int64_t seen = c->causal ? i + 1 + (int64_t)c->kv_len - c->q_len : c->kv_len;
-        pairs += (double)(seen < 0 ? 0 : seen > c->kv_len ? c->kv_len : seen);
+    for (uint32_t i = 0; i < c->q_len; i++) {
+        pairs += bench_additive_seen(c, i);
     }
     return pairs;
 }
 
 /* Of a channel: a sum, its tanh, a product, another sum. */
-static bench_cost cost(const bench_case *c) {
+bench_cost bench_additive_cost(const bench_case *c) {
     double size = vka_dtype_size(c->dtype), dims = (double)c->head_dim + c->value_dim, pairs = pairs_of(c);
     double bytes = (double)c->batch * size * dims * ((double)c->heads * c->q_len + (double)c->kv_heads * c->kv_len) +
                    size * c->heads * c->head_dim;
@@ -77,7 +83,7 @@ static bench_cost cost(const bench_case *c) {
                         .pairs = pairs};
 }
 
-static bool memory_bound(const bench_case *c) {
+bool bench_additive_memory_bound(const bench_case *c) {
     (void)c;
     return false;
 }
@@ -99,7 +105,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
         .q = p->tensors[BENCH_Q].host,
         .k = p->tensors[BENCH_K].host,
         .v = p->tensors[BENCH_V].host,
-        .additive = p->tensors[VECTOR].host,
+        .additive = p->tensors[BENCH_SCORE_VECTOR].host,
         .scale = 1,
         .causal = c->causal,
         .diagonal = (int64_t)c->kv_len - c->q_len,
@@ -117,8 +123,9 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 
 BENCH_OPERATION(additive_attention, .shape = BENCH_SHAPE_ATTENTION, .title = "additive attention", .word = "additive ",
                 .group = "Additive attention", .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE),
-                .check = check, .label = label, .cost = cost, .memory_bound = memory_bound, .tensor = tensor,
-                .bounds = bounds, .effort = effort,
-                .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(VECTOR) |
+                .check = bench_additive_check, .label = bench_additive_label, .cost = bench_additive_cost,
+                .memory_bound = bench_additive_memory_bound, .tensor = bench_additive_tensor,
+                .bounds = bench_additive_bounds, .effort = effort,
+                .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_SCORE_VECTOR) |
                          BENCH_BIT(BENCH_OUT),
                 .reference = reference);

@@ -4,9 +4,9 @@
 
 #include "reference.h"
 
-enum { TAPS = 7, HEAD_CHANNELS = 64 };
+enum { TAPS = BENCH_DYNAMIC_TAPS, HEAD_CHANNELS = 64 };
 
-static uint32_t heads_of(const bench_case *c) {
+uint32_t bench_dynamic_heads(const bench_case *c) {
     return c->cols % HEAD_CHANNELS ? 1 : c->cols / HEAD_CHANNELS;
 }
 
@@ -18,8 +18,8 @@ static vka_dynamic_conv_desc describe(const bench_problem *p) {
     };
 }
 
-static vka_tensor tensor(const bench_case *c, bench_slot slot) {
-    return slot == BENCH_WEIGHT ? vka_tensor_4d(NULL, c->dtype, 1, c->rows, heads_of(c), TAPS)
+vka_tensor bench_dynamic_tensor(const bench_case *c, bench_slot slot) {
+    return slot == BENCH_WEIGHT ? vka_tensor_4d(NULL, c->dtype, 1, c->rows, bench_dynamic_heads(c), TAPS)
                                 : vka_tensor_3d(NULL, c->dtype, 1, c->rows, c->cols);
 }
 
@@ -28,7 +28,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
     ref_dynamic_conv conv = {
         .tokens = c->rows,
         .channels = c->cols,
-        .heads = heads_of(c),
+        .heads = bench_dynamic_heads(c),
         .taps = TAPS,
         .length = c->rows,
         .x = p->tensors[BENCH_X].host,
@@ -42,5 +42,5 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 
 BENCH_OPERATION(dynamic_conv, .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .effort = bench_rows_effort,
                 .title = "dynamic convolution", .word = "dynamic ", .group = "Dynamic convolution", .suite = "convs",
-                .tensor = tensor, .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_OUT),
-                .reference = reference);
+                .tensor = bench_dynamic_tensor,
+                .slots = BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_WEIGHT) | BENCH_BIT(BENCH_OUT), .reference = reference);

@@ -127,6 +127,8 @@ void bench_rms_norm_reference(const bench_problem *p, uint64_t row, bench_row *o
  * not compared, as they are no rows. */
 vka_tensor bench_norm_backward_tensor(const bench_case *c, bench_slot slot);
 vka_tensor bench_d_parameter(const bench_problem *p, uint32_t which, uint32_t count);
+/* The tensor in a slot's memory from an element on, of `shape`: several that are not compared lie in one slot. */
+vka_tensor bench_part(const bench_problem *p, bench_slot slot, uint64_t first, vka_tensor shape);
 void bench_layer_norm_backward_reference(const bench_problem *p, uint64_t row, bench_row *out);
 void bench_rms_norm_backward_reference(const bench_problem *p, uint64_t row, bench_row *out);
 #define BENCH_NORM_BACKWARD                                                                                            \
@@ -142,8 +144,7 @@ vka_tensor bench_elements_tensor(const bench_case *c, bench_slot slot);
     .shape = BENCH_SHAPE_ROWS, .label = bench_rows_label, .tensor = bench_elements_tensor,                             \
     .effort = bench_rows_effort, .suite = "elements", .group = "Elements"
 
-/* ---- attention.c: attention and its gradients ---------------------------------------------------------------------
- */
+/* ---- attention.c: attention and its gradients -------------------------------------------------------------------- */
 
 const char *bench_attention_check(const bench_case *c);
 void bench_attention_label(const bench_case *c, bool brief, bench_line *line);
@@ -153,6 +154,48 @@ bench_cost bench_attention_cost(const bench_case *c);
 bool bench_attention_memory_bound(const bench_case *c);
 /* Of BENCH_Q, K, V and OUT. */
 vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot);
+
+/* ---- dynamic_conv.c: dynamic convolutions of one sequence, and their gradients ----------------------------------- */
+
+#define BENCH_DYNAMIC_TAPS 7
+
+uint32_t bench_dynamic_heads(const bench_case *c);
+/* BENCH_WEIGHT, or x. */
+vka_tensor bench_dynamic_tensor(const bench_case *c, bench_slot slot);
+
+/* ---- additive_attention.c: additive attention and its gradients -------------------------------------------------- */
+
+#define BENCH_SCORE_VECTOR BENCH_WEIGHT /* [heads, channels] */
+
+const char *bench_additive_check(const bench_case *c);
+void bench_additive_label(const bench_case *c, bool brief, bench_line *line);
+/* Of BENCH_Q, K, V, SCORE_VECTOR and OUT. */
+vka_tensor bench_additive_tensor(const bench_case *c, bench_slot slot);
+bench_bounds bench_additive_bounds(const bench_case *c, bench_slot slot);
+/* How many keys, from the first one on, query i sees. */
+uint32_t bench_additive_seen(const bench_case *c, uint32_t i);
+bench_cost bench_additive_cost(const bench_case *c);
+bool bench_additive_memory_bound(const bench_case *c);
+vka_additive_attention_path bench_additive_path(const bench_case *c);
+
+/* ---- linear_attention.c: linear attention and its gradients ------------------------------------------------------ */
+
+/* Of each head and token of keys. */
+#define BENCH_DECAY BENCH_BIAS
+#define BENCH_BETA  BENCH_WEIGHT
+
+const char *bench_recurrence_check(const bench_case *c);
+void bench_recurrence_label(const bench_case *c, bool brief, bench_line *line);
+/* Of BENCH_Q, K, V, DECAY, BETA and OUT. */
+vka_tensor bench_recurrence_tensor(const bench_case *c, bench_slot slot);
+bench_bounds bench_recurrence_bounds(const bench_case *c, bench_slot slot);
+bench_cost bench_recurrence_cost(const bench_case *c);
+bool bench_recurrence_memory_bound(const bench_case *c);
+bench_effort bench_recurrence_effort(const bench_case *c);
+/* Both states [head_dim, value_dim] after a token of a query head, in the scratch; out and naive, if they are not NULL:
+ * what it reads from them. */
+void bench_recurrence_run(const bench_problem *p, uint64_t q_head, uint32_t token, bench_row *row, double *out,
+                          float *naive);
 
 /* ---- linear.c: operations with a matrix of weights [outputs, cols] of --weight-bits ------------------------------ */
 

@@ -68,9 +68,13 @@ vka_tensor bench_norm_backward_tensor(const bench_case *c, bench_slot slot) {
 }
 
 vka_tensor bench_d_parameter(const bench_problem *p, uint32_t which, uint32_t count) {
-    vka_tensor t = vka_tensor_1d(p->tensors[BENCH_BIAS].view.buffer, p->c->dtype, count);
-    t.offset = (uint64_t)which * count * vka_dtype_size(p->c->dtype);
-    return t;
+    return bench_part(p, BENCH_BIAS, (uint64_t)which * count, vka_tensor_1d(NULL, p->c->dtype, count));
+}
+
+vka_tensor bench_part(const bench_problem *p, bench_slot slot, uint64_t first, vka_tensor shape) {
+    shape.buffer = p->tensors[slot].view.buffer;
+    shape.offset = first * vka_dtype_size(shape.dtype);
+    return shape;
 }
 
 bench_effort bench_norm_backward_effort(const bench_case *c) {
