@@ -227,10 +227,12 @@ typedef struct vka_attention_desc {
      * asked for, more than 256 MiB. */
     vka_dequantise dequantise;
 
-    /* Added to random_offset when the commands run, modulo 2^32: of a step that is recorded once and replayed, the
-     * number of the replay, so that each draws anew; and its backward pass, which is given the same, draws the same. In
-     * training it can be vka_adamw's step. Read with dropout and VKA_SELECTION_SAMPLE only; not with page_table,
-     * permutation and patterns that have one. */
+    /* A number in device memory that is added to random_offset, modulo 2^32, each time the commands run. A recording
+     * that is submitted again drops or draws something else once the number is another one, and with the old number
+     * what it did before. vka_attention_backward is given the same tensor, and finds the dropped pairs again if the
+     * number is still the same: it changes between steps, not between forward and backward. In training it can be
+     * vka_adamw's step, which vka_gradient_norm counts after both. Read with dropout and VKA_SELECTION_SAMPLE only; not
+     * with page_table, permutation and patterns that have one. */
     vka_tensor random_step; /* optional: i32 [1]                                                                      */
     /* A function of your own makes another score of each, or hides keys, as PyTorch's FlexAttention has it (Dong 2024):
      * once a score is scaled and capped, before it is biased and masked. What the function may read, by element:
@@ -346,8 +348,13 @@ VKA_OPERATION_CANDIDATES(attention, ATTENTION)
  *     vka_attention_backward(recorder, &(vka_attention_backward_desc){
  *         .forward = forward, .d_out = d_out, .d_q = d_q, .d_k = d_k, .d_v = d_v});
  *
- * One pass owns keys and one owns queries, so nothing is added up atomically: the same inputs give the same bits every
- * time, and a sequence the same ones whatever else is in the batch (but for tensors that a batch shares).
+ * Determinism: one pass owns keys and one owns queries, and every sum has one order. So the same inputs on the same
+ * device, by the same path, give the same bits every time; and a sequence's own gradients (not those of tensors that
+ * sequences share, which are sums over them) have the same bits whatever else is in the batch, but for dropout, which
+ * counts batch entries. There is no other mode, and nothing to ask for.
+ *
+ * Dropout: pairs that forward dropped are found again from its seed, random_offset and random_step, so nothing of them
+ * is stored. A recording of both passes stays valid while the number in random_step changes between its submissions.
  *
  * Edges: rows that see no key get d_q = 0 and add nothing, whatever d_out holds there; keys that no query sees get 0.
  * Of lengths, rows beyond a sequence's end get 0; of offsets, rows that no sequence has are not written. Hidden pairs

@@ -211,8 +211,9 @@ VKA_NN_API vka_status vka_nn_layer_kept_bytes_sized(vka_nn_sequence *sequence, c
  *   attention.mask, .alibi_slopes, .relative_bias, .sinks    likewise, of vka_attention_backward's types
  *
  * Whatever is absent there is not computed, and its other fields are not looked at. What vka_attention_backward refuses
- * is refused. Sums have one order, so the same inputs give the same bits; dropout's are those of `seed` each time,
- * unless attention.random_step moves on. Intermediate gradients have x's type: f16 wants a loss scale. */
+ * is refused. Sums have one order, so the same inputs give the same bits. Each replay drops the same weights, those of
+ * `seed`, unless the number in attention.random_step changes in between. Intermediate gradients have x's type: f16
+ * wants a loss scale. */
 typedef struct vka_nn_attention_backward_desc {
     vka_nn_attention_desc forward;
     vka_nn_attention_desc gradients;
