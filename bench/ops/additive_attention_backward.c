@@ -63,22 +63,6 @@ static bench_effort effort(const bench_case *c) {
     return (bench_effort){.ns = c->kv_len * (70.0 * c->head_dim + 3.0 * c->value_dim + 100), .scratch = c->head_dim};
 }
 
-static double dot(const float *a, const float *b, uint32_t n) {
-    double sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        sum += (double)a[i] * (double)b[i];
-    }
-    return sum;
-}
-
-static float naive_dot(const float *a, const float *b, uint32_t n) {
-    float sum = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        sum += a[i] * b[i];
-    }
-    return sum;
-}
-
 /* What a row of queries and its gradients are. */
 typedef struct query {
     const float *q, *d_out, *vector;
@@ -98,8 +82,8 @@ static void add_key(const bench_case *c, const query *x, const float *k, const f
         slope[e] = w * (1 - t * t);
         naive_slope[e] = x->vector[e] * (1 - naive * naive);
     }
-    double d_score = exp(score - (double)x->lse) * (dot(x->d_out, v, c->value_dim) - x->delta);
-    float naive = expf(naive_score - x->lse) * (naive_dot(x->d_out, v, c->value_dim) - x->naive_delta);
+    double d_score = exp(score - (double)x->lse) * (bench_dot(x->d_out, v, c->value_dim) - x->delta);
+    float naive = expf(naive_score - x->lse) * (bench_naive_dot(x->d_out, v, c->value_dim) - x->naive_delta);
     for (uint32_t e = 0; e < c->head_dim; e++) {
         out->ref[0][e] += d_score * slope[e];
         out->naive[0][e] += naive * naive_slope[e];
@@ -115,8 +99,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
                .d_out = p->tensors[BENCH_RESIDUAL].host + row * c->value_dim,
                .vector = p->tensors[BENCH_SCORE_VECTOR].host + (size_t)h * c->head_dim,
                .lse = p->tensors[BENCH_TARGETS].host[row]};
-    x.delta = dot(o, x.d_out, c->value_dim);
-    x.naive_delta = naive_dot(o, x.d_out, c->value_dim);
+    x.delta = bench_dot(o, x.d_out, c->value_dim);
+    x.naive_delta = bench_naive_dot(o, x.d_out, c->value_dim);
     for (uint32_t e = 0; e < c->head_dim; e++) {
         out->ref[0][e] = 0;
         out->naive[0][e] = 0;

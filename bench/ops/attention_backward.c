@@ -64,7 +64,7 @@ static bench_effort effort(const bench_case *c) {
     return (bench_effort){.ns = visible * (4.0 * (2.0 * c->head_dim + c->value_dim) + 100)};
 }
 
-static double dot(const float *a, const float *b, uint32_t n) {
+double bench_dot(const float *a, const float *b, uint32_t n) {
     double sum = 0;
     for (uint32_t i = 0; i < n; i++) {
         sum += (double)a[i] * (double)b[i];
@@ -72,7 +72,7 @@ static double dot(const float *a, const float *b, uint32_t n) {
     return sum;
 }
 
-static float naive_dot(const float *a, const float *b, uint32_t n) {
+float bench_naive_dot(const float *a, const float *b, uint32_t n) {
     float sum = 0;
     for (uint32_t i = 0; i < n; i++) {
         sum += a[i] * b[i];
@@ -88,8 +88,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
     const float *q = p->tensors[BENCH_Q].host + row * d, *k = p->tensors[BENCH_K].host + kv * c->kv_len * d;
     const float *v = p->tensors[BENCH_V].host + kv * c->kv_len * dv, *o = p->tensors[BENCH_X].host + row * dv;
     const float *d_out = p->tensors[BENCH_RESIDUAL].host + row * dv, lse = p->tensors[BENCH_TARGETS].host[row];
-    double scale = 1 / sqrt((double)d), delta = dot(o, d_out, dv);
-    float naive_scale = (float)scale, naive_delta = naive_dot(o, d_out, dv);
+    double scale = 1 / sqrt((double)d), delta = bench_dot(o, d_out, dv);
+    float naive_scale = (float)scale, naive_delta = bench_naive_dot(o, d_out, dv);
     int64_t lo, hi;
     bench_attention_visible(c, (int64_t)i + c->kv_len - c->q_len, &lo, &hi);
     for (uint32_t n = 0; n < d; n++) {
@@ -98,9 +98,10 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
     }
     for (int64_t j = lo; j <= hi; j++) {
         const float *key = k + j * d, *value = v + j * dv;
-        double product = exp(dot(q, key, d) * scale - (double)lse) * (dot(d_out, value, dv) - delta) * scale;
-        float weight = expf(naive_dot(q, key, d) * naive_scale - lse);
-        float naive = weight * (naive_dot(d_out, value, dv) - naive_delta) * naive_scale;
+        double product =
+            exp(bench_dot(q, key, d) * scale - (double)lse) * (bench_dot(d_out, value, dv) - delta) * scale;
+        float weight = expf(bench_naive_dot(q, key, d) * naive_scale - lse);
+        float naive = weight * (bench_naive_dot(d_out, value, dv) - naive_delta) * naive_scale;
         for (uint32_t n = 0; n < d; n++) {
             out->ref[0][n] += product * (double)key[n];
             out->naive[0][n] += naive * key[n];

@@ -4,7 +4,7 @@
 
 #include "reference.h"
 
-enum { TAPS = 4 };
+enum { TAPS = BENCH_CAUSAL_TAPS };
 
 static vka_causal_conv_desc describe(const bench_problem *p) {
     return (vka_causal_conv_desc){

@@ -155,6 +155,15 @@ bool bench_attention_memory_bound(const bench_case *c);
 /* Of BENCH_Q, K, V and OUT. */
 vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot);
 
+/* ---- attention_backward.c: sums of products ---------------------------------------------------------------------- */
+
+double bench_dot(const float *a, const float *b, uint32_t n);
+float bench_naive_dot(const float *a, const float *b, uint32_t n);
+
+/* ---- causal convolutions of one sequence, and their gradients ---------------------------------------------------- */
+
+#define BENCH_CAUSAL_TAPS 4
+
 /* ---- dynamic_conv.c: dynamic convolutions of one sequence, and their gradients ----------------------------------- */
 
 #define BENCH_DYNAMIC_TAPS 7
