@@ -33,7 +33,7 @@ packages=(
     gcc g++ libc6-dev binutils cmake ninja-build pkgconf git # to build
     libjsmn-dev                                              # tuning records
     libcriterion-dev                                         # tests
-    libcjson-dev libpopt-dev                                 # bench
+    libcjson-dev                                             # bench
     libpng-dev libutf8proc-dev libopenexr-dev libglfw3-dev   # examples
     libopenmpi-dev openmpi-bin                               # examples
     xvfb xauth                                               # tests of windows
@@ -59,7 +59,7 @@ ubuntu)
     dpkg --compare-versions "$VERSION_ID" ge 24.04 || die "Ubuntu $VERSION_ID is too old: 24.04 is the oldest that may work"
     say "note: nobody has tested this on Ubuntu yet"
     ;;
-*) die "no recipe for '$ID'. By hand: C11 and C++17 compilers, CMake 3.25, Ninja, pkg-config, Criterion, jsmn, cJSON, popt, libpng, volk, \
+*) die "no recipe for '$ID'. By hand: C11 and C++17 compilers, CMake 3.25, Ninja, pkg-config, Criterion, jsmn, cJSON, libpng, volk, \
 VMA, Vulkan headers and loader, glslang, spirv-tools, validation layers, and a Vulkan driver such as Mesa's lavapipe" ;;
 esac
 $private || packages+=("${newer[@]}")

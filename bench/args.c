@@ -1,4 +1,4 @@
-/* The command line: popt takes it apart, the table of args_table.c says what may stand in it and in which range.
+/* The command line: getopt_long takes it apart, the table of args_table.c says what may stand in it and in which range.
  *
  * Every mistake is one line: the option and its value, the rule or the word that was probably meant, and where help is.
  * SPDX-License-Identifier: MIT */
@@ -6,8 +6,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <getopt.h>
 #include <math.h>
-#include <popt.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,43 +188,71 @@ static bool take_option(args_given *g, args_id id, char *value) {
     return ok;
 }
 
+/* What getopt_long returns for an option of the table: no character of a short one. */
+#define FIRST_OPTION 256
+
 /* Options of other commands are read too, so that they can be refused by name. The heads of `pattern` are not those of
  * `run`: each command has only its own of the two. */
-static void fill_table(const args_given *g, struct poptOption *table) {
+static void fill_table(const args_given *g, struct option *table) {
     size_t n = 0;
     for (int i = 0; i < ARG_COUNT; i++) {
         const args_option *o = &bench_args_options[i];
         bool mine = o->where & g->command->where;
         bool twin = (i == ARG_MAPS || i == ARG_HEADS) && !mine && (g->command->where & (ARGS_RUN | ARGS_PATTERN));
         if (!twin && !(i == ARG_MAPS && !mine)) {
-            table[n++] = (struct poptOption){.longName = o->name,
-                                             .shortName = i == ARG_VERBOSE ? 'v' : '\0',
-                                             .argInfo = o->kind == ARGS_FLAG ? POPT_ARG_NONE : POPT_ARG_STRING,
-                                             .val = i + 1};
+            table[n++] = (struct option){o->name, o->kind == ARGS_FLAG ? no_argument : required_argument, NULL,
+                                         FIRST_OPTION + i};
         }
     }
-    table[n] = (struct poptOption)POPT_TABLEEND;
+    table[n] = (struct option){0};
 }
 
-/* argv[0] is the command, or whatever. */
+/* getopt_long takes "--suit" for --suite. */
+static bool in_full(const char *text, const char *name) {
+    size_t length = strlen(name);
+    return strncmp(text, "--", 2) == 0 && strncmp(text + 2, name, length) == 0 && strchr("=", text[2 + length]);
+}
+
+/* The option that is next, and its value, if it has one. */
+static bool read_option(int argc, const char **argv, const struct option *table, args_given *g) {
+    const char *text = argv[optind];
+    int found = getopt_long(argc, (char *const *)argv, "+:v", table, NULL);
+    bool wrong = found == '?' || found == ':';
+    int id = (wrong ? optopt : found) - FIRST_OPTION;
+    if (found == 'v') {
+        return take_option(g, ARG_VERBOSE, calloc(1, 1));
+    }
+    if (id < 0 || id >= ARG_COUNT || !in_full(text, bench_args_options[id].name)) {
+        return unknown_option(g, text);
+    }
+    bool flag = bench_args_options[id].kind == ARGS_FLAG;
+    if (wrong) {
+        return bench_complain(help_topic(g), "%s: %s", text, flag ? "takes no value" : "needs a value");
+    }
+    return take_option(g, (args_id)id, flag ? calloc(1, 1) : strdup(optarg));
+}
+
+/* argv[0] is the command, or whatever. Words may stand among options; behind "--" all are words. */
 static bool read_options(int argc, const char **argv, args_given *g) {
-    struct poptOption table[ARG_COUNT + 1];
+    struct option table[ARG_COUNT + 1];
+    const char **words = calloc((size_t)argc + 1, sizeof *words);
+    size_t count = 0;
+    bool ok = words || bench_complain("help", "out of memory"), only_words = false;
     fill_table(g, table);
-    poptContext context = poptGetContext("vkattn-bench", argc, argv, table, 0);
-    bool ok = true;
-    int rc = -1;
-    while (ok && (rc = poptGetNextOpt(context)) > 0) {
-        char *value = poptGetOptArg(context);
-        ok = take_option(g, (args_id)(rc - 1), value ? value : calloc(1, 1));
+    while (ok && optind < argc) {
+        const char *text = argv[optind];
+        if (only_words || text[0] != '-' || !text[1]) {
+            words[count++] = text;
+            optind++;
+        } else if (strcmp(text, "--") == 0) {
+            only_words = true;
+            optind++;
+        } else {
+            ok = read_option(argc, argv, table, g);
+        }
     }
-    if (ok && rc == POPT_ERROR_BADOPT) {
-        ok = unknown_option(g, poptBadOption(context, POPT_BADOPTION_NOALIAS));
-    } else if (ok && rc < -1) {
-        ok = bench_complain(help_topic(g), "%s: %s", poptBadOption(context, POPT_BADOPTION_NOALIAS),
-                            rc == POPT_ERROR_NOARG ? "needs a value" : poptStrerror(rc));
-    }
-    ok = ok && take_words(g, poptGetArgs(context));
-    poptFreeContext(context);
+    ok = ok && take_words(g, words);
+    free(words);
     return ok;
 }
 

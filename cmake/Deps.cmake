@@ -5,7 +5,6 @@
 #   vka::vma              vk_mem_alloc.h
 #   vka::jsmn             jsmn.h (header only): reads tuning records
 #   vka::cjson            bench, vkattn_nn
-#   vka::popt             bench
 #   Criterion::criterion  tests
 #   PNG::PNG              examples; bench, if it is there
 #   vka::utf8proc         one example, if it is there
@@ -86,7 +85,6 @@ if(VKATTN_TESTS AND VKATTN_TESTS_CRITERION STREQUAL system)
 endif()
 if(VKATTN_BENCH)
     vka_pkg(vka::cjson libcjson VKATTN_BENCH)
-    vka_pkg(vka::popt popt VKATTN_BENCH)
     find_package(PNG)
 endif()
 if(VKATTN_EXAMPLES)
