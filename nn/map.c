@@ -2,6 +2,9 @@
  * SPDX-License-Identifier: MIT */
 #include "safetensors.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 #ifdef _WIN32
 #    ifndef WIN32_LEAN_AND_MEAN
 #        define WIN32_LEAN_AND_MEAN
@@ -13,14 +16,14 @@ bool map_file(const char *path, mapped_file *file) {
     HANDLE f = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
     if (f == INVALID_HANDLE_VALUE)
         return false;
-    HANDLE mapping = GetFileSizeEx(f, &size) && size.QuadPart ? CreateFileMappingA(f, NULL, PAGE_READONLY, 0, 0, NULL)
-                                                              : NULL;
+    bool ok = GetFileType(f) == FILE_TYPE_DISK && GetFileSizeEx(f, &size);
+    HANDLE mapping = ok && size.QuadPart ? CreateFileMappingA(f, NULL, PAGE_READONLY, 0, 0, NULL) : NULL;
     file->data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : NULL;
     file->bytes = (uint64_t)size.QuadPart;
     if (mapping)
         CloseHandle(mapping);
     CloseHandle(f);
-    return file->data || !file->bytes;
+    return ok && (file->data || !file->bytes);
 }
 
 void unmap_file(mapped_file *file) {
@@ -30,11 +33,22 @@ void unmap_file(mapped_file *file) {
 
 bool map_is_special(const char *path) {
     DWORD attributes = GetFileAttributesA(path);
-    return attributes != INVALID_FILE_ATTRIBUTES &&
-           (attributes & (FILE_ATTRIBUTE_DIRECTORY | FILE_ATTRIBUTE_DEVICE)) != 0;
+    if (attributes != INVALID_FILE_ATTRIBUTES && (attributes & FILE_ATTRIBUTE_DIRECTORY))
+        return true;
+    HANDLE f = CreateFileA(path, 0, FILE_SHARE_READ | FILE_SHARE_WRITE, NULL, OPEN_EXISTING, FILE_ATTRIBUTE_NORMAL, NULL);
+    bool special = f != INVALID_HANDLE_VALUE && GetFileType(f) != FILE_TYPE_DISK;
+    if (f != INVALID_HANDLE_VALUE)
+        CloseHandle(f);
+    return special;
+}
+
+bool map_replace(const char *by, const char *path) {
+    bool ok = MoveFileExA(by, path, MOVEFILE_REPLACE_EXISTING);
+    if (!ok)
+        errno = EACCES;
+    return ok;
 }
 #else
-#    include <errno.h>
 #    include <fcntl.h>
 #    include <sys/mman.h>
 #    include <sys/stat.h>
@@ -70,5 +84,9 @@ void unmap_file(mapped_file *file) {
 bool map_is_special(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && !S_ISREG(s.st_mode);
+}
+
+bool map_replace(const char *by, const char *path) {
+    return rename(by, path) == 0;
 }
 #endif

@@ -5,6 +5,8 @@
 
 #include <vkattn/safetensors.h>
 
+#include "format.h"
+
 #define SAFETENSORS_MAX_RANK   8
 #define SAFETENSORS_MAX_HEADER 100000000u
 
@@ -22,10 +24,7 @@ const safetensors_type *safetensors_type_of(vka_dtype dtype);
 bool safetensors_bytes(const safetensors_type *type, uint32_t rank, const uint64_t *shape, uint64_t *bytes);
 
 /* Logs "item: .." and returns VKA_INVALID. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 3, 4)))
-#endif
-vka_status safetensors_refuse(const vka_log *log, const char *item, const char *format, ...);
+vka_status safetensors_refuse(const vka_log *log, const char *item, const char *format, ...) NN_PRINTF(3, 4);
 vka_status safetensors_no_memory(const vka_log *log, const char *item);
 
 /* Whole numbers of JSON, which are doubles, are exact below this. */
@@ -44,5 +43,7 @@ bool map_file(const char *path, mapped_file *file);
 /* Is there something that is no file of bytes: a device, a pipe, a folder? */
 bool map_is_special(const char *path);
 void unmap_file(mapped_file *file);
+/* The file `by` becomes `path`, which may be there; false: errno says why not. */
+bool map_replace(const char *by, const char *path);
 
 #endif

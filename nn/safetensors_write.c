@@ -113,7 +113,7 @@ static vka_status write_file(const char *path, const char *header, const vka_saf
     if (file && fclose(file) != 0)
         ok = false;
     if (ok)
-        ok = rename(beside, path) == 0;
+        ok = map_replace(beside, path);
     int error = errno;
     if (!ok && file)
         remove(beside);

@@ -12,6 +12,13 @@
 #    include <dlfcn.h>
 #endif
 
+/* Opens as a file, and is none. */
+#ifdef _WIN32
+#    define SYSTEM_NULL "NUL"
+#else
+#    define SYSTEM_NULL "/dev/null"
+#endif
+
 /* The machine's Vulkan loader, and a function that it exports; NULL: there is none. */
 static inline void *system_vulkan(void) {
 #ifdef _WIN32
