@@ -20,6 +20,15 @@
 
 #include <stdio.h>
 
+/* A function whose argument `text` is a format of printf. */
+#if !defined(__GNUC__)
+#    define BENCH_PRINTF(text, first)
+#elif defined(__MINGW32__) /* whose own printf is older than C99, and not what is called: cmake/Flags.cmake */
+#    define BENCH_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
+#else
+#    define BENCH_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#endif
+
 /* Exit statuses, part of the interface. */
 typedef enum bench_exit {
     BENCH_EXIT_OK = 0,
@@ -81,10 +90,7 @@ void bench_progress_pause(void);
 void bench_progress_end(void);
 
 /* A line on stderr. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 1, 2)))
-#endif
-void bench_note(const char *format, ...);
+void bench_note(const char *format, ...) BENCH_PRINTF(1, 2);
 
 /* A new, empty file for the results of a command that was stopped before it had one; to be freed, NULL if none can be
  * made. */
@@ -262,10 +268,7 @@ void bench_usage(FILE *file, const char *topic);
 void bench_pattern_options_free(bench_pattern_options *options);
 
 /* One line on stderr: what is wrong, and the command that says more. Returns false. */
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-bool bench_complain(const char *see, const char *format, ...);
+bool bench_complain(const char *see, const char *format, ...) BENCH_PRINTF(2, 3);
 
 /* ---- device.c: the device, made here and imported into the library --------------------------------------------- */
 

@@ -1,9 +1,9 @@
 /* The device: our own VkInstance, VkDevice and queue, imported into the library. So the queue is ours, and our peak
  * kernels run on the very device that the library's kernels run on.
  * SPDX-License-Identifier: MIT */
+#include "system.h"
 #include "vk.h"
 
-#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,12 +130,9 @@ static bool find_uuid(uint32_t number, uint8_t uuid[VK_UUID_SIZE]) {
 /* ---- Vulkan ------------------------------------------------------------------------------------------------------ */
 
 static bool load_loader(bench_device *d) {
-    static const char *const names[] = {"libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib", "libMoltenVK.dylib"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && !d->loader; i++) {
-        d->loader = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    }
+    d->loader = bench_system_vulkan();
     if (d->loader) {
-        void *symbol = dlsym(d->loader, "vkGetInstanceProcAddr");
+        void *symbol = bench_system_symbol(d->loader, "vkGetInstanceProcAddr");
         memcpy(&d->vk.GetInstanceProcAddr, &symbol, sizeof symbol); /* ISO C has no cast to a function pointer */
     }
     return d->vk.GetInstanceProcAddr != NULL;
@@ -334,7 +331,7 @@ void bench_device_close(bench_device *d) {
         d->vk.DestroyInstance(d->instance, NULL);
     }
     if (d->loader) {
-        dlclose(d->loader);
+        bench_system_unload(d->loader);
     }
     free(d);
 }

@@ -3,29 +3,22 @@
  * The line of progress is on stderr and only there, so results can be redirected. A thread redraws it each second,
  * since a driver that compiles may not return for half a minute. SPDX-License-Identifier: MIT */
 #include "bench.h"
+#include "system.h"
 
 #include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 /* ---- colours ----------------------------------------------------------------------------------------------------- */
 
-static bool smart(int fd) {
-    const char *term = getenv("TERM");
-    return isatty(fd) && !(term && strcmp(term, "dumb") == 0);
-}
-
 /* https://no-color.org: set, and not empty. */
 static bool coloured(int fd) {
     const char *no = getenv("NO_COLOR");
-    return smart(fd) && !(no && *no);
+    return bench_system_terminal(fd) && !(no && *no);
 }
 
 const char *bench_style(bench_colour colour) {
@@ -50,12 +43,7 @@ static void on_interrupt(int number) {
 
 /* The second one finds the default action. */
 void bench_catch_interrupt(void) {
-    struct sigaction before, action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    /* Who runs in the background of a shell script was told to ignore it. */
-    if (sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-        sigaction(SIGINT, &action, NULL);
-    }
+    bench_system_catch_interrupt(on_interrupt);
 }
 
 bool bench_stopped(void) {
@@ -120,10 +108,9 @@ static void wipe(void) {
 
 static void draw(void) {
     char line[256];
-    struct winsize size;
+    int columns = bench_system_columns();
     describe(line, sizeof line, true);
-    int columns = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
-    fprintf(stderr, "\r\033[K%.*s", columns - 1, line);
+    fprintf(stderr, "\r\033[K%.*s", (columns ? columns : 80) - 1, line);
     fflush(stderr);
     progress.shown = true;
 }
@@ -152,15 +139,8 @@ void bench_progress_start(size_t steps, double budget_s) {
     progress.budget_s = budget_s;
     progress.start_ms = progress.plain_ms = bench_now_ms();
     pthread_mutex_unlock(&progress.lock);
-    if (!smart(STDERR_FILENO)) {
-        return;
-    }
     /* Signals are for the main thread. */
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    progress.ticking = pthread_create(&progress.thread, NULL, tick, NULL) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    progress.ticking = bench_system_terminal(STDERR_FILENO) && bench_system_thread(&progress.thread, tick);
 }
 
 void bench_progress_step(size_t done, const char *text) {
@@ -168,7 +148,7 @@ void bench_progress_step(size_t done, const char *text) {
     progress.done = done < progress.steps ? done : progress.steps;
     progress.paused = false;
     snprintf(progress.text, sizeof progress.text, "%s", text);
-    if (smart(STDERR_FILENO)) {
+    if (bench_system_terminal(STDERR_FILENO)) {
         draw();
     } else if (bench_now_ms() - progress.plain_ms > PLAIN_EVERY_S * 1e3) {
         char line[256];
@@ -212,12 +192,11 @@ void bench_note(const char *format, ...) {
 /* ---- results of what was stopped --------------------------------------------------------------------------------- */
 
 char *bench_spare_file(const char *kind) {
-    const char *folder = getenv("TMPDIR");
     char date[32], *name = malloc(4096);
     time_t now = time(NULL);
     strftime(date, sizeof date, "%Y%m%d-%H%M%S", localtime(&now));
-    int n = name ? snprintf(name, 4096, "%s/vkattn-bench-%s-%s-%ld.json", folder && *folder ? folder : "/tmp", kind,
-                            date, (long)getpid())
+    int n = name ? snprintf(name, 4096, "%s/vkattn-bench-%s-%s-%ld.json", bench_system_temporary(), kind, date,
+                            (long)getpid())
                  : -1;
     int fd = n > 0 && n < 4096 ? open(name, O_WRONLY | O_CREAT | O_EXCL, 0666) : -1;
     if (fd < 0) {

@@ -15,10 +15,7 @@ typedef struct bench_line {
     char *at;
     size_t left;
 } bench_line;
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-void bench_put(bench_line *line, const char *format, ...);
+void bench_put(bench_line *line, const char *format, ...) BENCH_PRINTF(2, 3);
 
 /* What comparing a row with the reference takes. */
 typedef struct bench_effort {

@@ -11,12 +11,6 @@
 
 struct cJSON;
 
-#if defined(__GNUC__)
-#    define PAGE_FORMAT(text, first) __attribute__((format(printf, text, first)))
-#else
-#    define PAGE_FORMAT(text, first)
-#endif
-
 /* ---- memory.c --------------------------------------------------------------------------------------------------- */
 
 typedef struct page_memory {
@@ -25,7 +19,7 @@ typedef struct page_memory {
 
 /* Zeroed, and never NULL: without memory the program ends with a line that says so. */
 void *page_alloc(page_memory *m, size_t size);
-char *page_print(page_memory *m, const char *format, ...) PAGE_FORMAT(2, 3);
+char *page_print(page_memory *m, const char *format, ...) BENCH_PRINTF(2, 3);
 void page_free(page_memory *m);
 
 #define PAGE_LIST(type)                                                                                                \
