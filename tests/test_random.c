@@ -9,7 +9,7 @@
 /* Which option a draw of many never has, or never lacks, is one that nothing tests. */
 Test(random, draws_everything) {
     enum { DRAWS = 20000 };
-    uint32_t on[25] = {0};
+    uint32_t on[27] = {0};
     uint32_t extreme[7] = {0};
     for (uint64_t i = 0; i < DRAWS; i++) {
         random_case r = random_draw(7, i);
@@ -38,7 +38,9 @@ Test(random, draws_everything) {
                             a->relative_width,
                             r.candidate,
                             a->cosine,
-                            a->relative_keys_len};
+                            a->relative_keys_len,
+                            a->score == &score_borders,
+                            a->score == &score_lattice};
         const bool extremes[] = {a->softcap > 1e20f,
                                  a->mask && a->mask_content == MASK_LOWEST,
                                  a->huge_sinks,

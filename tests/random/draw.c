@@ -90,6 +90,7 @@ static void draw_group(ref_rng *g, random_case *r) {
     r->splits = chance(g, 40) ? 0 : chance(g, 40) ? 1 : 2;
     a->batch_invariant = chance(g, 10);
     a->dequantise = chance(g, 30) ? VKA_DEQUANTISE_FIRST : VKA_DEQUANTISE_AUTO;
+    a->score = a->relative_width || !chance(g, 12) ? NULL : chance(g, 50) ? &score_borders : &score_lattice;
 }
 
 /* ---- of a case ------------------------------------------------------------------------------------------------- */
@@ -225,8 +226,23 @@ static void make_legal_products(attention_case *a) {
     a->relative_keys_zero = a->relative_keys_zero < a->relative_keys_len ? a->relative_keys_zero : 0;
 }
 
+/* The tensors that a function reads have the bindings of options, and the reference's rule for accuracy does not judge
+ * what it makes of huge scores. */
+static void make_legal_function(attention_case *a) {
+    bool reads_four = a->score == &score_lattice;
+    a->cosine = a->cosine && !a->score;
+    a->relative_keys_len = a->score ? 0 : a->relative_keys_len;
+    a->alibi = a->alibi && !a->score;
+    a->relative_len = a->score ? 0 : a->relative_len;
+    a->mask = reads_four ? VKA_DTYPE_INVALID : a->mask;
+    a->sinks = a->sinks && !reads_four;
+    a->whole_numbers = a->whole_numbers && !a->score;
+    a->offset = a->score ? a->offset % (1 << 29) : a->offset;
+}
+
 void random_make_legal(random_case *r) {
     attention_case *a = &r->a;
+    make_legal_function(a);
     make_legal_types(a);
     make_legal_lists(a);
     make_legal_products(a);

@@ -17,6 +17,7 @@
     X(a->huge_slopes = false)                                                                                          \
     X(a->lowest_biases = false)                                                                                        \
     X(a->whole_numbers = false)                                                                                        \
+    X(a->score = NULL)                                                                                                 \
     X(a->softcap = 0)                                                                                                  \
     X(a->mask = VKA_DTYPE_INVALID)                                                                                     \
     X(a->alibi = false)                                                                                                \
