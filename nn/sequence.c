@@ -221,12 +221,13 @@ static void check_kept(vka_nn_sequence *s) {
 
 static bool grow(vka_nn_sequence *s) {
     uint32_t capacity = s->capacity ? 2 * s->capacity : 64;
-    nn_step *steps = realloc(s->steps, capacity * sizeof *steps);
-    if (!steps)
-        return false;
-    s->steps = steps;
-    s->capacity = capacity;
-    return true;
+    vka_operation *operations = realloc(s->operations, capacity * sizeof *operations);
+    s->operations = operations ? operations : s->operations;
+    vka_plan **plans = realloc((void *)s->plans, capacity * sizeof *plans);
+    s->plans = plans ? plans : s->plans;
+    bool ok = operations && plans;
+    s->capacity = ok ? capacity : s->capacity;
+    return ok;
 }
 
 void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc, size_t size) {
@@ -241,8 +242,8 @@ void nn_operation(vka_nn_sequence *s, vka_operation operation, const void *desc,
         no_memory(s);
         return;
     }
-    s->steps[s->count].operation = operation;
-    s->status = vka_operation_plan(s->device, operation, desc, size, &s->steps[s->count].plan);
+    s->operations[s->count] = operation;
+    s->status = vka_operation_plan(s->device, operation, desc, size, &s->plans[s->count]);
     s->count += s->status == VKA_OK;
 }
 
@@ -373,7 +374,7 @@ vka_status nn_add(vka_nn_sequence *s, const char *function, void (*build)(vka_nn
     if (s->status == VKA_OK)
         pass(s, false, build, desc);
     while (s->status != VKA_OK && s->count > before)
-        vka_plan_destroy(&s->steps[--s->count].plan);
+        vka_plan_destroy(&s->plans[--s->count]);
     if (s->status == VKA_OK) {
         s->used = larger(s->used, need);
         s->most_live = larger(s->most_live, s->live_peak);
@@ -436,12 +437,13 @@ void vka_nn_sequence_destroy(vka_nn_sequence **sequence) {
     vka_nn_sequence *s = *sequence;
     *sequence = NULL;
     for (uint32_t i = 0; i < s->count; ++i)
-        vka_plan_destroy(&s->steps[i].plan);
+        vka_plan_destroy(&s->plans[i]);
     for (uint32_t i = 0; i < s->retired_count; ++i)
         vka_buffer_destroy(&s->retired[i]);
     if (s->own)
         vka_buffer_destroy(&s->arena.buffer);
-    free(s->steps);
+    free(s->operations);
+    free((void *)s->plans);
     free(s->retired);
     free(s);
 }
@@ -451,7 +453,7 @@ vka_nn_sequence_info vka_nn_sequence_get_info(const vka_nn_sequence *s) {
 }
 
 vka_operation vka_nn_sequence_get_operation(const vka_nn_sequence *s, uint32_t index) {
-    return s && index < s->count ? s->steps[index].operation : (vka_operation)0;
+    return s && index < s->count ? s->operations[index] : (vka_operation)0;
 }
 
 vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequence *s, uint32_t first,
@@ -467,11 +469,33 @@ vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequ
     }
     vka_status status = VKA_OK;
     for (uint32_t i = first; i < first + count && status == VKA_OK; ++i)
-        status = vka_plan_record(recorder, s->steps[i].plan);
+        status = vka_plan_record(recorder, s->plans[i]);
     return status;
 }
 
 vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_nn_sequence *s) {
     return s ? vka_nn_sequence_record_part(recorder, s, 0, s->count)
              : nn_missing(NULL, "vka_nn_sequence_record.sequence");
+}
+
+/* ---- slices ---------------------------------------------------------------------------------------------------------- */
+
+vka_status vka_nn_sequence_prepare_slices(vka_nn_sequence *s) {
+    vka_status status = s ? VKA_OK : nn_missing(NULL, "vka_nn_sequence_prepare_slices.sequence");
+    for (uint32_t i = 0; status == VKA_OK && i < s->count; ++i)
+        status = vka_plan_prepare_slices(s->plans[i]);
+    return status;
+}
+
+uint64_t vka_nn_sequence_work(const vka_nn_sequence *s) {
+    uint64_t work = 0;
+    for (uint32_t i = 0; s && i < s->count; ++i)
+        work += vka_plan_work(s->plans[i]);
+    return work;
+}
+
+vka_status vka_nn_sequence_record_slice(vka_recorder *recorder, const vka_nn_sequence *s, uint64_t budget,
+                                        vka_slice *slice) {
+    return s ? vka_plan_record_slice(recorder, (const vka_plan *const *)s->plans, s->count, budget, slice)
+             : nn_missing(NULL, "vka_nn_sequence_record_slice.sequence");
 }

@@ -21,11 +21,6 @@ typedef struct nn_range {
     uint64_t begin, end;
 } nn_range;
 
-typedef struct nn_step {
-    vka_operation operation;
-    vka_plan *plan;
-} nn_step;
-
 struct vka_nn_sequence {
     vka_device *device;
     vka_log log;
@@ -36,7 +31,8 @@ struct vka_nn_sequence {
     bool own;             /* the arena is the sequence's                   */
     vka_buffer **retired; /* arenas that were too small, of earlier plans  */
     uint32_t retired_count;
-    nn_step *steps;
+    vka_operation *operations; /* and the plan of each             */
+    vka_plan **plans;
     uint32_t count, capacity;
 
     /* While a layer is added. */

@@ -80,6 +80,13 @@ VKA_NN_API vka_status vka_nn_sequence_record(vka_recorder *recorder, const vka_n
  * or to put commands of the app's between layers. VKA_INVALID: there are not so many. */
 VKA_NN_API vka_status vka_nn_sequence_record_part(vka_recorder *recorder, const vka_nn_sequence *sequence,
                                                   uint32_t first, uint32_t count);
+/* The same in slices, with the bits of the whole: all that vkattn.h says of slices and of vka_plan_record_slice, for
+ * the plans of all operations, and the arena is what they keep between slices. Prepare once all layers were added, and
+ * again after further ones; what is prepared is left as it is. */
+VKA_NN_API vka_status vka_nn_sequence_prepare_slices(vka_nn_sequence *sequence);
+VKA_NN_API uint64_t vka_nn_sequence_work(const vka_nn_sequence *sequence); /* of what is prepared: vka_plan_work */
+VKA_NN_API vka_status vka_nn_sequence_record_slice(vka_recorder *recorder, const vka_nn_sequence *sequence,
+                                                   uint64_t budget, vka_slice *slice);
 
 /* Adds any operation of vkattn, for what is no layer: embeddings, the last norm, logits. A workspace that its
  * description does not give lies in the arena. */

@@ -95,6 +95,12 @@ class sequence : public owner<vka_nn_sequence> {
     status record(vka_recorder *recorder, std::uint32_t first, std::uint32_t count) const VKATTN_NOEXCEPT {
         return check(vka_nn_sequence_record_part(recorder, get(), first, count));
     }
+    status prepare_slices() VKATTN_NOEXCEPT {
+        return check(vka_nn_sequence_prepare_slices(get()));
+    }
+    status record_slice(vka_recorder *recorder, std::uint64_t budget, vka_slice &slice) const VKATTN_NOEXCEPT {
+        return check(vka_nn_sequence_record_slice(recorder, get(), budget, &slice));
+    }
 };
 
 } /* namespace nn */

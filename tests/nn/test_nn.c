@@ -171,6 +171,39 @@ Test(nn, parts) {
     close_model(&m);
 }
 
+/* Prepared for it, it gives the same in slices. */
+Test(nn, slices) {
+    model m;
+    open_model(&m, TOKENS);
+    vka_nn_layer_desc d = describe(&m);
+    EXPECT_OK(vka_nn_layer(m.sequence, &d));
+    vka_slice slice = {0};
+    EXPECT_OK(vka_recorder_begin(m.c.recorder));
+    EXPECT_FAILURE(vka_nn_sequence_record_slice(m.c.recorder, m.sequence, 0, &slice), VKA_INVALID,
+                   "vka_plan_record_slice.plans");
+    cr_expect_eq(vka_nn_sequence_work(m.sequence), 0);
+    EXPECT_OK(vka_nn_sequence_prepare_slices(m.sequence));
+    uint64_t work = vka_nn_sequence_work(m.sequence), done = 0;
+    uint32_t slices = 0, budgets = 7;
+    tensor_poison(&m.out);
+    for (; !slice.done; slices++) {
+        EXPECT_OK(vka_nn_sequence_record_slice(m.c.recorder, m.sequence, work / budgets, &slice));
+        done += slice.work;
+        context_finish(&m.c);
+        EXPECT_OK(vka_recorder_begin(m.c.recorder));
+    }
+    context_finish(&m.c);
+    cr_expect_eq(done, work);
+    cr_expect(slices >= budgets, "%u slices", slices);
+    cr_assert(tensor_download(&m.out));
+    for (uint32_t b = 0; b < BATCH; b++) {
+        compare(&m, b, m.x.values + b * TOKENS * WIDTH, 0, TOKENS);
+    }
+    cr_expect_eq(vka_nn_sequence_prepare_slices(NULL), VKA_INVALID);
+    cr_expect_eq(vka_nn_sequence_record_slice(m.c.recorder, NULL, 0, &slice), VKA_INVALID);
+    close_model(&m);
+}
+
 /* One recording, submitted for each token: nothing but x is written by the host. */
 Test(nn, llama_token_by_token) {
     static float all[BATCH][TOKENS * WIDTH];
