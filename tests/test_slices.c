@@ -59,7 +59,8 @@ static slice_counts compare_attention(attention_problem *p, vka_attention_desc d
 }
 
 static void attention_on(const device_config *config, attention_case a, uint32_t splits) {
-    static const char *const names[] = {"chosen", "row", "tile", "decode", "coopmat", "coopmat2", "dot"};
+    static const char *const names[LAST_PATH + 1] = {"chosen",  "row",      "tile", "decode",
+                                                     "coopmat", "coopmat2", "dot",  "coopmat registers"};
     context c;
     context_open(&c, config);
     attention_problem p = attention_make(&c, a, test_seed());
