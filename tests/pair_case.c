@@ -72,13 +72,6 @@ void pair_check(context *c, const pair_op *op, const pair_case *wanted, const vo
     tensor_destroy(&other);
 }
 
-/* Whatever the device really is: a vector an invocation. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
-
 /* Rows that are whole vectors, and not; halves of one tensor's rows; interleaved ones; transposed; that broadcast. */
 static const pair_case shapes[] = {
     {.rank = 1, .size = {1}},

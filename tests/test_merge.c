@@ -20,13 +20,6 @@ static unsigned explained(const merge_problem *p, const char *line) {
     return value;
 }
 
-/* Whatever the device really is: many invocations share a row. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
-
 /* ---- accuracy -------------------------------------------------------------------------------------------------- */
 
 static void all_types(const device_config *config) {
@@ -304,7 +297,7 @@ Test(merge, options_in_parts) {
 
 static void short_gpu(void *user, vka_device_caps *caps) {
     config_short.narrow(user, caps);
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
 }
 
 /* Tensors of many bindings: boxes of rows, about as few as the largest tensor has bindings. */
@@ -379,7 +372,7 @@ Test(merge, few_groups) {
 }
 
 static void small_gpu(void *user, vka_device_caps *caps) {
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
     caps->max_invocations = 100;
     caps->max_groups[0] = 7;
 }

@@ -95,6 +95,22 @@ Test(narrow, attention_staged) {
     attention_on(&config_staged, false, 3);
 }
 
+/* On GPUs lanes of the decode path take two vectors of a key side by side, of halves and of blocks. */
+Test(narrow, decode_as_on_gpus) {
+    const attention_case cases[] = {
+        {.dtype = VKA_F16, .q_heads = 4, .kv_heads = 2, .q_len = 1, .kv_len = 131, .head_dim = 64, .value_dim = 128},
+        {.dtype = VKA_F16, .q_heads = 2, .q_len = 3, .kv_len = 77, .head_dim = 120, .value_dim = 60, .causal = true},
+    };
+    context c;
+    context_open(&c, &config_gpu);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        attention_problem p = attention_make(&c, cases[i], test_seed());
+        attention_run(&p, VKA_ATTENTION_PATH_DECODE, 0);
+        attention_destroy(&p);
+    }
+    context_close(&c);
+}
+
 Test(narrow, attention_few_groups) {
     attention_on(&config_few_groups, true, 1);
 }

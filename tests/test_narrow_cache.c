@@ -7,39 +7,34 @@
 #include "cache_case.h"
 
 /* Teams of invocations are for GPUs, single ones for software drivers. Any device can do either. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-
 static void as_cpu(void *user, vka_device_caps *caps) {
     (void)user;
     caps->type = VKA_DEVICE_CPU;
 }
 
 static void tiny_gpu(void *user, vka_device_caps *caps) {
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
     config_tiny.narrow(user, caps);
     caps->max_invocations = 24;
 }
 
 static void few_buffers(void *user, vka_device_caps *caps) {
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
     caps->storage_buffers = 8;
 }
 
 static void few_groups(void *user, vka_device_caps *caps) {
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
     config_few_groups.narrow(user, caps);
 }
 
 static void short_gpu(void *user, vka_device_caps *caps) {
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
     config_short.narrow(user, caps);
 }
 
 static void wide_alignment(void *user, vka_device_caps *caps) {
-    as_gpu(user, caps);
+    config_gpu.narrow(user, caps);
     caps->storage_align = 256;
 }
 
@@ -160,8 +155,7 @@ static void run_on(const device_config *config, size_t first) {
 }
 
 Test(narrow_cache, gpu) {
-    static const device_config config = {"as_gpu", as_gpu};
-    run_on(&config, 0);
+    run_on(&config_gpu, 0);
 }
 
 Test(narrow_cache, cpu) {

@@ -18,13 +18,6 @@ static void on_device(const device_config *config) {
     context_close(&c);
 }
 
-/* Whatever the device really is: many invocations share a row, and many tiles are looked at together. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
-
 Test(pattern_devices, gpu) {
     on_device(&config_gpu);
 }

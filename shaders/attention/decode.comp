@@ -17,6 +17,7 @@
 
 layout(local_size_x_id = VKA_SPEC_GROUP_SIZE) in;
 layout(constant_id = VKA_SPEC_SUBGROUP) const uint SG = 8u;
+layout(constant_id = VKA_SPEC_N) const uint SIDE_BY_SIDE = 1u;
 
 const uint TEAMS = SG / TC;
 const uint D_PARTS = (D4 + TC - 1u) / TC;
@@ -29,10 +30,11 @@ Row row_info[RM];
 int winner[RM]; // of hard attention: the key that has all
 uint lane, team; // place among the lanes of a key; which of the keys
 
-// The vector that is a lane's part i of `parts`. Narrower elements than floats go by two vectors side by side where that comes out
-// even: halves are then loaded by 16 bytes.
+// The vector that is a lane's part i of `parts`. Of narrower elements than floats, SIDE_BY_SIDE vectors follow each other where
+// that comes out even: two of halves are loaded by 16 bytes.
 uint place_of(uint i, uint parts, uint type) {
-    return type != VKA_TYPE_F32 && parts % 2u == 0u ? (i / 2u * TC + lane) * 2u + i % 2u : i * TC + lane;
+    uint side = type != VKA_TYPE_F32 && parts % SIDE_BY_SIDE == 0u ? SIDE_BY_SIDE : 1u;
+    return (i / side * TC + lane) * side + i % side;
 }
 
 uint key_place(uint i) {

@@ -57,7 +57,7 @@ VKA_END(vka_push);
                                  attention_row: steps of a block                                     */
 #define VKA_SPEC_SUBGROUP   9 /* subgroup size that the kernel is made for; 0: any                   */
 #define VKA_SPEC_M          10 /* matrices: one product is M x K by K x N                             */
-#define VKA_SPEC_N          11
+#define VKA_SPEC_N          11 /* attention_decode: vectors of a key that a lane takes side by side                  */
 #define VKA_SPEC_K          12
 #define VKA_SPEC_TYPES      13 /* types of tensors, a field of four bits each: VKA_TYPE_* << 4 * VKA_ROLE_*       */
 #define VKA_SPEC_PAGE       14 /* rows of a page; 0: not paged                                         */

@@ -39,6 +39,11 @@ static void staged(void *user, vka_device_caps *caps) {
     caps->unified_memory = false;
 }
 
+static void gpu(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->type = VKA_DEVICE_DISCRETE;
+}
+
 static void few_groups(void *user, vka_device_caps *caps) {
     (void)user;
     caps->max_groups[0] = 7;
@@ -88,6 +93,7 @@ const device_config config_tiny = {"tiny", tiny};
 const device_config config_short = {"short", short_range};
 const device_config config_no_sub = {"no_sub", no_sub};
 const device_config config_staged = {"staged", staged};
+const device_config config_gpu = {"gpu", gpu};
 const device_config config_few_groups = {"few_groups", few_groups};
 const device_config config_few_buffers = {"few_buffers", few_buffers};
 const device_config config_low_register = {"low_register", low_register};

@@ -20,6 +20,7 @@ extern const device_config config_tiny;         /* 16 KiB of shared memory, 128 
 extern const device_config config_short;        /* bindings see 64 KiB */
 extern const device_config config_no_sub;       /* no subgroup arithmetic */
 extern const device_config config_staged;       /* device memory can't be mapped */
+extern const device_config config_gpu;          /* plans are those of a GPU */
 extern const device_config config_few_groups;   /* dispatches of a few workgroups */
 extern const device_config config_few_buffers;  /* kernels bind no more than eight */
 extern const device_config config_low_register; /* Intel's registers, of which there are few */

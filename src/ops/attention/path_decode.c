@@ -101,6 +101,9 @@ static void fill(const vka_device_caps *caps, const vka__attention_problem *p, c
     (void)tile;
     plan->main.kernel = vka__attention_kernel(VKA__attention_decode, p);
     plan->main.spec[VKA_SPEC_GROUP_SIZE] = plan->main.spec[VKA_SPEC_SUBGROUP] = width_of(caps);
+    /* A software driver loads each lane's part by itself, and has all lanes' in one line of its cache more often when
+     * they take single vectors: 9 % less time at 4096 keys of 128 channels. */
+    plan->main.spec[VKA_SPEC_N] = caps->type == VKA_DEVICE_CPU ? 1 : 2;
 }
 
 /* It keeps whole keys in registers, and was seen to spill hundreds where those are few. */

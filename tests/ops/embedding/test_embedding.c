@@ -76,13 +76,6 @@ static void check(context *c, const embedding_case *e) {
     tensor_destroy(&position);
 }
 
-/* Whatever the device really is: a vector an invocation. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
-
 static const vka_dtype tables[] = {VKA_F32, VKA_F16, VKA_BF16, VKA_Q8_0, VKA_Q4_0};
 #define TABLES (sizeof tables / sizeof *tables)
 

@@ -9,13 +9,6 @@
 #include "support/context.h"
 #include "support/tensor.h"
 
-/* Whatever the device really is: a vector an invocation. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
-
 enum { GATE, UP, D_OUT, D_GATE, D_UP, TENSORS };
 
 typedef struct problem {

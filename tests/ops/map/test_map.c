@@ -21,12 +21,6 @@ static void run(context *c, const vka_map_desc *desc) {
     context_finish(c);
 }
 
-/* Whatever the device really is: teams, and a vector an invocation. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
 static const device_config *const configs[] = {&config_real, &config_gpu};
 
 typedef struct shape {

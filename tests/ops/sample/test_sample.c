@@ -223,12 +223,6 @@ static uint32_t run(context *c, problem p) {
     return p.doubtful;
 }
 
-/* Whatever the device really is: a workgroup of many invocations. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
 static const device_config *const configs[] = {&config_real, &config_gpu};
 
 /* ---- draws ------------------------------------------------------------------------------------------------------- */

@@ -90,12 +90,6 @@ static void run(context *c, problem p) {
     tensor_destroy(&t.indices);
 }
 
-/* Whatever the device really is: a workgroup of many invocations. */
-static void as_gpu(void *user, vka_device_caps *caps) {
-    (void)user;
-    caps->type = VKA_DEVICE_DISCRETE;
-}
-static const device_config config_gpu = {"gpu", as_gpu};
 static const device_config *const configs[] = {&config_real, &config_gpu};
 
 /* Rows that are sorted as they are, and rows that are selected from; k up to everything. */
