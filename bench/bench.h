@@ -16,18 +16,10 @@
 #include <vkattn/norm.h>
 #include <vkattn/vkattn.h>
 
+#include "../src/core/format.h"
 #include "pattern.h"
 
 #include <stdio.h>
-
-/* A function whose argument `text` is a format of printf. */
-#if !defined(__GNUC__)
-#    define BENCH_PRINTF(text, first)
-#elif defined(__MINGW32__) /* whose own printf is older than C99, and not what is called: cmake/Flags.cmake */
-#    define BENCH_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
-#else
-#    define BENCH_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#endif
 
 /* Exit statuses, part of the interface. */
 typedef enum bench_exit {
@@ -90,7 +82,7 @@ void bench_progress_pause(void);
 void bench_progress_end(void);
 
 /* A line on stderr. */
-void bench_note(const char *format, ...) BENCH_PRINTF(1, 2);
+void bench_note(const char *format, ...) VKA_PRINTF(1, 2);
 
 /* A new, empty file for the results of a command that was stopped before it had one; to be freed, NULL if none can be
  * made. */
@@ -268,7 +260,7 @@ void bench_usage(FILE *file, const char *topic);
 void bench_pattern_options_free(bench_pattern_options *options);
 
 /* One line on stderr: what is wrong, and the command that says more. Returns false. */
-bool bench_complain(const char *see, const char *format, ...) BENCH_PRINTF(2, 3);
+bool bench_complain(const char *see, const char *format, ...) VKA_PRINTF(2, 3);
 
 /* ---- device.c: the device, made here and imported into the library --------------------------------------------- */
 

@@ -5,7 +5,7 @@
 
 #include <vkattn/safetensors.h>
 
-#include "format.h"
+#include "../src/core/format.h"
 
 #define SAFETENSORS_MAX_RANK   8
 #define SAFETENSORS_MAX_HEADER 100000000u
@@ -24,7 +24,7 @@ const safetensors_type *safetensors_type_of(vka_dtype dtype);
 bool safetensors_bytes(const safetensors_type *type, uint32_t rank, const uint64_t *shape, uint64_t *bytes);
 
 /* Logs "item: .." and returns VKA_INVALID. */
-vka_status safetensors_refuse(const vka_log *log, const char *item, const char *format, ...) NN_PRINTF(3, 4);
+vka_status safetensors_refuse(const vka_log *log, const char *item, const char *format, ...) VKA_PRINTF(3, 4);
 vka_status safetensors_no_memory(const vka_log *log, const char *item);
 
 /* Whole numbers of JSON, which are doubles, are exact below this. */

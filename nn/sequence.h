@@ -12,7 +12,7 @@
 
 #include <vkattn/nn.h>
 
-#include "format.h"
+#include "../src/core/format.h"
 
 /* Intermediate results and workspaces that are there at the same time. */
 #define NN_MAX_LIVE 64
@@ -55,7 +55,7 @@ struct vka_nn_sequence {
 };
 
 /* Logs "function.field: .."; the layer's status is then VKA_INVALID. */
-void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...) NN_PRINTF(3, 4);
+void nn_refuse(vka_nn_sequence *s, const char *field, const char *format, ...) VKA_PRINTF(3, 4);
 
 /* Logs that an argument is NULL, and returns VKA_INVALID; `log` may be NULL: vka_last_error knows it still. */
 vka_status nn_missing(const vka_log *log, const char *item);

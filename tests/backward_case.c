@@ -374,24 +374,22 @@ static bool can(const backward_problem *p) {
     return false;
 }
 
-void backward_on_paths(context *c, backward_case b) {
+static void run_on_paths(context *c, backward_case b, vka_attention_backward_path last,
+                         void (*run)(backward_problem *p)) {
     backward_problem p = backward_make(c, b, test_seed());
-    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_COOPMAT; path++) {
+    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= (int)last; path++) {
         p.b.path = (vka_attention_backward_path)path;
         if (can(&p) && !context_leaves_out(c, 5)) {
-            backward_run(&p);
+            run(&p);
         }
     }
     backward_destroy(&p);
 }
 
+void backward_on_paths(context *c, backward_case b) {
+    run_on_paths(c, b, VKA_ATTENTION_BACKWARD_PATH_COOPMAT, backward_run);
+}
+
 void backward_replays_steps(context *c, backward_case b) {
-    backward_problem p = backward_make(c, b, test_seed());
-    for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= VKA_ATTENTION_BACKWARD_PATH_DOT; path++) {
-        p.b.path = (vka_attention_backward_path)path;
-        if (can(&p) && !context_leaves_out(c, 5)) {
-            replay_steps(&p);
-        }
-    }
-    backward_destroy(&p);
+    run_on_paths(c, b, VKA_ATTENTION_BACKWARD_PATH_DOT, replay_steps);
 }

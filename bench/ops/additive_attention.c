@@ -83,11 +83,6 @@ bench_cost bench_additive_cost(const bench_case *c) {
                         .pairs = pairs};
 }
 
-bool bench_additive_memory_bound(const bench_case *c) {
-    (void)c;
-    return false;
-}
-
 static bench_effort effort(const bench_case *c) {
     return (bench_effort){.ns = c->kv_len * (60.0 * c->head_dim + 3.0 * c->value_dim + 100), .scratch = c->kv_len};
 }
@@ -124,7 +119,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 BENCH_OPERATION(additive_attention, .shape = BENCH_SHAPE_ATTENTION, .title = "additive attention", .word = "additive ",
                 .group = "Additive attention", .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE),
                 .check = bench_additive_check, .label = bench_additive_label, .cost = bench_additive_cost,
-                .memory_bound = bench_additive_memory_bound, .tensor = bench_additive_tensor,
+                .memory_bound = bench_never_memory_bound, .tensor = bench_additive_tensor,
                 .bounds = bench_additive_bounds, .effort = effort,
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_SCORE_VECTOR) |
                          BENCH_BIT(BENCH_OUT),

@@ -117,8 +117,8 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 BENCH_OPERATION(additive_attention_backward, .shape = BENCH_SHAPE_ATTENTION, .title = "gradient of additive attention",
                 .word = "additive backward ", .group = "Additive attention",
                 .paths = BENCH_BIT(BENCH_PATH_ROW) | BENCH_BIT(BENCH_PATH_TILE), .check = bench_additive_check,
-                .label = bench_additive_label, .cost = cost, .memory_bound = bench_additive_memory_bound,
-                .tensor = tensor, .bounds = bounds, .effort = effort,
+                .label = bench_additive_label, .cost = cost, .memory_bound = bench_never_memory_bound, .tensor = tensor,
+                .bounds = bounds, .effort = effort,
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_SCORE_VECTOR) |
                          BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_RESIDUAL) | BENCH_BIT(BENCH_TARGETS) |
                          BENCH_BIT(BENCH_BIAS) | BENCH_BIT(BENCH_OUT),

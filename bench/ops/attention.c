@@ -119,6 +119,11 @@ bool bench_attention_memory_bound(const bench_case *c) {
     return c->q_len <= 8;
 }
 
+bool bench_never_memory_bound(const bench_case *c) {
+    (void)c;
+    return false;
+}
+
 /* ---- tensors and calls ------------------------------------------------------------------------------------------- */
 
 vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot) {

@@ -78,11 +78,6 @@ bench_cost bench_recurrence_cost(const bench_case *c) {
         .flops = tokens * state * (5.0 * c->kv_heads + 2.0 * c->heads), .bytes = bytes, .footprint = bytes};
 }
 
-bool bench_recurrence_memory_bound(const bench_case *c) {
-    (void)c;
-    return false;
-}
-
 bench_effort bench_recurrence_effort(const bench_case *c) {
     double state = (double)c->head_dim * c->value_dim;
     return (bench_effort){.ns = 5 * state * c->q_len, .scratch = (size_t)state};
@@ -122,7 +117,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 BENCH_OPERATION(linear_attention, .shape = BENCH_SHAPE_ATTENTION, .title = "linear attention", .word = "linear ",
                 .group = "Linear attention", .paths = BENCH_BIT(BENCH_PATH_RECURRENT) | BENCH_BIT(BENCH_PATH_CHUNKED),
                 .check = bench_recurrence_check, .label = bench_recurrence_label, .cost = bench_recurrence_cost,
-                .memory_bound = bench_recurrence_memory_bound, .tensor = bench_recurrence_tensor,
+                .memory_bound = bench_never_memory_bound, .tensor = bench_recurrence_tensor,
                 .bounds = bench_recurrence_bounds, .effort = bench_recurrence_effort,
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_DECAY) |
                          BENCH_BIT(BENCH_BETA) | BENCH_BIT(BENCH_OUT),

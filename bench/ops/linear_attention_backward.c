@@ -68,7 +68,7 @@ static void reference(const bench_problem *p, uint64_t row, bench_row *out) {
 
 BENCH_OPERATION(linear_attention_backward, .shape = BENCH_SHAPE_ATTENTION, .title = "gradient of linear attention",
                 .word = "recurrence backward ", .group = "Linear attention", .check = bench_recurrence_check,
-                .label = bench_recurrence_label, .cost = cost, .memory_bound = bench_recurrence_memory_bound,
+                .label = bench_recurrence_label, .cost = cost, .memory_bound = bench_never_memory_bound,
                 .tensor = tensor, .bounds = bench_recurrence_bounds, .effort = bench_recurrence_effort,
                 .slots = BENCH_BIT(BENCH_Q) | BENCH_BIT(BENCH_K) | BENCH_BIT(BENCH_V) | BENCH_BIT(BENCH_DECAY) |
                          BENCH_BIT(BENCH_BETA) | BENCH_BIT(BENCH_RESIDUAL) | BENCH_BIT(BENCH_X) | BENCH_BIT(BENCH_OUT),

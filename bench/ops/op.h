@@ -15,7 +15,7 @@ typedef struct bench_line {
     char *at;
     size_t left;
 } bench_line;
-void bench_put(bench_line *line, const char *format, ...) BENCH_PRINTF(2, 3);
+void bench_put(bench_line *line, const char *format, ...) VKA_PRINTF(2, 3);
 
 /* What comparing a row with the reference takes. */
 typedef struct bench_effort {
@@ -149,6 +149,8 @@ void bench_attention_label(const bench_case *c, bool brief, bench_line *line);
 void bench_attention_visible(const bench_case *c, int64_t p, int64_t *lo, int64_t *hi);
 bench_cost bench_attention_cost(const bench_case *c);
 bool bench_attention_memory_bound(const bench_case *c);
+/* Of operations whose arithmetic outweighs their bytes in any shape. */
+bool bench_never_memory_bound(const bench_case *c);
 /* Of BENCH_Q, K, V and OUT. */
 vka_tensor bench_attention_tensor(const bench_case *c, bench_slot slot);
 
@@ -181,7 +183,6 @@ bench_bounds bench_additive_bounds(const bench_case *c, bench_slot slot);
 /* How many keys, from the first one on, query i sees. */
 uint32_t bench_additive_seen(const bench_case *c, uint32_t i);
 bench_cost bench_additive_cost(const bench_case *c);
-bool bench_additive_memory_bound(const bench_case *c);
 vka_additive_attention_path bench_additive_path(const bench_case *c);
 
 /* ---- linear_attention.c: linear attention and its gradients ------------------------------------------------------ */
@@ -196,7 +197,6 @@ void bench_recurrence_label(const bench_case *c, bool brief, bench_line *line);
 vka_tensor bench_recurrence_tensor(const bench_case *c, bench_slot slot);
 bench_bounds bench_recurrence_bounds(const bench_case *c, bench_slot slot);
 bench_cost bench_recurrence_cost(const bench_case *c);
-bool bench_recurrence_memory_bound(const bench_case *c);
 bench_effort bench_recurrence_effort(const bench_case *c);
 /* Both states [head_dim, value_dim] after a token of a query head, in the scratch; out and naive, if they are not NULL:
  * what it reads from them. */

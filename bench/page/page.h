@@ -19,7 +19,7 @@ typedef struct page_memory {
 
 /* Zeroed, and never NULL: without memory the program ends with a line that says so. */
 void *page_alloc(page_memory *m, size_t size);
-char *page_print(page_memory *m, const char *format, ...) BENCH_PRINTF(2, 3);
+char *page_print(page_memory *m, const char *format, ...) VKA_PRINTF(2, 3);
 void page_free(page_memory *m);
 
 #define PAGE_LIST(type)                                                                                                \

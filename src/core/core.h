@@ -5,6 +5,8 @@
 
 #include <vkattn/vkattn.h>
 
+#include "core/format.h"
+
 /* Log and host memory, as the caller gave them. Embedded in every device. */
 typedef struct vka__context {
     vka_log log;
@@ -20,16 +22,6 @@ vka_status vka__context_init(vka__context *ctx, const char *function, const vka_
 void *vka__alloc(const vka__context *ctx, size_t count, size_t size);
 void *vka__realloc(const vka__context *ctx, void *old, size_t size);
 void vka__free(const vka__context *ctx, void *memory);
-
-#if defined(__GNUC__)
-#    ifdef __MINGW32__ /* whose own printf is older than C99, and not what is called: cmake/Flags.cmake */
-#        define VKA_PRINTF(text, first) __attribute__((format(gnu_printf, text, first)))
-#    else
-#        define VKA_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#    endif
-#else
-#    define VKA_PRINTF(text, first)
-#endif
 
 void vka__log(const vka__context *ctx, vka_log_level level, const char *item, const char *format, ...) VKA_PRINTF(4, 5);
 
