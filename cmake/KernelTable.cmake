@@ -92,6 +92,10 @@ function(vka_compile_shader compiler validator name source folder header variabl
         file(GLOB_RECURSE all_shaders CONFIGURE_DEPENDS ${root}/shaders/*)
         list(APPEND inputs ${all_shaders})
     endif()
+    set(names "") # of variables and functions, a fifth of a module's size, which no driver reads
+    if(help MATCHES "-g0")
+        set(names -g0)
+    endif()
     set(validate "")
     if(validator)
         set(validate COMMAND ${validator} --target-env ${target} ${binary})
@@ -99,7 +103,7 @@ function(vka_compile_shader compiler validator name source folder header variabl
     vka_shader_flags(flags)
     add_custom_command(
         OUTPUT ${binary} ${header}
-        COMMAND ${compiler} ${flags} --target-env ${target} ${arg_UNPARSED_ARGUMENTS} ${depfile_flags} -o ${binary} ${source}
+        COMMAND ${compiler} ${flags} ${names} --target-env ${target} ${arg_UNPARSED_ARGUMENTS} ${depfile_flags} -o ${binary} ${source}
         ${validate}
         COMMAND ${CMAKE_COMMAND} -DIN=${binary} -DOUT=${header} -DVARIABLE=${variable} -P ${embed}
         DEPENDS ${inputs} ${embed}
