@@ -1,6 +1,7 @@
 # Turns what vkattn-offline printed on many devices into docs/portability.md; with -v check=1, into the list of default
 # choices that spill or fail and of kernels that load matrices from misaligned places, and exit status 1 if there is one
-# or no device started. tools/portability puts each device's name in front.
+# or no device started. With -v defaults=1 the page says that nothing but default choices was compiled. tools/portability
+# puts each device's name in front.
 # SPDX-License-Identifier: MIT
 BEGIN {
     FS = "\t"
@@ -124,11 +125,16 @@ END {
         exit fault_count > 0 || count == absent_count
     }
     print "# Portability\n"
-    while ((getline line < intro) > 0)
+    compiled = defaults ? "here only the one that the library chooses was compiled" \
+                        : "every path that the library offers there was compiled, on Mali and PowerVR, " \
+                          "whose compilers are emulated, only the one that it chooses"
+    while ((getline line < intro) > 0) {
+        sub(/@compiled@/, compiled, line)
         print line
+    }
     print "\nMade with " versions ".\n\n## What the library chooses\n"
     print_summary()
     print_absent()
-    print "\n## Everything\n\nBold: what the library chooses."
+    print "\n## " (defaults ? "In detail" : "Everything\n\nBold: what the library chooses.")
     print_details()
 }
