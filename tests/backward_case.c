@@ -361,8 +361,7 @@ void backward_repeats(backward_problem *p, uint32_t times) {
     free(first);
 }
 
-/* Can the device run it by the problem's path? Says why not on stderr. */
-static bool can(const backward_problem *p) {
+bool backward_can(const backward_problem *p) {
     vka_attention_backward_desc desc = backward_desc(p);
     vka_requirements need;
     log_clear();
@@ -379,7 +378,7 @@ static void run_on_paths(context *c, backward_case b, vka_attention_backward_pat
     backward_problem p = backward_make(c, b, test_seed());
     for (int path = VKA_ATTENTION_BACKWARD_PATH_ROW; path <= (int)last; path++) {
         p.b.path = (vka_attention_backward_path)path;
-        if (can(&p) && !context_leaves_out(c, 5)) {
+        if (backward_can(&p) && !context_leaves_out(c, 5)) {
             run(&p);
         }
     }

@@ -42,6 +42,8 @@ backward_problem backward_make(context *c, backward_case b, uint64_t seed);
 void backward_destroy(backward_problem *p);
 /* Without workspace. */
 vka_attention_backward_desc backward_desc(const backward_problem *p);
+/* Can the device run it by the problem's path? Says why not on stderr. */
+bool backward_can(const backward_problem *p);
 /* Runs forward and backward with poisoned outputs and workspace, and asserts the accuracy rule for every element of
  * every gradient, and that nothing else was written. */
 void backward_run(backward_problem *p);

@@ -11,6 +11,7 @@ enum {
     VKA__DRIVER_RADV = 3,
     VKA__DRIVER_NVIDIA = 4, /* proprietary */
     VKA__DRIVER_ANV = 6,    /* and HasVK   */
+    VKA__DRIVER_SWIFTSHADER = 10,
     VKA__DRIVER_LLVMPIPE = 13,
     VKA__DRIVER_MOLTENVK = 14,
     VKA__DRIVER_TURNIP = 18,

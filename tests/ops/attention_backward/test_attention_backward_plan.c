@@ -3,12 +3,12 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
+#include "op/known_drivers.h"
 #include "ops/attention_backward/attention_backward.h"
 #include "plan_check.h"
 #include "plan_devices.h"
 
-static const char *path_of(const device *d, vka_dtype dtype, uint32_t dim, bool alibi, bool lists, bool cosine) {
-    static vka__call c;
+static vka_attention_backward_desc described(vka_dtype dtype, uint32_t dim, bool alibi, bool lists, bool cosine) {
     vka_tensor q = vka_tensor_4d(NULL, dtype, 1, 4, 512, dim), k = vka_tensor_4d(NULL, dtype, 1, 2, 512, dim);
     vka_tensor heads = vka_tensor_1d(NULL, VKA_F32, 4);
     vka_attention_backward_desc p = {
@@ -26,6 +26,12 @@ static const char *path_of(const device *d, vka_dtype dtype, uint32_t dim, bool 
     if (lists) {
         p.forward.key_lists = vka_tensor_4d(NULL, VKA_I32, 1, 1, 512, 64);
     }
+    return p;
+}
+
+static const char *path_of(const device *d, vka_dtype dtype, uint32_t dim, bool alibi, bool lists, bool cosine) {
+    static vka__call c;
+    const vka_attention_backward_desc p = described(dtype, dim, alibi, lists, cosine);
     cr_assert(PLAN(&c, attention_backward, &d->caps, &p), "%s", d->name);
     return vka__backward_path_name(((const vka__backward_state *)(const void *)c.state)->plan.path);
 }
@@ -65,4 +71,19 @@ Test(attention_backward_plan, paths) {
                                    cases[i].lists, cases[i].cosine);
         cr_expect_str_eq(path, cases[i].path, "case %zu, %s: %s, not %s", i, cases[i].device, path, cases[i].path);
     }
+}
+
+/* SwiftShader's compiler ends the process on them, also where a measurement of all paths asks for it. */
+Test(attention_backward_plan, swiftshader_has_no_options_by_dots) {
+    static vka__call c;
+    device d = *device_named("lavapipe 26.1");
+    for (int alibi = 0; alibi < 2; alibi++) {
+        vka_attention_backward_desc p = described(VKA_F16, 64, alibi, false, false);
+        p.path = VKA_ATTENTION_BACKWARD_PATH_DOT;
+        d.caps.driver_id = VKA__DRIVER_LLVMPIPE;
+        cr_expect(PLAN(&c, attention_backward, &d.caps, &p), "%s", c.refusal.reason);
+        d.caps.driver_id = VKA__DRIVER_SWIFTSHADER;
+        cr_expect_eq(PLAN(&c, attention_backward, &d.caps, &p), !alibi);
+    }
+    cr_expect(strstr(c.refusal.reason, "SwiftShader"), "%s", c.refusal.reason);
 }
