@@ -16,6 +16,7 @@ static const struct device {
     uint32_t vendor;
     vka_matrix_shape matrices;
     bool mixed_dot;
+    uint32_t driver; /* VkDriverId, where plans look at it */
 } devices[] = {
     {"AMD RDNA3, RDNA4 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0x1002, {16, 16, 16, VKA_F16}},
     {"AMD RDNA2 (RADV)", VKA_DEVICE_DISCRETE, 32, 64, 64, 1024, 4095, true, 0, {0}, true},
@@ -25,7 +26,7 @@ static const struct device {
     {"Intel Xe2 (ANV)", VKA_DEVICE_INTEGRATED, 16, 32, 48, 1024, 4095, true, 0x8086, {8, 16, 16, VKA_F16}},
     {"NVIDIA Turing and later", VKA_DEVICE_DISCRETE, 32, 32, 48, 1024, 4095, true, 0x10de, {16, 16, 16, VKA_F16}},
     {"NVIDIA Pascal", VKA_DEVICE_DISCRETE, 32, 32, 48, 1024, 4095, false, 0, {0}},
-    {"Apple M1 (Honeykrisp)", VKA_DEVICE_INTEGRATED, 32, 32, 32, 1024, 2048, true, 0, {0}},
+    {"Apple M1 (Honeykrisp)", VKA_DEVICE_INTEGRATED, 32, 32, 32, 1024, 2048, true, 0, {0}, .driver = 26},
     {"Adreno 7xx (Turnip)", VKA_DEVICE_INTEGRATED, 64, 128, 32, 1024, 128, true, 0, {0}},
     {"Mali G52 (PanVK)", VKA_DEVICE_INTEGRATED, 8, 8, 32, 256, 4095, false, 0x13b5, {0}},
     {"Mali G610 (PanVK)", VKA_DEVICE_INTEGRATED, 16, 16, 32, 1024, 4095, true, 0x13b5, {0}},
@@ -37,6 +38,7 @@ static const struct device {
 static vka_device_caps caps_of(const struct device *d) {
     return (vka_device_caps){.type = d->type,
                              .vendor_id = d->vendor,
+                             .driver_id = d->driver,
                              .api_version = 1u << 22 | 3u << 12,
                              .matrix_shapes = {d->matrices},
                              .matrix_shape_count = d->matrices.m ? 1 : 0,

@@ -12,6 +12,15 @@ bool vka__has_few_registers(const vka_device_caps *caps) {
     return kepler || caps->vendor_id == VKA_VENDOR_INTEL || caps->vendor_id == VKA_VENDOR_ARM;
 }
 
+bool vka__is_apple(const vka_device_caps *caps) {
+    return caps->driver_id == VKA__DRIVER_HONEYKRISP || caps->driver_id == VKA__DRIVER_MOLTENVK ||
+           caps->driver_id == VKA__DRIVER_KOSMICKRISP;
+}
+
+bool vka__is_old_adreno(const vka_device_caps *caps) {
+    return caps->vendor_id == VKA_VENDOR_QUALCOMM && caps->device_id >> 24 <= 6;
+}
+
 bool vka__is_slow_compiler(const vka_device_caps *caps) {
     return caps->driver_id == VKA__DRIVER_LLVMPIPE && caps->driver_version < VKA__MESA(26, 1, 0);
 }

@@ -5,10 +5,11 @@
 
 #include "core/core.h"
 
-#define VKA_VENDOR_AMD    0x1002
-#define VKA_VENDOR_INTEL  0x8086
-#define VKA_VENDOR_NVIDIA 0x10de
-#define VKA_VENDOR_ARM    0x13b5
+#define VKA_VENDOR_AMD      0x1002
+#define VKA_VENDOR_INTEL    0x8086
+#define VKA_VENDOR_NVIDIA   0x10de
+#define VKA_VENDOR_ARM      0x13b5
+#define VKA_VENDOR_QUALCOMM 0x5143
 
 /* Rows of a workgroup, columns (attention: keys) of a step, rows of an invocation (matrices: products stacked in a
  * block), invocations that share a row (decode: lanes; matrices: subgroups). */
@@ -18,6 +19,10 @@ typedef struct vka__tile {
 
 /* Do compilers for it spill where others have registers to spare? */
 bool vka__has_few_registers(const vka_device_caps *caps);
+/* Apple's GPUs, by any of their drivers. */
+bool vka__is_apple(const vka_device_caps *caps);
+/* Adreno 6xx and before, whose compiler spills some kernels that it does not spill for later ones. */
+bool vka__is_old_adreno(const vka_device_caps *caps);
 /* Mesa's software driver before 26.1 compiles every load into a loop over lanes, and takes minutes over large tiles. */
 bool vka__is_slow_compiler(const vka_device_caps *caps);
 /* The width that a workgroup of one subgroup is made for; 0: nobody knows how wide subgroups are here. */

@@ -88,9 +88,12 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
     return vka__map_holds(p, tile) && tile->bc <= room;
 }
 
+/* Four keys a step, or two where wide rows fill registers, or conversions and options do (Apple). */
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
     const vka__attention_problem *p = problem;
-    for (uint32_t i = row_vectors(p, lanes_of_a_key(caps, p)) > 4 ? 1 : 0; tile_at(caps, p, i, tile); ++i)
+    bool wide = row_vectors(p, lanes_of_a_key(caps, p)) > 4;
+    bool converts = p->k.dtype != VKA_F32 || vka__attention_has_options(p);
+    for (uint32_t i = wide || (converts && vka__is_apple(caps)) ? 1 : 0; tile_at(caps, p, i, tile); ++i)
         if (fits(caps, p, tile))
             return true;
     return false;

@@ -89,11 +89,15 @@ static const vka__tile tiles[] = {{64, 32, 4, 8}, {32, 32, 4, 8}, {32, 32, 2, 8}
                                   {4, 32, 1, 32}, {4, 16, 1, 16}, {8, 8, 2, 8},   {4, 8, 1, 8}};
 /* What compilers have registers for without spills, in floats of an invocation: its gradients and its pairs' products.
  * By what they said of the tiles below (docs/portability.md). */
-#define MOST_FLOATS  88
-#define APPLE_FLOATS 56
-#define INTEL_FLOATS 40
-#define FEW_FLOATS   16
-#define MOST_CHUNKS  16
+#define MOST_FLOATS      88
+#define APPLE_FLOATS     56
+#define INTEL_FLOATS     40
+#define OLD_INTEL_FLOATS 31 /* before Arc */
+/* Adreno 6xx, of queries and of keys. */
+#define OLD_ADRENO_QUERIES 31
+#define OLD_ADRENO_KEYS    47
+#define FEW_FLOATS         16
+#define MOST_CHUNKS        16
 
 /* Vectors of a row in shared memory. `pairs`: of eight f16, instead of four floats. */
 static uint32_t vectors(uint32_t channels, bool pairs) {
@@ -105,11 +109,12 @@ static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass p
            4 * t->br * (t->bc + 4) * (pass == VKA__PASS_KEYS ? 2 : 1);
 }
 
-static uint32_t most_floats(const vka_device_caps *caps) {
-    bool apple = caps->driver_id == VKA__DRIVER_HONEYKRISP || caps->driver_id == VKA__DRIVER_MOLTENVK ||
-                 caps->driver_id == VKA__DRIVER_KOSMICKRISP;
-    uint32_t few = caps->vendor_id == VKA_VENDOR_INTEL ? INTEL_FLOATS : FEW_FLOATS;
-    return vka__has_few_registers(caps) ? few : apple ? APPLE_FLOATS : MOST_FLOATS;
+static uint32_t most_floats(const vka_device_caps *caps, vka__backward_pass pass) {
+    uint32_t intel = caps->matrix_shape_count ? INTEL_FLOATS : OLD_INTEL_FLOATS;
+    uint32_t few = caps->vendor_id == VKA_VENDOR_INTEL ? intel : FEW_FLOATS;
+    if (vka__is_old_adreno(caps))
+        return pass == VKA__PASS_KEYS ? OLD_ADRENO_KEYS : OLD_ADRENO_QUERIES;
+    return vka__has_few_registers(caps) ? few : vka__is_apple(caps) ? APPLE_FLOATS : MOST_FLOATS;
 }
 
 static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, bool pairs, uint32_t most) {
@@ -123,7 +128,7 @@ static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t,
 }
 
 static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass, bool pairs) {
-    uint32_t limits[] = {most_floats(c->caps), MOST_FLOATS};
+    uint32_t limits[] = {most_floats(c->caps, pass), MOST_FLOATS};
     size_t first = 0;
     if (!pairs)
         first = FIRST_OF_FLOATS;

@@ -14,10 +14,11 @@ static const uint32_t lanes[] = {4, 8};
 #define LANES (sizeof lanes / sizeof *lanes)
 
 /* Sums of an invocation, beside the elements of as many rows of weights as it has outputs. */
-#define MAX_SUMS        32
-#define MAX_LOW_SUMS    8
-#define MAX_KEPLER_SUMS 4
-#define MAX_ROWS        8
+#define MAX_SUMS            32
+#define MAX_LOW_SUMS        8
+#define MAX_KEPLER_SUMS     4
+#define MAX_OLD_ADRENO_SUMS 16 /* of those that read halves as words */
+#define MAX_ROWS            8
 
 static const char *why_not(const vka_device_caps *caps, const void *problem) {
     (void)caps, (void)problem;
@@ -29,6 +30,8 @@ static uint32_t rows_of(const vka_device_caps *caps, const vka__linear_problem *
     uint32_t most = MAX_SUMS, rows = 1;
     if (vka__has_few_registers(caps))
         most = caps->vendor_id == VKA_VENDOR_NVIDIA ? MAX_KEPLER_SUMS : MAX_LOW_SUMS;
+    else if (vka__is_old_adreno(caps) && !caps->f16_storage)
+        most = MAX_OLD_ADRENO_SUMS;
     while (rows < p->rows && rows < MAX_ROWS && 2 * rows * outputs <= most)
         rows *= 2;
     return rows;

@@ -109,8 +109,10 @@ static vka_status check(vka__call *c) {
 
 /* ---- plan ------------------------------------------------------------------------------------------------------- */
 
-/* Key channels of an invocation, of four value channels each; invocations of a workgroup. */
+/* Key channels of an invocation, of four value channels each, FEW where compilers spill more (Intel, Apple,
+ * docs/portability.md); invocations of a workgroup. */
 #define ROWS           8
+#define FEW_ROWS       4
 #define SOFTWARE_ROWS  16
 #define GROUP          128
 #define SOFTWARE_GROUP 32
@@ -120,7 +122,7 @@ static void choose_tile(vka__call *c) {
     bool software = c->caps->type == VKA_DEVICE_CPU;
     uint32_t dim = vka__call_letter(c, 'K'), quads = vka__div_up(vka__call_letter(c, 'V'), 4);
     const vka__linear_attention_problem problem = {.key_dim = dim};
-    s->rows = software ? SOFTWARE_ROWS : ROWS;
+    s->rows = software ? SOFTWARE_ROWS : vka__has_few_registers(c->caps) || vka__is_apple(c->caps) ? FEW_ROWS : ROWS;
     while (vka__linear_attention_too_many_rows(&problem, s->rows))
         s->rows /= 2;
     s->parts = vka__linear_attention_parts(&problem, s->rows);

@@ -57,9 +57,10 @@ static bool fits(const vka_device_caps *caps, const void *problem, const vka__ti
            holds(problem, t, 1);
 }
 
-/* An invocation keeps 32 elements of the state in registers, in software 64, so that fewer share a column. */
+/* An invocation keeps 32 elements of the state in registers, in software 64, so that fewer share a column; 16 where
+ * compilers spill 32 (Intel, docs/portability.md). */
 static bool choose(const vka_device_caps *caps, const void *problem, vka__tile *tile) {
-    uint32_t want = caps->type == VKA_DEVICE_CPU ? 16 : 8;
+    uint32_t want = caps->type == VKA_DEVICE_CPU ? 16 : vka__has_few_registers(caps) ? 4 : 8;
     while (vka__linear_attention_too_many_rows(problem, want))
         want /= 2;
     for (uint32_t i = 0; i < TILES; ++i)
