@@ -31,7 +31,7 @@ static uint32_t shared_bytes(const vka__attention_problem *p, const vka__tile *s
 /* Vectors of four outputs that an invocation keeps beside the scores: what every known GPU has registers for, but for
  * Apple's, whose 128 they would fill alone with what the code around them needs. */
 static uint32_t most_out_vectors(const vka_device_caps *caps) {
-    return caps->driver_id == VKA__DRIVER_MOLTENVK || caps->driver_id == VKA__DRIVER_HONEYKRISP ? 8 : 16;
+    return vka__is_apple(caps) ? 8 : 16;
 }
 
 const char *vka__tile_why_not(const vka_device_caps *caps, const void *problem) {
