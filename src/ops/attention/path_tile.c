@@ -1,7 +1,6 @@
 /* The tile path: a workgroup owns query rows and stages keys in shared memory.
  * SPDX-License-Identifier: MIT */
 #include "ops/attention/paths.h"
-#include "op/known_drivers.h"
 
 /* Largest first: query rows, keys of a step, rows of an invocation, invocations of a row. Register tiles of 4 x 4 spill
  * on no known GPU; a row's invocations times four channels make one channel chunk. */
