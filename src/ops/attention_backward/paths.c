@@ -87,17 +87,19 @@ static bool rows_fit(vka__call *c) {
 static const vka__tile tiles[] = {{64, 32, 4, 8}, {32, 32, 4, 8}, {32, 32, 2, 8}, {16, 32, 2, 8},
                                   {16, 16, 1, 8}, {8, 32, 1, 8},  {8, 32, 1, 16}, {8, 16, 1, 16},
                                   {4, 32, 1, 32}, {4, 16, 1, 16}, {8, 8, 2, 8},   {4, 8, 1, 8}};
-/* What compilers have registers for without spills, in floats of an invocation: its gradients and its pairs' products.
- * By what they said of the tiles below (docs/portability.md). */
-#define MOST_FLOATS      88
-#define APPLE_FLOATS     56
-#define INTEL_FLOATS     40
-#define OLD_INTEL_FLOATS 31 /* before Arc */
-/* Adreno 6xx, of queries and of keys. */
-#define OLD_ADRENO_QUERIES 31
-#define OLD_ADRENO_KEYS    47
-#define FEW_FLOATS         16
-#define MOST_CHUNKS        16
+/* What compilers have registers for without spills: floats of an invocation, which are its gradients and its pairs'
+ * products, of queries and of keys; partners of a step. By what they said of these tiles (docs/portability.md). */
+typedef struct limits {
+    uint32_t queries, keys, step;
+} limits;
+static const limits most = {88, 88, 32};
+static const limits apple = {56, 56, 32};
+static const limits intel = {40, 40, 32};
+static const limits old_intel = {31, 31, 32};  /* before Arc */
+static const limits old_adreno = {31, 47, 32}; /* 6xx        */
+static const limits mali = {11, 18, 16};
+static const limits kepler = {16, 16, 32};
+#define MOST_CHUNKS 16
 
 /* Vectors of a row in shared memory. `pairs`: of eight f16, instead of four floats. */
 static uint32_t vectors(uint32_t channels, bool pairs) {
@@ -109,26 +111,26 @@ static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass p
            4 * t->br * (t->bc + 4) * (pass == VKA__PASS_KEYS ? 2 : 1);
 }
 
-static uint32_t most_floats(const vka_device_caps *caps, vka__backward_pass pass) {
-    uint32_t intel = caps->matrix_shape_count ? INTEL_FLOATS : OLD_INTEL_FLOATS;
-    uint32_t few = caps->vendor_id == VKA_VENDOR_INTEL ? intel : FEW_FLOATS;
-    if (vka__is_old_adreno(caps))
-        return pass == VKA__PASS_KEYS ? OLD_ADRENO_KEYS : OLD_ADRENO_QUERIES;
-    return vka__has_few_registers(caps) ? few : vka__is_apple(caps) ? APPLE_FLOATS : MOST_FLOATS;
+static const limits *limits_of(const vka_device_caps *caps) {
+    if (caps->vendor_id == VKA_VENDOR_INTEL)
+        return caps->matrix_shape_count ? &intel : &old_intel;
+    if (vka__has_few_registers(caps))
+        return caps->vendor_id == VKA_VENDOR_ARM ? &mali : &kepler;
+    return vka__is_old_adreno(caps) ? &old_adreno : vka__is_apple(caps) ? &apple : &most;
 }
 
-static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, bool pairs, uint32_t most) {
+static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, bool pairs, const limits *limits) {
     const vka__attention_problem *p = problem_of(c);
     uint32_t x = vka__div_up(vectors(p->q.shape[3], pairs), t->tc);
     uint32_t y = vka__div_up(vectors(p->v.shape[3], pairs), t->tc);
     uint32_t floats = t->rm * ((pairs ? 8 : 4) * (x + (pass == VKA__PASS_KEYS ? y : 0)) + 2 * t->bc / t->tc);
     return map_holds(p, pass, t) && t->br / t->rm * t->tc <= c->caps->max_invocations &&
-           tile_bytes(p, pass, t, pairs) <= c->caps->shared_bytes && floats <= most && x <= MOST_CHUNKS &&
-           y <= MOST_CHUNKS;
+           tile_bytes(p, pass, t, pairs) <= c->caps->shared_bytes && t->bc <= limits->step &&
+           floats <= (pass == VKA__PASS_KEYS ? limits->keys : limits->queries) && x <= MOST_CHUNKS && y <= MOST_CHUNKS;
 }
 
 static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass, bool pairs) {
-    uint32_t limits[] = {most_floats(c->caps, pass), MOST_FLOATS};
+    const limits *of_device[] = {limits_of(c->caps), &most};
     size_t first = 0;
     if (!pairs)
         first = FIRST_OF_FLOATS;
@@ -136,7 +138,7 @@ static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass, bool 
         first = FIRST_OF_CPUS;
     for (int n = 0; n < 2; ++n)
         for (size_t i = first; i < sizeof tiles / sizeof *tiles; ++i)
-            if (tile_fits(c, pass, &tiles[i], pairs, limits[n]))
+            if (tile_fits(c, pass, &tiles[i], pairs, of_device[n]))
                 return &tiles[i];
     return NULL;
 }
