@@ -92,7 +92,7 @@ function(vka_compile_shader compiler validator name source folder header variabl
         file(GLOB_RECURSE all_shaders CONFIGURE_DEPENDS ${root}/shaders/*)
         list(APPEND inputs ${all_shaders})
     endif()
-    set(names "") # of variables and functions, a fifth of a module's size, which no driver reads
+    set(names "") # of variables and functions, a sixth of all SPIR-V, which no driver reads
     if(help MATCHES "-g0")
         set(names -g0)
     endif()
