@@ -89,16 +89,16 @@ static const vka__tile tiles[] = {{64, 32, 4, 8}, {32, 32, 4, 8}, {32, 32, 2, 8}
                                   {4, 32, 1, 32}, {4, 16, 1, 16}, {8, 8, 2, 8},   {4, 8, 1, 8}};
 /* What compilers have registers for without spills: floats of an invocation, which are its gradients and its pairs'
  * products, of queries and of keys; partners of a step. By what they said of these tiles (docs/portability.md). */
-typedef struct limits {
+typedef struct tile_limits {
     uint32_t queries, keys, step;
-} limits;
-static const limits most = {88, 88, 32};
-static const limits apple = {56, 56, 32};
-static const limits intel = {40, 40, 32};
-static const limits old_intel = {31, 31, 32};  /* before Arc */
-static const limits old_adreno = {31, 47, 32}; /* 6xx        */
-static const limits mali = {11, 18, 16};
-static const limits kepler = {16, 16, 32};
+} tile_limits;
+static const tile_limits most = {88, 88, 32};
+static const tile_limits apple = {56, 56, 32};
+static const tile_limits intel = {40, 40, 32};
+static const tile_limits old_intel = {31, 31, 32};  /* before Arc */
+static const tile_limits old_adreno = {31, 47, 32}; /* 6xx        */
+static const tile_limits mali = {11, 18, 16};
+static const tile_limits kepler = {16, 16, 32};
 #define MOST_CHUNKS 16
 
 /* Vectors of a row in shared memory. `pairs`: of eight f16, instead of four floats. */
@@ -111,7 +111,7 @@ static uint32_t tile_bytes(const vka__attention_problem *p, vka__backward_pass p
            4 * t->br * (t->bc + 4) * (pass == VKA__PASS_KEYS ? 2 : 1);
 }
 
-static const limits *limits_of(const vka_device_caps *caps) {
+static const tile_limits *limits_of(const vka_device_caps *caps) {
     if (caps->vendor_id == VKA_VENDOR_INTEL)
         return caps->matrix_shape_count ? &intel : &old_intel;
     if (vka__has_few_registers(caps))
@@ -119,7 +119,8 @@ static const limits *limits_of(const vka_device_caps *caps) {
     return vka__is_old_adreno(caps) ? &old_adreno : vka__is_apple(caps) ? &apple : &most;
 }
 
-static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, bool pairs, const limits *limits) {
+static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t, bool pairs,
+                      const tile_limits *limits) {
     const vka__attention_problem *p = problem_of(c);
     uint32_t x = vka__div_up(vectors(p->q.shape[3], pairs), t->tc);
     uint32_t y = vka__div_up(vectors(p->v.shape[3], pairs), t->tc);
@@ -130,7 +131,7 @@ static bool tile_fits(vka__call *c, vka__backward_pass pass, const vka__tile *t,
 }
 
 static const vka__tile *choose_tile(vka__call *c, vka__backward_pass pass, bool pairs) {
-    const limits *of_device[] = {limits_of(c->caps), &most};
+    const tile_limits *of_device[] = {limits_of(c->caps), &most};
     size_t first = 0;
     if (!pairs)
         first = FIRST_OF_FLOATS;
