@@ -99,7 +99,8 @@ static void print_device(uint32_t number, const vka_device_caps *c) {
            c->shared_bytes / 1024, c->subgroup_size, c->subgroup_min, c->subgroup_max);
     printf("   f16          storage %s, arithmetic %s, dot products %s\n", yes(c->f16_storage), yes(c->f16_arithmetic),
            yes(c->f16_mixed_dot));
-    printf("   other        subgroup arithmetic %s, timestamps %s\n", yes(c->subgroup_arithmetic), yes(c->timestamps));
+    printf("   other        subgroup arithmetic %s, 64-bit integers %s, timestamps %s\n", yes(c->subgroup_arithmetic),
+           yes(c->int64), yes(c->timestamps));
 }
 
 bench_exit bench_devices_print(void) {
@@ -231,6 +232,10 @@ static bool create_device(bench_device *d, vka_vulkan_optional_features *optiona
     if (vka_vulkan_query(d->vk.GetInstanceProcAddr, d->instance, d->api_version, d->physical, optional) != VKA_OK) {
         return false;
     }
+    VkPhysicalDeviceFeatures core;
+    d->vk.GetPhysicalDeviceFeatures(d->physical, &core);
+    optional->shader_int64 = core.shaderInt64;
+    core = (VkPhysicalDeviceFeatures){.shaderInt64 = optional->shader_int64};
     vka_vulkan_feature_chain features;
     VkDeviceQueueCreateInfo queue = {
         .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
@@ -245,6 +250,7 @@ static bool create_device(bench_device *d, vka_vulkan_optional_features *optiona
         .pQueueCreateInfos = &queue,
         .enabledExtensionCount = optional->extension_count,
         .ppEnabledExtensionNames = optional->extensions,
+        .pEnabledFeatures = &core,
     };
     return d->vk.CreateDevice(d->physical, &info, NULL, &d->device) == VK_SUCCESS;
 }

@@ -14,6 +14,7 @@
     X(EnumeratePhysicalDevices)                                                                                        \
     X(GetDeviceProcAddr)                                                                                               \
     X(GetPhysicalDeviceProperties2)                                                                                    \
+    X(GetPhysicalDeviceFeatures)                                                                                       \
     X(GetPhysicalDeviceQueueFamilyProperties)
 
 #define BENCH_VK_DEVICE_FUNCTIONS(X)                                                                                   \

@@ -139,3 +139,32 @@ void norm_test_plan_by_rows(const norm_op *op) {
         cr_expect_eq(spec[VKA_SPEC_BR], cases[i].rows_of_group, "case %zu", i);
     }
 }
+
+/* Loads of 64 bits where the device has such integers, a driver loads a vector of lanes at once, and rows are aligned.
+ */
+void norm_test_plan_int64(const norm_op *op) {
+    static const struct {
+        const char *device;
+        uint32_t rows, cols;
+        bool int64;
+        vka__kernel kernel;
+    } cases[] = {
+        {"lavapipe 26.1", 4096, 1024, true, VKA__norm_group_sg_int64},
+        {"lavapipe 26.1", 4096, 2048, true, VKA__norm_lane_int64},
+        {"lavapipe 26.1", 4096, 1024, false, VKA__norm_group_sg},
+        {"lavapipe 26.1", 4096, 2048, false, VKA__norm_lane},
+        {"lavapipe 26.1", 4096, 1023, true, VKA__norm_lane},
+        {"lavapipe 25.0", 4096, 1024, true, VKA__norm_lane},
+        {"nvidia with matrices", 4096, 1024, true, VKA__norm_group_sg},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vka_layer_norm_desc p = {.x = vka_tensor_2d(NULL, VKA_F32, cases[i].rows, cases[i].cols)};
+        p.out = p.x;
+        device d = *device_named(cases[i].device);
+        d.caps.int64 = cases[i].int64;
+        vka__call c;
+        cr_assert(plan(&c, op, &d, &p));
+        cr_expect_eq(c.key[0].kernel, cases[i].kernel, "case %zu: %s", i,
+                     vka__kernel_name((vka__kernel)c.key[0].kernel));
+    }
+}

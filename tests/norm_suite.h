@@ -33,6 +33,7 @@ void norm_test_plan_limits(const norm_op *op);
 void norm_test_plan_small_dispatches(const norm_op *op);
 void norm_test_plan_by_device(const norm_op *op);
 void norm_test_plan_by_rows(const norm_op *op);
+void norm_test_plan_int64(const norm_op *op);
 /* Returns the number of dispatches; 0 where the device can't do it. */
 uint64_t norm_check_plan(const norm_op *op, const device *d, const vka_layer_norm_desc *p, bool all);
 
@@ -74,6 +75,7 @@ uint64_t norm_check_plan(const norm_op *op, const device *d, const vka_layer_nor
     NORM_TEST(suite, keeps_to_limits, norm_test_plan_limits(op))                                                       \
     NORM_TEST(suite, in_small_dispatches, norm_test_plan_small_dispatches(op))                                         \
     NORM_TEST(suite, by_device, norm_test_plan_by_device(op))                                                          \
-    NORM_TEST(suite, by_rows_of_software_drivers, norm_test_plan_by_rows(op))
+    NORM_TEST(suite, by_rows_of_software_drivers, norm_test_plan_by_rows(op))                                          \
+    NORM_TEST(suite, by_64_bit_integers, norm_test_plan_int64(op))
 
 #endif

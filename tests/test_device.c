@@ -171,6 +171,7 @@ static void raise_and_lower(void *user, vka_device_caps *caps) {
     caps->f16_storage = true;
     caps->f16_arithmetic = true;
     caps->f16_mixed_dot = true;
+    caps->int64 = true;
     caps->matrix_block_loads = true;
     caps->unified_memory = true;
     caps->timestamps = true;
@@ -192,6 +193,7 @@ Test(device, narrow) {
     cr_expect_eq(caps->f16_storage, real.f16_storage);
     cr_expect_eq(caps->f16_arithmetic, real.f16_arithmetic);
     cr_expect_eq(caps->f16_mixed_dot, real.f16_mixed_dot);
+    cr_expect_eq(caps->int64, real.int64);
     cr_expect_eq(caps->matrix_block_loads, real.matrix_block_loads);
     cr_expect_eq(caps->unified_memory, real.unified_memory);
     cr_expect_eq(caps->timestamps, real.timestamps);

@@ -71,13 +71,15 @@ Test(import, vulkan_1_3) {
 
 /* Each optional feature alone. */
 Test(import, some_optional_features) {
-    for (int only = 0; only < 2; only++) {
+    for (int only = 0; only < 3; only++) {
         app a;
         app_open(&a, VK_API_VERSION_1_3, true);
         vka_import_desc desc = app_import(&a);
         desc.enabled.storage_16bit = desc.enabled.storage_16bit && only == 0;
         desc.enabled.shader_float16 = desc.enabled.shader_float16 && only == 1;
+        desc.enabled.shader_int64 = desc.enabled.shader_int64 && only == 2;
         context c = import(&desc);
+        cr_expect_eq(vka_device_get_caps(c.device)->int64, desc.enabled.shader_int64);
         cr_expect_eq(vka_device_get_caps(c.device)->f16_storage, desc.enabled.storage_16bit);
         cr_expect_eq(vka_device_get_caps(c.device)->f16_arithmetic, desc.enabled.shader_float16);
         attention_problem p = attention_make(
@@ -317,6 +319,7 @@ Test(import, query) {
     EXPECT_OK(
         vka_vulkan_query(intercept_get_instance_proc_addr, a.instance, VK_API_VERSION_1_1, a.physical, &optional));
     cr_expect_leq(optional.extension_count, VKA_MAX_DEVICE_EXTENSIONS);
+    cr_expect_not(optional.shader_int64, "which chains of features can't enable");
     cr_expect_eq(vka_vulkan_query(NULL, a.instance, VK_API_VERSION_1_1, a.physical, &optional), VKA_INVALID);
     cr_expect_eq(vka_vulkan_query(intercept_get_instance_proc_addr, NULL, VK_API_VERSION_1_1, a.physical, &optional),
                  VKA_INVALID);

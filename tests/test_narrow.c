@@ -278,6 +278,10 @@ Test(narrow, norm_no_subgroup_arithmetic) {
     norm_on(&config_no_sub, true);
 }
 
+Test(narrow, norm_no_int64) {
+    norm_on(&config_no_int64, true);
+}
+
 Test(narrow, norm_few_groups) {
     norm_on(&config_few_groups, true);
 }

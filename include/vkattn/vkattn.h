@@ -281,7 +281,8 @@ typedef struct vka_device_caps {
     /* Kernels that vka_device_self_test found to be wrong, as bits of numbers that are the library's own. 0: none. */
     uint64_t switched_off[VKA_SWITCHED_OFF_WORDS];
     vka_matrix_functions matrix_functions; /* of products in matrix_shapes that are of f16                            */
-    uint32_t reserved;
+    bool int64;                            /* shaderInt64: software drivers load and store faster by it               */
+    uint8_t reserved[3];
 } vka_device_caps;
 
 /* Creation. A NULL description means all defaults. */

@@ -84,7 +84,11 @@ typedef struct vka_vulkan_optional_features {
     /* VkPhysicalDeviceCooperativeMatrixMaintenance1FeaturesEXT.cooperativeMatrixReductions,
      * .cooperativeMatrixConversions and .cooperativeMatrixPerElementOperations */
     bool matrix_maintenance1;
-    bool reserved[31]; /* for features to come; false */
+    /* VkPhysicalDeviceFeatures.shaderInt64: norms and softmax of software drivers are faster by it. False from
+     * vka_vulkan_query, whether or not the device has it, as no chain can hold it next to VkDeviceCreateInfo's
+     * pEnabledFeatures: an app that enables it there says so in vka_import_desc.enabled. */
+    bool shader_int64;
+    bool reserved[30]; /* for features to come; false */
 } vka_vulkan_optional_features;
 
 /* Room for the feature structures of vka_vulkan_features. */

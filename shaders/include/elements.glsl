@@ -9,6 +9,8 @@
 //   VKA_OUTPUT(slot, name)         declares it; VKA_WRITERS(name, type): void name_put(uint i, float x), name_put4, name_put_row4
 //   VKA_INOUT(slot, name)          declares a binding for both
 //
+// VKA_INT64 = 1: vectors are loaded and stored by 64-bit integers, for software drivers, which do so lane by lane.
+//
 // Q8_0 tensors have blocks at any even address: their indices count elements from the binding's start plus the base that
 // push.base[slot] counts in pairs of bytes; so for them `i` leaves the base out, see element_base. They are read in
 // vectors of four only.
@@ -16,6 +18,9 @@
 
 #define VKA_GLSL 1
 #extension GL_EXT_control_flow_attributes : require
+#if VKA_INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 
 #include "params.h"
 
@@ -79,7 +84,36 @@ uint element_base(uint slot, uint type) {
 
 // ---- inputs -----------------------------------------------------------------------------------------------------------
 
+#if VKA_INT64
+#define VKA_DECLARE_LONG(slot, name, access)                                                                           \
+    layout(set = 0, binding = slot, std430) access buffer name##_longs {                                               \
+        uint64_t name##_l[];                                                                                           \
+    };                                                                                                                 \
+    layout(set = 0, binding = slot, std430) access buffer name##_long_pairs {                                          \
+        u64vec2 name##_l2[];                                                                                           \
+    };
+#define VKA_GET2(name, i) unpack32(name##_l[i])
+#define VKA_GET4(name, i) words_of(name##_l2[i])
+#define VKA_PUT2(name, i, words) name##_l[i] = pack64(words)
+#define VKA_PUT4(name, i, words) name##_l2[i] = longs_of(words)
+
+uvec4 words_of(u64vec2 longs) {
+    return uvec4(unpack32(longs.x), unpack32(longs.y));
+}
+
+u64vec2 longs_of(uvec4 words) {
+    return u64vec2(pack64(words.xy), pack64(words.zw));
+}
+#else
+#define VKA_DECLARE_LONG(slot, name, access)
+#define VKA_GET2(name, i) name##_w2[i]
+#define VKA_GET4(name, i) name##_w4[i]
+#define VKA_PUT2(name, i, words) name##_w2[i] = words
+#define VKA_PUT4(name, i, words) name##_w4[i] = words
+#endif
+
 #define VKA_DECLARE(slot, name, access)                                                                                \
+    VKA_DECLARE_LONG(slot, name, access)                                                                               \
     layout(set = 0, binding = slot, std430) access buffer name##_words {                                               \
         uint name##_w[];                                                                                               \
     };                                                                                                                 \
@@ -122,9 +156,9 @@ uint element_base(uint slot, uint type) {
     }                                                                                                                  \
     vec4 name##_at4(uint i) {                                                                                          \
         if (type == VKA_TYPE_F32)                                                                                      \
-            return uintBitsToFloat(name##_w4[i]);                                                                      \
+            return uintBitsToFloat(VKA_GET4(name, i));                                                                 \
         if (type == VKA_TYPE_F16 || type == VKA_TYPE_BF16) {                                                           \
-            uvec2 words = name##_w2[i];                                                                                \
+            uvec2 words = VKA_GET2(name, i);                                                                           \
             return vec4(unpack_pair(type, words.x), unpack_pair(type, words.y));                                       \
         }                                                                                                              \
         if (type == VKA_TYPE_Q8_0)                                                                                     \
@@ -169,9 +203,9 @@ uint element_base(uint slot, uint type) {
     }                                                                                                                  \
     void name##_put4(uint i, vec4 x) {                                                                                 \
         if (type == VKA_TYPE_F32)                                                                                      \
-            name##_w4[i] = floatBitsToUint(x);                                                                         \
+            VKA_PUT4(name, i, floatBitsToUint(x));                                                                     \
         else                                                                                                           \
-            name##_w2[i] = uvec2(pack_pair(type, x.xy), pack_pair(type, x.zw));                                        \
+            VKA_PUT2(name, i, uvec2(pack_pair(type, x.xy), pack_pair(type, x.zw)));                                    \
     }                                                                                                                  \
     void name##_put_row4(uint row, uint stride, uint d, uint size, bool fast, vec4 x) {                                \
         if (fast) {                                                                                                    \

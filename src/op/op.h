@@ -235,6 +235,7 @@ typedef struct vka__row_kernels {
     vka__kernel lane, group, group_subgroup;
     uint32_t subgroup_rows; /* that a workgroup of a single subgroup does in turn; 0: the kernel has no such way */
     uint32_t long_rows;     /* of rows that are read again for each pass: fewer than these are done so */
+    vka__kernel lane_int64, group_subgroup_int64; /* the same by loads of 64 bits; 0: there is none */
 } vka__row_kernels;
 /* What they are chosen by. */
 typedef struct vka__row_problem {

@@ -114,6 +114,7 @@ static vka_status choose(const vka__context *ctx, const vka_device_desc *desc, c
 static vka_status create_vk_device(vka_device *d, const char *item, const vka__physical *p) {
     const vka_vulkan_optional_features *w = &p->optional;
     vka_vulkan_feature_chain features;
+    const VkPhysicalDeviceFeatures core = {.shaderInt64 = w->shader_int64};
     float priority = 1;
     VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                      .queueFamilyIndex = p->queue_family,
@@ -124,7 +125,8 @@ static vka_status create_vk_device(vka_device *d, const char *item, const vka__p
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = w->extension_count,
-                               .ppEnabledExtensionNames = w->extensions};
+                               .ppEnabledExtensionNames = w->extensions,
+                               .pEnabledFeatures = &core};
     VkResult result = d->instance.CreateDevice(p->handle, &info, NULL, &d->handle);
     if (result != VK_SUCCESS)
         d->handle = VK_NULL_HANDLE;

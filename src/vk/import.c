@@ -26,6 +26,7 @@ vka_status vka_vulkan_query(PFN_vkGetInstanceProcAddr get_instance_proc_addr, Vk
     if (status != VKA_OK)
         return vka__fail(&ctx, status, "vka_vulkan_query.physical_device", "%s", why);
     *optional = physical.optional;
+    optional->shader_int64 = false;
     return VKA_OK;
 }
 

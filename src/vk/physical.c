@@ -191,6 +191,7 @@ static void read_features(const vka__instance *in, VkPhysicalDevice handle, cons
     optional->mixed_float_dot = f.float16.shaderFloat16 && f.mixed_dot.shaderMixedFloatDotProductFloat16AccFloat32;
     caps->f16_mixed_dot =
         optional->mixed_float_dot && o->nearest_f16 && vka__spirv_table[VKA__attention_dot_mixed].words;
+    optional->shader_int64 = caps->int64 = f.base.features.shaderInt64;
     optional->subgroup_size_control = f.size_control.subgroupSizeControl;
     optional->compute_full_subgroups = f.size_control.computeFullSubgroups;
     /* Atomics of other kernels have device scope, which is a feature of its own once the memory model is Vulkan's. */
@@ -305,6 +306,7 @@ static void restrict_caps(vka_device_caps *caps, const vka_device_caps *real) {
     caps->f16_storage = caps->f16_storage && real->f16_storage;
     caps->f16_arithmetic = caps->f16_arithmetic && real->f16_arithmetic;
     caps->f16_mixed_dot = caps->f16_mixed_dot && real->f16_mixed_dot;
+    caps->int64 = caps->int64 && real->int64;
     vka__matrix_narrow(caps, real);
     caps->unified_memory = caps->unified_memory && real->unified_memory;
     caps->timestamps = caps->timestamps && real->timestamps;
@@ -317,6 +319,7 @@ void vka__physical_restrict(vka__physical *physical, const vka_vulkan_optional_f
     caps->subgroup_size_control = caps->subgroup_size_control && enabled->subgroup_size_control;
     caps->f16_arithmetic = caps->f16_arithmetic && enabled->shader_float16;
     caps->f16_mixed_dot = caps->f16_mixed_dot && enabled->shader_float16 && enabled->mixed_float_dot;
+    caps->int64 = caps->int64 && enabled->shader_int64;
     vka__matrix_restrict(enabled, caps);
     physical->optional = *enabled;
     if (narrowing.fn) {

@@ -29,9 +29,11 @@ static uint64_t hash_kernels(void) {
 
 /* What an app enabled of a device decides which kernels there are to be tested. */
 static uint64_t hash_caps(const vka_device_caps *caps) {
-    const bool flags[] = {caps->subgroup_arithmetic, caps->subgroup_shuffle,   caps->subgroup_size_control,
-                          caps->f16_storage,         caps->f16_arithmetic,     caps->f16_mixed_dot,
-                          caps->matrix_operations,   caps->matrix_block_loads, caps->unified_memory};
+    const bool flags[] = {caps->subgroup_arithmetic,   caps->subgroup_shuffle,
+                          caps->subgroup_size_control, caps->f16_storage,
+                          caps->f16_arithmetic,        caps->f16_mixed_dot,
+                          caps->matrix_operations,     caps->matrix_block_loads,
+                          caps->unified_memory,        caps->int64};
     const uint32_t numbers[] = {caps->api_version,   caps->subgroup_size,        caps->subgroup_min,
                                 caps->subgroup_max,  caps->shared_bytes,         caps->max_invocations,
                                 caps->max_groups[0], caps->max_groups[1],        caps->max_groups[2],

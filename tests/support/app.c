@@ -44,13 +44,15 @@ static void create_device(app *a) {
                                      .queueFamilyIndex = a->family,
                                      .queueCount = 1,
                                      .pQueuePriorities = &priority};
+    const VkPhysicalDeviceFeatures core = {.shaderInt64 = a->enabled.shader_int64};
     vka_vulkan_feature_chain features;
     VkDeviceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO,
                                .pNext = vka_vulkan_features(&a->enabled, &features, NULL),
                                .queueCreateInfoCount = 1,
                                .pQueueCreateInfos = &queue,
                                .enabledExtensionCount = a->enabled.extension_count,
-                               .ppEnabledExtensionNames = a->enabled.extensions};
+                               .ppEnabledExtensionNames = a->enabled.extensions,
+                               .pEnabledFeatures = &core};
     MUST(a->vkCreateDevice(a->physical, &info, NULL, &a->device));
 #define X(name) a->name = (PFN_##name)a->vkGetDeviceProcAddr(a->device, #name);
     APP_DEVICE_FUNCTIONS(X)
@@ -66,6 +68,9 @@ void app_open(app *a, uint32_t api_version, bool optional) {
     if (optional) {
         EXPECT_OK(
             vka_vulkan_query(intercept_get_instance_proc_addr, a->instance, api_version, a->physical, &a->enabled));
+        VkPhysicalDeviceFeatures core;
+        a->vkGetPhysicalDeviceFeatures(a->physical, &core);
+        a->enabled.shader_int64 = core.shaderInt64;
     }
     create_device(a);
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,

@@ -10,6 +10,7 @@
 #define APP_INSTANCE_FUNCTIONS(X)                                                                                      \
     X(vkDestroyInstance)                                                                                               \
     X(vkEnumeratePhysicalDevices)                                                                                      \
+    X(vkGetPhysicalDeviceFeatures)                                                                                     \
     X(vkGetPhysicalDeviceProperties)                                                                                   \
     X(vkGetPhysicalDeviceQueueFamilyProperties)                                                                        \
     X(vkGetPhysicalDeviceMemoryProperties)                                                                             \

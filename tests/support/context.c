@@ -34,6 +34,11 @@ static void no_sub(void *user, vka_device_caps *caps) {
     caps->subgroup_shuffle = false;
 }
 
+static void no_int64(void *user, vka_device_caps *caps) {
+    (void)user;
+    caps->int64 = false;
+}
+
 static void staged(void *user, vka_device_caps *caps) {
     (void)user;
     caps->unified_memory = false;
@@ -92,6 +97,7 @@ const device_config config_no_f16 = {"no_f16", no_f16};
 const device_config config_tiny = {"tiny", tiny};
 const device_config config_short = {"short", short_range};
 const device_config config_no_sub = {"no_sub", no_sub};
+const device_config config_no_int64 = {"no_int64", no_int64};
 const device_config config_staged = {"staged", staged};
 const device_config config_gpu = {"gpu", gpu};
 const device_config config_few_groups = {"few_groups", few_groups};

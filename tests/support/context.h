@@ -19,6 +19,7 @@ extern const device_config config_no_f16;       /* no 16-bit storage and arithme
 extern const device_config config_tiny;         /* 16 KiB of shared memory, 128 invocations */
 extern const device_config config_short;        /* bindings see 64 KiB */
 extern const device_config config_no_sub;       /* no subgroup arithmetic */
+extern const device_config config_no_int64;     /* no 64-bit integers */
 extern const device_config config_staged;       /* device memory can't be mapped */
 extern const device_config config_gpu;          /* plans are those of a GPU */
 extern const device_config config_few_groups;   /* dispatches of a few workgroups */

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "ops/norm/norm.h"
 
-const vka__row_kernels vka__norm_kernels = {VKA__norm_lane, VKA__norm_group, VKA__norm_group_sg, 16, 16};
+const vka__row_kernels vka__norm_kernels = {.lane = VKA__norm_lane,
+                                            .group = VKA__norm_group,
+                                            .group_subgroup = VKA__norm_group_sg,
+                                            .lane_int64 = VKA__norm_lane_int64,
+                                            .group_subgroup_int64 = VKA__norm_group_sg_int64,
+                                            .subgroup_rows = 16,
+                                            .long_rows = 16};
 
 vka_status vka__norm_check(vka__call *c) {
     if (vka__call_has(c, VKA__NORM_SUM) && !vka__call_has(c, VKA__NORM_RESIDUAL))

@@ -33,8 +33,12 @@ static vka_status check(vka__call *c) {
 }
 
 static bool plan(vka__call *c) {
-    static const vka__row_kernels kernels = {VKA__softmax_lane, VKA__softmax_group, VKA__softmax_group_sg, 4,
-                                             UINT32_MAX};
+    static const vka__row_kernels kernels = {.lane = VKA__softmax_lane,
+                                             .group = VKA__softmax_group,
+                                             .group_subgroup = VKA__softmax_group_sg,
+                                             .group_subgroup_int64 = VKA__softmax_group_sg_int64,
+                                             .subgroup_rows = 4,
+                                             .long_rows = UINT32_MAX};
     uint32_t cols = vka__call_letter(c, 'C');
     bool vec4 = vka__call_vec4(c, BIT(X) | BIT(OUT));
     vka__row_problem problem = {.path = PATH,

@@ -386,6 +386,7 @@ Test(softmax, plans_by_rows_of_software_drivers) {
         cr_assert(plan_call(&c, &vka__op_softmax, &device_named(cases[i].device)->caps, &desc, sizeof desc));
         cr_expect_eq(c.key[0].spec[VKA_SPEC_SUBGROUP], cases[i].subgroup, "case %zu", i);
         cr_expect_eq(c.key[0].spec[VKA_SPEC_COLS], cases[i].vectors, "case %zu", i);
+        cr_expect_eq(c.key[0].kernel == VKA__softmax_group_sg_int64, cases[i].subgroup != 0, "case %zu", i);
     }
 }
 
