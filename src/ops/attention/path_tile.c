@@ -81,7 +81,7 @@ static const struct low_register {
     vka__tile tiles[5];
     uint32_t out_vectors; /* of four outputs, of an invocation */
 } intel = {{{64, 32, 4, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 4},
-  kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 2},
+  kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16}}, 2},
   mali = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 16, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16}}, 2};
 
 static bool choose_low_register(const struct low_register *f, const vka_device_caps *caps,
