@@ -76,19 +76,20 @@ uint32_t vka__tile_rows(const vka__attention_problem *p) {
 
 /* Where registers are few, compilers spill unless an invocation has few outputs. Intel has 4 KiB of registers for the
  * eight lanes that its compiler then takes, Kepler and Mali 63 and 64 a lane. One row an invocation is the least there
- * is. */
+ * is. Tiles of few rows have few invocations to load keys, and each load in flight takes registers, too: hence fewer
+ * keys a step, and on Mali no tile of four rows. */
 static const struct low_register {
     vka__tile tiles[5];
     uint32_t out_vectors; /* of four outputs, of an invocation */
 } intel = {{{64, 32, 4, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 32, 1, 16}, {4, 32, 1, 16}}, 4},
   kepler = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 32, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16}}, 2},
-  mali = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 16, 1, 16}, {8, 16, 1, 16}, {4, 16, 1, 16}}, 2};
+  mali = {{{32, 32, 2, 16}, {32, 16, 2, 16}, {16, 16, 1, 16}, {8, 16, 1, 16}}, 2};
 
 static bool choose_low_register(const struct low_register *f, const vka_device_caps *caps,
                                 const vka__attention_problem *p, uint32_t rows, vka__tile *tile) {
     bool found = false;
     uint32_t most = p->relative_keys.present ? f->out_vectors / 2 : f->out_vectors; /* rows are two in registers */
-    for (uint32_t i = 0; i < sizeof f->tiles / sizeof *f->tiles; ++i) {
+    for (uint32_t i = 0; i < sizeof f->tiles / sizeof *f->tiles && f->tiles[i].br; ++i) {
         const vka__tile *t = &f->tiles[i];
         bool small = out_vectors(p, t) <= most || t->rm == 1;
         if (small && fits(caps, p, t) && (!found || (t->br >= rows && t->br < tile->br))) {
